@@ -1,0 +1,88 @@
+"""The console command `novosky` and the way every script runs its command."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from novosky.errors import NovoskyError, StorageError
+
+# name: (module, attribute, one line of help). Modules are imported only when their command runs.
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "backtest": ("novosky.cli.backtest", "backtest", "Backtest the configuration over history."),
+    "data": ("novosky.cli.data", "download_data", "Import or download bars."),
+    "demo": ("novosky.cli.demo", "demo", "Train, backtest and paper-trade on the embedded market."),
+    "leakage": ("novosky.cli.leakage", "leakage_check", "Prove that features never look ahead."),
+    "schema": ("novosky.cli.schema", "schema", "Write the JSON Schemas of both settings files."),
+    "trade": ("novosky.cli.trade", "trade", "Run the bot."),
+    "train": ("novosky.cli.train", "train", "Train the models."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when that command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the command names in alphabetical order."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command, or None when the name is unknown."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table above, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][2]) for name in self.list_commands(ctx)])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="novosky")
+def cli() -> None:
+    """NOVOSKY: a machine-learning trading toolkit for MetaTrader 5."""
+
+
+def run(command: click.Command) -> NoReturn:
+    """Run a click command as a program: expected errors become one message and their exit code.
+
+    Exit codes are listed in `novosky.errors`; click's own usage errors exit 2, Ctrl-C 130.
+    Anything unexpected keeps its traceback and exits 1.
+    """
+    try:
+        command.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except NovoskyError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output went away (head, less); nothing is wrong with the run.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        storage = StorageError(f"{error.filename or 'a file'}: {error.strerror}; check that the disk has room and is writable")
+        click.echo(f"error: {storage}", err=True)
+        sys.exit(storage.exit_code)
+    sys.exit(0)
+
+
+def main() -> NoReturn:
+    """Entry point of the console command."""
+    run(cli)

@@ -1,0 +1,210 @@
+"""The bar store: Parquet files (zstd) of validated bars, replaced atomically.
+
+What a file is stays with it: the labels of `LABELS` travel from the frame's ``attrs`` into
+the file's metadata and back, so synthetic bars can never pass for real ones and two venues
+are never stitched together unnoticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from novosky.data.importers import read_text_bars
+from novosky.errors import DataError, LockedError
+from novosky.files import replace_atomically
+from novosky.market.bars import M15_SECONDS, OPTIONAL_COLUMNS, REQUIRED_COLUMNS, epoch_seconds, validate_bars
+
+LABELS = ("synthetic", "source")
+"""Keys of ``bars.attrs`` that a file keeps: kind of the synthetic market, venue of real bars."""
+
+_METADATA_PREFIX = "novosky."
+# Broker exports call the spread column by its unit.
+_ALIASES = {"spread_points": "spread"}
+_MEND = "run scripts/download_data.py, or name another file with --data"
+
+
+def load_bars(path: Path, *, seconds: int = M15_SECONDS) -> pd.DataFrame:
+    """Read and validate the bars of a file.
+
+    Parameters
+    ----------
+    path : Path
+        ``.parquet``, or ``.csv``/``.txt`` with a header and times in UTC.
+    seconds : int
+        The timeframe the bars must have.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A valid bar frame; ``attrs`` holds the labels of the file. Columns beyond the known
+        ones are left out, `trades` of -1 ("not published") become NaN.
+
+    Raises
+    ------
+    DataError
+        When the file is missing, unreadable or truncated, or its bars break a rule.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: no such file; {_MEND}")
+    if not path.is_file():
+        raise DataError(f"{path}: is not a file; {_MEND}")
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return _load_parquet(path, seconds)
+    if suffix in (".csv", ".txt"):
+        return read_text_bars(path, seconds=seconds)
+    raise DataError(f"{path}: unknown kind of file {suffix or '(no suffix)'}; bars are read from .parquet, .csv or .txt")
+
+
+def _load_parquet(path: Path, seconds: int) -> pd.DataFrame:
+    wanted = {*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS, *_ALIASES}
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            schema = file.schema_arrow
+            columns = [name for name in schema.names if name in wanted]
+            table = file.read(columns=columns)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"{path}: cannot be read as Parquet, it is damaged or not Parquet ({reason}); delete it and {_MEND}"
+        ) from error
+    metadata = schema.metadata or {}
+    table = table.replace_schema_metadata(None).rename_columns(
+        [_ALIASES.get(name, name) if _ALIASES.get(name) not in columns else name for name in columns]
+    )
+    bars = pd.DataFrame({name: _column(table.column(name)) for name in table.column_names})
+    if "trades" in bars:
+        bars["trades"] = bars["trades"].where(bars["trades"] != -1)
+    frame = validate_bars(bars, source=str(path), seconds=seconds)
+    for label in LABELS:
+        value = metadata.get(f"{_METADATA_PREFIX}{label}".encode())
+        if value is not None:
+            frame.attrs[label] = value.decode()
+    return frame
+
+
+def _column(values: pa.ChunkedArray) -> pd.Series[float]:
+    if pa.types.is_float32(values.type):
+        # A price stored in single precision means the decimal it prints as: 46216.93, not the
+        # binary neighbour 46216.9296875 that a plain widening would produce.
+        values = pc.cast(pc.cast(values, pa.string()), pa.float64())
+    column: pd.Series[float] = values.to_pandas()
+    return column
+
+
+def save_bars(path: Path, bars: pd.DataFrame, *, seconds: int = M15_SECONDS) -> None:
+    """Replace `path` by a Parquet file (zstd) of `bars`; the old file survives any failure.
+
+    Raises
+    ------
+    DataError
+        When the bars break a rule; invalid bars are never stored.
+    StorageError
+        When the file cannot be written whole.
+    """
+    frame = validate_bars(bars, source=f"bars for {path}", seconds=seconds)
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(
+        {f"{_METADATA_PREFIX}{label}": str(bars.attrs[label]) for label in LABELS if label in bars.attrs}
+    )
+    with replace_atomically(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+
+
+@contextmanager
+def store_lock(path: Path) -> Iterator[None]:
+    """Hold the store of `path` alone, so that two downloads cannot undo each other's work.
+
+    Raises
+    ------
+    LockedError
+        When another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise LockedError(f"{path}: another process is writing these bars; wait for it or stop it first") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def merge_bars(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """Join two frames of the same timeframe; overlapping bars must agree.
+
+    Parameters
+    ----------
+    old, new : pandas.DataFrame
+        Valid bar frames. An optional figure that only one of them has is taken from it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        All bars of both, ascending in time, with the labels of both.
+
+    Raises
+    ------
+    DataError
+        When a bar is in both with different values (the message names the row of `new`), when
+        the labels differ, or when only one of the frames holds a spread.
+    """
+    labels = _merged_labels(old, new)
+    if ("spread" in old) != ("spread" in new):
+        raise DataError("merging bars: only one of the two sets has a spread column, and a missing spread is not zero")
+    columns = [*REQUIRED_COLUMNS, *(name for name in OPTIONAL_COLUMNS if name in old or name in new)]
+    first, second = old.reindex(columns=columns), new.reindex(columns=columns)
+    _, at_first, at_second = np.intersect1d(
+        epoch_seconds(old), epoch_seconds(new), assume_unique=True, return_indices=True
+    )
+    for name in columns[1:]:
+        kept, given = first[name].to_numpy(dtype=float, copy=True), second[name].to_numpy(dtype=float)
+        _check_agreement(kept[at_first], given[at_second], new, at_second, name)
+        kept[at_first] = np.where(np.isnan(kept[at_first]), given[at_second], kept[at_first])
+        first[name] = kept
+    added = np.ones(len(second), dtype=bool)
+    added[at_second] = False
+    parts = [part for part in (first, second.loc[added]) if len(part)]
+    merged = pd.concat(parts).sort_values("time", kind="stable").reset_index(drop=True)
+    merged.attrs = dict(labels)
+    return merged
+
+
+def _merged_labels(old: pd.DataFrame, new: pd.DataFrame) -> dict[str, str]:
+    for label in LABELS:
+        had, has = old.attrs.get(label), new.attrs.get(label)
+        # Bars without a venue may be joined to any; bars without "synthetic" are real.
+        if had != has and (label == "synthetic" or None not in (had, has)):
+            raise DataError(
+                f"merging bars: the stored bars have {label}={had or 'none'} but the new ones {label}={has or 'none'}; "
+                "choose another --output, or --replace the stored ones"
+            )
+    return {label: str(frame.attrs[label]) for frame in (new, old) for label in LABELS if label in frame.attrs}
+
+
+def _check_agreement(
+    kept: npt.NDArray[np.float64],
+    given: npt.NDArray[np.float64],
+    new: pd.DataFrame,
+    rows: npt.NDArray[np.intp],
+    name: str,
+) -> None:
+    broken = (kept != given) & ~np.isnan(kept) & ~np.isnan(given)
+    if broken.any():
+        at = int(np.flatnonzero(broken)[0])
+        row = int(rows[at])
+        raise DataError(
+            f"merging bars: row {row} ({new['time'].iloc[row]}): {name} is {given[at]:.10g} but {kept[at]:.10g} is "
+            f"stored; {int(broken.sum())} such row(s); choose another --output, or --replace the stored bars"
+        )

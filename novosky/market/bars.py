@@ -1,0 +1,175 @@
+"""The bar frame: the one shape in which prices travel through the house.
+
+A bar frame is a pandas DataFrame with a plain RangeIndex and the columns of
+`REQUIRED_COLUMNS`, in that order, followed by any of `OPTIONAL_COLUMNS`. `time` is the
+bar's open in UTC (``datetime64[ns, UTC]``), prices are bids in USD, volume is whatever the
+source counts (traded units or ticks), `spread` is in points of the instrument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from novosky.errors import DataError
+
+REQUIRED_COLUMNS = ("time", "open", "high", "low", "close", "volume")
+OPTIONAL_COLUMNS = ("spread", "trades", "taker_buy_volume")
+PRICE_COLUMNS = ("open", "high", "low", "close")
+M15_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Missing bars between two neighbours, e.g. a weekend or an outage.
+
+    Attributes
+    ----------
+    after, before : pandas.Timestamp
+        Opens of the last bar before the gap and of the first one after it (UTC).
+    missing : int
+        Number of bars of the frame's timeframe that are absent in between.
+    """
+
+    after: pd.Timestamp
+    before: pd.Timestamp
+    missing: int
+
+
+def epoch_seconds(bars: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return the bars' opens as whole seconds since 1970-01-01 UTC, shape (n,)."""
+    return np.asarray(bars["time"].astype("datetime64[ns, UTC]").astype("int64") // 10**9, dtype=np.int64)
+
+
+def validate_bars(bars: pd.DataFrame, *, source: str, seconds: int = M15_SECONDS) -> pd.DataFrame:
+    """Return `bars` in canonical shape, or say which row breaks which rule.
+
+    Parameters
+    ----------
+    bars : pandas.DataFrame
+        Candidate bars; columns beyond the known ones are left out of the result.
+    source : str
+        Where the bars come from, for the message.
+    seconds : int
+        The timeframe; every stamp must be a multiple of it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A new frame with the canonical columns and dtypes. No row is dropped or changed.
+
+    Raises
+    ------
+    DataError
+        Empty frame, missing column, NaN or infinite value, price <= 0, high below low or
+        below open/close, negative volume, duplicate or unsorted stamps, stamps off the
+        grid, or a frame whose usual step is not `seconds`.
+    """
+    missing = [name for name in REQUIRED_COLUMNS if name not in bars.columns]
+    if missing:
+        raise DataError(f"{source}: missing column(s) {', '.join(missing)}; a bar frame needs {', '.join(REQUIRED_COLUMNS)}")
+    if len(bars) == 0:
+        raise DataError(f"{source}: holds no bars; check the file or the --start/--end window")
+    kept = list(REQUIRED_COLUMNS) + [name for name in OPTIONAL_COLUMNS if name in bars.columns]
+    frame = bars.loc[:, kept].reset_index(drop=True)
+    frame["time"] = _utc_times(frame["time"], source)
+    for name in kept[1:]:
+        try:
+            frame[name] = frame[name].astype("float64")
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{source}: column {name} is not numeric ({error})") from error
+    _check_values(frame, source)
+    _check_times(frame, source, seconds)
+    return frame
+
+
+def _utc_times(times: pd.Series[pd.Timestamp], source: str) -> pd.Series[pd.Timestamp]:
+    if not pd.api.types.is_datetime64_any_dtype(times.dtype):
+        raise DataError(f"{source}: column time holds {times.dtype}, not timestamps; convert it to UTC timestamps first")
+    if times.dt.tz is None:
+        raise DataError(f"{source}: column time has no time zone; bars must be stamped in UTC (tz_localize('UTC') if they are)")
+    return times.dt.tz_convert("UTC").astype("datetime64[ns, UTC]")
+
+
+def _fail(frame: pd.DataFrame, broken: npt.NDArray[np.bool_], source: str, what: str) -> None:
+    row = int(np.flatnonzero(broken)[0])
+    raise DataError(f"{source}: row {row} ({frame['time'].iloc[row]}): {what}; {int(broken.sum())} such row(s)")
+
+
+def _check_values(frame: pd.DataFrame, source: str) -> None:
+    broken = frame["time"].isna().to_numpy()
+    if broken.any():
+        _fail(frame, broken, source, "time is missing")
+    for name in (*PRICE_COLUMNS, "volume"):
+        broken = ~np.isfinite(frame[name].to_numpy())
+        if broken.any():
+            _fail(frame, broken, source, f"{name} is NaN or infinite")
+    for name in PRICE_COLUMNS:
+        broken = frame[name].to_numpy() <= 0
+        if broken.any():
+            _fail(frame, broken, source, f"{name} is not above zero")
+    high, low = frame["high"].to_numpy(), frame["low"].to_numpy()
+    body_high = np.maximum(frame["open"].to_numpy(), frame["close"].to_numpy())
+    body_low = np.minimum(frame["open"].to_numpy(), frame["close"].to_numpy())
+    for broken, what in (
+        (high < low, "high is below low"),
+        (high < body_high, "high is below open or close"),
+        (low > body_low, "low is above open or close"),
+        (frame["volume"].to_numpy() < 0, "volume is negative"),
+    ):
+        if broken.any():
+            _fail(frame, broken, source, what)
+    if "spread" in frame:
+        # Some brokers leave single spreads out; a NaN there would silently mean "no cost".
+        broken = ~(frame["spread"].to_numpy() >= 0)
+        if broken.any():
+            _fail(frame, broken, source, "spread is negative or NaN")
+
+
+def _check_times(frame: pd.DataFrame, source: str, seconds: int) -> None:
+    stamps = epoch_seconds(frame)
+    steps = np.diff(stamps)
+    for broken_steps, what in ((steps == 0, "duplicate time"), (steps < 0, "time runs backwards")):
+        if broken_steps.any():
+            _fail(frame, np.concatenate(([False], broken_steps)), source, what)
+    off_grid = stamps % seconds != 0
+    if off_grid.any():
+        _fail(frame, off_grid, source, f"time is not on the {seconds // 60}-minute grid")
+    if len(steps) >= 2 and np.median(steps) != seconds:
+        raise DataError(
+            f"{source}: bars are {np.median(steps) / 60:g} minutes apart, but {seconds // 60}-minute bars are needed; "
+            "give the file of the right timeframe"
+        )
+
+
+def find_gaps(bars: pd.DataFrame, *, seconds: int = M15_SECONDS) -> list[Gap]:
+    """List the places where bars are absent; gaps are reported, never filled."""
+    stamps = epoch_seconds(bars)
+    steps = np.diff(stamps)
+    times = bars["time"]
+    return [
+        Gap(after=times.iloc[i], before=times.iloc[i + 1], missing=int(steps[i] // seconds) - 1)
+        for i in np.flatnonzero(steps > seconds)
+    ]
+
+
+def slice_bars(bars: pd.DataFrame, start: pd.Timestamp | None, end: pd.Timestamp | None, *, source: str) -> pd.DataFrame:
+    """Return the bars that open at or after `start` and before `end` (both UTC).
+
+    Raises
+    ------
+    DataError
+        When the window holds no bar; the message names what the data covers.
+    """
+    times = bars["time"]
+    keep = np.ones(len(bars), dtype=bool)
+    if start is not None:
+        keep &= (times >= start).to_numpy()
+    if end is not None:
+        keep &= (times < end).to_numpy()
+    if not keep.any():
+        raise DataError(f"{source}: no bars between {start} and {end}; it covers {times.iloc[0]} to {times.iloc[-1]}")
+    return bars.loc[keep].reset_index(drop=True)

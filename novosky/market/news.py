@@ -1,0 +1,137 @@
+"""Scheduled high-impact news: when, never what came out.
+
+Times of releases are published weeks ahead, so looking forward in the schedule is no
+look-ahead. What was released (`actual`) is not read at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from novosky.errors import DataError
+
+MINUTES_PER_DAY = 1_440
+_DAY_SECONDS = 86_400
+
+_CURRENCY_OF_COUNTRY = {"US": "USD", "EA": "EUR", "Eurozone": "EUR", "UK": "GBP", "CH": "CHF"}
+
+
+@dataclass(frozen=True, eq=False)
+class NewsCalendar:
+    """Moments of scheduled high-impact releases.
+
+    Attributes
+    ----------
+    event_times : ndarray of int64, shape (m,)
+        Seconds since 1970-01-01 UTC, strictly rising (simultaneous releases are one event).
+    placeholders : int
+        Rows left out on load because they carry no real time (all-day or tentative).
+    """
+
+    event_times: npt.NDArray[np.int64]
+    placeholders: int = 0
+
+    @classmethod
+    def from_times(cls, times: npt.NDArray[np.int64], *, placeholders: int = 0) -> NewsCalendar:
+        """Build a calendar from event times in any order, in seconds since 1970-01-01 UTC."""
+        ordered = np.unique(np.asarray(times, dtype=np.int64))
+        ordered.setflags(write=False)
+        return cls(ordered, placeholders)
+
+    def minutes_to_next(self, times: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return minutes until the next event, 0 at one, inf when none within a day, shape (n,)."""
+        return self._distances(times, np.searchsorted(self.event_times, times, side="left"), 1.0)
+
+    def minutes_since_last(self, times: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return minutes since the latest event, 0 at one, inf when none within a day, shape (n,)."""
+        return self._distances(times, np.searchsorted(self.event_times, times, side="right") - 1, -1.0)
+
+    def minutes_to_nearest(self, times: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return minutes to the nearest event on either side, shape (n,).
+
+        Parameters
+        ----------
+        times : ndarray of int64, shape (n,)
+            Seconds since 1970-01-01 UTC.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            Never negative; inf where no event lies within a day before or after.
+        """
+        return np.minimum(self.minutes_to_next(times), self.minutes_since_last(times))
+
+    def count_on_day(self, times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return how many events are scheduled on each moment's UTC day, shape (n,)."""
+        midnight = times - times % _DAY_SECONDS
+        until = np.searchsorted(self.event_times, midnight + _DAY_SECONDS, side="left")
+        return np.asarray(until - np.searchsorted(self.event_times, midnight, side="left"), dtype=np.int64)
+
+    def _distances(
+        self, times: npt.NDArray[np.int64], index: npt.NDArray[np.intp], sign: float
+    ) -> npt.NDArray[np.float64]:
+        minutes = np.full(times.shape, np.inf)
+        there = (index >= 0) & (index < len(self.event_times))
+        minutes[there] = sign * (self.event_times[index[there]] - times[there]) / 60.0
+        minutes[minutes > MINUTES_PER_DAY] = np.inf
+        return minutes
+
+
+def load_calendar(path: Path, *, currencies: tuple[str, ...] = ("USD",)) -> NewsCalendar:
+    """Read the scheduled high-impact events of some currencies from Parquet.
+
+    Parameters
+    ----------
+    path : Path
+        A Parquet file with `time` (UTC), `impact` and either `currency` or `country`; or a
+        folder, of which all such files are joined.
+    currencies : tuple of str
+        Whose releases to keep, e.g. ``("USD", "EUR")``.
+
+    Returns
+    -------
+    NewsCalendar
+        Rows stamped hh:59:59 mark all-day or tentative events: they are left out and counted.
+
+    Raises
+    ------
+    DataError
+        When the file is missing, is no calendar, has naive times, or holds no such event.
+    """
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    times = np.empty(0, dtype=np.int64)
+    placeholders = 0
+    for file in files:
+        found = _read_events(file, currencies)
+        tentative = found % 3600 == 3599
+        placeholders += int(tentative.sum())
+        times = np.concatenate((times, found[~tentative]))
+    if len(times) == 0:
+        raise DataError(f"{path}: no high-impact {'/'.join(currencies)} event; give another calendar or currency")
+    return NewsCalendar.from_times(times, placeholders=placeholders)
+
+
+def _read_events(file: Path, currencies: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    if not file.is_file():
+        raise DataError(f"{file}: no such calendar; download it or give the right --calendar path")
+    try:
+        table = pd.read_parquet(file)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: not a readable Parquet file ({error}); download the calendar again") from error
+    needed = {"time", "impact"} - set(table.columns)
+    if needed or not {"currency", "country"} & set(table.columns):
+        raise DataError(f"{file}: not a calendar; it needs the columns time, impact and currency or country")
+    if not isinstance(table["time"].dtype, pd.DatetimeTZDtype):
+        raise DataError(f"{file}: column time has no time zone; calendar times must be UTC")
+    if "currency" in table.columns:
+        owner = table["currency"].astype(str)
+    else:
+        owner = table["country"].astype(str).map(_CURRENCY_OF_COUNTRY)
+    wanted = table["impact"].astype(str).str.lower().str.startswith("high") & owner.isin(currencies)
+    stamps = table.loc[wanted, "time"].dt.tz_convert("UTC").astype("datetime64[ns, UTC]").astype("int64")
+    return np.asarray(stamps // 10**9, dtype=np.int64)

@@ -1,0 +1,198 @@
+"""`config.json`: what is traded, how much is risked, what it costs, when to stand aside.
+
+Percentages are written as percent (1.5 means 1.5 %), money and prices in USD, stops and
+targets as multiples of ATR(14). Every default stands here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from novosky.settings.base import Section
+
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+Percent = Field(gt=0, le=100)
+
+
+class DynamicPositionSizing(Section):
+    """How the lot size follows from equity and the distance to the stop."""
+
+    risk_percent: float = Field(1.5, gt=0, le=10)
+    """Percent of equity put at risk by one trade before multipliers."""
+    min_lot: float = Field(0.01, gt=0)
+    """Smallest lot to send; a trade that cannot fit at this size is blocked (`volume`)."""
+    max_lot: float = Field(10.0, gt=0)
+    """Largest lot to send."""
+    max_risk_per_trade_pct: float = Field(4.0, gt=0, le=20)
+    """The loss at the stop never exceeds this percent of equity, whatever the multipliers say."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_lot > self.max_lot:
+            raise ValueError("min_lot is above max_lot")
+        return self
+
+
+class ActiveManagement(Section):
+    """Half-Kelly scaling of the risk by the confidence of the signal."""
+
+    enabled: bool = False
+    """Multiply the risk by half the Kelly fraction of the signal's confidence and pay-off."""
+
+
+class RiskManagement(Section):
+    """Bracket distances and the market-quality gates."""
+
+    sl_atr_mult: float = Field(1.0, gt=0, le=10)
+    """Stop distance in ATR when the SLTP model is off."""
+    tp_atr_mult: float = Field(1.0, gt=0, le=10)
+    """Target distance in ATR when the SLTP model is off."""
+    min_atr_threshold: float = Field(15.0, ge=0)
+    """Gate `atr_floor`: no entries while ATR is below this many USD."""
+    max_spread_atr: float = Field(0.35, gt=0, le=5)
+    """Gate `spread`: no entries while the spread exceeds this share of ATR."""
+
+
+class SessionConfidence(Section):
+    """Confidence thresholds by session; where sessions overlap the highest applies."""
+
+    london: float | None = Field(None, ge=0, le=1)
+    new_york: float | None = Field(None, ge=0, le=1)
+    asian: float | None = Field(None, ge=0, le=1)
+
+
+class AdxFilter(Section):
+    """Gate `adx_regime`: trade only when the trend is strong enough."""
+
+    enabled: bool = False
+    min_adx: float = Field(20.0, ge=0, le=100)
+
+
+class EquityCurveFilter(Section):
+    """Gate `equity_curve`: stand aside after the balance has fallen below its own recent mean."""
+
+    enabled: bool = False
+    lookback_trades: int = Field(10, ge=2, le=32)
+    """How many closed trades the mean is taken over."""
+    max_drawdown_pct: float = Field(3.0, gt=0, le=100)
+    """Percent below that mean which starts the pause."""
+    pause_hours: float = Field(24.0, gt=0, le=24 * 30)
+    """Length of the pause. It has to end by the clock: without trades the curve never moves."""
+
+
+class RiskProfile(Section):
+    """Which row of the profile table this configuration follows."""
+
+    name: Literal["steady_income", "conservative", "balanced", "growth", "aggressive"] = "balanced"
+    starting_balance_usd: float = Field(500.0, gt=0)
+    """The hard halt measures from here; changing it is the only way to lift a halt."""
+
+
+class RiskModelSwitch(Section):
+    """The risk model scales the size of a trade; off means a multiplier of 1.0."""
+
+    enabled: bool = False
+
+
+class Costs(Section):
+    """What trading costs in simulation and paper. All keys must be written; zero is a statement too."""
+
+    spread: float = Field(ge=0)
+    """Ask minus bid in USD, used where bars carry no spread of their own."""
+    commission_per_lot: float = Field(ge=0)
+    """USD per lot and side, charged on the entry deal and on the exit deal."""
+    slippage: float = Field(ge=0)
+    """USD by which every market or stop fill is worse than its quote; targets fill at their price."""
+    swap_long: float
+    """USD per lot and night for a long position; negative is paid."""
+    swap_short: float
+    """USD per lot and night for a short position; negative is paid."""
+    triple_swap_day: Weekday | None = "friday"
+    """The server day whose night counts three times, or null for none."""
+
+
+class Account(Section):
+    """The simulated account; a live account's own values replace these."""
+
+    leverage: float = Field(500.0, ge=1, le=5000)
+    margin_call_level: float = Field(100.0, ge=0)
+    """Percent of used margin at which the broker warns."""
+    stop_out_level: float = Field(50.0, ge=0)
+    """Percent of used margin at which the broker closes positions."""
+
+
+class Broker(Section):
+    """The symbol's contract and the server's clock."""
+
+    point: float = Field(0.01, gt=0)
+    """Smallest price step in USD; `spread` columns of bars count points."""
+    digits: int = Field(2, ge=0, le=8)
+    contract_size: float = Field(1.0, gt=0)
+    """Units of the underlying in one lot."""
+    volume_min: float = Field(0.01, gt=0)
+    volume_max: float = Field(100.0, gt=0)
+    volume_step: float = Field(0.01, gt=0)
+    stops_level: float = Field(0.0, ge=0)
+    """Least distance, in points, between the quote and a stop or target."""
+    server_clock: str = "NewYork+7"
+    """Time zone rule of the server: `UTC`, `NewYork+7` or an IANA zone name."""
+    trading_hours: dict[Weekday, str] = Field(default_factory=dict)
+    """Hours in server time, e.g. {"saturday": "closed", "friday": "00:00-22:00"}; absent days are open."""
+
+    @field_validator("server_clock")
+    @classmethod
+    def _known_clock(cls, rule: str) -> str:
+        from novosky.market.server_time import ServerClock
+
+        ServerClock.from_rule(rule)
+        return rule
+
+    @field_validator("trading_hours")
+    @classmethod
+    def _readable_hours(cls, hours: dict[Weekday, str]) -> dict[Weekday, str]:
+        from novosky.market.trading_hours import parse_hours
+
+        for text in hours.values():
+            parse_hours(text)
+        return hours
+
+
+class Settings(Section):
+    """Everything in `config.json`."""
+
+    schema_reference: str | None = Field(None, alias="$schema")
+    """Where editors find the JSON Schema of this file."""
+    symbol: str = Field("BTCUSD", min_length=1)
+    timeframe: Literal["M15"] = "M15"
+    account_type: Literal["standard", "cent"] = "standard"
+    """On a cent account one lot is a hundredth of a standard lot; all sums here stay in USD."""
+    dynamic_position_sizing: DynamicPositionSizing = DynamicPositionSizing()
+    ml_active_management: ActiveManagement = ActiveManagement()
+    risk_management: RiskManagement = RiskManagement()
+    session_confidence: SessionConfidence = SessionConfidence()
+    news_block_minutes: float = Field(30.0, ge=0, le=24 * 60)
+    """Gate `news_block`: no entries this many minutes before and after high-impact news."""
+    enable_ema_trend_filter: bool = False
+    """Gate `ema_trend`: BUY only above EMA200, SELL only below."""
+    adx_filter: AdxFilter = AdxFilter()
+    max_consecutive_losses: int = Field(5, ge=1)
+    """Gate `circuit_breaker`: this many losses in a row stop entries until 00:00 UTC."""
+    max_daily_loss: float = Percent
+    """Gate `daily_loss`: percent of the day's opening equity, floating losses included."""
+    equity_curve_filter: EquityCurveFilter = EquityCurveFilter()
+    max_weekly_drawdown_pct: float = Percent
+    """Gate `weekly_drawdown`: percent below the week's highest equity; pauses until Monday 00:00 UTC."""
+    max_total_drawdown_pct: float = Percent
+    """Gate `hard_halt`: percent below `risk_profile.starting_balance_usd`; permanent."""
+    risk_profile: RiskProfile = RiskProfile()
+    risk_model: RiskModelSwitch = RiskModelSwitch()
+    costs: Costs
+    account: Account = Account()
+    broker: Broker = Broker()
+
+    @property
+    def lot_units(self) -> float:
+        """Units of the underlying in one lot of this account (a cent lot is a hundredth)."""
+        return self.broker.contract_size * (0.01 if self.account_type == "cent" else 1.0)

@@ -1,0 +1,107 @@
+"""Calendar roll-overs, breakers and halts, judged on floating equity at every bar's close."""
+
+from __future__ import annotations
+
+from novosky.compiled import compiled
+from trading.engine.fills import floating_equity
+from trading.engine.records import RING, Account, Guard, Params
+
+DAY = 86_400
+WEEK = 7 * DAY
+MONDAY = 4 * DAY
+"""1970-01-05 was a Monday."""
+
+
+@compiled
+def start_guard(guard: Guard, params: Params, time: int, balance: float) -> None:
+    """Set a fresh guard at `time` with `balance` as equity of the day, the week and the peak."""
+    guard.time = time
+    guard.equity = balance
+    guard.peak_equity = balance
+    guard.next_day = (time // DAY + 1) * DAY
+    guard.next_week = ((time - MONDAY) // WEEK + 1) * WEEK + MONDAY
+    guard.day_equity = balance
+    guard.week_peak = balance
+    guard.halt_balance = params.starting_balance
+
+
+@compiled
+def count_closed(guard: Guard, params: Params, balance: float, net: float, time: int) -> None:
+    """Take the newest closed position into account: streaks, and the equity-curve pause."""
+    if net < 0.0:
+        guard.losses += 1
+        guard.day_losses += 1
+        guard.wins = 0
+    else:
+        guard.wins += 1
+        guard.losses = 0
+        guard.day_losses = 0
+    guard.balances[guard.closed % RING] = balance
+    guard.closed += 1
+    if params.equity_curve != 0 and guard.closed >= params.equity_curve_trades:
+        total = 0.0
+        for k in range(params.equity_curve_trades):
+            total += guard.balances[(guard.closed - 1 - k) % RING]
+        mean = total / params.equity_curve_trades
+        if balance < mean * (1.0 - params.equity_curve_drawdown):
+            guard.paused_until = time + params.equity_curve_pause
+
+
+@compiled
+def roll_calendar(guard: Guard, time: int, equity: float) -> None:
+    """Start a new UTC day or week when its first moment has come by `time`.
+
+    The new period opens with the equity of its own first moment when a bar closes right
+    then, and otherwise (the market was closed over it) with the last equity before it, so
+    that a loss over a gap belongs to the new period.
+    """
+    if time >= guard.next_day:
+        guard.day_equity = equity if time == guard.next_day else guard.equity
+        guard.day_losses = 0
+        guard.day_blocked = 0
+        guard.next_day = (time // DAY + 1) * DAY
+    if time >= guard.next_week:
+        guard.week_peak = equity if time == guard.next_week else guard.equity
+        guard.week_blocked = 0
+        guard.next_week = ((time - MONDAY) // WEEK + 1) * WEEK + MONDAY
+
+
+@compiled
+def update_breakers(guard: Guard, params: Params, equity: float) -> None:
+    """Latch the daily, weekly and total limits that `equity` has reached."""
+    if equity > guard.peak_equity:
+        guard.peak_equity = equity
+    if equity > guard.week_peak:
+        guard.week_peak = equity
+    if guard.day_equity - equity >= params.max_daily_loss * guard.day_equity:
+        guard.day_blocked = 1
+    if guard.week_peak - equity >= params.max_weekly_drawdown * guard.week_peak:
+        guard.week_blocked = 1
+    if guard.halt_balance != params.starting_balance:
+        guard.halt_balance = params.starting_balance
+        guard.halted = 0
+    if equity < params.starting_balance * (1.0 - params.max_total_drawdown):
+        guard.halted = 1
+
+
+@compiled
+def judge_close(account: Account, guard: Guard, params: Params, time: int, bid: float, spread: float) -> None:
+    """Bring the guard to the close of a bar: closed trades, calendar, floating equity, breakers.
+
+    Parameters
+    ----------
+    account, guard, params : records
+    time : int
+        The bar's close, UTC epoch seconds.
+    bid, spread : float
+        The quote at the close, USD.
+    """
+    closed = account.closed != guard.closed
+    equity = floating_equity(account, params, bid, spread)
+    if closed:
+        count_closed(guard, params, account.balance, account.last_net, time)
+    if closed or equity != guard.equity or time >= guard.next_day or guard.halt_balance != params.starting_balance:
+        roll_calendar(guard, time, equity)
+        update_breakers(guard, params, equity)
+        guard.equity = equity
+    guard.time = time
