@@ -145,7 +145,10 @@ def add_all_features(bars: pd.DataFrame, news: NewsCalendar | None = None) -> pd
     if taken:
         raise DataError(f"the bars already have column(s) {', '.join(taken)}; give the bars without features")
     rows = _feature_rows(BarArrays.from_bars(bars), news)
-    return pd.concat([bars, pd.DataFrame(rows.T, index=bars.index, columns=names, copy=False)], axis=1)
+    frame = pd.concat([bars, pd.DataFrame(rows.T, index=bars.index, columns=names, copy=False)], axis=1)
+    # concat drops the labels of the bars (synthetic or not, venue), which must travel on.
+    frame.attrs = dict(bars.attrs)
+    return frame
 
 
 def latest_bar(bars: pd.DataFrame, news: NewsCalendar | None = None) -> LatestBar:

@@ -20,19 +20,13 @@ def compiled(function: F) -> F:
     Parameters
     ----------
     function : callable
-        A function of scalars and NumPy arrays within Numba's nopython subset.
+        A function of scalars and NumPy arrays within Numba's nopython subset, defined in a file.
+        The stored machine code is renewed when that file changes, not when a compiled function it
+        calls in another file does: keep kernels that call each other in one module.
 
     Returns
     -------
     callable
         The same signature, compiled.
-
-    Examples
-    --------
-    >>> @compiled
-    ... def twice(value: float) -> float:
-    ...     return 2.0 * value
-    >>> twice(1.5)
-    3.0
     """
     return cast(F, numba.njit(cache=True, fastmath=False)(function))

@@ -44,11 +44,21 @@ _ATR = memory.WILDER_WARM_UP
 _OWNER: tuple[FeatureSpec, ...] = (
     FeatureSpec("bb_upper", "volatility", _ATR, None, "Upper Bollinger band (20, 2) minus close, in ATR."),
     FeatureSpec("bb_lower", "volatility", _ATR, None, "Close minus lower Bollinger band (20, 2), in ATR."),
-    FeatureSpec("range_position", "volatility", memory.RANGE_BARS - 1, 0.5, "Close in the 48-bar range: 0 low, 1 high."),
+    FeatureSpec(
+        "range_position", "volatility", memory.RANGE_BARS - 1, 0.5, "Close in the 48-bar range: 0 low, 1 high."
+    ),
     FeatureSpec("price_vs_ema200", "trend", memory.EMA200_WARM_UP, None, "Close minus EMA200, in ATR."),
     FeatureSpec("atr_14", "volatility", _ATR, None, "ATR as a fraction of the close."),
-    FeatureSpec("drawdown_pct", "volatility", memory.DRAWDOWN_BARS - 1, None, "Fall of the close from the 960-bar high, fraction."),
-    FeatureSpec("bb_width", "volatility", memory.BAND_BARS - 1, None, "Distance between the bands as a fraction of their mean."),
+    FeatureSpec(
+        "drawdown_pct",
+        "volatility",
+        memory.DRAWDOWN_BARS - 1,
+        None,
+        "Fall of the close from the 960-bar high, fraction.",
+    ),
+    FeatureSpec(
+        "bb_width", "volatility", memory.BAND_BARS - 1, None, "Distance between the bands as a fraction of their mean."
+    ),
     FeatureSpec("trend_strength", "trend", memory.TREND_BARS, 0.0, "Net move over path length, 48 bars, -1 to 1."),
     FeatureSpec("macd_signal", "trend", memory.MACD_SIGNAL_WARM_UP, None, "EMA9 of the MACD line, in ATR."),
     FeatureSpec("macd_line", "trend", memory.MACD_WARM_UP, None, "EMA12 minus EMA26, in ATR."),
@@ -57,16 +67,38 @@ _OWNER: tuple[FeatureSpec, ...] = (
     FeatureSpec("price_vs_ema20", "trend", _ATR, None, "Close minus EMA20, in ATR."),
     FeatureSpec("rsi_14", "momentum", _ATR, 50.0, "Wilder's RSI, 0 to 100."),
     FeatureSpec("hourly_return", "momentum", 4, None, "Log return of 4 bars."),
-    FeatureSpec("daily_range_position", "volatility", BARS_PER_DAY - 1, 0.5, "Close in the UTC day's range so far: 0 low, 1 high."),
-    FeatureSpec("ema_stack", "trend", memory.EMA200_WARM_UP, None, "How well close, EMA20, EMA50, EMA200 are stacked, -1 to 1."),
+    FeatureSpec(
+        "daily_range_position",
+        "volatility",
+        BARS_PER_DAY - 1,
+        0.5,
+        "Close in the UTC day's range so far: 0 low, 1 high.",
+    ),
+    FeatureSpec(
+        "ema_stack", "trend", memory.EMA200_WARM_UP, None, "How well close, EMA20, EMA50, EMA200 are stacked, -1 to 1."
+    ),
     FeatureSpec("candle_direction", "momentum", 0, 0.0, "Sign of close minus open."),
-    FeatureSpec("volume_delta", "volume", memory.VOLUME_BARS - 1, 0.0, "Close's place in the bar, -1 to 1, times volume_ratio."),
+    FeatureSpec(
+        "volume_delta", "volume", memory.VOLUME_BARS - 1, 0.0, "Close's place in the bar, -1 to 1, times volume_ratio."
+    ),
     FeatureSpec("rsi_slope", "momentum", _ATR + memory.SLOPE_BARS, 0.0, "Change of RSI per bar over 5 bars."),
-    FeatureSpec("consecutive_direction", "momentum", memory.RUN_CAP - 1, 0.0, "Bars in a row of this direction, signed, at most 10."),
+    FeatureSpec(
+        "consecutive_direction",
+        "momentum",
+        memory.RUN_CAP - 1,
+        0.0,
+        "Bars in a row of this direction, signed, at most 10.",
+    ),
     FeatureSpec("macd_hist", "trend", memory.MACD_SIGNAL_WARM_UP, None, "MACD line minus its signal, in ATR."),
     FeatureSpec("ema_crossover", "trend", memory.EMA50_WARM_UP, None, "EMA20 minus EMA50, in ATR."),
     FeatureSpec("ema_slope_5", "trend", _ATR + memory.SLOPE_BARS, None, "Change of EMA20 over 5 bars, in ATR."),
-    FeatureSpec("rsi_divergence", "momentum", _ATR + memory.WILDER_PERIOD - 1, 0.0, "Close minus RSI, each placed in its own 14-bar range, -1 to 1."),
+    FeatureSpec(
+        "rsi_divergence",
+        "momentum",
+        _ATR + memory.WILDER_PERIOD - 1,
+        0.0,
+        "Close minus RSI, each placed in its own 14-bar range, -1 to 1.",
+    ),
     FeatureSpec("momentum_5", "momentum", _ATR, None, "Change of the close over 5 bars, in ATR."),
     FeatureSpec("momentum_10", "momentum", _ATR, None, "Change of the close over 10 bars, in ATR."),
     FeatureSpec("rate_of_change", "momentum", memory.RATE_BARS, None, "Return over 24 bars, fraction."),
@@ -75,20 +107,58 @@ _OWNER: tuple[FeatureSpec, ...] = (
     FeatureSpec("volatility_20", "volatility", memory.BAND_BARS, None, "Standard deviation of 20 log returns."),
     FeatureSpec("high_low_ratio", "volatility", _ATR, None, "Range of the bar, in ATR."),
     FeatureSpec("volume_trend", "volume", 49, 1.0, "10-bar mean volume over 50-bar mean volume."),
-    FeatureSpec("higher_tf_trend", "higher_timeframes", memory.higher_warm_up(20, 4), None, "Last closed H1 close in deviations from its 20-bar mean."),
-    FeatureSpec("m30_trend", "higher_timeframes", memory.higher_warm_up(20, 2), None, "Last closed M30 close in deviations from its 20-bar mean."),
-    FeatureSpec("h1_rsi_norm", "higher_timeframes", memory.higher_warm_up(15, 4), 0.0, "Cutler's RSI(14) of closed H1 bars, -1 to 1."),
-    FeatureSpec("h4_rsi_norm", "higher_timeframes", memory.higher_warm_up(15, 16), 0.0, "Cutler's RSI(14) of closed H4 bars, -1 to 1."),
+    FeatureSpec(
+        "higher_tf_trend",
+        "higher_timeframes",
+        memory.higher_warm_up(20, 4),
+        None,
+        "Last closed H1 close in deviations from its 20-bar mean.",
+    ),
+    FeatureSpec(
+        "m30_trend",
+        "higher_timeframes",
+        memory.higher_warm_up(20, 2),
+        None,
+        "Last closed M30 close in deviations from its 20-bar mean.",
+    ),
+    FeatureSpec(
+        "h1_rsi_norm",
+        "higher_timeframes",
+        memory.higher_warm_up(15, 4),
+        0.0,
+        "Cutler's RSI(14) of closed H1 bars, -1 to 1.",
+    ),
+    FeatureSpec(
+        "h4_rsi_norm",
+        "higher_timeframes",
+        memory.higher_warm_up(15, 16),
+        0.0,
+        "Cutler's RSI(14) of closed H4 bars, -1 to 1.",
+    ),
 )
 
 _PROTECTED: tuple[FeatureSpec, ...] = (
-    FeatureSpec("is_news_near", "news_features", 0, 0.0, "1 within 60 minutes of a high-impact release, seen from the bar's close."),
+    FeatureSpec(
+        "is_news_near",
+        "news_features",
+        0,
+        0.0,
+        "1 within 60 minutes of a high-impact release, seen from the bar's close.",
+    ),
     FeatureSpec("news_minutes_away", "news_features", 0, 1.0, "Time to the nearest release over one day, at most 1."),
     FeatureSpec("news_count_today", "news_features", 0, 0.0, "Releases scheduled on the UTC day."),
-    FeatureSpec("is_news_risk_window", "news_features", 0, 0.0, "1 from 15 minutes before to 30 minutes after a release."),
-    FeatureSpec("is_london_session", "time_of_week", 0, None, "1 when the bar opens in 08:00-16:30 London, Monday to Friday."),
-    FeatureSpec("is_ny_session", "time_of_week", 0, None, "1 when the bar opens in 09:30-16:00 New York, Monday to Friday."),
-    FeatureSpec("is_asian_session", "time_of_week", 0, None, "1 when the bar opens in 09:00-18:00 Tokyo, Monday to Friday."),
+    FeatureSpec(
+        "is_news_risk_window", "news_features", 0, 0.0, "1 from 15 minutes before to 30 minutes after a release."
+    ),
+    FeatureSpec(
+        "is_london_session", "time_of_week", 0, None, "1 when the bar opens in 08:00-16:30 London, Monday to Friday."
+    ),
+    FeatureSpec(
+        "is_ny_session", "time_of_week", 0, None, "1 when the bar opens in 09:30-16:00 New York, Monday to Friday."
+    ),
+    FeatureSpec(
+        "is_asian_session", "time_of_week", 0, None, "1 when the bar opens in 09:00-18:00 Tokyo, Monday to Friday."
+    ),
 )
 
 _CHOSEN: tuple[FeatureSpec, ...] = (
@@ -96,8 +166,20 @@ _CHOSEN: tuple[FeatureSpec, ...] = (
     FeatureSpec("hour_cos", "time_of_week", 0, None, "Cosine of the UTC time of day."),
     FeatureSpec("weekday_sin", "time_of_week", 0, None, "Sine of the UTC weekday."),
     FeatureSpec("weekday_cos", "time_of_week", 0, None, "Cosine of the UTC weekday."),
-    FeatureSpec("h4_trend", "higher_timeframes", memory.higher_warm_up(20, 16), None, "Last closed H4 close in deviations from its 20-bar mean."),
-    FeatureSpec("d1_trend", "higher_timeframes", memory.higher_warm_up(20, 96), None, "Last closed D1 close in deviations from its 20-bar mean."),
+    FeatureSpec(
+        "h4_trend",
+        "higher_timeframes",
+        memory.higher_warm_up(20, 16),
+        None,
+        "Last closed H4 close in deviations from its 20-bar mean.",
+    ),
+    FeatureSpec(
+        "d1_trend",
+        "higher_timeframes",
+        memory.higher_warm_up(20, 96),
+        None,
+        "Last closed D1 close in deviations from its 20-bar mean.",
+    ),
     FeatureSpec("return_96", "momentum", BARS_PER_DAY, None, "Log return of 96 bars."),
     FeatureSpec("volatility_96", "volatility", BARS_PER_DAY, None, "Standard deviation of 96 log returns."),
     FeatureSpec("volatility_ratio", "volatility", BARS_PER_DAY, 1.0, "volatility_20 over volatility_96."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,13 +145,17 @@ def _read(path: Path) -> _Text:
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check --input") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions"
+        ) from error
     # Terminals on some systems write UTF-16 with a byte order mark.
     encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         content = raw.decode(encoding)
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not text ({error.reason} at byte {error.start}); give a CSV or a text export") from error
+        raise DataError(
+            f"{path}: is not text ({error.reason} at byte {error.start}); give a CSV or a text export"
+        ) from error
     if not content.strip():
         raise DataError(f"{path}: is empty; export or download it again")
     return _Text(path, content)
@@ -158,23 +163,16 @@ def _read(path: Path) -> _Text:
 
 def _table(text: _Text, delimiter: str, names: tuple[str, ...] | None = None) -> pd.DataFrame:
     """Parse delimited text into columns of text; numbers are converted where a line can be named."""
-    try:
-        table: pd.DataFrame = pd.read_csv(
-            io.StringIO(text.content),
-            sep=delimiter,
-            header=0 if names is None else None,
-            names=None if names is None else list(names),
-            dtype=str,
-            keep_default_na=False,
-            skip_blank_lines=False,
-            index_col=False,
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{text.path}: is not a table separated by {delimiter!r} ({error})") from error
-    # A final line end is no line; any other blank line is an error with its number.
-    while len(table) and not any(table.iloc[-1].fillna("")):
-        table = table.iloc[:-1]
-    return table
+    lines = list(csv.reader(io.StringIO(text.content.rstrip()), delimiter=delimiter))
+    header = list(names) if names is not None else [name.strip() for name in lines[0]]
+    for number, fields in enumerate(lines, start=1):
+        # A decimal comma or a line cut off would otherwise move figures into the wrong column.
+        if len(fields) != len(header):
+            raise DataError(
+                f"{text.path}: line {number} has {len(fields)} fields instead of {len(header)}; "
+                "the file is cut off or damaged, export it again"
+            )
+    return pd.DataFrame(lines[0 if names is not None else 1 :], columns=pd.Index(header), dtype=str)
 
 
 def _number(text: _Text, table: pd.DataFrame, column: str, lines_before: int) -> pd.Series[float]:
@@ -196,9 +194,7 @@ def _wall_times(text: _Text, stamps: pd.Series[str], lines_before: int) -> pd.Se
     return times
 
 
-def _check_stamps(
-    text: _Text, stamps: pd.Series[str], times: pd.Series[pd.Timestamp], lines_before: int
-) -> None:
+def _check_stamps(text: _Text, stamps: pd.Series[str], times: pd.Series[pd.Timestamp], lines_before: int) -> None:
     broken = times.isna().to_numpy()
     if broken.any():
         row = int(broken.argmax())
@@ -208,7 +204,9 @@ def _check_stamps(
 def _require(text: _Text, table: pd.DataFrame, columns: tuple[str, ...]) -> None:
     missing = [name for name in columns if name not in table.columns]
     if missing:
-        raise DataError(f"{text.path}: missing column(s) {', '.join(missing)}; found {', '.join(map(str, table.columns))}")
+        raise DataError(
+            f"{text.path}: missing column(s) {', '.join(missing)}; found {', '.join(map(str, table.columns))}"
+        )
 
 
 def _volume(ticks: pd.Series[float], traded: pd.Series[float] | None) -> pd.Series[float]:
@@ -284,8 +282,7 @@ def _csv_times(
     times: pd.Series[pd.Timestamp]
     if epochs.notna().all():
         unit = next(unit for above, unit in _EPOCH_UNITS if epochs.abs().max() < above)
-        times = pd.to_datetime(epochs.astype("int64"), unit=unit, errors="coerce")
-        _check_stamps(text, stamps, times, 1)
+        times = pd.Series(epochs.to_numpy(dtype="int64").astype(f"datetime64[{unit}]"), name="time")
         return times.dt.tz_localize("UTC") if clock is None else _on_server_clock(text, times, clock, repeated)
     if clock is not None:
         return _on_server_clock(text, _wall_times(text, stamps, 1), clock, repeated)

@@ -63,7 +63,9 @@ def load_bars(path: Path, *, seconds: int = M15_SECONDS) -> pd.DataFrame:
         return _load_parquet(path, seconds)
     if suffix in (".csv", ".txt"):
         return read_text_bars(path, seconds=seconds)
-    raise DataError(f"{path}: unknown kind of file {suffix or '(no suffix)'}; bars are read from .parquet, .csv or .txt")
+    raise DataError(
+        f"{path}: unknown kind of file {suffix or '(no suffix)'}; bars are read from .parquet, .csv or .txt"
+    )
 
 
 def _load_parquet(path: Path, seconds: int) -> pd.DataFrame:
@@ -177,7 +179,8 @@ def merge_bars(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     added[at_second] = False
     parts = [part for part in (first, second.loc[added]) if len(part)]
     merged = pd.concat(parts).sort_values("time", kind="stable").reset_index(drop=True)
-    merged.attrs = dict(labels)
+    merged.attrs.clear()
+    merged.attrs.update(labels)
     return merged
 
 

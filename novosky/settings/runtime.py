@@ -10,6 +10,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from novosky.errors import SettingsError
 from novosky.settings.base import Section
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -146,7 +147,10 @@ class Broker(Section):
     def _known_clock(cls, rule: str) -> str:
         from novosky.market.server_time import ServerClock
 
-        ServerClock.from_rule(rule)
+        try:
+            ServerClock(rule)
+        except SettingsError as error:
+            raise ValueError(str(error)) from error
         return rule
 
     @field_validator("trading_hours")

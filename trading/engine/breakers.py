@@ -23,6 +23,8 @@ def start_guard(guard: Guard, params: Params, time: int, balance: float) -> None
     guard.day_equity = balance
     guard.week_peak = balance
     guard.halt_balance = params.starting_balance
+    # An account that starts below its halt must not trade until its equity first moves.
+    update_breakers(guard, params, balance)
 
 
 @compiled
@@ -98,9 +100,14 @@ def judge_close(account: Account, guard: Guard, params: Params, time: int, bid: 
     """
     closed = account.closed != guard.closed
     equity = floating_equity(account, params, bid, spread)
+    begun = time > guard.next_day
+    if begun:
+        # The market was closed over midnight: what this bar lost is the new day's already.
+        roll_calendar(guard, time, equity)
     if closed:
         count_closed(guard, params, account.balance, account.last_net, time)
-    if closed or equity != guard.equity or time >= guard.next_day or guard.halt_balance != params.starting_balance:
+    halt_moved = guard.halt_balance != params.starting_balance
+    if closed or begun or halt_moved or equity != guard.equity or time >= guard.next_day:
         roll_calendar(guard, time, equity)
         update_breakers(guard, params, equity)
         guard.equity = equity

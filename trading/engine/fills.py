@@ -8,7 +8,7 @@ fills at its price or, when the bar opens beyond it, at that better open.
 
 from __future__ import annotations
 
-import math
+import numpy as np
 
 from novosky.compiled import compiled
 from trading.engine.records import Account, Minutes, Params, Rollovers, Trade
@@ -32,10 +32,11 @@ ORDER_EXPIRED = 4
 
 @compiled
 def rounded(value: float, scale: float) -> float:
-    """Round half up to 1/scale; a scale of 0 leaves the value."""
+    """Round half up to 1/scale; a scale of 0 leaves the value, NaN and infinity stay what they are."""
     if scale == 0.0:
         return value
-    return math.floor(value * scale + 0.5) / scale
+    # Not math.floor: it answers an integer, which NaN and infinity do not have.
+    return float(np.floor(value * scale + 0.5) / scale)
 
 
 @compiled
@@ -65,10 +66,12 @@ def required_margin(params: Params, volume: float, price: float) -> float:
 @compiled
 def stops_allowed(params: Params, side: int, bid: float, spread: float, sl: float, tp: float) -> bool:
     """Tell whether stop and target keep the broker's distance: from the bid for a long, the ask for a short."""
-    if side > 0:
-        return bid - sl >= params.stops_distance and tp - bid >= params.stops_distance
-    ask = bid + spread
-    return sl - ask >= params.stops_distance and ask - tp >= params.stops_distance
+    quote = bid if side > 0 else bid + spread
+    # Brokers compare whole points: a stop exactly at the distance is not refused for 1e-12 USD.
+    least = rounded(params.stops_distance, params.price_scale)
+    to_stop = rounded(side * (quote - sl), params.price_scale)
+    to_target = rounded(side * (tp - quote), params.price_scale)
+    return to_stop >= least and to_target >= least
 
 
 @compiled
@@ -236,25 +239,28 @@ def effective_stop(account: Account, params: Params) -> tuple[float, int]:
 def touched(account: Account, params: Params, first: float, high: float, low: float, spread: float) -> int:
     """Tell which levels of the open position a bar reached: 0, EXIT_STOP, EXIT_TARGET or BOTH_TOUCHED.
 
-    A bar that opens beyond the target filled it before it could turn to the stop. For the
-    stop-out see `effective_stop`; it counts as the stop here.
+    A bar that opens beyond the target filled it before it could turn to the stop, and one
+    that opens through the stop the reverse. For the stop-out see `effective_stop`; it
+    counts as the stop here.
     """
     stop, _ = effective_stop(account, params)
-    # A short leaves at the ask: its levels are compared with bid + spread.
-    shift = 0.0 if account.side > 0 else spread
     if account.side > 0:
         hit_stop = low <= stop
         hit_target = high >= account.tp
         opened_beyond = first >= account.tp
+        opened_through = first <= stop
     else:
-        hit_stop = high + shift >= stop
-        hit_target = low + shift <= account.tp
-        opened_beyond = first + shift <= account.tp
-    if hit_target and (opened_beyond or not hit_stop):
+        # A short leaves at the ask, which is a price on the broker's grid like the level it meets.
+        hit_stop = rounded(high + spread, params.price_scale) >= stop
+        hit_target = rounded(low + spread, params.price_scale) <= account.tp
+        ask = rounded(first + spread, params.price_scale)
+        opened_beyond = ask <= account.tp
+        opened_through = ask >= stop
+    if not hit_target:
+        return EXIT_STOP if hit_stop else 0
+    if opened_beyond or not hit_stop:
         return EXIT_TARGET
-    if hit_target:
-        return BOTH_TOUCHED
-    return EXIT_STOP if hit_stop else 0
+    return EXIT_STOP if opened_through else BOTH_TOUCHED
 
 
 @compiled
@@ -266,7 +272,9 @@ def first_touch(account: Account, params: Params, spread: float, minutes: Minute
     if len(minutes.begin) == 0:
         return EXIT_STOP
     for k in range(minutes.begin[bar], minutes.begin[bar + 1]):
-        touch = touched(account, params, minutes.high[k], minutes.high[k], minutes.low[k], spread)
+        # Where the minute opened is taken at its worst, so that a minute with both stays a stop.
+        first = minutes.low[k] if account.side > 0 else minutes.high[k]
+        touch = touched(account, params, first, minutes.high[k], minutes.low[k], spread)
         if touch == EXIT_TARGET:
             return EXIT_TARGET
         if touch != 0:

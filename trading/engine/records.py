@@ -9,6 +9,7 @@ ATR multiples. Flags are 0 or 1.
 from __future__ import annotations
 
 import functools
+from collections.abc import Hashable
 from typing import Annotated, Any, NamedTuple, TypeVar, cast, get_type_hints
 
 import numpy as np
@@ -269,9 +270,13 @@ class Rollovers(NamedTuple):
     nights: npt.NDArray[np.float64]
 
 
-@functools.cache
 def dtype_of(layout: type[Any]) -> np.dtype[Any]:
     """Return the numpy dtype of a layout class."""
+    return _dtype_of(cast(Hashable, layout))
+
+
+@functools.cache
+def _dtype_of(layout: Hashable) -> np.dtype[Any]:
     fields: list[Any] = []
     for name, hint in get_type_hints(layout, include_extras=True).items():
         code, *shape = hint.__metadata__

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import numpy as np
 
 from novosky.compiled import compiled
 from trading.engine.fills import required_margin, rounded, stops_allowed
@@ -20,8 +20,10 @@ def half_kelly(confidence: float, payoff: float) -> float:
 
     Source: J. L. Kelly, A New Interpretation of Information Rate (1956).
     """
+    if not payoff > 0.0:
+        return 0.0
     fraction = 0.5 * (confidence - (1.0 - confidence) / payoff)
-    return min(max(fraction, 0.0), 1.0)
+    return min(fraction, 1.0) if fraction > 0.0 else 0.0
 
 
 @compiled
@@ -54,18 +56,17 @@ def lot_size(candidate: Candidate, params: Params, equity: float, distance: floa
         return 0.0
     risk = params.risk_fraction * multiplier
     if params.half_kelly != 0:
-        risk *= half_kelly(candidate.confidence, candidate.tp_mult / candidate.sl_mult)
-    if risk <= 0.0:
+        payoff = candidate.tp_mult / candidate.sl_mult if candidate.sl_mult > 0.0 else 0.0
+        risk *= half_kelly(candidate.confidence, payoff)
+    if not risk > 0.0:
         return 0.0
     lots = equity * risk / (distance * params.lot_units)
     loss_per_lot = (distance + 2.0 * params.slippage) * params.lot_units + 2.0 * params.commission_per_lot
     cap = params.max_risk_fraction * equity / loss_per_lot
     lots = min(max(lots, params.volume_min), params.volume_max, cap)
     # The tiny addition keeps 0.29 / 0.01 = 28.999999999999996 from losing a step.
-    lots = math.floor(lots * params.volume_scale + 1e-9) / params.volume_scale
-    if lots < params.volume_min or lots * loss_per_lot > params.max_risk_fraction * equity:
-        return 0.0
-    return lots
+    lots = float(np.floor(lots * params.volume_scale + 1e-9) / params.volume_scale)
+    return lots if lots >= params.volume_min else 0.0
 
 
 @compiled

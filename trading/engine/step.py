@@ -116,7 +116,7 @@ def next_bar(candidates: npt.NDArray[Any], run: Run) -> int:
     while run.candidate < len(candidates) and candidates[run.candidate].bar < run.bar:
         run.candidate += 1
     if run.candidate < len(candidates):
-        return candidates[run.candidate].bar
+        return int(candidates[run.candidate].bar)
     return FOREVER
 
 
@@ -129,7 +129,9 @@ def _note_block(run: Run, blocks: npt.NDArray[Any], candidate: int, mask: int) -
 
 
 @compiled
-def _track_drawdown(account: Account, params: Params, run: Run, high: float, low: float, close: float, spread: float) -> None:
+def _track_drawdown(
+    account: Account, params: Params, run: Run, high: float, low: float, close: float, spread: float
+) -> None:
     if account.side != 0:
         run.bars_in_market += 1
         worst = floating_equity(account, params, low if account.side > 0 else high, spread)
@@ -137,7 +139,7 @@ def _track_drawdown(account: Account, params: Params, run: Run, high: float, low
     else:
         worst = account.balance
         equity = account.balance
-    if run.peak - worst > run.max_drawdown * run.peak:
+    if run.peak > 0.0 and run.peak - worst > run.max_drawdown * run.peak:
         run.max_drawdown = (run.peak - worst) / run.peak
     if equity > run.peak:
         run.peak = equity
@@ -235,7 +237,9 @@ def advance(
                 candidate = candidates[run.candidate]
                 multiplier = answer if run.phase == _MULTIPLIER else 1.0
                 mask, volume, sl, tp = judge_candidate(candidate, account, guard, params, bid, spread, multiplier, 0)
-                if mask == 0 and params.risk_model != 0 and run.phase != _MULTIPLIER:
+                # The margin is judged at the size that will be sent, which the answer may shrink.
+                passed = mask & ~MARGIN == 0
+                if passed and params.risk_model != 0 and run.phase != _MULTIPLIER:
                     run.phase = _MULTIPLIER
                     run.bar = i
                     return ASK_MULTIPLIER

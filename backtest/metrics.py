@@ -1,0 +1,354 @@
+"""The figures by which a backtest is judged, as one flat object.
+
+Score = win rate x profit factor / sqrt(maximum drawdown), all as fractions. A trade's
+result is its profit plus commission plus swap; it is a win when that is above zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backtest.result import BacktestResult
+from backtest.statistics import (
+    Floats,
+    calmar_ratio,
+    daily_returns,
+    longest_drawdown_days,
+    longest_run,
+    mean_known,
+    profit_factor,
+    profit_factor_interval,
+    sharpe_ratio,
+    sortino_ratio,
+    wilson_interval,
+)
+from trading.engine.fills import EXIT_NAMES
+from trading.engine.gates import GATE_NAMES
+
+MIN_TRADES = 20
+"""With fewer trades the score is not a number to act on, and the profit factor has no interval."""
+DRAWDOWN_FLOOR = 0.001
+TOO_FEW_TRADES = "too few trades"
+
+Scalar = float | int | bool | str | None
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """The costs and limits a run was simulated under; every output prints them.
+
+    Attributes
+    ----------
+    spread, spread_min, spread_max : float
+        Median, smallest and largest ask minus bid over the bars, USD.
+    commission_per_lot : float
+        USD per lot and side.
+    slippage : float
+        USD by which market and stop fills are worse than the quote.
+    swap_long, swap_short : float
+        USD per lot and night, negative is paid.
+    leverage : float
+    m1 : bool
+        Whether one-minute bars decided bars that touched stop and target.
+    """
+
+    spread: float
+    spread_min: float
+    spread_max: float
+    commission_per_lot: float
+    slippage: float
+    swap_long: float
+    swap_short: float
+    leverage: float
+    m1: bool
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """All figures of one backtest; shares are fractions, money USD, None means unknown.
+
+    Attributes
+    ----------
+    score : float or None
+        None with fewer than `MIN_TRADES` trades.
+    score_note : str or None
+        Why there is no score.
+    band : str or None
+        pause, below target, production grade or excellent.
+    win_rate, win_rate_low, win_rate_high : float or None
+        With its Wilson 95 % interval.
+    profit_factor, pf_low, pf_high : float or None
+        Capped at 10, with its 95 % interval by stationary bootstrap over trades.
+    expectancy_r : float or None
+        Mean result in units of the initial risk.
+    max_drawdown : float
+        Of floating equity at the worst price of each bar.
+    sharpe, sortino, calmar : float or None
+        On daily UTC equity, 365 days a year.
+    total_return : float
+        From floating equity: an open position counts at its last quote.
+    exposure : float
+        Share of bars with an open position.
+    longest_drawdown_days : float
+        Between two highs of equity at closes.
+    cost_spread, cost_commission, cost_swap, cost_slippage : float
+        Paid by closed trades; negative is earned (swap only).
+    holding_bars_mean, holding_bars_median : float or None
+        Bars from the entry to the exit bar; 0 is an exit inside the entry bar.
+    exits, blocks : mapping of str to int
+        Closed trades by exit reason; blocked candidates by the gate that gave the reason.
+    open_at_end : bool
+        A position was still open; it is in the equity but not among the trades.
+    halted : bool
+        The hard halt was in force after the last bar.
+    start, end : str
+        Open of the first and close of the last bar, ISO 8601 UTC.
+    oos : bool or None
+        Every bar opens after the training cutoff; None when no cutoff is known.
+    seconds : float
+        Wall time of the run.
+    labels : tuple of str
+        Marks and warnings that every output must carry.
+    """
+
+    score: float | None
+    score_note: str | None
+    band: str | None
+    trades: int
+    win_rate: float | None
+    win_rate_low: float | None
+    win_rate_high: float | None
+    profit_factor: float | None
+    pf_low: float | None
+    pf_high: float | None
+    expectancy_r: float | None
+    expectancy_usd: float | None
+    max_drawdown: float
+    sharpe: float | None
+    sortino: float | None
+    calmar: float | None
+    total_return: float
+    start_balance: float
+    end_balance: float
+    end_equity: float
+    exposure: float
+    longest_losing_run: int
+    longest_drawdown_days: float
+    best_trade: float | None
+    worst_trade: float | None
+    holding_bars_mean: float | None
+    holding_bars_median: float | None
+    long_trades: int
+    short_trades: int
+    cost_spread: float
+    cost_commission: float
+    cost_swap: float
+    cost_slippage: float
+    exits: Mapping[str, int]
+    candidates: int
+    blocked: int
+    blocks: Mapping[str, int]
+    open_at_end: bool
+    halted: bool
+    start: str
+    end: str
+    bars: int
+    oos: bool | None
+    train_cutoff: str | None
+    seconds: float
+    assumptions: Assumptions
+    labels: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Scalar]:
+        """Return one flat JSON object: `exits_sl`, `blocks_spread`, assumptions by name, labels joined by ``; ``.
+
+        JSON has no infinity; an infinite assumption (unlimited leverage) is None.
+        """
+        flat: dict[str, Scalar] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Mapping):
+                flat.update({f"{field.name}_{name}": count for name, count in value.items()})
+            elif isinstance(value, Assumptions):
+                flat.update({inner.name: getattr(value, inner.name) for inner in fields(value)})
+            elif isinstance(value, tuple):
+                flat[field.name] = "; ".join(value)
+            else:
+                flat[field.name] = value
+        unbounded = [key for key, value in flat.items() if isinstance(value, float) and not math.isfinite(value)]
+        return flat | dict.fromkeys(unbounded)
+
+
+def score_of(win_rate: float, profit_factor: float, max_drawdown: float) -> float:
+    """Return win rate x profit factor / sqrt(drawdown), the drawdown floored at 0.1 %.
+
+    Examples
+    --------
+    >>> score_of(0.6, 2.0, 0.04)
+    6.0
+    """
+    return win_rate * profit_factor / math.sqrt(max(max_drawdown, DRAWDOWN_FLOOR))
+
+
+def band_of(score: float) -> str:
+    """Name the band of a score: 6 and 10 open the next band, 15 still closes its own."""
+    if score < 6.0:
+        return "pause"
+    if score < 10.0:
+        return "below target"
+    return "production grade" if score <= 15.0 else "excellent"
+
+
+def net_results(trades: npt.NDArray[Any]) -> Floats:
+    """Return each Trade's profit plus commission plus swap in USD, shape (n,)."""
+    # Cents are summed in binary; without rounding a break-even trade could count as a win.
+    net: Floats = np.round(trades["profit"] + trades["commission"] + trades["swap"], 8)
+    return net
+
+
+def r_multiples(trades: npt.NDArray[Any]) -> Floats:
+    """Return each Trade's result in units of its initial risk, NaN where the risk was zero."""
+    risk = np.asarray(trades["risk"])
+    multiples: Floats = np.divide(net_results(trades), risk, out=np.full(len(trades), np.nan), where=risk > 0.0)
+    return multiples
+
+
+def holding_bars(trades: npt.NDArray[Any], times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the bars from each Trade's entry bar to its exit bar; closed hours do not count."""
+    held: npt.NDArray[np.int64] = np.searchsorted(times, trades["exit_time"]) - np.searchsorted(
+        times, trades["entry_time"]
+    )
+    return held
+
+
+def compute_metrics(result: BacktestResult, rng: np.random.Generator, *, m1: bool) -> Metrics:
+    """Measure a backtest.
+
+    Parameters
+    ----------
+    result : BacktestResult
+    rng : numpy.random.Generator
+        Draws the bootstrap of the profit factor; the same seed gives the same interval.
+    m1 : bool
+        Whether the run was given one-minute bars.
+
+    Returns
+    -------
+    Metrics
+    """
+    trades, bars = result.trades, result.bars
+    net = net_results(trades)
+    count = len(net)
+    win_rate, win_rate_low, win_rate_high = _win_rate(net)
+    factor = profit_factor(net)
+    pf_low, pf_high = profit_factor_interval(net, rng) if count >= MIN_TRADES else (None, None)
+    max_drawdown = float(result.run.max_drawdown)
+    score = None
+    if count >= MIN_TRADES and win_rate is not None and factor is not None:
+        score = score_of(win_rate, factor, max_drawdown)
+    returns = daily_returns(bars.time, result.equity, result.start_balance)
+    held = holding_bars(trades, bars.time)
+    blocks = _blocks_by_gate(result.blocks)
+    closes = bars.time + int(result.params.bar_seconds)
+    end_equity = float(result.equity[-1])
+    return Metrics(
+        score=score,
+        score_note=TOO_FEW_TRADES if score is None else None,
+        band=None if score is None else band_of(score),
+        trades=count,
+        win_rate=win_rate,
+        win_rate_low=win_rate_low,
+        win_rate_high=win_rate_high,
+        profit_factor=factor,
+        pf_low=pf_low,
+        pf_high=pf_high,
+        expectancy_r=mean_known(r_multiples(trades)),
+        expectancy_usd=mean_known(net),
+        max_drawdown=max_drawdown,
+        sharpe=sharpe_ratio(returns),
+        sortino=sortino_ratio(returns),
+        calmar=calmar_ratio(returns, max_drawdown),
+        total_return=end_equity / result.start_balance - 1.0,
+        start_balance=float(result.start_balance),
+        end_balance=float(result.account.balance),
+        end_equity=end_equity,
+        exposure=int(result.run.bars_in_market) / len(bars.time),
+        longest_losing_run=longest_run(net < 0.0),
+        longest_drawdown_days=longest_drawdown_days(closes, result.equity, result.start_balance),
+        best_trade=float(net.max()) if count else None,
+        worst_trade=float(net.min()) if count else None,
+        holding_bars_mean=float(held.mean()) if count else None,
+        holding_bars_median=float(np.median(held)) if count else None,
+        long_trades=int(np.count_nonzero(trades["side"] > 0)),
+        short_trades=int(np.count_nonzero(trades["side"] < 0)),
+        **_costs(trades),
+        exits={name: int(np.count_nonzero(trades["reason"] == k)) for k, name in enumerate(EXIT_NAMES) if name},
+        candidates=len(result.candidates),
+        blocked=len(result.blocks),
+        blocks=blocks,
+        open_at_end=bool(result.account.side != 0),
+        halted=bool(result.guard.halted != 0),
+        start=_iso(int(bars.time[0])),
+        end=_iso(int(closes[-1])),
+        bars=len(bars.time),
+        oos=_out_of_sample(result),
+        train_cutoff=None if result.train_cutoff is None else _iso(int(result.train_cutoff.timestamp())),
+        seconds=float(result.seconds),
+        assumptions=_assumptions(result, m1),
+        labels=result.labels,
+    )
+
+
+def _win_rate(net: Floats) -> tuple[float, float, float] | tuple[None, None, None]:
+    if len(net) == 0:
+        return None, None, None
+    wins = int(np.count_nonzero(net > 0.0))
+    return (wins / len(net), *wilson_interval(wins, len(net)))
+
+
+def _costs(trades: npt.NDArray[Any]) -> dict[str, float]:
+    # Adding 0.0 turns the -0.0 of an empty or costless sum into 0.0.
+    return {
+        "cost_spread": float(trades["spread_cost"].sum()),
+        "cost_commission": float(-trades["commission"].sum()) + 0.0,
+        "cost_swap": float(-trades["swap"].sum()) + 0.0,
+        "cost_slippage": float(trades["slippage_cost"].sum()),
+    }
+
+
+def _blocks_by_gate(blocks: npt.NDArray[Any]) -> dict[str, int]:
+    masks = np.asarray(blocks["gates"]).astype(np.int64)
+    lowest = masks & -masks
+    return {name: int(np.count_nonzero(lowest == 1 << bit)) for bit, name in enumerate(GATE_NAMES)}
+
+
+def _out_of_sample(result: BacktestResult) -> bool | None:
+    if result.train_cutoff is None:
+        return None
+    return bool(int(result.bars.time[0]) > result.train_cutoff.timestamp())
+
+
+def _assumptions(result: BacktestResult, m1: bool) -> Assumptions:
+    params, spread = result.params, result.bars.spread
+    return Assumptions(
+        spread=float(np.median(spread)),
+        spread_min=float(spread.min()),
+        spread_max=float(spread.max()),
+        commission_per_lot=float(params.commission_per_lot),
+        slippage=float(params.slippage),
+        swap_long=float(params.swap_long),
+        swap_short=float(params.swap_short),
+        leverage=float(params.leverage),
+        m1=m1,
+    )
+
+
+def _iso(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

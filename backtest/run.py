@@ -1,0 +1,240 @@
+"""Drive the execution rules over history.
+
+`prepare` asks the models once; `simulate` runs the rules over the prepared inputs and can
+be repeated with other settings at no further cost.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from backtest.result import BacktestResult
+from ml.feature_engineering import add_all_features
+from novosky.errors import DataError
+from novosky.market.bars import epoch_seconds
+from novosky.market.news import NewsCalendar
+from novosky.settings import MlSettings, Settings
+from trading.context import market_context
+from trading.engine.breakers import start_guard
+from trading.engine.candidates import MarketContext, find_candidates
+from trading.engine.records import (
+    Account,
+    Bars,
+    Block,
+    Guard,
+    Minutes,
+    Run,
+    Trade,
+    new_record,
+    new_records,
+    no_minutes,
+)
+from trading.engine.step import ASK_MULTIPLIER, ASK_POSITION, DONE, advance
+from trading.market_inputs import bar_columns, minutes_of, window_rows
+from trading.parameters import build_params, build_rollovers
+
+CONTEXT_INPUTS = ("atr", "ema200_distance", "adx")
+"""Columns of the feature frame that the gates need, in the order `market_context` takes them."""
+
+
+class SignalModel(Protocol):
+    """What the backtest asks of the signal ensemble."""
+
+    @property
+    def train_cutoff(self) -> pd.Timestamp:
+        """The last bar whose information entered training, UTC."""
+
+    def predict_proba(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return calibrated probabilities, shape (n, members, 3), for features of shape (n, 55)."""
+
+
+class StateAnswers(Protocol):
+    """Answers that depend on the state of the account: position model and risk model."""
+
+    def leave_position(self, bar: int, account: Account, guard: Guard) -> bool:
+        """Tell whether the open position is to be left after the close of `bar`."""
+
+    def risk_multiplier(self, bar: int, account: Account, guard: Guard) -> float:
+        """Return the size multiplier for a candidate at the close of `bar`."""
+
+
+class NeutralAnswers:
+    """Hold to the bracket, size at 1.0: the answers while both models are off."""
+
+    def leave_position(self, bar: int, account: Account, guard: Guard) -> bool:
+        """Hold."""
+        return False
+
+    def risk_multiplier(self, bar: int, account: Account, guard: Guard) -> float:
+        """Leave the size as it is."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A window of history with everything the models say about it.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        The bars of the window.
+    bars : Bars
+        The same as columns.
+    probabilities : ndarray, shape (m, members, 3)
+        For the m rows in `rows`; rows without warmed-up features are left out.
+    rows : ndarray of int, shape (m,)
+    context : MarketContext
+        Of the same m rows.
+    atr : ndarray, shape (n,)
+        ATR(14) in USD of every bar, NaN during warm-up.
+    minutes : Minutes
+    train_cutoff : pandas.Timestamp or None
+    """
+
+    frame: pd.DataFrame
+    bars: Bars
+    probabilities: npt.NDArray[np.float64]
+    rows: npt.NDArray[np.int64]
+    context: MarketContext
+    atr: npt.NDArray[np.float64]
+    minutes: Minutes
+    train_cutoff: pd.Timestamp | None
+
+
+def prepare(
+    history: pd.DataFrame,
+    settings: Settings,
+    ml_settings: MlSettings,
+    model: SignalModel,
+    *,
+    start: pd.Timestamp | None = None,
+    end: pd.Timestamp | None = None,
+    news: NewsCalendar | None = None,
+    m1: pd.DataFrame | None = None,
+    fixed_spread: bool = False,
+) -> Prepared:
+    """Compute features and model outputs for the bars that open in [start, end).
+
+    Bars before `start` serve the features' warm-up only.
+
+    Raises
+    ------
+    DataError
+        When the window holds no bars, or no bar of it has warmed-up features.
+    """
+    first, last = window_rows(history, start, end)
+    featured = add_all_features(history.iloc[:last].reset_index(drop=True), news).iloc[first:].reset_index(drop=True)
+    frame = history.iloc[first:last].reset_index(drop=True)
+    names = list(ml_settings.features)
+    matrix = featured[names].to_numpy(dtype=np.float64)
+    gate_inputs = [featured[name].to_numpy(dtype=np.float64) for name in CONTEXT_INPUTS]
+    rows = np.flatnonzero(np.isfinite(matrix).all(axis=1) & np.isfinite(gate_inputs).all(axis=0))
+    if len(rows) == 0:
+        raise DataError("no bar of the window has warmed-up features; give more history before --start")
+    return Prepared(
+        frame=frame,
+        bars=bar_columns(frame, settings, fixed_spread=fixed_spread),
+        probabilities=model.predict_proba(matrix[rows]),
+        rows=rows.astype(np.int64),
+        context=market_context(epoch_seconds(frame)[rows], *(column[rows] for column in gate_inputs), settings, news),
+        atr=gate_inputs[0],
+        minutes=no_minutes() if m1 is None else minutes_of(frame, m1),
+        train_cutoff=model.train_cutoff,
+    )
+
+
+def simulate(
+    prepared: Prepared,
+    settings: Settings,
+    ml_settings: MlSettings,
+    *,
+    answers: StateAnswers | None = None,
+    labels: tuple[str, ...] = (),
+    progress: Callable[[int], None] | None = None,
+) -> BacktestResult:
+    """Run the rules over a prepared window.
+
+    Parameters
+    ----------
+    answers : StateAnswers or None
+        Needed when `position_model.enabled` or `risk_model.enabled`; neutral when None.
+    labels : tuple of str
+        Marks that every output must carry.
+    progress : callable or None
+        Called with the bar index at every question.
+    """
+    began = time.perf_counter()
+    answers = answers or NeutralAnswers()
+    params = build_params(settings, ml_settings)
+    bars = prepared.bars
+    levels = settings.risk_management
+    candidates = find_candidates(
+        prepared.probabilities, prepared.rows, prepared.context, levels.sl_atr_mult, levels.tp_atr_mult
+    )
+    balance = settings.risk_profile.starting_balance_usd
+    account, guard, run = new_record(Account), new_record(Guard), new_record(Run)
+    account.balance = balance
+    run.peak = balance
+    start_guard(guard, params, int(bars.time[0]), balance)
+    trades = new_records(Trade, len(candidates) + 1)
+    blocks = new_records(Block, len(candidates))
+    equity = np.empty(len(bars.time))
+    rollovers = build_rollovers(settings, int(bars.time[0]), int(bars.time[-1]))
+    reply = 0.0
+    while True:
+        question = advance(
+            account, guard, params, run, bars, candidates, prepared.minutes, rollovers, trades, blocks, equity, reply
+        )
+        if question == DONE:
+            break
+        reply = _answer(question, answers, run, account, guard)
+        if progress is not None:
+            progress(run.bar)
+    return BacktestResult(
+        bars=bars,
+        candidates=candidates,
+        trades=trades[: account.closed],
+        blocks=blocks[: run.blocks],
+        equity=equity,
+        params=params,
+        account=account,
+        guard=guard,
+        run=run,
+        start_balance=balance,
+        seconds=time.perf_counter() - began,
+        train_cutoff=prepared.train_cutoff,
+        labels=labels,
+    )
+
+
+def _answer(question: int, answers: StateAnswers, run: Run, account: Account, guard: Guard) -> float:
+    if question == ASK_POSITION:
+        return float(answers.leave_position(run.bar, account, guard))
+    assert question == ASK_MULTIPLIER
+    return answers.risk_multiplier(run.bar, account, guard)
+
+
+def overlap_warning(prepared: Prepared) -> str | None:
+    """Return the warning for a window that the model has seen in training, or None."""
+    cutoff = prepared.train_cutoff
+    first = prepared.frame["time"].iloc[0]
+    if cutoff is None or first > cutoff:
+        return None
+    seen = int((prepared.frame["time"] <= cutoff).sum())
+    return (
+        f"IN-SAMPLE: {seen} of {len(prepared.frame)} bars lie before the training cutoff {cutoff}; "
+        "these results say nothing about the future. Use --oos-only."
+    )
+
+
+def candidate_prices(result: BacktestResult) -> npt.NDArray[Any]:
+    """Return the closing bid at each candidate's decision, shape (len(candidates),)."""
+    closes: npt.NDArray[Any] = result.bars.close[result.candidates["bar"]]
+    return closes

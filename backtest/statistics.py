@@ -1,0 +1,330 @@
+"""Statistics of trades and equity as pure functions: shares are fractions, money is USD, times UTC.
+
+Nothing here knows the engine; each function names the source of its formula. A figure that
+the data cannot carry (too few days, no variance, no trades) is None, never zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+DAY = 86_400
+DAYS_PER_YEAR = 365
+"""The market never closes, so a year has 365 daily returns, not 252."""
+MIN_DAYS = 30
+"""Ratios on fewer daily returns are noise and are not reported."""
+PROFIT_FACTOR_CAP = 10.0
+Z_95 = 1.959963984540054
+"""Two-sided 95 % quantile of the normal distribution."""
+
+_CHUNK = 1_000_000
+"""Elements drawn at once by the bootstrap; bounds its memory."""
+_NO_VARIANCE = 1e-12
+
+
+def wilson_interval(wins: int, trials: int, z: float = Z_95) -> tuple[float, float]:
+    """Return the score interval of a proportion, as fractions.
+
+    Source: E. B. Wilson, Probable Inference, the Law of Succession, and Statistical
+    Inference, JASA 22 (1927).
+
+    Raises
+    ------
+    ValueError
+        When there are no trials or `wins` is not within them.
+
+    Examples
+    --------
+    >>> low, high = wilson_interval(5, 10)
+    >>> round(low, 4), round(high, 4)
+    (0.2366, 0.7634)
+    """
+    if trials < 1 or not 0 <= wins <= trials:
+        raise ValueError(f"a proportion needs 0 <= wins <= trials and trials >= 1, found {wins} of {trials}")
+    share = wins / trials
+    spread = z * z / trials
+    centre = (share + spread / 2.0) / (1.0 + spread)
+    half = z * math.sqrt(share * (1.0 - share) / trials + spread / (4.0 * trials)) / (1.0 + spread)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
+
+
+def profit_factor(net: Floats) -> float | None:
+    """Return the sum of winning results over that of losing ones, capped at `PROFIT_FACTOR_CAP`.
+
+    Parameters
+    ----------
+    net : ndarray, shape (n,)
+        Results after all costs.
+
+    Returns
+    -------
+    float or None
+        0 without a winner, the cap without a loser, None without trades.
+    """
+    if len(net) == 0:
+        return None
+    return float(_profit_factors(net[np.newaxis, :])[0])
+
+
+def _profit_factors(net: Floats) -> Floats:
+    gained = np.where(net > 0.0, net, 0.0).sum(axis=1)
+    lost = -np.where(net < 0.0, net, 0.0).sum(axis=1)
+    ratio = np.divide(gained, lost, out=np.full(len(net), PROFIT_FACTOR_CAP), where=lost > 0.0)
+    factors: Floats = np.where(gained > 0.0, np.minimum(ratio, PROFIT_FACTOR_CAP), 0.0)
+    return factors
+
+
+def stationary_bootstrap(count: int, block: float, resamples: int, rng: np.random.Generator) -> Ints:
+    """Draw resampled positions in blocks of random length, wrapping around the end.
+
+    Neighbouring trades are not independent; blocks keep their order, and geometric lengths
+    keep the resampled series stationary.
+
+    Source: D. N. Politis and J. P. Romano, The Stationary Bootstrap, JASA 89 (1994).
+
+    Parameters
+    ----------
+    count : int
+        Length of the series.
+    block : float
+        Mean block length, at least 1.
+    resamples : int
+        Number of resampled series.
+
+    Returns
+    -------
+    ndarray of int, shape (resamples, count)
+        Positions within 0 .. count - 1.
+    """
+    begins = rng.random((resamples, count)) < 1.0 / block
+    begins[:, 0] = True
+    starts = rng.integers(count, size=(resamples, count))
+    offsets = np.arange(count)
+    begun = np.maximum.accumulate(np.where(begins, offsets, 0), axis=1)
+    positions: Ints = (np.take_along_axis(starts, begun, axis=1) + offsets - begun) % count
+    return positions
+
+
+def profit_factor_interval(net: Floats, rng: np.random.Generator, *, resamples: int = 1000) -> tuple[float, float]:
+    """Return the 95 % percentile interval of the profit factor by stationary bootstrap.
+
+    The mean block length is the cube root of the number of trades, the order that
+    minimises the error of the variance (Politis and Romano 1994).
+
+    Raises
+    ------
+    ValueError
+        When there are no trades.
+    """
+    count = len(net)
+    if count == 0:
+        raise ValueError("an interval of the profit factor needs trades")
+    block = max(count ** (1.0 / 3.0), 1.0)
+    factors = np.empty(resamples)
+    step = max(_CHUNK // count, 1)
+    for first in range(0, resamples, step):
+        size = min(step, resamples - first)
+        factors[first : first + size] = _profit_factors(net[stationary_bootstrap(count, block, size, rng)])
+    low, high = np.percentile(factors, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def daily_returns(times: Ints, equity: Floats, start_balance: float) -> Floats:
+    """Return the change of equity over each UTC day, days without bars included as 0.
+
+    Parameters
+    ----------
+    times : ndarray of int, shape (n,)
+        Opens of the bars, epoch seconds; a bar belongs to the day it opens in.
+    equity : ndarray, shape (n,)
+        Floating equity at each close, USD.
+    start_balance : float
+        Equity before the first bar, USD.
+
+    Returns
+    -------
+    ndarray, shape (days,)
+        Fractions, from the first bar's day to the last bar's.
+    """
+    day = times // DAY
+    last_of_day = np.append(np.flatnonzero(np.diff(day)), len(day) - 1)
+    days = np.arange(day[0], day[-1] + 1)
+    # The newest close up to the end of each day carries over days on which nothing traded.
+    newest = np.searchsorted(day[last_of_day], days, side="right") - 1
+    closing = np.concatenate(([start_balance], equity[last_of_day][newest]))
+    return _changes(closing)
+
+
+def _changes(closing: Floats) -> Floats:
+    """Return the relative changes of equity; a ruined account has nothing left to earn on and stays at -1."""
+    ratio: Floats = np.divide(closing[1:], closing[:-1], out=np.zeros(len(closing) - 1), where=closing[:-1] > 0.0)
+    return ratio - 1.0
+
+
+def sharpe_ratio(returns: Floats) -> float | None:
+    """Return the yearly Sharpe ratio of daily returns over a riskless rate of zero.
+
+    Source: W. F. Sharpe, The Sharpe Ratio, Journal of Portfolio Management 21 (1994).
+    None for fewer than `MIN_DAYS` days, no variance, or a ruined account.
+    """
+    if len(returns) < MIN_DAYS or not np.all(returns > -1.0):
+        return None
+    deviation = float(np.std(returns, ddof=1))
+    if deviation < _NO_VARIANCE:
+        return None
+    return float(np.mean(returns)) / deviation * math.sqrt(DAYS_PER_YEAR)
+
+
+def sortino_ratio(returns: Floats) -> float | None:
+    """Return the yearly Sortino ratio of daily returns with a target of zero.
+
+    Downside deviation is the root mean square of the losses over all days, gaining days
+    counted as zero. Source: F. A. Sortino and L. N. Price, Performance Measurement in a
+    Downside Risk Framework, Journal of Investing 3 (1994). None as in `sharpe_ratio`, and
+    when no day lost.
+    """
+    if len(returns) < MIN_DAYS or not np.all(returns > -1.0):
+        return None
+    downside = math.sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2)))
+    if downside < _NO_VARIANCE:
+        return None
+    return float(np.mean(returns)) / downside * math.sqrt(DAYS_PER_YEAR)
+
+
+def calmar_ratio(returns: Floats, max_drawdown: float) -> float | None:
+    """Return the compound yearly return over the largest drawdown.
+
+    Source: T. W. Young, Calmar Ratio: A Smoother Tool, Futures (October 1991). None for
+    fewer than `MIN_DAYS` days, no drawdown, a ruined account, or growth beyond a float.
+
+    Parameters
+    ----------
+    returns : ndarray, shape (days,)
+        Daily returns, fractions.
+    max_drawdown : float
+        Fraction, above 0 for a result.
+    """
+    if len(returns) < MIN_DAYS or max_drawdown <= 0.0 or not np.all(returns > -1.0):
+        return None
+    yearly_log = float(np.sum(np.log1p(returns))) * DAYS_PER_YEAR / len(returns)
+    # exp overflows near 709; such a rate comes from a short window and means nothing.
+    return math.expm1(yearly_log) / max_drawdown if yearly_log < 700.0 else None
+
+
+def longest_run(flags: Flags) -> int:
+    """Return the length of the longest unbroken run of True.
+
+    Examples
+    --------
+    >>> longest_run(np.array([True, True, False, True]))
+    2
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(np.int8), [0]))))
+    return int((edges[1::2] - edges[::2]).max(initial=0))
+
+
+def drawdowns(equity: Floats, start_balance: float) -> Floats:
+    """Return how far equity stands below its highest close so far, fractions, shape (n,)."""
+    peaks = np.maximum.accumulate(np.concatenate(([start_balance], equity)))[1:]
+    below: Floats = 1.0 - equity / peaks
+    return below
+
+
+def longest_drawdown_days(times: Ints, equity: Floats, start_balance: float) -> float:
+    """Return the longest time between two closes at the equity's high, in days.
+
+    A drawdown that has not ended counts up to the last bar.
+
+    Parameters
+    ----------
+    times, equity : ndarray, shape (n,)
+        Epoch seconds and USD of each close.
+    start_balance : float
+        The first peak, standing at the first time.
+    """
+    at_peak = drawdowns(equity, start_balance) <= 0.0
+    marks = np.concatenate((times[:1], times[at_peak], times[-1:]))
+    return float(np.diff(marks).max()) / DAY
+
+
+def percentile_rank(values: Floats, score: float) -> float:
+    """Return the percentage of `values` below `score`, ties counted half (0 to 100)."""
+    below = np.count_nonzero(values < score) + 0.5 * np.count_nonzero(values == score)
+    return float(100.0 * below / len(values))
+
+
+def monthly_returns(times: Ints, equity: Floats, start_balance: float) -> list[tuple[int, int, float]]:
+    """Return (year, month, return as a fraction) of every UTC calendar month that has bars.
+
+    Parameters
+    ----------
+    times : ndarray of int, shape (n,)
+        Opens of the bars; a bar belongs to the month it opens in.
+    """
+    months = times.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
+    lasts = np.append(np.flatnonzero(np.diff(months)), len(months) - 1)
+    closing = np.concatenate(([start_balance], equity[lasts]))
+    return [
+        (1970 + int(month) // 12, int(month) % 12 + 1, float(change))
+        for month, change in zip(months[lasts], _changes(closing), strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class GroupResult:
+    """What the trades of one group earned.
+
+    Attributes
+    ----------
+    name : str
+    trades : int
+    win_rate, profit_factor, expectancy_r : float or None
+        None without trades (or, for the expectancy, without a measured risk).
+    net : float
+        USD.
+    """
+
+    name: str
+    trades: int
+    win_rate: float | None
+    profit_factor: float | None
+    expectancy_r: float | None
+    net: float
+
+
+def group_result(name: str, net: Floats, r_multiples: Floats) -> GroupResult:
+    """Summarise one group of trades.
+
+    Parameters
+    ----------
+    net, r_multiples : ndarray, shape (n,)
+        USD, and the same in units of the initial risk (NaN where there was none).
+    """
+    return GroupResult(
+        name=name,
+        trades=len(net),
+        win_rate=float(np.mean(net > 0.0)) if len(net) else None,
+        profit_factor=profit_factor(net),
+        expectancy_r=mean_known(r_multiples),
+        net=float(net.sum()),
+    )
+
+
+def results_by(keys: Ints, names: Sequence[str], net: Floats, r_multiples: Floats) -> list[GroupResult]:
+    """Return one `GroupResult` per name; the trades of names[k] are those whose key is k."""
+    return [group_result(name, net[keys == key], r_multiples[keys == key]) for key, name in enumerate(names)]
+
+
+def mean_known(values: Floats) -> float | None:
+    """Return the mean of the values that are not NaN, None when there are none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None

@@ -1,0 +1,299 @@
+"""Probabilities from a model set on disk: every file is checked before it is decoded.
+
+Each member is tried as calibrated pickle, then ONNX, then raw pickle with the calibrator of
+the metadata. All three give the same probabilities to within 1e-4; which one answers is
+logged and kept in `EnsemblePredictor.sources`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import pickle
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ml.compat import MANIFEST_NAME, MEND, Manifest, hash_training_settings, read_artifact, verify_compat
+from ml.ensemble import (
+    MEMBERS,
+    METADATA_NAME,
+    N_CLASSES,
+    SCALER_NAME,
+    CalibratedMember,
+    Calibrator,
+    FileKind,
+    Float32Matrix,
+    Float64Array,
+    Scaling,
+    member_file,
+)
+from ml.model_set import recover_model_set
+from novosky.errors import DataError, ModelError
+from novosky.files import sha256_of
+from novosky.settings.ml import MlSettings
+
+_LOG = logging.getLogger(__name__)
+# Rows per call of a library: bounds memory at any history length (8,192 rows hold 2 MB of features).
+CHUNK_ROWS = 8192
+# How often loading starts over when a training run swaps the set in the middle of it.
+_LOAD_ATTEMPTS = 3
+
+ProbabilityFunction = Callable[[Float32Matrix], Float64Array]
+_Loader = Callable[[bytes, str, str, Mapping[str, Any] | None], ProbabilityFunction]
+
+
+@dataclass(frozen=True, eq=False)
+class _LoadedSet:
+    manifest: Manifest
+    manifest_hash: str
+    scaling: Scaling
+    members: Mapping[str, ProbabilityFunction]
+    sources: dict[str, str]
+
+
+class EnsemblePredictor:
+    """The signal ensemble of a model directory.
+
+    Parameters
+    ----------
+    models_dir : Path
+    ml_settings : MlSettings
+
+    Attributes
+    ----------
+    sources : dict of str to str
+        The file each of `scaler`, `rf`, `xgb`, `lgb` is served from.
+
+    Raises
+    ------
+    ModelError
+        No set, or a member none of whose files can be used.
+    ModelCompatibilityError
+        The set was made for other features or libraries.
+    """
+
+    def __init__(self, models_dir: Path, ml_settings: MlSettings) -> None:
+        recover_model_set(models_dir)
+        loaded = _load_undisturbed(models_dir, ml_settings)
+        self._manifest = loaded.manifest
+        self._features = loaded.manifest.features
+        self._scaling = loaded.scaling
+        self._members = loaded.members
+        self.sources: dict[str, str] = loaded.sources
+        self._fingerprint = _fingerprint(loaded)
+        if loaded.manifest.config_hash != hash_training_settings(ml_settings):
+            _LOG.warning(
+                "ml_config.json has other labeling or signal_model settings than the models in %s were trained with; "
+                "retrain with --no-warmstart for them to take effect",
+                models_dir,
+            )
+        _LOG.info("signal models from %s: %s", models_dir, ", ".join(f"{k}={v}" for k, v in self.sources.items()))
+
+    @property
+    def train_cutoff(self) -> pd.Timestamp:
+        """UTC open of the last bar whose information entered the models; later bars are out of sample."""
+        return self._manifest.train_cutoff
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 that names these predictions: of the manifest and, if not all calibrated pickles, the sources."""
+        return self._fingerprint
+
+    def predict_proba(self, features: Float64Array) -> Float64Array:
+        """Return calibrated probabilities of HOLD, BUY, SELL by every member.
+
+        A row's answer does not depend on the rows beside it: one row alone gives the same bytes.
+
+        Parameters
+        ----------
+        features : ndarray, shape (n, k)
+            Unscaled features in the order of ml_config.json.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, 3 members, 3 classes)
+            Members in the order rf, xgb, lgb.
+
+        Raises
+        ------
+        DataError
+            Another width, or a value that is NaN or infinite (leave the warm-up rows out).
+        """
+        rows = np.asarray(features, dtype=np.float64)
+        if rows.ndim != 2 or rows.shape[1] != len(self._features):
+            raise DataError(f"the models need features of shape (n, {len(self._features)}), not {rows.shape}")
+        answer = np.empty((len(rows), len(MEMBERS), N_CLASSES))
+        for begin in range(0, len(rows), CHUNK_ROWS):
+            chunk = rows[begin : begin + CHUNK_ROWS]
+            self._check_finite(chunk, begin)
+            scaled = self._scaling.apply(chunk)
+            for at, name in enumerate(MEMBERS):
+                answer[begin : begin + len(chunk), at] = self._members[name](scaled)
+        return answer
+
+    def _check_finite(self, chunk: Float64Array, begin: int) -> None:
+        broken = ~np.isfinite(chunk)
+        if broken.any():
+            row, column = (int(place) for place in np.argwhere(broken)[0])
+            raise DataError(
+                f"feature {self._features[column]} of row {begin + row} is {chunk[row, column]}; "
+                "leave rows before the end of the warm-up out"
+            )
+
+
+def _fingerprint(loaded: _LoadedSet) -> str:
+    served = [loaded.sources[name] for name in MEMBERS]
+    if served == [member_file(name, "calibrated") for name in MEMBERS]:
+        return loaded.manifest_hash
+    # Another step of the chain differs in the last digits; results kept under this name must not mix.
+    return hashlib.sha256("\n".join([loaded.manifest_hash, *served]).encode("utf-8")).hexdigest()
+
+
+def _load_undisturbed(models_dir: Path, ml_settings: MlSettings) -> _LoadedSet:
+    """Load the set; start over when the whole set was replaced meanwhile."""
+    path = models_dir / MANIFEST_NAME
+    for attempt in range(_LOAD_ATTEMPTS):
+        manifest = verify_compat(models_dir, ml_settings)
+        before = sha256_of(path)
+        try:
+            loaded = _load(models_dir, manifest, before)
+        except ModelError:
+            if attempt + 1 == _LOAD_ATTEMPTS or sha256_of(path) == before:
+                raise
+            continue
+        if sha256_of(path) == before:
+            return loaded
+    raise ModelError(f"{models_dir} is replaced again and again while it is read; wait for the training runs to end")
+
+
+def _load(models_dir: Path, manifest: Manifest, manifest_hash: str) -> _LoadedSet:
+    metadata = _read_metadata(models_dir, manifest)
+    scaling, scaler_source = _load_scaling(models_dir, manifest, metadata)
+    members, sources = {}, {"scaler": scaler_source}
+    for name in MEMBERS:
+        members[name], sources[name] = _load_member(models_dir, manifest, metadata, name)
+    return _LoadedSet(manifest, manifest_hash, scaling, members, sources)
+
+
+def _read_metadata(models_dir: Path, manifest: Manifest) -> Mapping[str, Any] | None:
+    """Return the metadata, or None with a warning: only the last step of a chain needs it."""
+    try:
+        content: Mapping[str, Any] = json.loads(read_artifact(models_dir, manifest, METADATA_NAME))
+    except ModelError as error:
+        _LOG.warning("%s", error)
+        return None
+    return content
+
+
+def _load_scaling(models_dir: Path, manifest: Manifest, metadata: Mapping[str, Any] | None) -> tuple[Scaling, str]:
+    try:
+        scaler = unpickle(read_artifact(models_dir, manifest, SCALER_NAME), SCALER_NAME)
+        return Scaling(scaler.mean_, scaler.scale_), SCALER_NAME
+    except ModelError as error:
+        if metadata is None:
+            raise ModelError(
+                f"neither {SCALER_NAME} nor {METADATA_NAME} in {models_dir} can be used: {error}"
+            ) from error
+        _LOG.warning("%s; scaling from %s instead", error, METADATA_NAME)
+        stored = metadata["scaling"]
+        return Scaling(
+            np.array(stored["mean"], dtype=np.float64), np.array(stored["scale"], dtype=np.float64)
+        ), METADATA_NAME
+
+
+def _load_member(
+    models_dir: Path, manifest: Manifest, metadata: Mapping[str, Any] | None, name: str
+) -> tuple[ProbabilityFunction, str]:
+    """Try a member's files in the order of the chain; the first whose hash fits and that loads is used."""
+    reasons = []
+    for kind, load in _CHAIN:
+        file = member_file(name, kind)
+        try:
+            return load(read_artifact(models_dir, manifest, file), file, name, metadata), file
+        except ModelError as error:
+            _LOG.warning("%s: %s", name, error)
+            reasons.append(str(error))
+    files = ", ".join(member_file(name, kind) for kind, _ in _CHAIN)
+    raise ModelError(f"no file of member {name} in {models_dir} can be used ({files}); {MEND}. " + " | ".join(reasons))
+
+
+def unpickle(content: bytes, file: str) -> Any:
+    """Decode a pickle whose hash has been checked.
+
+    Raises
+    ------
+    ModelError
+        When the installed libraries cannot read it, or only warn that they may misread it.
+    """
+    try:
+        with warnings.catch_warnings():
+            # scikit-learn only warns when a pickle is from another release and may be misread.
+            warnings.filterwarnings("error", message="Trying to unpickle estimator")
+            return pickle.load(io.BytesIO(content))
+    except Exception as error:
+        # Decoding foreign versions fails with whatever the library happens to raise.
+        raise ModelError(
+            f"{file} cannot be loaded by the installed libraries ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _from_calibrated(content: bytes, file: str, name: str, metadata: Mapping[str, Any] | None) -> ProbabilityFunction:
+    member = unpickle(content, file)
+    if not isinstance(member, CalibratedMember) or member.name != name:
+        raise ModelError(f"{file} does not hold the calibrated member {name}")
+    return member.predict_proba
+
+
+def onnx_probabilities(content: bytes) -> ProbabilityFunction:
+    """Return a function from scaled float32 features (n, k) to the probabilities (n, 3) of an ONNX member.
+
+    Raises
+    ------
+    ModelError
+        When onnxruntime cannot load the model.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # Several threads would add the trees up in another order from run to run.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # onnxruntime raises its own C++ exception types, which share no base class.
+        raise ModelError(f"onnxruntime cannot load the model ({error})") from error
+
+    def predict(scaled: Float32Matrix) -> Float64Array:
+        return np.asarray(session.run(None, {"features": scaled})[0], dtype=np.float64)
+
+    return predict
+
+
+def _from_onnx(content: bytes, file: str, name: str, metadata: Mapping[str, Any] | None) -> ProbabilityFunction:
+    try:
+        return onnx_probabilities(content)
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from error
+
+
+def _from_raw(content: bytes, file: str, name: str, metadata: Mapping[str, Any] | None) -> ProbabilityFunction:
+    if metadata is None:
+        raise ModelError(f"{file} needs the calibrator in {METADATA_NAME}, which cannot be used")
+    calibrator = Calibrator.from_dict(metadata["calibrators"][name])
+    return CalibratedMember(name, unpickle(content, file), calibrator).predict_proba
+
+
+_CHAIN: tuple[tuple[FileKind, _Loader], ...] = (
+    ("calibrated", _from_calibrated),
+    ("onnx", _from_onnx),
+    ("raw", _from_raw),
+)

@@ -1,0 +1,158 @@
+"""The backtest command: bars, settings and models in; numbers, files and a report out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from novosky.cli.options import FILE, UtcDate, account_options, file_options
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from backtest.result import BacktestResult
+
+EPILOG = """\b
+Examples:
+  python backtest_config.py --balance 500 --no-swap --leverage 500 --spread 16.95 --oos-only --no-chart
+  python backtest_config.py --data data/BTCUSD_M15.parquet --start 2024-01-01 --end 2024-07-01 --json out.json
+  python backtest_config.py --days 90 --m1 data/BTCUSD_M1.parquet --trades trades.csv --report report.html
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
+@click.option("--m1", type=FILE, help="M1 bars that decide bars which touch both stop and target.")
+@click.option("--start", type=UtcDate(), help="First bar's open, UTC.")
+@click.option("--end", type=UtcDate(), help="End of the window, UTC, exclusive.")
+@click.option("--days", type=click.IntRange(min=1), default=365, show_default=True, help="Window length without --start.")
+@click.option("--oos-only", is_flag=True, help="Start after the models' training cutoff.")
+@click.option("--oos-end", type=UtcDate(), help="End of the out-of-sample window; like --end.")
+@file_options
+@account_options
+@click.option("--json", "json_file", type=FILE, help="Write every number as one flat JSON object.")
+@click.option("--trades", "trades_file", type=FILE, help="Write the closed trades as CSV.")
+@click.option("--blocked", "blocked_file", type=FILE, help="Write the blocked signals as CSV.")
+@click.option("--report", "report_file", type=FILE, default=Path("reports/backtest.html"), show_default=True, help="HTML report.")
+@click.option("--no-chart", is_flag=True, help="Print and write numbers only, no HTML report.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Seed of the random-entry benchmark.")
+def backtest(
+    data: Path,
+    m1: Path | None,
+    start: datetime | None,
+    end: datetime | None,
+    days: int,
+    oos_only: bool,
+    oos_end: datetime | None,
+    config: Path,
+    ml_config: Path,
+    models: Path,
+    calendar: Path | None,
+    json_file: Path | None,
+    trades_file: Path | None,
+    blocked_file: Path | None,
+    report_file: Path,
+    no_chart: bool,
+    seed: int,
+    **flags: Any,
+) -> None:
+    """Run the bot's rules over history and report what they would have earned after all costs."""
+    import numpy as np
+
+    from backtest.benchmarks import buy_and_hold, random_entry_benchmark
+    from backtest.metrics import compute_metrics
+    from backtest.run import overlap_warning, prepare, simulate
+    from backtest.summary import print_summary
+    from ml.ensemble_predictor import EnsemblePredictor
+    from novosky.data.store import load_bars
+    from novosky.errors import UsageError
+    from novosky.files import write_json
+    from novosky.market.news import load_calendar
+    from novosky.settings import load_ml_settings, load_settings
+    from novosky.settings.overrides import AccountFlags, apply_flags
+
+    if end is not None and oos_end is not None:
+        raise UsageError("--end and --oos-end say the same; give one of them")
+    settings = apply_flags(load_settings(config), AccountFlags(**flags))
+    ml_settings = load_ml_settings(ml_config)
+    history = load_bars(data)
+    predictor = EnsemblePredictor(models, ml_settings)
+    window = choose_window(history["time"], start, end or oos_end, days, predictor.train_cutoff if oos_only else None)
+    prepared = prepare(
+        history,
+        settings,
+        ml_settings,
+        predictor,
+        start=window[0],
+        end=window[1],
+        news=load_calendar(calendar) if calendar else None,
+        m1=load_bars(m1, seconds=60) if m1 else None,
+        fixed_spread=flags["spread"] is not None,
+    )
+    labels = tuple(
+        label
+        for label in (
+            f"SYNTHETIC DATA ({history.attrs['synthetic']} market)" if "synthetic" in history.attrs else None,
+            overlap_warning(prepared),
+        )
+        if label
+    )
+    result = simulate(prepared, settings, ml_settings, labels=labels)
+    metrics = compute_metrics(result, np.random.default_rng(seed))
+    random_entry = random_entry_benchmark(result, prepared.atr, np.random.default_rng(seed))
+    hold = buy_and_hold(result)
+    print_summary(result, metrics, random_entry, hold)
+    if json_file is not None:
+        write_json(json_file, {**metrics.as_dict(), **random_entry.as_dict(), **hold.as_dict()})
+    write_tables(result, settings.symbol, settings.broker.digits, trades_file, blocked_file)
+    if not no_chart:
+        from backtest.report import write_report
+
+        write_report(report_file, result, metrics, random_entry, hold)
+        click.echo(f"report: {report_file}")
+
+
+def choose_window(
+    times: pd.Series[pd.Timestamp],
+    start: datetime | None,
+    end: datetime | None,
+    days: int,
+    cutoff: pd.Timestamp | None,
+) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
+    """Return the window's bounds.
+
+    Without `start` the window is the last `days` days before its end. A `cutoff` moves the
+    beginning behind the training data, whatever was asked for.
+    """
+    import pandas as pd
+
+    from novosky.market.bars import M15_SECONDS
+
+    last = pd.Timestamp(end) if end is not None else times.iloc[-1] + pd.Timedelta(seconds=M15_SECONDS)
+    first = pd.Timestamp(start) if start is not None else last - timedelta(days=days)
+    if cutoff is not None:
+        first = max(first, cutoff + pd.Timedelta(seconds=M15_SECONDS))
+    return first.tz_convert(UTC), last.tz_convert(UTC)
+
+
+def write_tables(
+    result: BacktestResult, symbol: str, digits: int, trades_file: Path | None, blocked_file: Path | None
+) -> None:
+    """Write the trades and the blocked signals of a backtest, where files are named."""
+    from trading.exports import block_row, trade_row, write_blocks, write_trades
+
+    if trades_file is not None:
+        write_trades(trades_file, (trade_row(trade, digits) for trade in result.trades))
+    if blocked_file is not None:
+        rows = []
+        for block in result.blocks:
+            candidate = result.candidates[block.candidate]
+            i = candidate.bar
+            close = int(result.bars.time[i]) + int(result.params.bar_seconds)
+            rows.append(
+                block_row(close, symbol, candidate, block.gates, result.bars.close[i], result.bars.spread[i], digits)
+            )
+        write_blocks(blocked_file, rows)

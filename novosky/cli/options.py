@@ -1,0 +1,60 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+class UtcDate(click.ParamType):
+    """A UTC date or moment: 2024-01-31 or 2024-01-31T12:00."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Parse the text; fails as a usage error."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a date like 2024-01-31 or 2024-01-31T12:00", param, ctx)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def file_options(function: F) -> F:
+    """Add --config, --ml-config, --models, --calendar."""
+    for option in (
+        click.option("--calendar", type=FILE, help="News calendar (Parquet); without it no event is ever near."),
+        click.option("--models", type=FOLDER, default=Path("models"), show_default=True, help="Model directory."),
+        click.option("--ml-config", type=FILE, default=Path("ml_config.json"), show_default=True, help="Model settings."),
+        click.option("--config", type=FILE, default=Path("config.json"), show_default=True, help="Runtime settings."),
+    ):
+        function = option(function)
+    return function
+
+
+def account_options(function: F) -> F:
+    """Add the account and cost flags that backtest and paper share."""
+    for option in (
+        click.option("--max-lot", type=click.FloatRange(min=0, min_open=True), help="Largest lot."),
+        click.option("--cent-account", is_flag=True, help="A lot is a hundredth of a standard lot; sums stay in USD."),
+        click.option("--slippage", type=click.FloatRange(min=0), help="USD by which market and stop fills are worse."),
+        click.option("--commission", type=click.FloatRange(min=0), help="USD per lot and side."),
+        click.option("--swap-short", type=float, help="USD per lot and night for shorts, negative is paid."),
+        click.option("--swap-long", type=float, help="USD per lot and night for longs, negative is paid."),
+        click.option("--no-swap", is_flag=True, help="Swap-free account."),
+        click.option("--spread", type=click.FloatRange(min=0), help="USD; replaces the bars' own spread too."),
+        click.option("--leverage", type=click.FloatRange(min=1), help="Account leverage."),
+        click.option("--balance", type=click.FloatRange(min=0, min_open=True), help="Starting balance in USD."),
+    ):
+        function = option(function)
+    return function

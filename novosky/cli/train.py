@@ -1,0 +1,160 @@
+"""The training command: bars and settings in, a model set out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from novosky.cli.options import FILE, UtcDate, file_options
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml.train import TrainingReport
+
+EPILOG = """\b
+Examples:
+  python train_ml_model.py --ensemble --no-warmstart
+  python train_ml_model.py --ensemble --data data/BTCUSD_M15.parquet --start 2021-07-01 --end 2024-01-01
+  python train_ml_model.py --refresh --calendar data/calendar.parquet
+
+Bars from --end on stay unseen: test on them with backtest_config.py --oos-only.
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--ensemble", is_flag=True, help="Train the signal models (RF, XGBoost, LightGBM).")
+@click.option(
+    "--refresh",
+    is_flag=True,
+    help="Train the signal models from the start of their last window to the newest stored bar.",
+)
+@click.option(
+    "--no-warmstart", is_flag=True, help="Train afresh; needed after a change of features, labels or hyperparameters."
+)
+@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
+@click.option("--start", type=UtcDate(), help="First bar's open, UTC.")
+@click.option("--end", type=UtcDate(), help="End of the training window, UTC, exclusive.")
+@click.option("--seed", type=click.IntRange(min=0), help="Instead of signal_model.seed in ml_config.json.")
+@file_options
+def train(
+    ensemble: bool,
+    refresh: bool,
+    no_warmstart: bool,
+    data: Path,
+    start: datetime | None,
+    end: datetime | None,
+    seed: int | None,
+    config: Path,
+    ml_config: Path,
+    models: Path,
+    calendar: Path | None,
+) -> None:
+    """Train the models and put the finished set in place as a whole.
+
+    Continues from the set in --models where there is one (warm start). The set in place
+    stays usable until the new one is complete, whatever happens to the run.
+    """
+    if not (ensemble or refresh):
+        raise click.UsageError("name what to train: --ensemble or --refresh")
+    if refresh and end is not None:
+        raise click.UsageError("--refresh trains up to the newest bar; leave --end out")
+    from ml.train import train as train_models
+    from novosky.data.store import load_bars
+    from novosky.market.bars import slice_bars
+    from novosky.market.news import load_calendar
+    from novosky.settings import load_ml_settings, load_settings
+
+    settings, ml_settings = load_settings(config), load_ml_settings(ml_config)
+    first = _refresh_start(models) if refresh and start is None else _timestamp(start)
+    bars = slice_bars(load_bars(data), first, _timestamp(end), source=str(data))
+    news = load_calendar(calendar) if calendar is not None else None
+    if "synthetic" in bars.attrs:
+        click.echo(f"SYNTHETIC DATA: {bars.attrs['synthetic']} market", err=True)
+    with _ProgressBar() as bar:
+        report = train_models(
+            bars,
+            ml_settings,
+            settings,
+            models,
+            ("signal",),
+            warm_start=not no_warmstart,
+            progress=bar.show,
+            seed=seed,
+            news=news,
+        )
+    _print_report(report)
+
+
+def _timestamp(moment: datetime | None) -> pd.Timestamp | None:
+    import pandas as pd
+
+    return None if moment is None else pd.Timestamp(moment)
+
+
+def _refresh_start(models: Path) -> pd.Timestamp | None:
+    """Return where the last training window began, or None (all bars) before the first training."""
+    import pandas as pd
+
+    from ml.compat import MANIFEST_NAME, read_manifest
+
+    if not (models / MANIFEST_NAME).exists():
+        return None
+    return pd.Timestamp(read_manifest(models).train_start)
+
+
+class _ProgressBar:
+    """A bar on stderr; standard output carries the result alone."""
+
+    def __enter__(self) -> _ProgressBar:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (
+            TextColumn("{task.description:<24}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TimeElapsedColumn(),
+        )
+        self._bar = Progress(*columns, console=Console(stderr=True))
+        self._task = self._bar.add_task("loading", total=1)
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, step: str, done: int, total: int) -> None:
+        """Show a step; the shape of `ml.signal_trainer.Progress`."""
+        self._bar.update(self._task, description=step, completed=done, total=total)
+
+
+def _print_report(report: TrainingReport) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="out-of-fold probabilities", title_justify="left")
+    for column in ("member", "trees", "log loss", "of base rates", "Brier", "AUC of side"):
+        table.add_column(column, justify="left" if column == "member" else "right")
+    for name, values in report.metrics.items():
+        table.add_row(
+            name,
+            str(report.trees.get(name, "")),
+            *(f"{values[key]:.4f}" for key in ("log_loss", "log_loss_of_base_rates", "brier", "auc_side")),
+        )
+    balance = ", ".join(f"{name} {share:.1%}" for name, share in report.class_balance.items())
+    click.echo(
+        f"trained {' '.join(report.stages)} in {report.seconds:.0f} s on {report.rows:,} labelled of {report.bars:,} bars"
+    )
+    click.echo(
+        f"window  {report.train_start:%Y-%m-%d %H:%M} to {report.train_end:%Y-%m-%d %H:%M} UTC, labels known to {report.train_cutoff:%Y-%m-%d %H:%M}"
+    )
+    click.echo(f"labels  {balance}")
+    click.echo(f"device  {report.device}")
+    for note in report.notes:
+        click.echo(f"note    {note}")
+    Console(width=100).print(table)
+    click.echo(f"models  {report.models_dir}")

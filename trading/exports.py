@@ -1,0 +1,95 @@
+"""The CSV files a trader and an auditor read: closed trades and blocked signals.
+
+Backtest and bot write them through these functions, so equal trades are equal bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from novosky.files import write_text
+from trading.engine.fills import EXIT_NAMES
+from trading.engine.gates import gate_names
+from trading.engine.records import Candidate, Trade
+
+TRADE_COLUMNS = (
+    "entry_time",
+    "side",
+    "volume",
+    "entry_price",
+    "sl",
+    "tp",
+    "exit_time",
+    "exit_price",
+    "exit_reason",
+    "profit",
+    "commission",
+    "swap",
+    "balance",
+)
+BLOCK_COLUMNS = ("time", "symbol", "side", "confidence", "gap", "reason", "failing_gates", "price", "atr", "spread")
+SIDE_NAMES = {1: "buy", -1: "sell"}
+
+
+def utc_text(seconds: int) -> str:
+    """Return epoch seconds as "2024-01-31T23:45:00Z"."""
+    return datetime.fromtimestamp(int(seconds), tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def trade_row(trade: Trade, digits: int) -> list[str]:
+    """Return one closed trade as text, prices with the symbol's digits, money in cents."""
+    money = [f"{value + 0.0:.2f}" for value in (trade.profit, trade.commission, trade.swap, trade.balance)]
+    return [
+        utc_text(trade.entry_time),
+        SIDE_NAMES[int(trade.side)],
+        f"{trade.volume:g}",
+        f"{trade.entry_price:.{digits}f}",
+        f"{trade.sl:.{digits}f}",
+        f"{trade.tp:.{digits}f}",
+        utc_text(trade.exit_time),
+        f"{trade.exit_price:.{digits}f}",
+        EXIT_NAMES[int(trade.reason)],
+        *money,
+    ]
+
+
+def block_row(
+    time: int, symbol: str, candidate: Candidate, gates: int, price: float, spread: float, digits: int
+) -> list[str]:
+    """Return one blocked signal as text; `time` is the decision (the bar's close), UTC epoch seconds."""
+    failing = gate_names(int(gates))
+    return [
+        utc_text(time),
+        symbol,
+        SIDE_NAMES[int(candidate.side)],
+        f"{candidate.confidence:.6f}",
+        f"{candidate.gap:.6f}",
+        failing[0],
+        " ".join(failing),
+        f"{price:.{digits}f}",
+        f"{candidate.atr:.{digits}f}",
+        f"{spread:.{digits}f}",
+    ]
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a CSV file's text, lines ended by a single newline on every platform."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def write_trades(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    """Write closed trades atomically; `rows` from `trade_row`."""
+    write_text(path, csv_text(TRADE_COLUMNS, rows))
+
+
+def write_blocks(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    """Write blocked signals atomically; `rows` from `block_row`."""
+    write_text(path, csv_text(BLOCK_COLUMNS, rows))

@@ -1,0 +1,174 @@
+"""Wire a paper bot: simulated broker, journal, lock and signal source around one market."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from novosky.errors import LockedError, StorageError
+from novosky.market.news import NewsCalendar
+from novosky.settings import MlSettings, Settings
+from trading.bot import Bot
+from trading.engine.records import no_minutes
+from trading.journal import Journal
+from trading.market_inputs import bar_columns, minutes_of
+from trading.notify import Notifier
+from trading.paper import PaperBroker
+from trading.paper_store import PaperStore
+from trading.parameters import build_params, build_rollovers
+from trading.signal_source import SignalSource
+
+
+class ServedModel(Protocol):
+    """The signal ensemble as the bot sees it."""
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Which artifact serves each member."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the set of models."""
+
+    def predict_proba(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return calibrated probabilities, shape (n, members, 3)."""
+
+
+@dataclass(frozen=True)
+class PaperMarket:
+    """The bars a paper account lives on.
+
+    Attributes
+    ----------
+    name : str
+        Names the journal's file and appears in messages.
+    frame : pandas.DataFrame
+        All bars; those before row `first` are history only.
+    first : int
+        Row at which the account begins.
+    m1 : pandas.DataFrame or None
+        One-minute bars that decide bars touching both levels.
+    fixed_spread : bool
+        True when `costs.spread` replaces the bars' own spread.
+    """
+
+    name: str
+    frame: pd.DataFrame
+    first: int
+    m1: pd.DataFrame | None
+    fixed_spread: bool
+
+
+@dataclass(frozen=True)
+class PaperSession:
+    """A wired bot with the parts its driver needs."""
+
+    bot: Bot
+    broker: PaperBroker
+    journal: Journal
+
+
+def market_identity(market: PaperMarket, settings: Settings, ml_settings: MlSettings, models: str) -> str:
+    """Return a short hash of everything that decides a paper account's fate."""
+    digest = hashlib.sha256()
+    for frame in (market.frame, market.m1):
+        if frame is not None:
+            digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    for text in (str(market.first), str(market.fixed_spread), settings.model_dump_json(), ml_settings.model_dump_json(), models):
+        digest.update(text.encode())
+    return f"{market.name}:{digest.hexdigest()[:16]}"
+
+
+@contextmanager
+def single_instance(journal: Path) -> Iterator[None]:
+    """Hold the lock of a journal file; a second bot on it is refused.
+
+    Raises
+    ------
+    LockedError
+        Another process holds it.
+    StorageError
+        The lock file cannot be created.
+    """
+    lock = FileLock(str(journal) + ".lock")
+    try:
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise LockedError(f"another bot is using {journal}; stop it first, or give another --journal") from error
+    except OSError as error:
+        raise StorageError(f"{journal.parent} is not writable ({error.strerror}); mend the permissions or give another --journal") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def journal_files(journal: Path) -> list[Path]:
+    """Return every file that belongs to a paper account with this journal."""
+    databases = [journal, broker_file(journal)]
+    return [Path(f"{path}{suffix}") for path in databases for suffix in ("", "-wal", "-shm")]
+
+
+def broker_file(journal: Path) -> Path:
+    """Return where the simulated broker keeps its side of the account."""
+    return journal.with_name(journal.stem + ".broker" + journal.suffix)
+
+
+def open_session(
+    market: PaperMarket,
+    settings: Settings,
+    ml_settings: MlSettings,
+    model: ServedModel,
+    journal_path: Path,
+    notifier: Notifier,
+    *,
+    news: NewsCalendar | None,
+    frozen: Callable[[], bool],
+    durable: bool,
+) -> PaperSession:
+    """Open or resume the paper account whose journal is at `journal_path`.
+
+    Raises
+    ------
+    UsageError
+        The account on disk belongs to other bars, settings or models.
+    StorageError
+        The databases cannot be opened.
+    """
+    bars = bar_columns(market.frame, settings, fixed_spread=market.fixed_spread)
+    identity = market_identity(market, settings, ml_settings, model.fingerprint)
+    params = build_params(settings, ml_settings)
+    broker = PaperBroker(
+        market.frame,
+        bars,
+        market.first,
+        params,
+        build_rollovers(settings, int(bars.time[0]), int(bars.time[-1])),
+        no_minutes() if market.m1 is None else minutes_of(market.frame, market.m1),
+        PaperStore(broker_file(journal_path), durable=durable),
+        identity,
+        settings.risk_profile.starting_balance_usd,
+    )
+    journal = Journal(f"sqlite:///{journal_path}", durable=durable)
+    models = ", ".join(f"{name}={source}" for name, source in model.sources.items())
+    bot = Bot(
+        broker,
+        journal,
+        notifier,
+        SignalSource(model, settings, ml_settings, news),
+        params,
+        identity=identity,
+        models=models,
+        frozen=frozen,
+    )
+    return PaperSession(bot, broker, journal)

@@ -1,0 +1,83 @@
+"""From the newest closed bars to a candidate: the live half of what `backtest.run.prepare` does for a history."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ml.feature_engineering import latest_bar, live_window_bars
+from novosky.market.bars import M15_SECONDS
+from novosky.market.news import NewsCalendar
+from novosky.settings import MlSettings, Settings
+from trading.context import market_context
+from trading.engine.candidates import find_candidates
+from trading.engine.records import Candidate
+
+
+class SignalModel(Protocol):
+    """What the bot asks of the signal ensemble."""
+
+    def predict_proba(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return calibrated probabilities, shape (n, members, 3), for features of shape (n, 55)."""
+
+
+class SignalSource:
+    """Asks the signal model about the newest closed bar.
+
+    Parameters
+    ----------
+    model : SignalModel
+    settings : Settings
+    ml_settings : MlSettings
+    news : NewsCalendar or None
+        Injected into the news features and the news gate.
+    """
+
+    def __init__(
+        self, model: SignalModel, settings: Settings, ml_settings: MlSettings, news: NewsCalendar | None
+    ) -> None:
+        self._model, self._settings, self._news = model, settings, news
+        self._columns = feature_columns(ml_settings)
+
+    @property
+    def bars_needed(self) -> int:
+        """Closed bars the features need; fewer give no signal."""
+        return live_window_bars()
+
+    def candidate(self, bars: pd.DataFrame) -> tuple[Candidate | None, float | None]:
+        """Return the candidate at the close of the last bar, if any, and the ATR in USD.
+
+        Parameters
+        ----------
+        bars : pandas.DataFrame
+            The newest closed bars. With fewer than `bars_needed` both answers are None:
+            the indicators are not warm yet.
+        """
+        if len(bars) < self.bars_needed:
+            return None, None
+        newest = latest_bar(bars, self._news)
+        gate_inputs = [np.array([value]) for value in (newest.atr, newest.ema200_distance, newest.adx)]
+        row = newest.features[self._columns]
+        if not (np.isfinite(row).all() and np.isfinite(gate_inputs).all()):
+            return None, None
+        context = market_context(np.array([newest.time]), *gate_inputs, self._settings, self._news)
+        levels = self._settings.risk_management
+        found: npt.NDArray[Any] = find_candidates(
+            self._model.predict_proba(row[None, :]),
+            np.array([newest.time + M15_SECONDS]),
+            context,
+            levels.sl_atr_mult,
+            levels.tp_atr_mult,
+        )
+        return (found[0] if len(found) else None), newest.atr
+
+
+def feature_columns(ml_settings: MlSettings) -> npt.NDArray[np.int64]:
+    """Return where each configured feature stands in the feature row."""
+    from ml.feature_engineering import get_feature_names
+
+    known = {name: index for index, name in enumerate(get_feature_names())}
+    return np.array([known[name] for name in ml_settings.features], dtype=np.int64)
