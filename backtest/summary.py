@@ -128,7 +128,7 @@ def performance_rows(metrics: Metrics) -> list[Row]:
     """Return the figures that describe the trades."""
     return [
         ("Trades", f"{metrics.trades:,}"),
-        ("Long, short", f"{metrics.long_trades:,}, {metrics.short_trades:,}"),
+        ("Long / short", f"{metrics.long_trades:,} / {metrics.short_trades:,}"),
         ("Win rate", percent(metrics.win_rate) + interval(metrics.win_rate_low, metrics.win_rate_high, share=True)),
         ("Profit factor", number(metrics.profit_factor) + interval(metrics.pf_low, metrics.pf_high, share=False)),
         ("Expectancy", _in_r(metrics.expectancy_r)),

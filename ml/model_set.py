@@ -62,7 +62,7 @@ def replace_model_set(models_dir: Path) -> Iterator[Path]:
         try:
             yield staging
             with _storage_errors(target):
-                os.chmod(staging, 0o755)
+                staging.chmod(0o755)
                 if target.is_dir():
                     _carry_over(target, staging)
                 _sync(staging)
@@ -124,7 +124,7 @@ def _retired(target: Path) -> list[Path]:
 def _recover(target: Path) -> None:
     retired = _retired(target)
     if not target.exists() and retired:
-        os.rename(retired[-1], target)
+        retired[-1].rename(target)
 
 
 def _remove_leftovers(target: Path) -> None:
@@ -167,15 +167,15 @@ def _sync(directory: Path) -> None:
 
 def _swap(target: Path, staging: Path) -> None:
     if not target.exists():
-        os.rename(staging, target)
+        staging.rename(target)
     elif not _exchange(target, staging):
         retired = Path(tempfile.mkdtemp(prefix=f".{target.name}.retired-", dir=target.parent))
         retired.rmdir()
-        os.rename(target, retired)
+        target.rename(retired)
         try:
-            os.rename(staging, target)
+            staging.rename(target)
         except OSError:
-            os.rename(retired, target)
+            retired.rename(target)
             raise
         shutil.rmtree(retired, ignore_errors=True)
     _sync(target.parent)

@@ -63,7 +63,7 @@ def test_a_byte_order_mark_is_understood(tmp_path: Path, encoding: str) -> None:
     ("rows", "message"),
     [
         ((), "holds no bars"),
-        ((MT5_ROWS[0], MT5_ROWS[1][:-30]), r"BTCUSD_M15\.csv: line 3 has 5 fields instead of 9; the file is cut off"),
+        ((MT5_ROWS[0], MT5_ROWS[1][:-30]), r"BTCUSD_M15\.csv: line 3 has 4 fields instead of 9; the file is cut off"),
         ((MT5_ROWS[0], MT5_ROWS[1][:10]), "line 3 has 1 fields"),
         ((MT5_ROWS[0], MT5_ROWS[1].replace("43526.48", "4x")), r"line 3: <HIGH> is '4x', not a number"),
         ((MT5_ROWS[0], MT5_ROWS[1].replace("00:15:00", "25:15:00")), r"line 3: '2024\.01\.02 25:15:00' is not a time"),
@@ -149,6 +149,8 @@ def test_a_dump_of_the_metatrader_package_is_read_on_the_brokers_clock(tmp_path:
             "line [23]: .*not a time",
         ),
         (("time,open,high,low,close,volume", "1704153600,2,4,5,3,10"), "row 0 .*high is below low"),
+        (("time,open,high,low,close,volume,Vol", "1704153600,2,4,1,3,10,10"), "two columns mean the same"),
+        (("time,open,high,low,close,volume", "1704153600,2,4,1,3,\x0010"), "line 2: volume"),
         (("time,open,high,low,close,volume", "1704153600,2,50,4,1,3,10"), "line 2 has 7 fields"),
     ],
 )

@@ -32,17 +32,63 @@ from novosky.errors import DataError
 from novosky.market.bars import validate_bars
 from novosky.market.news import NewsCalendar, load_calendar
 
-GOLDEN_ORDER = (
-    "bb_upper bb_lower range_position price_vs_ema200 atr_14 drawdown_pct bb_width trend_strength macd_signal "
-    "macd_line volume_ratio price_vs_ema50 price_vs_ema20 rsi_14 hourly_return daily_range_position ema_stack "
-    "candle_direction volume_delta rsi_slope consecutive_direction macd_hist ema_crossover ema_slope_5 "
-    "rsi_divergence momentum_5 momentum_10 rate_of_change close_vs_open atr_ratio volatility_20 high_low_ratio "
-    "volume_trend higher_tf_trend m30_trend h1_rsi_norm h4_rsi_norm "
-    "is_news_near news_minutes_away news_count_today is_news_risk_window is_london_session is_ny_session "
-    "is_asian_session "
-    "hour_sin hour_cos weekday_sin weekday_cos h4_trend d1_trend return_96 volatility_96 volatility_ratio adx_14 "
-    "round_distance"
-).split()
+GOLDEN_ORDER = [
+    "bb_upper",
+    "bb_lower",
+    "range_position",
+    "price_vs_ema200",
+    "atr_14",
+    "drawdown_pct",
+    "bb_width",
+    "trend_strength",
+    "macd_signal",
+    "macd_line",
+    "volume_ratio",
+    "price_vs_ema50",
+    "price_vs_ema20",
+    "rsi_14",
+    "hourly_return",
+    "daily_range_position",
+    "ema_stack",
+    "candle_direction",
+    "volume_delta",
+    "rsi_slope",
+    "consecutive_direction",
+    "macd_hist",
+    "ema_crossover",
+    "ema_slope_5",
+    "rsi_divergence",
+    "momentum_5",
+    "momentum_10",
+    "rate_of_change",
+    "close_vs_open",
+    "atr_ratio",
+    "volatility_20",
+    "high_low_ratio",
+    "volume_trend",
+    "higher_tf_trend",
+    "m30_trend",
+    "h1_rsi_norm",
+    "h4_rsi_norm",
+    "is_news_near",
+    "news_minutes_away",
+    "news_count_today",
+    "is_news_risk_window",
+    "is_london_session",
+    "is_ny_session",
+    "is_asian_session",
+    "hour_sin",
+    "hour_cos",
+    "weekday_sin",
+    "weekday_cos",
+    "h4_trend",
+    "d1_trend",
+    "return_96",
+    "volatility_96",
+    "volatility_ratio",
+    "adx_14",
+    "round_distance",
+]
 
 NEWS_COLUMNS = ["is_news_near", "news_minutes_away", "news_count_today", "is_news_risk_window"]
 

@@ -100,6 +100,7 @@ class PaperBroker:
     ) -> None:
         self._frame, self._bars, self._params = frame, bars, params
         self._rollovers, self._minutes, self._store = rollovers, minutes, store
+        self._first = first
         self._trade = new_record(Trade)
         state = store.load()
         if state is None:
@@ -120,6 +121,11 @@ class PaperBroker:
     def bar(self) -> int:
         """Index of the newest bar that has begun."""
         return self._state.bar
+
+    @property
+    def begun(self) -> bool:
+        """True once the account's first bar has begun."""
+        return self._state.bar >= self._first
 
     @property
     def at_end(self) -> bool:

@@ -40,7 +40,9 @@ def run_replay(cycle: Callable[[], bool], broker: PaperBroker, progress: Callabl
         Called with the index of each bar that was processed.
     """
     clock = ReplayClock(broker)
-    cycle()
+    if broker.begun:
+        # A killed bot may have left a bar that closed but was never judged.
+        cycle()
     while not broker.at_end:
         clock.sleep(0.0)
         cycle()

@@ -61,7 +61,7 @@ _OWNER: tuple[FeatureSpec, ...] = (
     ),
     FeatureSpec("trend_strength", "trend", memory.TREND_BARS, 0.0, "Net move over path length, 48 bars, -1 to 1."),
     FeatureSpec("macd_signal", "trend", memory.MACD_SIGNAL_WARM_UP, None, "EMA9 of the MACD line, in ATR."),
-    FeatureSpec("macd_line", "trend", memory.MACD_WARM_UP, None, "EMA12 minus EMA26, in ATR."),
+    FeatureSpec("macd_line", "trend", _ATR, None, "EMA12 minus EMA26, in ATR."),
     FeatureSpec("volume_ratio", "volume", memory.VOLUME_BARS - 1, 1.0, "Volume over its 20-bar mean."),
     FeatureSpec("price_vs_ema50", "trend", memory.EMA50_WARM_UP, None, "Close minus EMA50, in ATR."),
     FeatureSpec("price_vs_ema20", "trend", _ATR, None, "Close minus EMA20, in ATR."),

@@ -59,8 +59,8 @@ def random_rows(bars: int, count: int, window: int, generator: np.random.Generat
     eligible = bars - window
     if count < 1 or eligible < count:
         raise UsageError(
-            f"{bars} bars hold {max(eligible, 0)} rows with {window} bars before and a future after, {count} were asked "
-            "for; give more bars or fewer --rows"
+            f"{bars} bars hold {max(eligible, 0)} rows with {window} bars before and a future after, "
+            f"{count} were asked for; give more bars or fewer --rows"
         )
     return np.sort(generator.choice(eligible, size=count, replace=False).astype(np.int64) + window - 1)
 

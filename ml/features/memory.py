@@ -38,10 +38,10 @@ def higher_warm_up(higher_bars: int, m15_bars: int) -> int:
     return (higher_bars + 1) * m15_bars - 2
 
 
-EMA20_WARM_UP = anchored_warm_up(SHORT_LEAD)
 EMA50_WARM_UP = anchored_warm_up(MIDDLE_LEAD)
 EMA200_WARM_UP = anchored_warm_up(SLOW_LEAD)
-WILDER_WARM_UP = anchored_warm_up(SHORT_LEAD)
+# True ranges and moves also look at the bar before their own.
+WILDER_WARM_UP = anchored_warm_up(SHORT_LEAD) + 1
 MACD_WARM_UP = anchored_warm_up(SHORT_LEAD)
 MACD_SIGNAL_WARM_UP = MACD_WARM_UP + anchored_warm_up(SHORT_LEAD)
-ADX_WARM_UP = WILDER_WARM_UP + 1 + anchored_warm_up(SHORT_LEAD)
+ADX_WARM_UP = WILDER_WARM_UP + anchored_warm_up(SHORT_LEAD)

@@ -146,12 +146,10 @@ def _print_report(report: TrainingReport) -> None:
             *(f"{values[key]:.4f}" for key in ("log_loss", "log_loss_of_base_rates", "brier", "auc_side")),
         )
     balance = ", ".join(f"{name} {share:.1%}" for name, share in report.class_balance.items())
-    click.echo(
-        f"trained {' '.join(report.stages)} in {report.seconds:.0f} s on {report.rows:,} labelled of {report.bars:,} bars"
-    )
-    click.echo(
-        f"window  {report.train_start:%Y-%m-%d %H:%M} to {report.train_end:%Y-%m-%d %H:%M} UTC, labels known to {report.train_cutoff:%Y-%m-%d %H:%M}"
-    )
+    first, last, cutoff = (f"{t:%Y-%m-%d %H:%M}" for t in (report.train_start, report.train_end, report.train_cutoff))
+    rows = f"{report.rows:,} labelled of {report.bars:,} bars"
+    click.echo(f"trained {' '.join(report.stages)} in {report.seconds:.0f} s on {rows}")
+    click.echo(f"window  {first} to {last} UTC, labels known to {cutoff}")
     click.echo(f"labels  {balance}")
     click.echo(f"device  {report.device}")
     for note in report.notes:

@@ -163,7 +163,10 @@ def _read(path: Path) -> _Text:
 
 def _table(text: _Text, delimiter: str, names: tuple[str, ...] | None = None) -> pd.DataFrame:
     """Parse delimited text into columns of text; numbers are converted where a line can be named."""
-    lines = list(csv.reader(io.StringIO(text.content.rstrip()), delimiter=delimiter))
+    try:
+        lines = list(csv.reader(io.StringIO(text.content.rstrip("\r\n")), delimiter=delimiter))
+    except csv.Error as error:
+        raise DataError(f"{text.path}: is not a table separated by {delimiter!r} ({error}); export it again") from error
     header = list(names) if names is not None else [name.strip() for name in lines[0]]
     for number, fields in enumerate(lines, start=1):
         # A decimal comma or a line cut off would otherwise move figures into the wrong column.
@@ -254,7 +257,10 @@ def _mt4_bars(text: _Text, clock: ServerClock, seconds: int, repeated: RepeatedH
 
 def _csv_bars(text: _Text, clock: ServerClock | None, seconds: int, repeated: RepeatedHour) -> pd.DataFrame:
     table = _table(text, _delimiter(text))
-    table.columns = pd.Index([_ALIASES.get(name, name) for name in (str(c).strip().lower() for c in table.columns)])
+    lowered = [str(name).lower() for name in table.columns]
+    table.columns = pd.Index([_ALIASES.get(name, name) for name in lowered])
+    if not table.columns.is_unique:
+        raise DataError(f"{text.path}: two columns mean the same ({', '.join(lowered)}); delete one of them")
     stamp_column = next((name for name in _TIME_NAMES if name in table.columns), None)
     if stamp_column is None:
         raise DataError(f"{text.path}: no time column ({', '.join(_TIME_NAMES)}); found {', '.join(table.columns)}")

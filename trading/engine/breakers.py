@@ -71,10 +71,8 @@ def roll_calendar(guard: Guard, time: int, equity: float) -> None:
 @compiled
 def update_breakers(guard: Guard, params: Params, equity: float) -> None:
     """Latch the daily, weekly and total limits that `equity` has reached."""
-    if equity > guard.peak_equity:
-        guard.peak_equity = equity
-    if equity > guard.week_peak:
-        guard.week_peak = equity
+    guard.peak_equity = max(guard.peak_equity, equity)
+    guard.week_peak = max(guard.week_peak, equity)
     if guard.day_equity - equity >= params.max_daily_loss * guard.day_equity:
         guard.day_blocked = 1
     if guard.week_peak - equity >= params.max_weekly_drawdown * guard.week_peak:

@@ -141,8 +141,7 @@ def _track_drawdown(
         equity = account.balance
     if run.peak > 0.0 and run.peak - worst > run.max_drawdown * run.peak:
         run.max_drawdown = (run.peak - worst) / run.peak
-    if equity > run.peak:
-        run.peak = equity
+    run.peak = max(run.peak, equity)
 
 
 @compiled

@@ -1,0 +1,353 @@
+"""A backtest as one HTML file that opens anywhere, offline included."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from plotly.offline import get_plotlyjs
+
+from backtest.benchmarks import Band, BuyAndHold, RandomEntry
+from backtest.charts import (
+    band_strip,
+    bar_list,
+    display_step,
+    equity_figure,
+    price_figure,
+    r_histogram,
+    step_words,
+)
+from backtest.metrics import Metrics, holding_bars, net_results, r_multiples
+from backtest.page import document
+from backtest.result import BacktestResult
+from backtest.statistics import DAY, GroupResult, group_result, monthly_returns, results_by
+from backtest.summary import (
+    Row,
+    account_rows,
+    assumption_rows,
+    benchmark_rows,
+    block_rows,
+    buy_hold_line,
+    cost_rows,
+    dollars,
+    exit_rows,
+    interval,
+    notices,
+    number,
+    percent,
+    performance_rows,
+    signed_percent,
+    window,
+)
+from novosky.files import write_text
+from novosky.market.sessions import SESSIONS, session_mask
+from trading.engine.fills import EXIT_NAMES
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+BAND_CLASSES = {"pause": "", "below target": "fair", "production grade": "good", "excellent": "good"}
+TRADE_COLUMNS = (
+    ("entry (UTC)", "time"),
+    ("exit (UTC)", "time"),
+    ("side", "text"),
+    ("lots", "n2"),
+    ("entry", "n2"),
+    ("exit", "n2"),
+    ("stop", "n2"),
+    ("target", "n2"),
+    ("reason", "text"),
+    ("bars", "n0"),
+    ("profit", "n2"),
+    ("commission", "n2"),
+    ("swap", "n2"),
+    ("net", "s2"),
+    ("R", "s2"),
+    ("balance", "n2"),
+)
+"""Name and format of the trade list's columns: n is a number and s a signed one, with their decimals."""
+
+_THURSDAY = 3
+"""Weekday of 1970-01-01, Monday being 0."""
+
+
+def write_report(
+    path: Path,
+    result: BacktestResult,
+    metrics: Metrics,
+    random_entry: RandomEntry | None,
+    buy_hold: BuyAndHold | None,
+    *,
+    title: str = "NOVOSKY backtest",
+    details: Mapping[str, str] | None = None,
+) -> None:
+    """Write the report; the previous file stays until the new one is whole.
+
+    Parameters
+    ----------
+    path : Path
+    result, metrics, random_entry, buy_hold
+        What was run and how it measured; benchmarks that are None are left out.
+    title : str
+    details : mapping of str to str or None
+        Further lines for the assumptions, such as the data file and the model revision.
+
+    Raises
+    ------
+    StorageError
+        When the file cannot be written.
+    """
+    write_text(path, report_html(result, metrics, random_entry, buy_hold, title=title, details=details))
+
+
+def report_html(
+    result: BacktestResult,
+    metrics: Metrics,
+    random_entry: RandomEntry | None,
+    buy_hold: BuyAndHold | None,
+    *,
+    title: str,
+    details: Mapping[str, str] | None = None,
+) -> str:
+    """Return the page that `write_report` writes."""
+    traded = len(result.trades) > 0
+    figures = {"equity": equity_figure(result), "price": price_figure(result)}
+    if traded:
+        figures["histogram"] = r_histogram(result.trades)
+    sections = [
+        _header(title, metrics),
+        _hero(metrics),
+        _equity_section(result),
+        _benchmark_section(random_entry, buy_hold),
+        _price_section(result),
+        _month_section(result),
+        _outcome_section(metrics, traded),
+        _time_section(result) if traded else "",
+        _cost_section(metrics, details or {}),
+        _section("All figures", _columns(_pairs(performance_rows(metrics)), _pairs(account_rows(metrics)))),
+        _trade_section(),
+    ]
+    data = {"figures": figures, "trades": {"columns": TRADE_COLUMNS, "rows": _trade_rows(result)}}
+    return document(title, "\n".join(sections), data, get_plotlyjs())
+
+
+def _section(heading: str, content: str) -> str:
+    return f"<section><h2>{html.escape(heading)}</h2>{content}</section>"
+
+
+def _columns(*parts: str) -> str:
+    return f'<div class="cols">{"".join(f"<div>{part}</div>" for part in parts)}</div>'
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{html.escape(text)}</p>'
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, kind: str = "") -> str:
+    """Return a table; cells are finished HTML, headers plain text."""
+    head = "".join(f'<th scope="col">{html.escape(header)}</th>' for header in headers)
+    body = "".join(f"<tr>{''.join(cells)}</tr>" for cells in rows)
+    return f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cell(text: str, value: float | None = None) -> str:
+    """Return a table cell, coloured by the sign of `value` when it is given."""
+    side = "" if value is None or value == 0 else ' class="up"' if value > 0 else ' class="down"'
+    return f"<td{side}>{html.escape(text)}</td>"
+
+
+def _pairs(rows: Sequence[Row]) -> str:
+    body = "".join(f"<tr>{_cell(name)}{_cell(value)}</tr>" for name, value in rows)
+    return f'<table class="pairs"><tbody>{body}</tbody></table>'
+
+
+def _header(title: str, metrics: Metrics) -> str:
+    banners = "".join(
+        f'<section class="{"severe" if notice.severe else "warning"}" role="alert">{html.escape(notice.text)}</section>'
+        for notice in notices(metrics)
+    )
+    return f'<h1>{html.escape(title)}</h1><p class="sub">{html.escape(window(metrics))}</p>{banners}'
+
+
+def _hero(metrics: Metrics) -> str:
+    if metrics.score is None:
+        score = f'<div class="score none">No score</div><span class="pill fair">{html.escape(metrics.score_note or "")}</span>'
+    else:
+        band = metrics.band or ""
+        score = f'<div class="score">{number(metrics.score)}</div><span class="pill {BAND_CLASSES[band]}">{band}</span>'
+    win_interval = interval(metrics.win_rate_low, metrics.win_rate_high, share=True)
+    pf_interval = interval(metrics.pf_low, metrics.pf_high, share=False)
+    tiles = (
+        ("Return", signed_percent(metrics.total_return), f"{dollars(metrics.start_balance)} to {dollars(metrics.end_equity)}"),
+        ("Max drawdown", percent(metrics.max_drawdown, 2), f"longest {number(metrics.longest_drawdown_days, 1)} days"),
+        ("Trades", f"{metrics.trades:,}", f"{metrics.long_trades:,} long, {metrics.short_trades:,} short"),
+        ("Win rate", percent(metrics.win_rate), f"95 %:{win_interval}" if win_interval else ""),
+        ("Profit factor", number(metrics.profit_factor), f"95 %:{pf_interval}" if pf_interval else ""),
+        ("Expectancy", f"{number(metrics.expectancy_r, 3)} R", f"{dollars(metrics.expectancy_usd)} a trade"),
+        ("Sharpe", number(metrics.sharpe), f"Sortino {number(metrics.sortino)}"),
+        ("Calmar", number(metrics.calmar), f"exposure {percent(metrics.exposure)}"),
+    )
+    grid = "".join(
+        f'<div class="tile"><span>{name}</span><b>{html.escape(value)}</b><small>{html.escape(more)}</small></div>'
+        for name, value, more in tiles
+    )
+    formula = '<p class="note">Score = win rate &times; profit factor / &radic;max drawdown</p>'
+    return f'<section class="hero"><div>{score}{formula}</div><div class="tiles">{grid}</div></section>'
+
+
+def _density(result: BacktestResult) -> str:
+    seconds = int(result.params.bar_seconds)
+    return step_words(display_step(result.bars.time, seconds), seconds)
+
+
+def _equity_section(result: BacktestResult) -> str:
+    text = (
+        f"Floating equity, drawn {_density(result)}; the dashed line is the starting balance. The drawdown is drawn at "
+        "closes, the figure above is measured at the worst price of each bar. Buy and hold can be switched on in the legend."
+    )
+    return _section("Equity and drawdown", f'<div id="equity"></div>{_note(text)}')
+
+
+def _price_section(result: BacktestResult) -> str:
+    text = (
+        f"Bid price, drawn {_density(result)} with its range; trades at their own times and prices. Drag to zoom, "
+        "double-click to see everything again."
+    )
+    return _section("Price and trades", f'<div id="price"></div>{_note(text)}')
+
+
+def _benchmark_section(random_entry: RandomEntry | None, buy_hold: BuyAndHold | None) -> str:
+    parts = []
+    if random_entry is not None:
+        bands: tuple[Band | None, ...] = (
+            random_entry.profit_factor,
+            random_entry.win_rate,
+            random_entry.expectancy_r,
+            random_entry.total_return,
+        )
+        rows = [
+            [*(_cell(cell) for cell in cells), f"<td>{'' if band is None else band_strip(band)}</td>"]
+            for cells, band in zip(benchmark_rows(random_entry), bands, strict=True)
+        ]
+        headers = ("", "strategy", "random median", "random 5-95 %", "percentile", "")
+        text = (
+            f"{random_entry.runs} runs of the same account with the same brackets, sizing, costs and halts, entered at "
+            f"random bars with the strategy's long share (median {random_entry.trades:,.0f} trades). The dot is the "
+            "strategy; inside the grey band its entries are not distinguishable from chance."
+        )
+        parts.append(_table(headers, rows) + _note(text))
+    if buy_hold is not None:
+        parts.append(f'<p style="margin-top:14px">{html.escape(buy_hold_line(buy_hold))}</p>')
+    return _section("Against chance", "".join(parts)) if parts else ""
+
+
+def _month_section(result: BacktestResult) -> str:
+    changes = monthly_returns(result.bars.time, result.equity, result.start_balance)
+    largest = max((abs(change) for _, _, change in changes), default=0.0)
+    rows = []
+    for year in sorted({year for year, _, _ in changes}):
+        by_month = {month: change for that, month, change in changes if that == year}
+        total = float(np.prod([1.0 + change for change in by_month.values()])) - 1.0
+        cells = [_month_cell(by_month.get(month), largest) for month in range(1, 13)]
+        rows.append([_cell(str(year)), *cells, f"<td><b>{signed_percent(total)}</b></td>"])
+    return _section("Monthly returns", _table(("", *MONTHS, "Year"), rows, kind="months"))
+
+
+def _month_cell(change: float | None, largest: float) -> str:
+    if change is None:
+        return "<td></td>"
+    color = "gain" if change >= 0 else "loss"
+    strength = 12 + 48 * abs(change) / largest if change and largest else 0
+    return (
+        f'<td style="background:color-mix(in srgb,var(--{color}) {strength:.0f}%,transparent)">'
+        f"{100 * change + 0.0:+.1f}</td>"
+    )
+
+
+def _outcome_section(metrics: Metrics, traded: bool) -> str:
+    exits = [(name, float(count), f"{count:,}") for name, count in exit_rows(metrics)]
+    blocks = [(name, float(count), f"{count:,}") for name, count in block_rows(metrics)]
+    histogram = '<h3>Results in R</h3><div id="histogram"></div>' if traded else _note("No trade was closed.")
+    bars = f"<h3>Exits</h3>{bar_list(exits)}" if exits else ""
+    blocked = f"{metrics.blocked:,} of {metrics.candidates:,} candidates were blocked; each counts for the first gate it failed."
+    bars += f'<h3 style="margin-top:18px">Blocks by gate</h3>{bar_list(blocks)}{_note(blocked)}'
+    return _section("Outcomes", _columns(histogram, bars))
+
+
+def _time_section(result: BacktestResult) -> str:
+    entries = result.trades["entry_time"].astype(np.int64)
+    net, multiples = net_results(result.trades), r_multiples(result.trades)
+    hours = results_by(entries % DAY // 3600, [f"{hour:02d}:00" for hour in range(24)], net, multiples)
+    weekdays = results_by((entries // DAY + _THURSDAY) % 7, WEEKDAYS, net, multiples)
+    mask = session_mask(entries)
+    sessions = [
+        group_result(session.name.replace("_", " ").title(), net[chosen], multiples[chosen])
+        for session in SESSIONS
+        for chosen in [(mask & session.bit) != 0]
+    ]
+    sessions.append(group_result("None", net[mask == 0], multiples[mask == 0]))
+    right = (
+        f"<h3>Weekday (UTC)</h3>{_group_table(weekdays)}"
+        f'<h3 style="margin-top:22px">Session</h3>{_group_table(sessions)}'
+        + _note("Sessions overlap: a trade counts in every session open at its entry.")
+    )
+    return _section("Results by time of entry", _columns(f"<h3>Hour (UTC)</h3>{_group_table(hours)}", right))
+
+
+def _group_table(groups: Sequence[GroupResult]) -> str:
+    rows = [
+        [
+            _cell(group.name),
+            _cell(f"{group.trades:,}"),
+            _cell(percent(group.win_rate) if group.trades else ""),
+            _cell(number(group.profit_factor) if group.trades else ""),
+            _cell(number(group.expectancy_r, 3) if group.trades else "", group.expectancy_r),
+            _cell(dollars(group.net) if group.trades else "", group.net),
+        ]
+        for group in groups
+    ]
+    return _table(("", "trades", "win rate", "PF", "R", "net"), rows)
+
+
+def _cost_section(metrics: Metrics, details: Mapping[str, str]) -> str:
+    paid = (metrics.cost_spread, metrics.cost_commission, metrics.cost_swap, metrics.cost_slippage)
+    bars = bar_list([(name, cost, text) for (name, text), cost in zip(cost_rows(metrics), paid, strict=True)])
+    total = f"{dollars(sum(paid))} in all by closed trades. Every result on this page has them taken off."
+    split = f"<h3>Paid</h3>{bars}{_note(total)}"
+    assumed = f"<h3>Assumed</h3>{_pairs([*assumption_rows(metrics), *details.items()])}"
+    return _section("Costs and assumptions", _columns(split, assumed))
+
+
+def _trade_section() -> str:
+    pager = (
+        '<div class="pager"><button id="back">Previous</button><button id="next">Next</button>'
+        '<button id="all">Show all</button><span id="where"></span></div>'
+    )
+    table = '<div class="scroll"><table id="trades"><thead></thead><tbody></tbody></table></div>'
+    return _section("Trades", table + pager + _note("Click a heading to sort."))
+
+
+def _trade_rows(result: BacktestResult) -> list[list[Any]]:
+    trades = result.trades
+    multiples = r_multiples(trades)
+    columns: list[list[Any]] = [
+        (trades["entry_time"] * 1000).tolist(),
+        (trades["exit_time"] * 1000).tolist(),
+        ["long" if side > 0 else "short" for side in trades["side"]],
+        *(_money(trades[name]) for name in ("volume", "entry_price", "exit_price", "sl", "tp")),
+        [EXIT_NAMES[reason] for reason in trades["reason"]],
+        holding_bars(trades, result.bars.time).tolist(),
+        *(_money(trades[name]) for name in ("profit", "commission", "swap")),
+        _money(net_results(trades)),
+        [None if np.isnan(multiple) else round(float(multiple), 3) for multiple in multiples],
+        _money(trades["balance"]),
+    ]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _money(values: npt.NDArray[Any]) -> list[float]:
+    rounded: list[float] = np.round(values, 2).tolist()
+    return rounded

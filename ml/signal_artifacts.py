@@ -1,0 +1,200 @@
+"""The files of a signal set: what training writes, and the manifest that vouches for it."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from ml.compat import (
+    Manifest,
+    feature_hash,
+    hash_bars,
+    hash_training_settings,
+    library_versions,
+    read_manifest,
+    write_manifest,
+)
+from ml.ensemble import METADATA_NAME, SCALER_NAME, CalibratedMember, Float32Matrix, Scaling, member_file
+from ml.onnx_export import export_onnx
+from ml.signal_trainer import SignalDataset, SignalModels
+from novosky.errors import ModelError
+from novosky.files import sha256_of, write_bytes, write_json
+from novosky.market.news import NewsCalendar
+from novosky.settings import MlSettings, Settings
+
+OUT_OF_FOLD_NAME = "oof_signal.npz"
+# Every step of the inference chain agrees with the calibrated pickle to within this.
+ONNX_TOLERANCE = 1e-4
+_ONNX_CHECK_ROWS = 10_000
+
+Stage = Literal["signal", "position", "sltp", "risk"]
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a training run did.
+
+    Attributes
+    ----------
+    models_dir : Path
+    stages : tuple of str
+        In the order in which they were trained.
+    bars, rows : int
+        Bars given, and those of them with features and a label.
+    train_start, train_end, train_cutoff : pandas.Timestamp
+        UTC opens of the first bar, the last bar, and the last bar a label looked at.
+    class_balance : mapping of str to float
+        Share of HOLD, BUY and SELL among the rows.
+    metrics : mapping of str to mapping
+        Out-of-fold `probability_metrics` of every member and of their mean (`ensemble`).
+    trees : mapping of str to int
+    warm_start : bool
+    device : str
+        Where the boosters trained, and why.
+    seconds : float
+        Wall time.
+    notes : tuple of str
+        What the user should know, e.g. why there was no warm start.
+    """
+
+    models_dir: Path
+    stages: tuple[Stage, ...]
+    bars: int
+    rows: int
+    train_start: pd.Timestamp
+    train_end: pd.Timestamp
+    train_cutoff: pd.Timestamp
+    class_balance: Mapping[str, float]
+    metrics: Mapping[str, Mapping[str, Any]]
+    trees: Mapping[str, int]
+    warm_start: bool
+    device: str
+    seconds: float
+    notes: tuple[str, ...]
+
+
+def write_signal(
+    staging: Path,
+    models: SignalModels,
+    dataset: SignalDataset,
+    report: TrainingReport,
+    settings: Settings,
+    ml_settings: MlSettings,
+    seed: int,
+    bars: pd.DataFrame,
+    news: NewsCalendar | None,
+) -> None:
+    scaling = Scaling(models.scaler.mean_, models.scaler.scale_)
+    spread_out = np.linspace(0, len(dataset.features) - 1, min(_ONNX_CHECK_ROWS, len(dataset.features))).astype(
+        np.int64
+    )
+    sample = scaling.apply(dataset.features[spread_out])
+    for name, member in models.members.items():
+        write_bytes(staging / member_file(name, "raw"), _pickled(member.base))
+        write_bytes(staging / member_file(name, "calibrated"), _pickled(member))
+        onnx = export_onnx(member, sample.shape[1])
+        check_onnx_agrees(member, onnx, sample)
+        write_bytes(staging / member_file(name, "onnx"), onnx)
+    write_bytes(staging / SCALER_NAME, _pickled(models.scaler))
+    write_bytes(staging / OUT_OF_FOLD_NAME, _out_of_fold_bytes(models, dataset))
+    metadata = {
+        "symbol": settings.symbol,
+        "timeframe": settings.timeframe,
+        "synthetic": bars.attrs.get("synthetic"),
+        **{name: _iso(getattr(report, name)) for name in ("train_start", "train_end")},
+        "train_cutoff_date": _iso(report.train_cutoff),
+        "news_events": None if news is None else len(news.event_times),
+        "bars": report.bars,
+        "rows": report.rows,
+        "class_balance": dict(report.class_balance),
+        "features": list(ml_settings.features),
+        "scaling": {"mean": scaling.mean.tolist(), "scale": scaling.scale.tolist()},
+        "calibrators": {name: member.calibrator.as_dict() for name, member in models.members.items()},
+        "out_of_fold": report.metrics,
+        "trees": dict(report.trees),
+        "labeling": ml_settings.labeling.model_dump(mode="json"),
+        "signal_model": ml_settings.signal_model.model_dump(mode="json"),
+        "seed": seed,
+        "warm_start": report.warm_start,
+        "device": report.device,
+        "seconds": round(report.seconds, 1),
+        "notes": list(report.notes),
+    }
+    write_json(staging / METADATA_NAME, metadata)
+
+
+def _pickled(value: Any) -> bytes:
+    # A fixed protocol: the same set has the same bytes under every Python from 3.8 on.
+    return pickle.dumps(value, protocol=5)
+
+
+def _iso(moment: pd.Timestamp) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _out_of_fold_bytes(models: SignalModels, dataset: SignalDataset) -> bytes:
+    """Rows' bar opens (seconds, UTC), folds, labels and calibrated probabilities, for the later stages."""
+    stream = io.BytesIO()
+    np.savez_compressed(
+        stream,
+        time=np.asarray(dataset.times.astype("datetime64[ns, UTC]").astype("int64") // 10**9),
+        fold=models.fold_of,
+        label=dataset.labels,
+        probabilities=models.out_of_fold.astype(np.float32),
+    )
+    return stream.getvalue()
+
+
+def check_onnx_agrees(member: CalibratedMember, onnx: bytes, sample: Float32Matrix) -> None:
+    """Run the ONNX model over scaled rows and compare it with the calibrated member.
+
+    Raises
+    ------
+    ModelError
+        When any probability of any row differs by more than 1e-4.
+    """
+    from ml.ensemble_predictor import onnx_probabilities
+
+    difference = np.abs(onnx_probabilities(onnx)(sample) - member.predict_proba(sample)).max()
+    if not difference <= ONNX_TOLERANCE:
+        raise ModelError(
+            f"the ONNX export of member {member.name} differs from the model by {difference:.2g}, more than {ONNX_TOLERANCE:g}; "
+            "the set was not put in place. Install the library versions of requirements.txt and train again"
+        )
+
+
+def write_set_manifest(
+    staging: Path, models_dir: Path, report: TrainingReport, ml_settings: MlSettings, bars: pd.DataFrame
+) -> None:
+    artifacts = {path.name: sha256_of(path) for path in sorted(staging.iterdir())}
+    manifest = Manifest(
+        features=ml_settings.features,
+        feature_hash=feature_hash(ml_settings.features),
+        feature_count=len(ml_settings.features),
+        artifacts={**_kept_artifacts(models_dir, ml_settings), **artifacts},
+        versions=library_versions(),
+        train_start=_iso(report.train_start),
+        train_end=_iso(report.train_end),
+        train_cutoff_date=_iso(report.train_cutoff),
+        data_hash=hash_bars(bars),
+        config_hash=hash_training_settings(ml_settings),
+    )
+    write_manifest(staging, manifest)
+
+
+def _kept_artifacts(models_dir: Path, ml_settings: MlSettings) -> dict[str, str]:
+    """Return the hashes of files of other stages; models for other features are no longer vouched for."""
+    try:
+        old = read_manifest(models_dir)
+    except ModelError:
+        return {}
+    if old.feature_hash != feature_hash(ml_settings.features):
+        return {}
+    return {name: digest for name, digest in old.artifacts.items() if (models_dir / name).exists()}
