@@ -1,4 +1,4 @@
-"""Run the bot; see --help. (The package `trading/` beside this file holds its rooms.)"""
+"""Run the bot; see --help. The package `trading/` beside this file holds its rooms."""
 
 from novosky.cli.main import run
 from novosky.cli.trade import trade

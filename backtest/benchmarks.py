@@ -165,7 +165,7 @@ def random_entry_benchmark(
     if len(atr) != count or runs < 1:
         raise ValueError(f"{count} bars need as many ATR values and runs >= 1, found {len(atr)} and {runs}")
     templates = traded_candidates(result)
-    if len(result.trades) == 0:
+    if len(templates) == 0 or len(result.trades) == 0:
         return None
     params = _bracket_only(result.params)
     passes = np.empty(count, dtype=np.bool_)
@@ -251,9 +251,7 @@ def _figures(
     account.balance = run.peak = result.start_balance
     trades = new_records(Trade, len(candidates) + 1)
     blocks = new_records(Block, len(candidates))
-    advance(
-        account, guard, params, run, result.bars, candidates, minutes, rollovers, trades, blocks, np.empty(0), 0.0
-    )
+    advance(account, guard, params, run, result.bars, candidates, minutes, rollovers, trades, blocks, np.empty(0), 0.0)
     return _figures_of(trades[: account.closed], float(guard.equity), result.start_balance)
 
 

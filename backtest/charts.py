@@ -16,7 +16,7 @@ import numpy.typing as npt
 from backtest.benchmarks import Band
 from backtest.metrics import net_results, r_multiples
 from backtest.result import BacktestResult
-from backtest.statistics import DAY, Floats, Ints, drawdowns
+from backtest.statistics import DAY, Ints, drawdowns
 
 Figure = dict[str, Any]
 """What `Plotly.newPlot` takes: {"data": [...], "layout": {...}}."""
@@ -71,7 +71,15 @@ def equity_figure(result: BacktestResult) -> Figure:
     return {
         "data": [
             _line("Equity", times, _rounded(result.equity[last]), "var(--accent)", hovertemplate=hover),
-            _line("Buy and hold", times, _rounded(held), "var(--faint)", dash="dot", hovertemplate=hover, visible="legendonly"),
+            _line(
+                "Buy and hold",
+                times,
+                _rounded(held),
+                "var(--faint)",
+                dash="dot",
+                hovertemplate=hover,
+                visible="legendonly",
+            ),
             _line(
                 "Drawdown",
                 times,
@@ -111,37 +119,35 @@ def _line(name: str, x: list[int], y: list[float], color: str, *, dash: str = "s
 
 
 def price_figure(result: BacktestResult) -> Figure:
-    """Draw the price with every trade on it, its path from entry to exit coloured by its result."""
+    """Draw the price with every trade on it: the triangle shows the side, the colour the result."""
     bars, trades = result.bars, result.trades
     first = _buckets(bars.time, display_step(bars.time, int(result.params.bar_seconds)))
     times = _milliseconds(bars.time[first])
-    edge = {"showlegend": False, "hoverinfo": "skip"}
     closes = bars.close[np.append(first[1:] - 1, len(bars.time) - 1)]
-    net = net_results(trades)
-    won = net > 0.0
+    lows, highs = np.minimum.reduceat(bars.low, first), np.maximum.reduceat(bars.high, first)
+    edge: dict[str, Any] = {"showlegend": False, "hoverinfo": "skip"}
+    won = net_results(trades) > 0.0
+    spans = [(7, "day", "1w"), (1, "month", "1m"), (3, "month", "3m")]
+    buttons = [{"count": n, "step": step, "label": label, "stepmode": "backward"} for n, step, label in spans]
     return {
         "data": [
-            _line("Low", times, _rounded(np.minimum.reduceat(bars.low, first)), "transparent", **edge),
-            _line(
-                "High",
-                times,
-                _rounded(np.maximum.reduceat(bars.high, first)),
-                "transparent",
-                fill="tonexty",
-                fillcolor="var(--range)",
-                **edge,
-            ),
+            _line("Low", times, _rounded(lows), "transparent", **edge),
+            _line("High", times, _rounded(highs), "transparent", fill="tonexty", fillcolor="var(--range)", **edge),
             _line("Close (bid)", times, _rounded(closes), "var(--muted)", hovertemplate="%{y:$,.2f}<extra></extra>"),
             _paths("Won", trades[won], "var(--gain)"),
             _paths("Lost", trades[~won], "var(--loss)"),
-            _entries("Long entry", trades[trades["side"] > 0], "triangle-up"),
-            _entries("Short entry", trades[trades["side"] < 0], "triangle-down"),
+            _entries("Won", trades[won], "var(--gain)", len(trades)),
+            _entries("Lost", trades[~won], "var(--loss)", len(trades)),
         ],
         "layout": {
             "height": 520,
             "hovermode": "closest",
-            "xaxis": {"type": "date", "rangeslider": {"visible": True, "thickness": 0.08}},
-            "yaxis": {"tickprefix": "$", "tickformat": ",~f", "fixedrange": False},
+            "margin": {"l": 64, "r": 12, "t": 64, "b": 36},
+            "xaxis": {
+                "type": "date",
+                "rangeselector": {"buttons": [*buttons, {"step": "all"}], "x": 1, "xanchor": "right"},
+            },
+            "yaxis": {"tickprefix": "$", "tickformat": ",~f"},
         },
     }
 
@@ -161,27 +167,33 @@ def _paths(name: str, trades: npt.NDArray[Any], color: str) -> Figure:
         y += [entry_price, exit_price, None]
     return {
         "type": "scatter",
-        "mode": "lines+markers",
-        "name": name,
+        "mode": "lines",
         "x": x,
         "y": y,
         "line": {"color": color, "width": 1.5},
-        "marker": {"color": color, "size": 4},
-        "hovertemplate": "%{x|%Y-%m-%d %H:%M} %{y:$,.2f}<extra>%{fullData.name}</extra>",
+        "hoverinfo": "skip",
+        "showlegend": False,
+        "legendgroup": name,
     }
 
 
-def _entries(name: str, trades: npt.NDArray[Any], symbol: str) -> Figure:
-    net = net_results(trades)
+def _entries(name: str, trades: npt.NDArray[Any], color: str, crowd: int) -> Figure:
+    long = trades["side"] > 0
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": name,
+        "name": f"{name} (triangle up: long, down: short)" if name == "Won" else name,
+        "legendgroup": name,
         "x": _milliseconds(trades["entry_time"]),
         "y": _rounded(trades["entry_price"]),
-        "customdata": _rounded(net),
-        "marker": {"color": "var(--text)", "size": 7, "symbol": symbol, "opacity": 0.75},
-        "hovertemplate": "%{x|%Y-%m-%d %H:%M} at %{y:$,.2f}<br>result %{customdata:$,.2f}<extra>%{fullData.name}</extra>",
+        "customdata": _rounded(net_results(trades)),
+        "text": np.where(long, "long", "short").tolist(),
+        "marker": {
+            "color": color,
+            "size": 9 if crowd <= 300 else 6 if crowd <= 1500 else 4,
+            "symbol": np.where(long, "triangle-up", "triangle-down").tolist(),
+        },
+        "hovertemplate": "%{x|%Y-%m-%d %H:%M} %{text} at %{y:$,.2f}<br>result %{customdata:$,.2f}<extra></extra>",
     }
 
 
@@ -247,10 +259,3 @@ def band_strip(band: Band) -> str:
 
 def _share(value: float, low: float, high: float) -> float:
     return 100.0 * (value - low) / (high - low)
-
-
-def worst_points(result: BacktestResult) -> tuple[float, int]:
-    """Return the deepest drawdown at closes (a fraction) and the time of that close, epoch seconds."""
-    below: Floats = drawdowns(result.equity, result.start_balance)
-    deepest = int(np.argmax(below))
-    return float(below[deepest]), int(result.bars.time[deepest]) + int(result.params.bar_seconds)

@@ -191,8 +191,8 @@ def score_of(win_rate: float, profit_factor: float, max_drawdown: float) -> floa
 
     Examples
     --------
-    >>> score_of(0.6, 2.0, 0.04)
-    6.0
+    >>> score_of(0.5, 2.0, 0.25)
+    2.0
     """
     return win_rate * profit_factor / math.sqrt(max(max_drawdown, DRAWDOWN_FLOOR))
 

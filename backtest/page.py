@@ -17,7 +17,8 @@ STYLE = """
 --line:#2a323c;--accent:#6ea8ff;--gain:#35c49b;--loss:#f07167;--gain-soft:#35c49b2e;--loss-soft:#f0716733;--warn:#ffcf6b;
 --warn-soft:#33290f;--range:#98a4b333}}
 *{box-sizing:border-box}
-body{margin:0;background:var(--ground);color:var(--text);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+body{margin:0;background:var(--ground);color:var(--text);
+font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 main{max-width:1160px;margin:0 auto;padding:32px 20px 64px}
 h1{font-size:26px;line-height:1.2;margin:0 0 4px;letter-spacing:-.01em}
 h2{font-size:17px;margin:0 0 12px}
@@ -46,8 +47,10 @@ th:first-child,td:first-child{text-align:left;padding-left:0}th:last-child,td:la
 table.pairs td:first-child{color:var(--muted)}table.pairs td{white-space:normal}
 .up{color:var(--gain)}.down{color:var(--loss)}
 table.months td{text-align:center;padding:6px 4px;border:2px solid var(--card);border-radius:6px}
-table.months th{text-align:center}table.months td:first-child,table.months th:first-child{text-align:left;padding-right:8px}
-.bar{display:grid;grid-template-columns:minmax(104px,auto) 1fr auto;gap:10px;align-items:center;font-size:13.5px;padding:3px 0}
+table.months th{text-align:center}table.months td:first-child,table.months th:first-child{text-align:left;
+padding-right:8px}
+.bar{display:grid;grid-template-columns:minmax(104px,auto) 1fr auto;gap:10px;align-items:center;font-size:13.5px;
+padding:3px 0}
 .bars{display:block}.bar span{width:116px}.bar i{height:12px;background:var(--line);border-radius:3px;overflow:hidden}
 .bar i b{display:block;height:100%;background:var(--accent)}
 .bar em{font-style:normal;min-width:78px;text-align:right;font-variant-numeric:tabular-nums}
@@ -55,14 +58,15 @@ table.months th{text-align:center}table.months td:first-child,table.months th:fi
 .strip:before{content:"";position:absolute;left:0;right:0;top:7px;height:2px;background:var(--line)}
 .strip i{position:absolute;top:3px;height:10px;background:var(--faint);opacity:.55;border-radius:3px}
 .strip u{position:absolute;top:1px;width:2px;height:14px;background:var(--text);opacity:.6}
-.strip b{position:absolute;top:2px;width:12px;height:12px;margin-left:-6px;border-radius:50%;border:2px solid var(--card);
-background:var(--accent)}
+.strip b{position:absolute;top:2px;width:12px;height:12px;margin-left:-6px;border-radius:50%;
+border:2px solid var(--card);background:var(--accent)}
 .strip b.gain{background:var(--gain)}.strip b.loss{background:var(--loss)}
+#trades{font-size:12.5px}#trades th,#trades td{padding:5px 6px}#trades th{font-size:12px}
 #trades th{cursor:pointer;user-select:none}#trades th:focus-visible{outline:2px solid var(--accent)}
 #trades th[aria-sort=ascending]:after{content:" \\2191"}#trades th[aria-sort=descending]:after{content:" \\2193"}
 .pager{display:flex;gap:10px;align-items:center;margin-top:12px;font-size:13.5px;color:var(--muted)}
-button{font:inherit;font-size:13px;color:var(--text);background:var(--ground);border:1px solid var(--line);border-radius:6px;
-padding:4px 12px;cursor:pointer}button:disabled{opacity:.4;cursor:default}
+button{font:inherit;font-size:13px;color:var(--text);background:var(--ground);border:1px solid var(--line);
+border-radius:6px;padding:4px 12px;cursor:pointer}button:disabled{opacity:.4;cursor:default}
 @media(max-width:720px){.hero{grid-template-columns:1fr}section{padding:16px}}
 @media print{body{background:#fff}section{break-inside:avoid}.pager button{display:none}}
 """
@@ -74,8 +78,10 @@ var page=JSON.parse(document.getElementById('page').textContent);
 function resolve(value,css){
   if(typeof value==='string'){return value.indexOf('var(')===0?css.getPropertyValue(value.slice(4,-1)).trim():value;}
   if(Array.isArray(value)){return typeof value[0]==='number'?value:value.map(function(v){return resolve(v,css);});}
-  if(value&&typeof value==='object'){var copy={};Object.keys(value).forEach(function(k){copy[k]=resolve(value[k],css);});return copy;}
-  return value;
+  if(!value||typeof value!=='object'){return value;}
+  var copy={};
+  Object.keys(value).forEach(function(k){copy[k]=resolve(value[k],css);});
+  return copy;
 }
 function draw(){
   var css=getComputedStyle(document.documentElement);
@@ -83,18 +89,34 @@ function draw(){
     var figure=resolve(page.figures[id],css),layout=figure.layout,line=css.getPropertyValue('--line').trim();
     layout.font={family:'system-ui, sans-serif',size:12,color:css.getPropertyValue('--muted').trim()};
     layout.paper_bgcolor=layout.plot_bgcolor='rgba(0,0,0,0)';
-    layout.margin={l:64,r:12,t:28,b:36};
+    layout.margin=layout.margin||{l:64,r:12,t:28,b:36};
+    layout.modebar={bgcolor:'rgba(0,0,0,0)',color:css.getPropertyValue('--faint').trim(),
+      activecolor:css.getPropertyValue('--accent').trim()};
     layout.legend={orientation:'h',x:0,y:1.0,yanchor:'bottom'};
     layout.hoverlabel={bgcolor:css.getPropertyValue('--card').trim(),font:{color:css.getPropertyValue('--text').trim()}};
     Object.keys(layout).forEach(function(k){
       if(/^[xy]axis/.test(k)){layout[k].gridcolor=line;layout[k].linecolor=line;layout[k].zerolinecolor=line;
-        layout[k].automargin=true;if(layout[k].rangeslider){layout[k].rangeslider.bordercolor=line;}}
+        layout[k].automargin=true;
+        if(layout[k].rangeselector){layout[k].rangeselector.bgcolor=line;
+          layout[k].rangeselector.activecolor=css.getPropertyValue('--faint').trim();}}
     });
-    Plotly.react(id,figure.data,layout,{responsive:true,displaylogo:false,
+    Plotly.react(id,figure.data,layout,{responsive:true,displaylogo:false,showSendToCloud:false,plotlyServerURL:'',
       modeBarButtonsToRemove:['select2d','lasso2d','autoScale2d']});
   });
 }
 draw();
+// Zooming along the time fits the prices in view: plotly keeps the old height by itself.
+var price=document.getElementById('price'),low=page.figures.price.data[0],high=page.figures.price.data[1];
+price.on('plotly_relayout',function(change){
+  if('yaxis.range[0]' in change||'yaxis.range' in change){return;}
+  if(!('xaxis.range[0]' in change||'xaxis.range' in change||'xaxis.autorange' in change)){return;}
+  if(change['xaxis.autorange']){Plotly.relayout(price,{'yaxis.autorange':true});return;}
+  var view=price.layout.xaxis.range.map(function(t){return typeof t==='number'?t:Date.parse(t.replace(' ','T')+
+    (t.length>10?'Z':''));});
+  var least=Infinity,most=-Infinity;
+  low.x.forEach(function(t,k){if(t>=view[0]&&t<=view[1]){least=Math.min(least,low.y[k]);most=Math.max(most,high.y[k]);}});
+  if(least<most){var room=0.05*(most-least);Plotly.relayout(price,{'yaxis.range':[least-room,most+room]});}
+});
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change',draw);
 
 var box=document.getElementById('trades');
@@ -170,7 +192,8 @@ def document(title: str, body: str, data: Mapping[str, Any], plotly_script: str)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark">'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta name="color-scheme" content="light dark">'
         f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n<body><main>{body}</main>\n"
         f'<script type="application/json" id="page">{content}</script>\n'
         f"<script>{plotly_script}</script>\n<script>{SCRIPT}</script></body></html>\n"

@@ -150,7 +150,8 @@ def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, kind: str =
     """Return a table; cells are finished HTML, headers plain text."""
     head = "".join(f'<th scope="col">{html.escape(header)}</th>' for header in headers)
     body = "".join(f"<tr>{''.join(cells)}</tr>" for cells in rows)
-    return f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    table = f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<div class="scroll">{table}</div>'
 
 
 def _cell(text: str, value: float | None = None) -> str:
@@ -174,18 +175,20 @@ def _header(title: str, metrics: Metrics) -> str:
 
 def _hero(metrics: Metrics) -> str:
     if metrics.score is None:
-        score = f'<div class="score none">No score</div><span class="pill fair">{html.escape(metrics.score_note or "")}</span>'
+        note = html.escape(metrics.score_note or "")
+        score = f'<div class="score none">No score</div><span class="pill fair">{note}</span>'
     else:
         band = metrics.band or ""
         score = f'<div class="score">{number(metrics.score)}</div><span class="pill {BAND_CLASSES[band]}">{band}</span>'
     win_interval = interval(metrics.win_rate_low, metrics.win_rate_high, share=True)
     pf_interval = interval(metrics.pf_low, metrics.pf_high, share=False)
+    growth = f"{dollars(metrics.start_balance)} to {dollars(metrics.end_equity)}"
     tiles = (
-        ("Return", signed_percent(metrics.total_return), f"{dollars(metrics.start_balance)} to {dollars(metrics.end_equity)}"),
+        ("Return", signed_percent(metrics.total_return), growth),
         ("Max drawdown", percent(metrics.max_drawdown, 2), f"longest {number(metrics.longest_drawdown_days, 1)} days"),
         ("Trades", f"{metrics.trades:,}", f"{metrics.long_trades:,} long, {metrics.short_trades:,} short"),
-        ("Win rate", percent(metrics.win_rate), f"95 %:{win_interval}" if win_interval else ""),
-        ("Profit factor", number(metrics.profit_factor), f"95 %:{pf_interval}" if pf_interval else ""),
+        ("Win rate", percent(metrics.win_rate), f"95 %{win_interval}" if win_interval else ""),
+        ("Profit factor", number(metrics.profit_factor), f"95 %{pf_interval}" if pf_interval else ""),
         ("Expectancy", f"{number(metrics.expectancy_r, 3)} R", f"{dollars(metrics.expectancy_usd)} a trade"),
         ("Sharpe", number(metrics.sharpe), f"Sortino {number(metrics.sortino)}"),
         ("Calmar", number(metrics.calmar), f"exposure {percent(metrics.exposure)}"),
@@ -206,15 +209,15 @@ def _density(result: BacktestResult) -> str:
 def _equity_section(result: BacktestResult) -> str:
     text = (
         f"Floating equity, drawn {_density(result)}; the dashed line is the starting balance. The drawdown is drawn at "
-        "closes, the figure above is measured at the worst price of each bar. Buy and hold can be switched on in the legend."
+        "closes, the figure above is measured at the worst price of each bar. Click buy and hold to add it."
     )
     return _section("Equity and drawdown", f'<div id="equity"></div>{_note(text)}')
 
 
 def _price_section(result: BacktestResult) -> str:
     text = (
-        f"Bid price, drawn {_density(result)} with its range; trades at their own times and prices. Drag to zoom, "
-        "double-click to see everything again."
+        f"Bid price, drawn {_density(result)} with its range; trades at their own times and prices. Drag to zoom "
+        "into days and single trades, double-click to see everything again."
     )
     return _section("Price and trades", f'<div id="price"></div>{_note(text)}')
 
@@ -272,7 +275,7 @@ def _outcome_section(metrics: Metrics, traded: bool) -> str:
     blocks = [(name, float(count), f"{count:,}") for name, count in block_rows(metrics)]
     histogram = '<h3>Results in R</h3><div id="histogram"></div>' if traded else _note("No trade was closed.")
     bars = f"<h3>Exits</h3>{bar_list(exits)}" if exits else ""
-    blocked = f"{metrics.blocked:,} of {metrics.candidates:,} candidates were blocked; each counts for the first gate it failed."
+    blocked = f"{metrics.blocked:,} of {metrics.candidates:,} candidates blocked, each by the first gate it failed."
     bars += f'<h3 style="margin-top:18px">Blocks by gate</h3>{bar_list(blocks)}{_note(blocked)}'
     return _section("Outcomes", _columns(histogram, bars))
 

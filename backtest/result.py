@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy.typing as npt
 import pandas as pd
 
-from trading.engine.records import Account, Bars, Guard, Params, Run
+from trading.engine.records import Account, Bars, Guard, Minutes, Params, Rollovers, Run, no_minutes, no_rollovers
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class BacktestResult:
         The last bar whose information entered training, UTC.
     labels : tuple of str
         Warnings and marks that every output must carry (synthetic data, in-sample overlap).
+    minutes, rollovers : Minutes, Rollovers
+        One-minute bars (empty without) and server midnights of the run.
     """
 
     bars: Bars
@@ -52,3 +54,5 @@ class BacktestResult:
     seconds: float
     train_cutoff: pd.Timestamp | None
     labels: tuple[str, ...] = ()
+    minutes: Minutes = field(default_factory=no_minutes)
+    rollovers: Rollovers = field(default_factory=no_rollovers)

@@ -40,9 +40,6 @@ from trading.engine.step import ASK_MULTIPLIER, ASK_POSITION, DONE, advance
 from trading.market_inputs import bar_columns, minutes_of, window_rows
 from trading.parameters import build_params, build_rollovers
 
-CONTEXT_INPUTS = ("atr", "ema200_distance", "adx")
-"""Columns of the feature frame that the gates need, in the order `market_context` takes them."""
-
 
 class SignalModel(Protocol):
     """What the backtest asks of the signal ensemble."""
@@ -134,8 +131,9 @@ def prepare(
     frame = history.iloc[first:last].reset_index(drop=True)
     names = list(ml_settings.features)
     matrix = featured[names].to_numpy(dtype=np.float64)
-    gate_inputs = [featured[name].to_numpy(dtype=np.float64) for name in CONTEXT_INPUTS]
-    rows = np.flatnonzero(np.isfinite(matrix).all(axis=1) & np.isfinite(gate_inputs).all(axis=0))
+    atr, ema_distance, adx = (featured[name].to_numpy(dtype=np.float64) for name in ("atr", "ema200_distance", "adx"))
+    warm = np.isfinite(matrix).all(axis=1) & np.isfinite(atr) & np.isfinite(ema_distance) & np.isfinite(adx)
+    rows = np.flatnonzero(warm)
     if len(rows) == 0:
         raise DataError("no bar of the window has warmed-up features; give more history before --start")
     return Prepared(
@@ -143,8 +141,8 @@ def prepare(
         bars=bar_columns(frame, settings, fixed_spread=fixed_spread),
         probabilities=model.predict_proba(matrix[rows]),
         rows=rows.astype(np.int64),
-        context=market_context(epoch_seconds(frame)[rows], *(column[rows] for column in gate_inputs), settings, news),
-        atr=gate_inputs[0],
+        context=market_context(epoch_seconds(frame)[rows], atr[rows], ema_distance[rows], adx[rows], settings, news),
+        atr=atr,
         minutes=no_minutes() if m1 is None else minutes_of(frame, m1),
         train_cutoff=model.train_cutoff,
     )
@@ -211,6 +209,8 @@ def simulate(
         seconds=time.perf_counter() - began,
         train_cutoff=prepared.train_cutoff,
         labels=labels,
+        minutes=prepared.minutes,
+        rollovers=rollovers,
     )
 
 

@@ -273,7 +273,12 @@ def onnx_probabilities(content: bytes) -> ProbabilityFunction:
         raise ModelError(f"onnxruntime cannot load the model ({error})") from error
 
     def predict(scaled: Float32Matrix) -> Float64Array:
-        return np.asarray(session.run(None, {"features": scaled})[0], dtype=np.float64)
+        # Row by row: onnxruntime's vectorised logarithm and sigmoid differ in the last bit with a
+        # row's place in the batch, and a row must get the same answer alone.
+        answer = np.empty((len(scaled), N_CLASSES))
+        for row in range(len(scaled)):
+            answer[row] = session.run(None, {"features": scaled[row : row + 1]})[0][0]
+        return answer
 
     return predict
 

@@ -108,13 +108,16 @@ def _locked(target: Path, *, wait_seconds: float) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     path = target.parent / f".{target.name}.lock"
+    lock = FileLock(path)
+    with _storage_errors(target):
+        try:
+            lock.acquire(timeout=wait_seconds)
+        except Timeout as error:
+            raise LockedError(f"another run is writing {target} ({path} is held); wait or stop it first") from error
     try:
-        with _storage_errors(target):
-            lock = FileLock(path).acquire(timeout=wait_seconds)
-    except Timeout as error:
-        raise LockedError(f"another run is writing {target} ({path} is held); wait for it or stop it first") from error
-    with lock:
         yield
+    finally:
+        lock.release()
 
 
 def _retired(target: Path) -> list[Path]:

@@ -1,6 +1,6 @@
 """ONNX files of calibrated members: the library's converter for the trees, the calibrator appended.
 
-The graph takes scaled float32 features `features` (n, k) and gives `probabilities` (n, 3),
+The graph takes scaled float32 features `features` (n, k) and gives `calibrated_probabilities` (n, 3),
 the same numbers as the calibrated pickle to within 1e-4.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 from ml.ensemble import N_CLASSES, PROBABILITY_FLOOR, CalibratedMember, Calibrator
 
 INPUT = "features"
-OUTPUT = "probabilities"
+OUTPUT = "calibrated_probabilities"
 # Opset 15 with operators of the first ml opset: read by every onnxruntime since 1.10.
 OPSET = 15
 ML_OPSET = 1

@@ -32,7 +32,7 @@ from novosky.settings import MlSettings, Settings
 OUT_OF_FOLD_NAME = "oof_signal.npz"
 # Every step of the inference chain agrees with the calibrated pickle to within this.
 ONNX_TOLERANCE = 1e-4
-_ONNX_CHECK_ROWS = 10_000
+_ONNX_CHECK_ROWS = 6_000
 
 Stage = Literal["signal", "position", "sltp", "risk"]
 
@@ -91,6 +91,15 @@ def write_signal(
     bars: pd.DataFrame,
     news: NewsCalendar | None,
 ) -> None:
+    """Write the members, scaler, out-of-fold probabilities and metadata into an empty directory.
+
+    Raises
+    ------
+    ModelError
+        An ONNX export does not agree with its member.
+    StorageError
+        A file cannot be written.
+    """
     scaling = Scaling(models.scaler.mean_, models.scaler.scale_)
     spread_out = np.linspace(0, len(dataset.features) - 1, min(_ONNX_CHECK_ROWS, len(dataset.features))).astype(
         np.int64
@@ -165,14 +174,20 @@ def check_onnx_agrees(member: CalibratedMember, onnx: bytes, sample: Float32Matr
     difference = np.abs(onnx_probabilities(onnx)(sample) - member.predict_proba(sample)).max()
     if not difference <= ONNX_TOLERANCE:
         raise ModelError(
-            f"the ONNX export of member {member.name} differs from the model by {difference:.2g}, more than {ONNX_TOLERANCE:g}; "
-            "the set was not put in place. Install the library versions of requirements.txt and train again"
+            f"the ONNX export of member {member.name} differs from the model by {difference:.2g}, "
+            f"more than {ONNX_TOLERANCE:g}; the set was not put in place. Install the library versions of "
+            "requirements.txt and train again"
         )
 
 
 def write_set_manifest(
     staging: Path, models_dir: Path, report: TrainingReport, ml_settings: MlSettings, bars: pd.DataFrame
 ) -> None:
+    """Hash every file of the new set and write its manifest.
+
+    Entries of the set in `models_dir` are kept for files of other stages, which are carried
+    over, unless they were made for other features.
+    """
     artifacts = {path.name: sha256_of(path) for path in sorted(staging.iterdir())}
     manifest = Manifest(
         features=ml_settings.features,

@@ -189,8 +189,9 @@ def _check_rows(side: ClassArray, bars: pd.DataFrame, ml_settings: MlSettings) -
     least = 10 * folds
     scarce = [f"{name} {count}" for name, count in zip(CLASS_NAMES, counts, strict=True) if count < least]
     if scarce:
+        window = f"{bars['time'].iloc[0]} to {bars['time'].iloc[-1]}"
         raise DataError(
-            f"the bars from {bars['time'].iloc[0]} to {bars['time'].iloc[-1]} give too few labels ({', '.join(scarce)}; at "
+            f"the bars from {window} give too few labels ({', '.join(scarce)}; at "
             f"least {least} of each are needed): train on more bars, or correct `labeling` in ml_config.json"
         )
 

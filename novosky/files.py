@@ -55,10 +55,10 @@ def replace_atomically(path: Path) -> Iterator[Path]:
         # mkstemp creates 0600; a new file gets the permissions a plain open() would give.
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
+        temporary.chmod(0o666 & ~umask)
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
         temporary = None
         _fsync_directory(path.parent)
     except OSError as error:

@@ -1,6 +1,12 @@
-"""Prove that no feature looks ahead: see `python scripts/leakage_check.py --help`."""
+"""Prove that no feature looks ahead: `python scripts/leakage_check.py --help`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from novosky.cli.leakage import leakage_check
 from novosky.cli.main import run
 
-run(leakage_check)
+if __name__ == "__main__":
+    run(leakage_check)

@@ -103,9 +103,7 @@ def simulated(
     trades = new_records(Trade, len(candidates) + 1)
     blocks = new_records(Block, len(candidates))
     equity = np.empty(len(bars.time))
-    advance(
-        account, guard, params, run, bars, candidates, no_minutes(), nightly(bars), trades, blocks, equity, 0.0
-    )
+    advance(account, guard, params, run, bars, candidates, no_minutes(), nightly(bars), trades, blocks, equity, 0.0)
     return BacktestResult(
         bars=bars,
         candidates=candidates,

@@ -133,6 +133,11 @@ def test_gaps_are_valid_and_reported() -> None:
     assert find_gaps(make_bars()) == []
 
 
+def test_a_gap_among_few_bars_is_not_taken_for_another_timeframe() -> None:
+    bars = make_bars(5).drop(index=[2, 3]).reset_index(drop=True)
+    assert len(validate_bars(bars, source="x")) == 3
+
+
 def test_a_single_bar_is_valid_and_has_no_gaps() -> None:
     assert find_gaps(validate_bars(make_bars(1), source="x")) == []
 

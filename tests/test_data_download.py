@@ -12,7 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from novosky.cli.data import download_data
 from novosky.data.candle_sources import BinanceCandles, BitstampCandles, CandleSource
 from novosky.data.download import PAGES_PER_SAVE, RetryPolicy, download_bars
 from novosky.data.store import load_bars, save_bars
@@ -40,7 +42,7 @@ class Venue:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 status, headers, body = venue.answer(self.path)
-                self.send_response(status)
+                self.send_response_only(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.end_headers()
@@ -129,9 +131,7 @@ def test_binance_history_is_stored_without_the_open_candle(venue: Venue, market:
     pd.testing.assert_frame_equal(load_bars(tmp_path / "b.parquet"), bars)
 
 
-def test_bitstamp_history_is_stored_without_the_open_candle(
-    venue: Venue, market: pd.DataFrame, tmp_path: Path
-) -> None:
+def test_bitstamp_history_is_stored_without_the_open_candle(venue: Venue, market: pd.DataFrame, tmp_path: Path) -> None:
     bars = fetch(venue, tmp_path / "b.parquet", BitstampCandles(base_url=venue.url))
     pd.testing.assert_frame_equal(bars, closed(market), check_exact=True)
     assert bars.attrs == {"source": "bitstamp btcusd"}
@@ -312,7 +312,7 @@ def test_a_venue_that_tells_the_last_bar_differently_is_noticed_at_once(
     stored.loc[499, "volume"] += 1.0
     save_bars(tmp_path / "b.parquet", stored)
     before = (tmp_path / "b.parquet").read_bytes()
-    with pytest.raises(DataError, match="row 0 .*volume is"):
+    with pytest.raises(DataError, match=r"row 0 .*volume is"):
         fetch(venue, tmp_path / "b.parquet", start=None)
     assert len(venue.requests) == 1
     assert (tmp_path / "b.parquet").read_bytes() == before
@@ -335,3 +335,24 @@ def test_a_window_without_any_candle_is_an_error(venue: Venue, tmp_path: Path) -
 def test_a_timeframe_the_venue_does_not_serve_is_a_usage_error(venue: Venue, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no 1000-second bars; choose one of 60, 900"):
         fetch(venue, tmp_path / "b.parquet", seconds=1000)
+
+
+def test_the_command_downloads_from_another_address_and_can_start_over(
+    venue: Venue, market: pd.DataFrame, tmp_path: Path
+) -> None:
+    def call(*more: str) -> str:
+        ends = (str(market["time"].iloc[at].tz_localize(None))[:16] for at in (0, 1_200))
+        start, end = ends
+        store = str(tmp_path / "b.parquet")
+        arguments = ["--source", "binance", "--base-url", venue.url, "--start", start, "--end", end, "--output", store]
+        result = CliRunner().invoke(download_data, [*arguments, *more])
+        assert result.exception is None, result.exception
+        return result.output
+
+    assert "1,200 M15 bars" in call()
+    first = load_bars(tmp_path / "b.parquet")
+    pd.testing.assert_frame_equal(first[market.columns], market.iloc[:1_200], check_exact=True)
+    venue.bars = market.assign(volume=market["volume"] + 1.0)
+    assert "1,200 M15 bars" in call("--replace")
+    assert load_bars(tmp_path / "b.parquet")["volume"].sub(first["volume"]).round(6).eq(1.0).all()
+    assert not (tmp_path / "b.new.parquet").exists()

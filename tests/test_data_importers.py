@@ -175,9 +175,9 @@ def test_the_kind_of_a_text_file_is_told_by_its_first_line(tmp_path: Path) -> No
 
 
 def test_a_broker_file_without_its_clock_is_an_error_that_names_the_option(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="MetaTrader 5 export; say which clock.*--server-clock"):
+    with pytest.raises(DataError, match=r"MetaTrader 5 export; say which clock.*--server-clock"):
         load_bars(mt5_file(tmp_path, *MT5_ROWS))
-    with pytest.raises(DataError, match="no header line; say which clock.*--server-clock"):
+    with pytest.raises(DataError, match=r"no header line; say which clock.*--server-clock"):
         load_bars(text_file(tmp_path, "2020.04.07,22:15,2,4,1,3,511"))
 
 

@@ -112,7 +112,7 @@ def test_trades_of_minus_one_mean_not_published(bars: pd.DataFrame, tmp_path: Pa
 def test_prices_stored_in_single_precision_are_read_as_the_decimals_they_show(
     bars: pd.DataFrame, tmp_path: Path
 ) -> None:
-    narrow = bars.astype({name: "float32" for name in ("open", "high", "low", "close")})
+    narrow = bars.astype(dict.fromkeys(("open", "high", "low", "close"), "float32"))
     narrow.to_parquet(tmp_path / "b.parquet")
     pd.testing.assert_frame_equal(load_bars(tmp_path / "b.parquet"), bars, check_exact=True)
 

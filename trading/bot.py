@@ -109,7 +109,8 @@ class Bot:
         if status is not None:
             if status.identity != identity:
                 raise BrokerError(
-                    f"the journal belongs to {status.identity}, this run is {identity}; give another --journal, or --fresh"
+                    f"the journal belongs to {status.identity}, this run is {identity}; "
+                    "give another --journal, or --fresh"
                 )
             return replace(status, models=models)
         guard = new_record(Guard)
@@ -158,9 +159,11 @@ class Bot:
         decision = replace(decision, spread=spread, equity=float(guard.equity))
         trade_rows = [
             {"position": deal["position"], "trade": to_bytes(trade), "exit_time": int(trade.exit_time)}
-            for deal, trade in zip((d for d in booked.deals if d["entry"] == DEAL_ENTRY_OUT), booked.trades, strict=True)
+            for deal, trade in zip(
+                (d for d in booked.deals if d["entry"] == DEAL_ENTRY_OUT), booked.trades, strict=True
+            )
         ]
-        self._journal.record_bar(status, decision, intents, list(booked.deals), trade_rows)
+        self._journal.record_bar(status, decision, intents, booked.deals, trade_rows)
         self._status = status
         for trade in booked.trades:
             self._notifier.send(_trade_message(trade))
@@ -212,7 +215,9 @@ class Bot:
         decision = Decision(close, "hold", quote.bid, 0.0, 0.0)
         if reason == 0 or position is None:
             return decision, []
-        intent = Intent(f"x{close:x}", close, "exit", -position.side, position.volume, 0.0, 0.0, position.ticket, reason)
+        intent = Intent(
+            f"x{close:x}", close, "exit", -position.side, position.volume, 0.0, 0.0, position.ticket, reason
+        )
         return replace(decision, action=f"exit:{EXIT_NAMES[reason]}"), [intent]
 
     def _seek(
@@ -241,12 +246,16 @@ class Bot:
             self._journal.close_intent(intent, INTENT_FILLED, result.retcode, result.order)
             if intent.kind == "entry":
                 self._notifier.send(
-                    f"{SIDE_NAMES[intent.side]} {intent.volume:g} at {result.price:.2f}, stop {intent.sl:.2f}, target {intent.tp:.2f}"
+                    f"{SIDE_NAMES[intent.side]} {intent.volume:g} at {result.price:.2f}, "
+                    f"stop {intent.sl:.2f}, target {intent.tp:.2f}"
                 )
             return
         gates = _REJECTION_GATES.get(result.retcode, 0)
         if gates == 0:
-            raise BrokerError(f"order {intent.id} was refused with {result.retcode} ({result.comment}); check the account and start again")
+            raise BrokerError(
+                f"order {intent.id} was refused with {result.retcode} ({result.comment}); "
+                "check the account and start again"
+            )
         self._journal.close_intent(intent, INTENT_REJECTED, result.retcode, result.order, gates)
         _log.warning("order %s refused: %s (%s)", intent.id, result.comment, ", ".join(gate_names(gates)))
 
@@ -293,7 +302,9 @@ class Bot:
         else:
             row = self._journal.entry_deal(exit_deal.position)
         if row is None:
-            raise BrokerError(f"position {exit_deal.position} was closed but its entry is neither in the journal nor in the history")
+            raise BrokerError(
+                f"position {exit_deal.position} was closed but its entry is neither in the journal nor in the history"
+            )
         intent = self._journal.intent(row["comment"])
         if intent is None:
             raise BrokerError(f"position {exit_deal.position} carries the unknown order id {row['comment']!r}")

@@ -142,7 +142,8 @@ class Broker(Protocol):
 
     def closed_bars(self, count: int) -> pd.DataFrame:
         """Return the newest `count` closed bars as a bar frame, fewer if there are no more
-        (`copy_rates_from_pos` with position 1)."""
+        (`copy_rates_from_pos` with position 1).
+        """
 
     def send(self, request: OrderRequest) -> OrderResult:
         """Send a market order and return the answer (`order_send`)."""

@@ -7,7 +7,7 @@ the default; any SQLAlchemy URL works.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -211,12 +211,15 @@ class Journal:
             raise self._storage_error(error) from error
         if version is not None and version != SCHEMA_VERSION:
             raise StorageError(
-                f"journal {self._place} has version {version}, this program writes {SCHEMA_VERSION}; use the matching release"
+                f"journal {self._place} has version {version}, this program writes {SCHEMA_VERSION}; "
+                "use the matching release"
             )
 
     def _storage_error(self, error: Exception) -> StorageError:
         cause = getattr(error, "orig", None) or error
-        return StorageError(f"journal {self._place} cannot be used: {cause}; check the path, the permissions and the disk")
+        return StorageError(
+            f"journal {self._place} cannot be used: {cause}; check the path, the permissions and the disk"
+        )
 
     def status(self) -> BotStatus | None:
         """Return where the bot stands, or None for a new journal."""
@@ -245,14 +248,14 @@ class Journal:
         status: BotStatus,
         decision: Decision,
         intents: list[Intent],
-        deals: list[Mapping[str, Any]],
-        trades: list[Mapping[str, Any]],
+        deals: Sequence[Mapping[str, Any]],
+        trades: Sequence[Mapping[str, Any]],
     ) -> None:
         """Write everything of one bar in one transaction.
 
         Parameters
         ----------
-        deals, trades : list of mappings
+        deals, trades : sequences of mappings
             Rows of `position_events` and `trades`.
         """
         with self._transaction() as connection:
@@ -295,7 +298,7 @@ class Journal:
         """Return the records of all closed trades in order of exit."""
         return [row["trade"] for row in self._all(select(_trades).order_by(_trades.c.exit_time, _trades.c.position))]
 
-    def blocks(self) -> list[Mapping[str, Any]]:
+    def blocks(self) -> Sequence[Mapping[str, Any]]:
         """Return the decisions that were blocked, oldest first."""
         return self._all(select(_decisions).where(_decisions.c.action == "blocked").order_by(_decisions.c.bar))
 
@@ -317,10 +320,10 @@ class Journal:
         rows = self._all(query)
         return rows[0] if rows else None
 
-    def _all(self, query: Any) -> list[Mapping[str, Any]]:
+    def _all(self, query: Any) -> Sequence[Mapping[str, Any]]:
         try:
             with self._engine.connect() as connection:
-                return [row._mapping for row in connection.execute(query)]
+                return [dict(row) for row in connection.execute(query).mappings()]
         except SQLAlchemyError as error:
             raise self._storage_error(error) from error
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from novosky.errors import DataError
-from novosky.market.bars import M15_SECONDS, epoch_seconds
+from novosky.market.bars import M15_SECONDS, PRICE_COLUMNS, epoch_seconds
 from novosky.settings import Settings
 from trading.engine.records import Bars, Minutes
 
@@ -24,8 +24,8 @@ def window_rows(history: pd.DataFrame, start: pd.Timestamp | None, end: pd.Times
 
 def bar_columns(frame: pd.DataFrame, settings: Settings, *, fixed_spread: bool) -> Bars:
     """Return the engine's columns of a bar frame."""
-    prices = [np.ascontiguousarray(frame[name].to_numpy(dtype=np.float64)) for name in ("open", "high", "low", "close")]
-    return Bars(epoch_seconds(frame), *prices, spreads_in_usd(frame, settings, fixed=fixed_spread))
+    price = {name: np.ascontiguousarray(frame[name].to_numpy(dtype=np.float64)) for name in PRICE_COLUMNS}
+    return Bars(time=epoch_seconds(frame), spread=spreads_in_usd(frame, settings, fixed=fixed_spread), **price)
 
 
 def minutes_of(frame: pd.DataFrame, m1: pd.DataFrame) -> Minutes:
@@ -35,8 +35,8 @@ def minutes_of(frame: pd.DataFrame, m1: pd.DataFrame) -> Minutes:
     owner = np.searchsorted(opens, stamps, side="right") - 1
     inside = (owner >= 0) & (stamps - opens[np.maximum(owner, 0)] < M15_SECONDS)
     begin = np.searchsorted(owner[inside], np.arange(len(opens) + 1))
-    columns = [np.ascontiguousarray(m1[name].to_numpy(dtype=np.float64)[inside]) for name in ("high", "low")]
-    return Minutes(begin.astype(np.int64), *columns)
+    high, low = (m1[name].to_numpy(dtype=np.float64)[inside] for name in ("high", "low"))
+    return Minutes(begin.astype(np.int64), high, low)
 
 
 def spreads_in_usd(bars: pd.DataFrame, settings: Settings, *, fixed: bool) -> npt.NDArray[np.float64]:

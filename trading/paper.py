@@ -40,7 +40,6 @@ from trading.engine.fills import (
     ORDER_BAD_STOPS,
     ORDER_FILLED,
     ORDER_NO_MONEY,
-    ORDER_NONE,
     first_touch,
     floating_equity,
     floating_profit,
@@ -108,7 +107,9 @@ class PaperBroker:
             account.balance = balance
             # The account stands before its first bar, at what was the close of the one before.
             state = PaperState(identity, int(bars.time[0]), first - 1, False, 1, 0, 0, "", account)
-            deposit = Deal(1, 0, int(bars.time[first]), DEAL_ENTRY_BALANCE, 0, 0.0, 0.0, 0.0, 0.0, balance, 0, "deposit")
+            deposit = Deal(
+                1, 0, int(bars.time[first]), DEAL_ENTRY_BALANCE, 0, 0.0, 0.0, 0.0, 0.0, balance, 0, "deposit"
+            )
             store.save(state, [deposit])
         if state.identity != identity:
             raise UsageError(

@@ -83,7 +83,13 @@ def market_identity(market: PaperMarket, settings: Settings, ml_settings: MlSett
     for frame in (market.frame, market.m1):
         if frame is not None:
             digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
-    for text in (str(market.first), str(market.fixed_spread), settings.model_dump_json(), ml_settings.model_dump_json(), models):
+    for text in (
+        str(market.first),
+        str(market.fixed_spread),
+        settings.model_dump_json(),
+        ml_settings.model_dump_json(),
+        models,
+    ):
         digest.update(text.encode())
     return f"{market.name}:{digest.hexdigest()[:16]}"
 
@@ -106,7 +112,9 @@ def single_instance(journal: Path) -> Iterator[None]:
     except Timeout as error:
         raise LockedError(f"another bot is using {journal}; stop it first, or give another --journal") from error
     except OSError as error:
-        raise StorageError(f"{journal.parent} is not writable ({error.strerror}); mend the permissions or give another --journal") from error
+        raise StorageError(
+            f"{journal.parent} is not writable ({error.strerror}); mend the permissions or give another --journal"
+        ) from error
     try:
         yield
     finally:

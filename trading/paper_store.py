@@ -88,7 +88,9 @@ class PaperStore:
             self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._connection.executescript(_SCHEMA)
         except (sqlite3.Error, OSError) as error:
-            raise StorageError(f"paper account {path} cannot be opened: {error}; check the path and the disk") from error
+            raise StorageError(
+                f"paper account {path} cannot be opened: {error}; check the path and the disk"
+            ) from error
         self._path = path
 
     def load(self) -> PaperState | None:
@@ -101,7 +103,9 @@ class PaperStore:
         try:
             account = from_bytes(Account, row[8])
         except ValueError as error:
-            raise StorageError(f"paper account {self._path} was written by another version ({error}); start with --fresh") from error
+            raise StorageError(
+                f"paper account {self._path} was written by another version ({error}); start with --fresh"
+            ) from error
         return PaperState(row[0], row[1], row[2], bool(row[3]), row[4], row[5], row[6], row[7], account)
 
     def save(self, state: PaperState, deals: list[Deal]) -> None:
@@ -142,7 +146,9 @@ class PaperStore:
                 )
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise StorageError(f"paper account {self._path} cannot be written: {error}; free the disk and start again") from error
+            raise StorageError(
+                f"paper account {self._path} cannot be written: {error}; free the disk and start again"
+            ) from error
 
     def deals(self, after_ticket: int) -> list[Deal]:
         """Return the deals with a higher ticket, oldest first."""

@@ -59,11 +59,17 @@ class SignalSource:
         if len(bars) < self.bars_needed:
             return None, None
         newest = latest_bar(bars, self._news)
-        gate_inputs = [np.array([value]) for value in (newest.atr, newest.ema200_distance, newest.adx)]
         row = newest.features[self._columns]
-        if not (np.isfinite(row).all() and np.isfinite(gate_inputs).all()):
+        if not (np.isfinite(row).all() and np.isfinite([newest.atr, newest.ema200_distance, newest.adx]).all()):
             return None, None
-        context = market_context(np.array([newest.time]), *gate_inputs, self._settings, self._news)
+        context = market_context(
+            np.array([newest.time]),
+            np.array([newest.atr]),
+            np.array([newest.ema200_distance]),
+            np.array([newest.adx]),
+            self._settings,
+            self._news,
+        )
         levels = self._settings.risk_management
         found: npt.NDArray[Any] = find_candidates(
             self._model.predict_proba(row[None, :]),

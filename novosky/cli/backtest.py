@@ -28,7 +28,9 @@ Examples:
 @click.option("--m1", type=FILE, help="M1 bars that decide bars which touch both stop and target.")
 @click.option("--start", type=UtcDate(), help="First bar's open, UTC.")
 @click.option("--end", type=UtcDate(), help="End of the window, UTC, exclusive.")
-@click.option("--days", type=click.IntRange(min=1), default=365, show_default=True, help="Window length without --start.")
+@click.option(
+    "--days", type=click.IntRange(min=1), default=365, show_default=True, help="Window length without --start."
+)
 @click.option("--oos-only", is_flag=True, help="Start after the models' training cutoff.")
 @click.option("--oos-end", type=UtcDate(), help="End of the out-of-sample window; like --end.")
 @file_options
@@ -36,7 +38,9 @@ Examples:
 @click.option("--json", "json_file", type=FILE, help="Write every number as one flat JSON object.")
 @click.option("--trades", "trades_file", type=FILE, help="Write the closed trades as CSV.")
 @click.option("--blocked", "blocked_file", type=FILE, help="Write the blocked signals as CSV.")
-@click.option("--report", "report_file", type=FILE, default=Path("reports/backtest.html"), show_default=True, help="HTML report.")
+@click.option(
+    "--report", "report_file", type=FILE, default=Path("reports/backtest.html"), show_default=True, help="HTML report."
+)
 @click.option("--no-chart", is_flag=True, help="Print and write numbers only, no HTML report.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Seed of the random-entry benchmark.")
 def backtest(
@@ -61,6 +65,7 @@ def backtest(
 ) -> None:
     """Run the bot's rules over history and report what they would have earned after all costs."""
     import numpy as np
+    from rich.console import Console
 
     from backtest.benchmarks import buy_and_hold, random_entry_benchmark
     from backtest.metrics import compute_metrics
@@ -101,12 +106,19 @@ def backtest(
         if label
     )
     result = simulate(prepared, settings, ml_settings, labels=labels)
-    metrics = compute_metrics(result, np.random.default_rng(seed))
-    random_entry = random_entry_benchmark(result, prepared.atr, np.random.default_rng(seed))
+    metrics = compute_metrics(result, np.random.default_rng(seed), m1=m1 is not None)
+    random_entry = random_entry_benchmark(
+        result,
+        prepared.atr,
+        np.random.default_rng(seed),
+        minutes=result.minutes,
+        rollovers=result.rollovers,
+    )
     hold = buy_and_hold(result)
-    print_summary(result, metrics, random_entry, hold)
+    print_summary(Console(), metrics, random_entry, hold)
     if json_file is not None:
-        write_json(json_file, {**metrics.as_dict(), **random_entry.as_dict(), **hold.as_dict()})
+        random_figures = random_entry.as_dict() if random_entry is not None else {}
+        write_json(json_file, {**metrics.as_dict(), **random_figures, **hold.as_dict()})
     write_tables(result, settings.symbol, settings.broker.digits, trades_file, blocked_file)
     if not no_chart:
         from backtest.report import write_report

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 from click.core import ParameterSource
 
+from novosky.cli.options import FILE, UtcDate
+from novosky.clock import RealClock
 from novosky.errors import BrokerError, UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "mt5": ("symbol", "server_clock"),
 }
 _SOURCE_OPTIONS = sorted({name for names in SOURCES.values() for name in names})
-_TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"])
 
 
 @dataclass(frozen=True)
@@ -62,16 +61,14 @@ class Request:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.option("--source", required=True, type=click.Choice(list(SOURCES)), help="Where the bars come from.")
-@click.option("--input", type=click.Path(path_type=Path), help="File to import (mt5-export, csv, parquet).")
-@click.option(
-    "--output", type=click.Path(path_type=Path), help="Store to create or extend. [data/BTCUSD_<timeframe>.parquet]"
-)
+@click.option("--input", type=FILE, help="File to import (mt5-export, csv, parquet).")
+@click.option("--output", type=FILE, help="Store to create or extend. [data/BTCUSD_<timeframe>.parquet]")
 @click.option("--symbol", help="Venue's symbol (binance: BTCUSDT, bitstamp: btcusd).")
 @click.option(
     "--timeframe", type=click.Choice(list(TIMEFRAMES)), default="M15", show_default=True, help="Length of a bar."
 )
-@click.option("--start", type=_TIME, help="First bar, UTC.")
-@click.option("--end", type=_TIME, help="End, UTC, not included.")
+@click.option("--start", type=UtcDate(), metavar="DATE", help="First bar, UTC.")
+@click.option("--end", type=UtcDate(), metavar="DATE", help="End, UTC, not included.")
 @click.option("--server-clock", metavar="RULE", help="Broker clock of the file: NewYork+7, UTC or an IANA zone.")
 @click.option(
     "--repeated-hour",
@@ -99,7 +96,7 @@ def download_data(ctx: click.Context, /, **options: object) -> None:
       python scripts/download_data.py --source mt5-export --input BTCUSD_M15.csv --server-clock NewYork+7
       python scripts/download_data.py --source csv --input history.csv --output data/history.parquet
       python scripts/download_data.py --source synthetic --kind null --bars 20000 --seed 3 --output data/null.parquet
-    """
+    """  # noqa: D301 - click needs the backspace character itself
     options["output"] = options["output"] or Path("data") / f"BTCUSD_{options['timeframe']}.parquet"
     request = Request(**options)  # type: ignore[arg-type]
     _check(ctx, request)
@@ -217,21 +214,21 @@ def _download(request: Request) -> pd.DataFrame:
             source,
             path,
             # A command is where the wall clock enters; everything below takes the time as an argument.
-            now=int(time.time()),
+            now=int(RealClock().now()),
             start=None if start is None else int(start.timestamp()),
             end=None if end is None else int(end.timestamp()),
             seconds=request.seconds,
             progress=lambda done, total: display.update(task, completed=done, total=total),
         )
     if request.replace:
-        os.replace(path, request.output)
+        path.replace(request.output)
     return bars
 
 
 def _utc(moment: datetime | None) -> pd.Timestamp | None:
     import pandas as pd
 
-    return None if moment is None else pd.Timestamp(moment).tz_localize("UTC")
+    return None if moment is None else pd.Timestamp(moment).tz_convert("UTC")
 
 
 def _summarise(request: Request, bars: pd.DataFrame) -> None:

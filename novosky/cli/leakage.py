@@ -44,7 +44,7 @@ def leakage_check(
       python scripts/leakage_check.py
       python scripts/leakage_check.py --data data/BTCUSD_M15.parquet --rows 50
       python scripts/leakage_check.py --data bars.csv --start 2023-01-01 --end 2024-01-01 --seed 3
-    """
+    """  # noqa: D301 - click reads the backslash-b as "do not rewrap"
     import numpy as np
 
     from ml.feature_engineering import add_all_features, live_window_bars

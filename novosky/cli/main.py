@@ -77,7 +77,9 @@ def run(command: click.Command) -> NoReturn:
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
-        storage = StorageError(f"{error.filename or 'a file'}: {error.strerror}; check that the disk has room and is writable")
+        storage = StorageError(
+            f"{error.filename or 'a file'}: {error.strerror}; check that the disk has room and is writable"
+        )
         click.echo(f"error: {storage}", err=True)
         sys.exit(storage.exit_code)
     sys.exit(0)

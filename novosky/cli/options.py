@@ -14,7 +14,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
-class UtcDate(click.ParamType):
+class UtcDate(click.ParamType[datetime]):
     """A UTC date or moment: 2024-01-31 or 2024-01-31T12:00."""
 
     name = "date"
@@ -35,7 +35,9 @@ def file_options(function: F) -> F:
     for option in (
         click.option("--calendar", type=FILE, help="News calendar (Parquet); without it no event is ever near."),
         click.option("--models", type=FOLDER, default=Path("models"), show_default=True, help="Model directory."),
-        click.option("--ml-config", type=FILE, default=Path("ml_config.json"), show_default=True, help="Model settings."),
+        click.option(
+            "--ml-config", type=FILE, default=Path("ml_config.json"), show_default=True, help="Model settings."
+        ),
         click.option("--config", type=FILE, default=Path("config.json"), show_default=True, help="Runtime settings."),
     ):
         function = option(function)

@@ -7,7 +7,7 @@ import click
 
 @click.command()
 def schema() -> None:
-    """Write config.schema.json and ml_config.schema.json beside the settings code.
+    r"""Write config.schema.json and ml_config.schema.json beside the settings code.
 
     \b
     Example:

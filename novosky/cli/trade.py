@@ -69,13 +69,26 @@ def trade(
         return
     if not paper:
         raise UsageError(
-            "only --paper is available: trading a real account needs the MetaTrader 5 terminal, which is not connected; "
+            "only --paper is available: a real account needs the MetaTrader 5 terminal, which is not connected; "
             "add --paper, or --paper --replay FILE"
         )
     if replay is None and (start is not None or end is not None or m1 is not None):
         raise UsageError("--start, --end and --m1 belong to --replay FILE")
     _run_paper(
-        replay, m1, start, end, once, journal, fresh, trades_file, blocked_file, config, ml_config, models, calendar, flags
+        replay,
+        m1,
+        start,
+        end,
+        once,
+        journal,
+        fresh,
+        trades_file,
+        blocked_file,
+        config,
+        ml_config,
+        models,
+        calendar,
+        flags,
     )
 
 
@@ -160,7 +173,9 @@ def replay_market(
     frame = load_bars(replay)
     first, last = window_rows(frame, pd.Timestamp(start) if start else None, pd.Timestamp(end) if end else None)
     minutes = load_bars(m1, seconds=60) if m1 is not None else None
-    return PaperMarket(f"replay of {replay.name}", frame.iloc[:last].reset_index(drop=True), first, minutes, fixed_spread)
+    return PaperMarket(
+        f"replay of {replay.name}", frame.iloc[:last].reset_index(drop=True), first, minutes, fixed_spread
+    )
 
 
 def embedded_market(journal: Path) -> PaperMarket:
@@ -218,7 +233,9 @@ def show_health(journal: Path) -> None:
     guard = status.guard
     click.echo(f"account        {status.identity}")
     click.echo(f"models         {status.models}")
-    click.echo(f"last bar       {utc_text(status.last_bar)} ({status.bars_processed} processed, {status.bars_missed} missed)")
+    click.echo(
+        f"last bar       {utc_text(status.last_bar)} ({status.bars_processed} processed, {status.bars_missed} missed)"
+    )
     click.echo(f"equity         {guard.equity:.2f} USD, balance {status.cash:.2f} USD, {guard.closed} trades closed")
     click.echo(f"losses in row  {guard.losses} ({guard.day_losses} since 00:00 UTC)")
     latched = [

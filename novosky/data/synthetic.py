@@ -8,10 +8,12 @@ side, each side equally likely whatever came before.
 - ``null``: every move is symmetric in price around zero given the past, also inside the bar
   and after a surge. The close is a martingale: no rule earns anything before costs.
 - ``planted``: after a surge the price drifts to the surge's side, `DRIFT_ATR` in total over
-  `DRIFT_BARS` bars, most of it early. `planted_direction` reads the side off the bars.
+  `DRIFT_BARS` bars, most of it early. `planted_direction` reads the side off the bars. A pull
+  towards `START_PRICE`, a hundred times and more weaker than a bar's noise, keeps long histories in
+  the region where a spread has its usual weight.
 
-Volatility is in USD and grows with the square root of the price, so that the average true
-range stays near 60 to 300 USD while the price wanders.
+Volatility is in USD and the same at any price above `_LOW_PRICE`, so that the average true range
+stays near 60 to 300 USD while the price wanders; below it fades with the root of the price.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ from novosky.market.bars import M15_SECONDS, validate_bars
 Floats = npt.NDArray[np.float64]
 MarketKind = Literal["planted", "null"]
 
-START_PRICE = 30_000.0
+START_PRICE = 40_000.0
+_LOW_PRICE = 20_000.0
 SURGE_RATIO = 2.5
 """A bar is a surge when its volume is at least this multiple of the 20-bar mean, itself included."""
 
@@ -38,13 +41,14 @@ DRIFT_ATR = 1.2
 """Total drift after a surge, in average true ranges of the moment."""
 
 _STEPS = 15  # one per minute: high and low come from a path, not from a formula
-_SIGMA_USD = 85.0  # standard deviation of a bar's move at START_PRICE in ordinary hours
+_SIGMA_USD = 75.0  # standard deviation of a bar's move in ordinary hours
 _RANGE_PER_SIGMA = 1.45  # mean true range of the path below, in standard deviations of its move
 _DRIFT_DECAY = 0.65
 _SURGE_SPACING = (10, 20)  # bars from one surge to the next, uniform; drifts never overlap
 _CALM_RATIO = 2.0  # ordinary bars stay under this volume ratio, so that a surge is unmistakable
 _LOUD_RATIO = (3.0, 5.0)
 _JUMP_PROBABILITY = 0.0015
+_PULL = 4e-5  # of the distance per bar: a stationary deviation near 9,000 USD
 _VOLUME = 400.0
 
 
@@ -83,10 +87,12 @@ def synthetic_bars(kind: MarketKind, bars: int, *, seed: int, start: str = "2022
     sigma = _volatility(time, rng)
     side = _surge_sides(bars, rng)
     path = _unit_paths(sigma, side, rng)
+    share = np.linspace(0.0, 1.0, _STEPS + 1)[1:]
     if kind == "planted":
-        path += np.linspace(0.0, 1.0, _STEPS + 1)[1:] * _drift(sigma, side)[:, None]
+        path += share * _drift(sigma, side)[:, None]
+    opens, scale, pull = _price_levels(path[:, -1], _PULL if kind == "planted" else 0.0)
+    path += share * pull[:, None]
     low, high, close = path.min(axis=1), path.max(axis=1), path[:, -1]
-    opens, scale = _price_levels(close)
     loudness = _loudness(sigma, high - low, rng)
     frame = pd.DataFrame(
         {
@@ -144,7 +150,7 @@ def _wave(bars: int, half_life: float, deviation: float, rng: np.random.Generato
 
 
 def _volatility(time: pd.DatetimeIndex, rng: np.random.Generator) -> Floats:
-    """Return each bar's standard deviation in USD at `START_PRICE`, known before the bar opens."""
+    """Return each bar's standard deviation in USD, known before the bar opens."""
     log = _wave(len(time), 40.0, 0.28, rng) + _wave(len(time), 900.0, 0.28, rng)
     hour = np.asarray(time.hour + time.minute / 60.0, dtype=np.float64)
     season = 1.0 + 0.18 * np.cos(2.0 * np.pi * (hour - 17.0) / 24.0) + 0.22 * np.exp(-(((hour - 14.5) / 1.5) ** 2))
@@ -163,7 +169,7 @@ def _surge_sides(bars: int, rng: np.random.Generator) -> npt.NDArray[np.int8]:
 
 
 def _unit_paths(sigma: Floats, side: npt.NDArray[np.int8], rng: np.random.Generator) -> Floats:
-    """Return the moves from the open inside each bar at `START_PRICE`, shape (n, 15), without drift."""
+    """Return the moves from the open inside each bar, in USD, shape (n, 15), without drift."""
     bars = len(sigma)
     steps = rng.standard_normal((bars, _STEPS)) * (sigma / np.sqrt(_STEPS))[:, None]
     jumps = rng.random(bars) < _JUMP_PROBABILITY
@@ -177,28 +183,29 @@ def _unit_paths(sigma: Floats, side: npt.NDArray[np.int8], rng: np.random.Genera
 
 
 def _drift(sigma: Floats, side: npt.NDArray[np.int8]) -> Floats:
-    """Return each bar's mean move in USD at `START_PRICE`: geometrically fading after a surge."""
+    """Return each bar's mean move in USD: geometrically fading after a surge."""
     weights = _DRIFT_DECAY ** np.arange(DRIFT_BARS)
     weights *= DRIFT_ATR * _RANGE_PER_SIGMA / weights.sum()
     push = np.concatenate(([0.0], np.convolve(side.astype(np.float64), weights)))[: len(side)]
     return push * sigma
 
 
-def _price_levels(moves: Floats) -> tuple[Floats, Floats]:
-    """Return each bar's open and its volatility scale; a bar opens where the last one closed.
+def _price_levels(moves: Floats, pull: float) -> tuple[Floats, Floats, Floats]:
+    """Return each bar's open, volatility scale and pull in USD; a bar opens where the last closed.
 
-    The scale is the square root of price over `START_PRICE`, and proportional to price below a
-    quarter of it, so that no fall reaches zero. It is known at the open, so a move of mean zero
-    stays one of mean zero.
+    Scale and pull depend on the open alone, so without a pull a move of mean zero stays one of
+    mean zero. The scale is one down to `_LOW_PRICE`, then falls with the root of the price, and
+    below a quarter of that in proportion to it, so that no fall reaches zero.
     """
-    opens, scales = np.empty(len(moves)), np.empty(len(moves))
+    opens, scales, pulls = np.empty(len(moves)), np.empty(len(moves)), np.empty(len(moves))
     price = START_PRICE
     for i, move in enumerate(moves.tolist()):
-        part = price / START_PRICE
-        scale = part**0.5 if part > 0.25 else 2.0 * part
-        opens[i], scales[i] = price, scale
-        price += scale * move
-    return opens, scales
+        part = price / _LOW_PRICE
+        scale = 1.0 if part >= 1.0 else part**0.5 if part > 0.25 else 2.0 * part
+        back = pull * (START_PRICE - price)
+        opens[i], scales[i], pulls[i] = price, scale, back
+        price += scale * (move + back)
+    return opens, scales, pulls
 
 
 def _loudness(sigma: Floats, ranges: Floats, rng: np.random.Generator) -> Floats:

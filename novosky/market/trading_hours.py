@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from novosky.market.server_time import ServerClock
 
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+WEEKDAYS: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 DAY_SECONDS = 86_400
 
 
@@ -34,7 +36,7 @@ def parse_hours(text: str) -> tuple[int, int]:
     return begin, end
 
 
-def open_at(times: npt.NDArray[np.int64], hours: Mapping[str, str], clock: ServerClock) -> npt.NDArray[np.bool_]:
+def open_at(times: npt.NDArray[np.int64], hours: Mapping[Weekday, str], clock: ServerClock) -> npt.NDArray[np.bool_]:
     """Tell for each moment whether the market deals.
 
     Parameters

@@ -46,7 +46,9 @@ def _load(path: Path, model: type[S]) -> S:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise SettingsError(f"{path} does not exist; run from the checkout or name the file with --config/--ml-config") from error
+        raise SettingsError(
+            f"{path} does not exist; run from the checkout or name the file with --config/--ml-config"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
     try:

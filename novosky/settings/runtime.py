@@ -11,9 +11,9 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from novosky.errors import SettingsError
+from novosky.market.trading_hours import Weekday
 from novosky.settings.base import Section
 
-Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 Percent = Field(gt=0, le=100)
 
 

@@ -139,8 +139,8 @@ def one_candidate(side: int = 1, **fields: Any) -> Any:
 def bars_from(rows: Sequence[tuple[float, float, float, float]], times: Sequence[int], spread: float) -> Bars:
     """Return bars from (open, high, low, close) rows and their open times, with one spread in USD."""
     table = np.array(rows, dtype=np.float64).reshape(len(rows), 4)
-    columns = [np.ascontiguousarray(table[:, k]) for k in range(4)]
-    return Bars(np.array(times, np.int64), *columns, np.full(len(rows), spread))
+    first, high, low, close = (np.ascontiguousarray(column) for column in table.T)
+    return Bars(np.array(times, np.int64), first, high, low, close, np.full(len(rows), spread))
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,9 @@ class Market:
 
     def until(self, count: int) -> Market:
         """Return the market as it was known after its first `count` bars."""
-        return replace(self, bars=Bars(*(column[:count] for column in self.bars)))
+        time, first, high, low, close, spread = self.bars
+        known = Bars(time[:count], first[:count], high[:count], low[:count], close[:count], spread[:count])
+        return replace(self, bars=known)
 
 
 @dataclass

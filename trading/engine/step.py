@@ -1,6 +1,6 @@
-"""One bar after another. The order of a bar is written down here and nowhere else:
+"""One bar after another. The order of a bar is written down here and nowhere else.
 
-fills inside the bar -> calendar and breakers on floating equity -> open position ->
+Fills inside the bar -> calendar and breakers on floating equity -> open position ->
 candidate -> gates -> size -> order for the next open.
 
 Two answers depend on the state and cannot be computed ahead: what the position model says

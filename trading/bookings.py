@@ -1,0 +1,115 @@
+"""From the account's deals to closed trades: what happened at the broker since the last bar."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from novosky.errors import BrokerError
+from trading.broker import (
+    DEAL_ENTRY_IN,
+    DEAL_ENTRY_OUT,
+    DEAL_REASON_SL,
+    DEAL_REASON_SO,
+    DEAL_REASON_TP,
+    Broker,
+    Deal,
+)
+from trading.engine.fills import EXIT_MANUAL, EXIT_STOP, EXIT_STOP_OUT, EXIT_TARGET, rounded
+from trading.engine.records import Params, Trade, new_record, to_bytes
+from trading.journal import BotStatus, Journal
+
+MAGIC = 770_001
+"""Marks the bot's own orders and positions at the broker."""
+
+_EXIT_REASONS = {DEAL_REASON_SL: EXIT_STOP, DEAL_REASON_TP: EXIT_TARGET, DEAL_REASON_SO: EXIT_STOP_OUT}
+
+
+@dataclass(frozen=True)
+class ClosedTrade:
+    """A position of the bot that was closed, with its ticket."""
+
+    position: int
+    trade: Trade
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The row for the journal's `trades`."""
+        return {"position": self.position, "trade": to_bytes(self.trade), "exit_time": int(self.trade.exit_time)}
+
+
+@dataclass(frozen=True)
+class Booked:
+    """What the deals since the last bar amount to.
+
+    Attributes
+    ----------
+    deals : list of dict
+        Rows for the journal's `position_events`, foreign deals and deposits included.
+    closed : list of ClosedTrade
+        The bot's own, oldest first.
+    last_deal : int
+        Ticket of the newest deal.
+    cash : float
+        The balance after it, USD.
+    """
+
+    deals: list[dict[str, Any]]
+    closed: list[ClosedTrade]
+    last_deal: int
+    cash: float
+
+
+def book_deals(broker: Broker, journal: Journal, params: Params, status: BotStatus) -> Booked:
+    """Read the deals after `status.last_deal` and pair exits with their entries.
+
+    Whose position it was is told by its entry deal: an exit by hand carries no magic.
+
+    Raises
+    ------
+    BrokerError
+        A deal of the bot's own cannot be traced to an order of the journal.
+    """
+    cash, last = status.cash, status.last_deal
+    rows: list[dict[str, Any]] = []
+    closed: list[ClosedTrade] = []
+    entries: dict[int, dict[str, Any]] = {}
+    for deal in broker.deals(last):
+        cash = float(rounded(cash + deal.profit + deal.commission + deal.swap, params.money_scale))
+        last = deal.ticket
+        row = asdict(deal)
+        rows.append(row)
+        if deal.entry == DEAL_ENTRY_IN:
+            entries[deal.position] = row
+        elif deal.entry == DEAL_ENTRY_OUT:
+            entry = entries.get(deal.position) or journal.entry_deal(deal.position)
+            if entry is None and deal.magic == MAGIC:
+                raise BrokerError(
+                    f"position {deal.position} was closed but its entry is neither in the journal nor in the history; "
+                    "put the journal that opened it back"
+                )
+            if entry is not None and entry["magic"] == MAGIC:
+                closed.append(ClosedTrade(deal.position, _trade_of(journal, params, entry, deal, cash)))
+    return Booked(rows, closed, last, cash)
+
+
+def _trade_of(journal: Journal, params: Params, entry: Any, exit_deal: Deal, cash: float) -> Trade:
+    intent = journal.intent(entry["comment"])
+    if intent is None:
+        raise BrokerError(
+            f"position {exit_deal.position} carries the order id {entry['comment']!r}, which this journal never wrote; "
+            "put the journal that opened it back"
+        )
+    exit_intent = journal.intent(exit_deal.comment) if exit_deal.comment else None
+    trade = new_record(Trade)
+    trade.entry_time, trade.exit_time = entry["time"], exit_deal.time
+    trade.side = intent["side"]
+    trade.reason = _EXIT_REASONS.get(exit_deal.reason, exit_intent["reason"] if exit_intent else EXIT_MANUAL)
+    trade.volume = exit_deal.volume
+    trade.entry_price, trade.exit_price = entry["price"], exit_deal.price
+    trade.sl, trade.tp = intent["sl"], intent["tp"]
+    trade.profit, trade.swap = exit_deal.profit, exit_deal.swap
+    trade.commission = rounded(entry["commission"] + exit_deal.commission, params.money_scale)
+    trade.balance = cash
+    trade.risk = abs(trade.entry_price - trade.sl) * trade.volume * params.lot_units
+    return trade
