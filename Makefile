@@ -20,10 +20,10 @@ demo: setup
 	@$(BIN)/novosky demo
 
 test: setup
-	@$(BIN)/python -m pytest -n $(WORKERS)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 test-full: setup
-	@$(BIN)/python -m pytest -n $(WORKERS) --full
+	@$(BIN)/python -m pytest -n $(WORKERS) --full $(PYTEST_ARGS)
 
 lint: setup
 	@$(BIN)/ruff check .

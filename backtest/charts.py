@@ -122,8 +122,9 @@ def price_figure(result: BacktestResult) -> Figure:
     """Draw the price with every trade on it: the triangle shows the side, the colour the result."""
     bars, trades = result.bars, result.trades
     first = _buckets(bars.time, display_step(bars.time, int(result.params.bar_seconds)))
-    times = _milliseconds(bars.time[first])
-    closes = bars.close[np.append(first[1:] - 1, len(bars.time) - 1)]
+    last = np.append(first[1:] - 1, len(bars.time) - 1)
+    ends = bars.time[last] + int(result.params.bar_seconds)
+    middles = _milliseconds((bars.time[first] + ends) // 2)
     lows, highs = np.minimum.reduceat(bars.low, first), np.maximum.reduceat(bars.high, first)
     edge: dict[str, Any] = {"showlegend": False, "hoverinfo": "skip"}
     won = net_results(trades) > 0.0
@@ -131,9 +132,15 @@ def price_figure(result: BacktestResult) -> Figure:
     buttons = [{"count": n, "step": step, "label": label, "stepmode": "backward"} for n, step, label in spans]
     return {
         "data": [
-            _line("Low", times, _rounded(lows), "transparent", **edge),
-            _line("High", times, _rounded(highs), "transparent", fill="tonexty", fillcolor="var(--range)", **edge),
-            _line("Close (bid)", times, _rounded(closes), "var(--muted)", hovertemplate="%{y:$,.2f}<extra></extra>"),
+            _line("Low", middles, _rounded(lows), "transparent", **edge),
+            _line("High", middles, _rounded(highs), "transparent", fill="tonexty", fillcolor="var(--range)", **edge),
+            _line(
+                "Close (bid)",
+                _milliseconds(ends),
+                _rounded(bars.close[last]),
+                "var(--muted)",
+                hovertemplate="%{y:$,.2f}<extra></extra>",
+            ),
             _paths("Won", trades[won], "var(--gain)"),
             _paths("Lost", trades[~won], "var(--loss)"),
             _entries("Won", trades[won], "var(--gain)", len(trades)),

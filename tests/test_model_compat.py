@@ -103,7 +103,7 @@ def test_a_configured_feature_the_code_does_not_compute_is_named(
 
 def test_another_major_version_of_a_library_is_named(tmp_path: Path, manifest: Manifest, settings: MlSettings) -> None:
     edit_manifest(tmp_path, versions={**manifest.versions, "xgboost": "1.7.6"})
-    with pytest.raises(ModelCompatibilityError, match="xgboost 1.7.6"):
+    with pytest.raises(ModelCompatibilityError, match=r"xgboost 1\.7\.6"):
         verify_compat(tmp_path, settings)
 
 

@@ -196,9 +196,7 @@ def test_no_set_is_an_error_that_names_the_file(trained: SmallSet, tmp_path: Pat
         EnsemblePredictor(tmp_path / "nothing", trained.ml_settings)
 
 
-def test_other_hyperparameters_are_reported_but_served(
-    trained: SmallSet, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_other_hyperparameters_are_reported_but_served(trained: SmallSet, caplog: pytest.LogCaptureFixture) -> None:
     other = trained.ml_settings.model_copy(
         update={"labeling": trained.ml_settings.labeling.model_copy(update={"horizon_bars": 50})}
     )

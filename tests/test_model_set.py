@@ -133,10 +133,13 @@ def disk_with_room_for(size: int) -> Iterator[None]:
 def test_a_full_disk_is_a_storage_error_and_the_old_set_stays(tmp_path: Path) -> None:
     models = tmp_path / "models"
     write_set(models, "1")
-    with disk_with_room_for(1000), pytest.raises(StorageError, match="could not be written"):
-        with replace_model_set(models) as staging:
-            write_text(staging / "a.pkl", "2")
-            write_bytes(staging / "b.pkl", b"2" * 2000)
+    with (
+        disk_with_room_for(1000),
+        pytest.raises(StorageError, match="could not be written"),
+        replace_model_set(models) as staging,
+    ):
+        write_text(staging / "a.pkl", "2")
+        write_bytes(staging / "b.pkl", b"2" * 2000)
     assert contents(models) == {"a.pkl": "1", "b.pkl": "1"}
     assert siblings(models) == ["models"]
 

@@ -261,6 +261,12 @@ def test_every_trade_is_on_the_price_chart(result: BacktestResult) -> None:
     assert sorted(marked) == (result.trades["entry_time"] * 1000).tolist()
 
 
+def test_closes_are_drawn_when_they_were_known(result: BacktestResult) -> None:
+    line = next(trace for trace in price_figure(result)["data"] if trace.get("name") == "Close (bid)")
+    assert line["x"][0] == (int(result.bars.time[0]) + 900) * 1000
+    assert line["y"][0] == result.bars.close[0]
+
+
 def test_histogram_counts_every_trade_with_a_risk() -> None:
     result = written_down((100.0, -100.0, 10.0, -10.0, 5.0), risk=10.0)
     bars = r_histogram(result.trades)["data"][0]

@@ -27,7 +27,7 @@ from ml.labeling import triple_barrier
 from ml.signal_artifacts import OUT_OF_FOLD_NAME, check_onnx_agrees
 from ml.signal_trainer import SignalDataset, average_uniqueness, build_dataset, probability_metrics, train_signal
 from ml.train import ordered_stages, train
-from novosky.data.synthetic import planted_direction, synthetic_bars
+from novosky.data.synthetic import planted_direction
 from novosky.errors import DataError, ModelCompatibilityError, ModelError, StorageError, UsageError
 from novosky.settings.ml import MlSettings, SignalModel
 
@@ -50,9 +50,7 @@ def models(trained: SmallSet, tmp_path: Path) -> Path:
 
 
 def fit_again(dataset: SignalDataset, settings: MlSettings, *, threads: int, seed: int) -> Any:
-    return train_signal(
-        dataset, settings, devices=CPU, threads=threads, seed=seed, warm=None, progress=lambda *_: None
-    )
+    return train_signal(dataset, settings, devices=CPU, threads=threads, seed=seed, warm=None, progress=lambda *_: None)
 
 
 def answers(models: Any, dataset: SignalDataset) -> bytes:

@@ -83,9 +83,11 @@ def test_each_error_keeps_its_class(command: Command, flags: tuple[str, ...], er
     assert isinstance(command("--ensemble", *flags).exception, error)
 
 
-def test_a_missing_data_file_exits_with_its_code_and_one_line(root: Path) -> None:
+def test_a_missing_settings_file_exits_with_its_code_and_one_line(root: Path) -> None:
     script = [sys.executable, "train_ml_model.py", "--ensemble", "--data", "nowhere.parquet"]
-    done = subprocess.run([*script, "--ml-config", "nowhere.json"], cwd=root, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*script, "--ml-config", "nowhere.json"], cwd=root, capture_output=True, text=True, check=False
+    )
     assert done.returncode == SettingsError.exit_code
     assert done.stderr.startswith("error: nowhere.json")
     assert done.stdout == ""

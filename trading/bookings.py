@@ -27,15 +27,28 @@ _EXIT_REASONS = {DEAL_REASON_SL: EXIT_STOP, DEAL_REASON_TP: EXIT_TARGET, DEAL_RE
 
 @dataclass(frozen=True)
 class ClosedTrade:
-    """A position of the bot that was closed, with its ticket."""
+    """A closed position of the bot, or the part of it that was closed.
 
+    Attributes
+    ----------
+    deal, position : int
+        Tickets of the closing deal and of the position.
+    trade : Trade
+    """
+
+    deal: int
     position: int
     trade: Trade
 
     @property
     def row(self) -> dict[str, Any]:
         """The row for the journal's `trades`."""
-        return {"position": self.position, "trade": to_bytes(self.trade), "exit_time": int(self.trade.exit_time)}
+        return {
+            "deal": self.deal,
+            "position": self.position,
+            "trade": to_bytes(self.trade),
+            "exit_time": int(self.trade.exit_time),
+        }
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,7 @@ def book_deals(broker: Broker, journal: Journal, params: Params, status: BotStat
                     "put the journal that opened it back"
                 )
             if entry is not None and entry["magic"] == MAGIC:
-                closed.append(ClosedTrade(deal.position, _trade_of(journal, params, entry, deal, cash)))
+                closed.append(ClosedTrade(deal.ticket, deal.position, _trade_of(journal, params, entry, deal, cash)))
     return Booked(rows, closed, last, cash)
 
 

@@ -15,35 +15,31 @@ from typing import Any
 
 from novosky.errors import BrokerError
 from novosky.market.bars import M15_SECONDS, epoch_seconds
+from trading.bookings import MAGIC, Booked, book_deals
 from trading.broker import (
-    DEAL_ENTRY_OUT,
-    DEAL_REASON_SL,
-    DEAL_REASON_SO,
-    DEAL_REASON_TP,
     RETCODE_DONE,
     RETCODE_INVALID_STOPS,
     RETCODE_MARKET_CLOSED,
     RETCODE_NO_MONEY,
     RETCODE_POSITION_CLOSED,
+    RETCODE_PRICE_OFF,
     Broker,
-    Deal,
     OrderRequest,
     OrderResult,
     Position,
     Quote,
 )
 from trading.engine.breakers import count_closed, judge_close, start_guard
-from trading.engine.fills import EXIT_MANUAL, EXIT_NAMES, EXIT_STOP, EXIT_STOP_OUT, EXIT_TARGET, rounded
+from trading.engine.fills import EXIT_NAMES, rounded
 from trading.engine.gates import MARGIN, MARKET_CLOSED, STOPS_LEVEL, gate_names
 from trading.engine.records import Account, Candidate, Guard, Params, Trade, from_bytes, new_record, to_bytes
 from trading.engine.step import judge_candidate, wants_exit
-from trading.exports import SIDE_NAMES, utc_text
+from trading.exports import SIDE_NAMES, utc_text, volume_text
 from trading.journal import INTENT_FILLED, INTENT_REJECTED, BotStatus, Decision, Intent, Journal
 from trading.notify import Notifier
 from trading.signal_source import SignalSource
 
-MAGIC = 770_001
-"""Marks the bot's own orders and positions at the broker."""
+__all__ = ["MAGIC", "Bot"]
 
 _log = logging.getLogger(__name__)
 _REJECTION_GATES = {
@@ -51,17 +47,6 @@ _REJECTION_GATES = {
     RETCODE_NO_MONEY: MARGIN,
     RETCODE_MARKET_CLOSED: MARKET_CLOSED,
 }
-_EXIT_REASONS = {DEAL_REASON_SL: EXIT_STOP, DEAL_REASON_TP: EXIT_TARGET, DEAL_REASON_SO: EXIT_STOP_OUT}
-
-
-@dataclass(frozen=True)
-class _Booked:
-    """What the deals since the last bar amount to."""
-
-    deals: list[dict[str, Any]]
-    trades: list[Trade]
-    last_deal: int
-    cash: float
 
 
 class Bot:
@@ -96,7 +81,9 @@ class Bot:
     ) -> None:
         self._broker, self._journal, self._notifier = broker, journal, notifier
         self._signals, self._params, self._frozen = signals, params, frozen
+        self._foreign: set[int] = set()
         self._status = self._start(identity, models)
+        self._unsettled = True
         self._settle_open_intents()
 
     @property
@@ -113,6 +100,12 @@ class Bot:
                     "give another --journal, or --fresh"
                 )
             return replace(status, models=models)
+        orphans = [position for position in self._broker.positions() if position.magic == MAGIC]
+        if orphans:
+            raise BrokerError(
+                f"position {orphans[0].ticket} carries this bot's magic but the journal is new; "
+                "put the journal that opened it back, or close the position by hand"
+            )
         guard = new_record(Guard)
         start_guard(guard, self._params, self._broker.quote().time, self._broker.account().balance)
         status = BotStatus(identity, 0, 0, 0, 0, 0.0, guard, models, finished=False)
@@ -133,69 +126,78 @@ class Bot:
         close = int(epoch_seconds(bars.iloc[-1:])[0]) + M15_SECONDS
         if close <= self._status.last_bar:
             return False
+        if self._unsettled:
+            self._settle_open_intents()
         quote = self._broker.quote()
-        booked = self._book_deals()
+        booked = book_deals(self._broker, self._journal, self._params, self._status)
         position = self._own_position()
         account = self._account_record(position, booked)
         guard = from_bytes(Guard, to_bytes(self._status.guard))
         self._judge(account, guard, booked, close, quote)
-        spread = self._spread(quote)
         if account.side != 0:
             decision, intents = self._manage(account, guard, position, close, quote)
         else:
             decision, intents = self._seek(account, guard, bars, close, quote)
-        missed = max(0, (close - self._status.last_bar) // M15_SECONDS - 1) if self._status.last_bar else 0
-        if missed:
-            _log.warning("%d bar(s) closed while the bot was away; acting on %s only", missed, utc_text(close))
         status = replace(
             self._status,
             last_bar=close,
             bars_processed=self._status.bars_processed + 1,
-            bars_missed=self._status.bars_missed + missed,
+            bars_missed=self._status.bars_missed + self._missed(close),
             last_deal=booked.last_deal,
             cash=booked.cash,
             guard=guard,
         )
-        decision = replace(decision, spread=spread, equity=float(guard.equity))
-        trade_rows = [
-            {"position": deal["position"], "trade": to_bytes(trade), "exit_time": int(trade.exit_time)}
-            for deal, trade in zip(
-                (d for d in booked.deals if d["entry"] == DEAL_ENTRY_OUT), booked.trades, strict=True
-            )
-        ]
-        self._journal.record_bar(status, decision, intents, booked.deals, trade_rows)
+        decision = replace(decision, spread=self._spread(quote), equity=float(guard.equity))
+        self._journal.record_bar(status, decision, intents, booked.deals, [closed.row for closed in booked.closed])
         self._status = status
-        for trade in booked.trades:
-            self._notifier.send(_trade_message(trade))
+        # Orders before messages: whoever is told of a trade can wait, the market does not.
         for intent in intents:
             self._send(intent)
+        for closed in booked.closed:
+            self._notifier.send(_trade_message(closed.trade))
         return True
+
+    def _missed(self, close: int) -> int:
+        """Count the bars between the last processed one and this; a closed market misses none."""
+        span = (close - self._status.last_bar) // M15_SECONDS
+        if self._status.last_bar == 0 or span <= 1:
+            return 0
+        closes = epoch_seconds(self._broker.closed_bars(span)) + M15_SECONDS
+        missed = int((closes > self._status.last_bar).sum()) - 1
+        if missed:
+            _log.warning("%d bar(s) closed while the bot was away; acting on %s only", missed, utc_text(close))
+        return missed
 
     def _spread(self, quote: Quote) -> float:
         # Ask minus bid carries float noise; spreads lie on the price grid.
         return float(rounded(quote.ask - quote.bid, self._params.price_scale))
 
-    def _judge(self, account: Account, guard: Guard, booked: _Booked, close: int, quote: Quote) -> None:
+    def _judge(self, account: Account, guard: Guard, booked: Booked, close: int, quote: Quote) -> None:
         """Bring the guard to this close; several closed positions are counted one by one."""
-        for trade in booked.trades[:-1]:
+        for trade in (closed.trade for closed in booked.closed[:-1]):
             net = rounded(trade.profit + trade.commission + trade.swap, self._params.money_scale)
             count_closed(guard, self._params, trade.balance, net, close)
         judge_close(account, guard, self._params, close, quote.bid, self._spread(quote))
 
     def _own_position(self) -> Position | None:
-        own = [position for position in self._broker.positions() if position.magic == MAGIC]
+        positions = self._broker.positions()
+        own = [position for position in positions if position.magic == MAGIC]
+        for position in positions:
+            if position.magic != MAGIC and position.ticket not in self._foreign:
+                self._foreign.add(position.ticket)
+                _log.warning("position %d was opened by someone else; it is left alone", position.ticket)
         if len(own) > 1:
             tickets = ", ".join(str(position.ticket) for position in own)
             raise BrokerError(f"{len(own)} positions carry this bot's magic ({tickets}); close all but one by hand")
         return own[0] if own else None
 
-    def _account_record(self, position: Position | None, booked: _Booked) -> Account:
+    def _account_record(self, position: Position | None, booked: Booked) -> Account:
         """Describe the broker's account as the engine's record."""
         account = new_record(Account)
         account.balance = self._broker.account().balance
-        account.closed = self._status.guard.closed + len(booked.trades)
-        if booked.trades:
-            last = booked.trades[-1]
+        account.closed = self._status.guard.closed + len(booked.closed)
+        if booked.closed:
+            last = booked.closed[-1].trade
             account.last_net = rounded(last.profit + last.commission + last.swap, self._params.money_scale)
         if position is not None:
             account.side = position.side
@@ -242,11 +244,15 @@ class Bot:
         self._close_intent(intent, self._broker.send(request))
 
     def _close_intent(self, intent: Intent, result: OrderResult) -> None:
+        if result.retcode == RETCODE_PRICE_OFF:
+            # Nothing happened yet: the order waits for a quote, or for the next close to find it stale.
+            self._unsettled = True
+            return
         if result.retcode == RETCODE_DONE or (intent.kind == "exit" and result.retcode == RETCODE_POSITION_CLOSED):
             self._journal.close_intent(intent, INTENT_FILLED, result.retcode, result.order)
             if intent.kind == "entry":
                 self._notifier.send(
-                    f"{SIDE_NAMES[intent.side]} {intent.volume:g} at {result.price:.2f}, "
+                    f"{SIDE_NAMES[intent.side]} {volume_text(intent.volume)} at {result.price:.2f}, "
                     f"stop {intent.sl:.2f}, target {intent.tp:.2f}"
                 )
             return
@@ -265,6 +271,7 @@ class Bot:
         The broker is asked by the order's comment. An order it has never seen is sent now if
         the decision is still fresh: the quote is the one that followed the close.
         """
+        self._unsettled = False
         for intent in self._journal.open_intents():
             if self._reached_broker(intent):
                 self._journal.close_intent(intent, INTENT_FILLED, RETCODE_DONE, 0)
@@ -280,48 +287,6 @@ class Bot:
             return True
         return any(deal.comment.startswith(intent.id) for deal in self._broker.deals(self._status.last_deal))
 
-    def _book_deals(self) -> _Booked:
-        """Turn the deals since the last bar into journal rows and closed trades."""
-        cash, last = self._status.cash, self._status.last_deal
-        rows: list[dict[str, Any]] = []
-        trades: list[Trade] = []
-        entries: dict[int, Deal] = {}
-        for deal in self._broker.deals(last):
-            cash = float(rounded(cash + deal.profit + deal.commission + deal.swap, self._params.money_scale))
-            last = deal.ticket
-            rows.append(_deal_row(deal))
-            if deal.entry == DEAL_ENTRY_OUT and deal.magic == MAGIC:
-                trades.append(self._trade_of(deal, entries.get(deal.position), cash))
-            elif deal.magic == MAGIC:
-                entries[deal.position] = deal
-        return _Booked(rows, trades, last, cash)
-
-    def _trade_of(self, exit_deal: Deal, entry: Deal | None, cash: float) -> Trade:
-        if entry is not None:
-            row: Any = _deal_row(entry)
-        else:
-            row = self._journal.entry_deal(exit_deal.position)
-        if row is None:
-            raise BrokerError(
-                f"position {exit_deal.position} was closed but its entry is neither in the journal nor in the history"
-            )
-        intent = self._journal.intent(row["comment"])
-        if intent is None:
-            raise BrokerError(f"position {exit_deal.position} carries the unknown order id {row['comment']!r}")
-        exit_intent = self._journal.intent(exit_deal.comment) if exit_deal.comment else None
-        trade = new_record(Trade)
-        trade.entry_time, trade.exit_time = row["time"], exit_deal.time
-        trade.side = intent["side"]
-        trade.reason = _EXIT_REASONS.get(exit_deal.reason, exit_intent["reason"] if exit_intent else EXIT_MANUAL)
-        trade.volume = exit_deal.volume
-        trade.entry_price, trade.exit_price = row["price"], exit_deal.price
-        trade.sl, trade.tp = intent["sl"], intent["tp"]
-        trade.profit, trade.swap = exit_deal.profit, exit_deal.swap
-        trade.commission = rounded(row["commission"] + exit_deal.commission, self._params.money_scale)
-        trade.balance = cash
-        trade.risk = abs(trade.entry_price - trade.sl) * trade.volume * self._params.lot_units
-        return trade
-
 
 def _describe(decision: Decision, candidate: Candidate, mask: int) -> Decision:
     return replace(
@@ -336,15 +301,9 @@ def _describe(decision: Decision, candidate: Candidate, mask: int) -> Decision:
     )
 
 
-def _deal_row(deal: Deal) -> dict[str, Any]:
-    row = dict(deal.__dict__)
-    del row["magic"]
-    return row
-
-
 def _trade_message(trade: Trade) -> str:
     net = trade.profit + trade.commission + trade.swap
     return (
-        f"closed {SIDE_NAMES[int(trade.side)]} {trade.volume:g} at {trade.exit_price:.2f} "
+        f"closed {SIDE_NAMES[int(trade.side)]} {volume_text(trade.volume)} at {trade.exit_price:.2f} "
         f"({EXIT_NAMES[int(trade.reason)]}), result {net:+.2f} USD, balance {trade.balance:.2f}"
     )

@@ -40,13 +40,23 @@ def utc_text(seconds: int) -> str:
     return datetime.fromtimestamp(int(seconds), tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def volume_text(volume: float) -> str:
+    """Return lots without trailing zeros and never in exponents, e.g. "0.01", "12", "12345.67"."""
+    return f"{float(volume):.8f}".rstrip("0").rstrip(".")
+
+
+def money_text(value: float) -> str:
+    """Return USD with two decimals; a loss below half a cent is "0.00", not "-0.00"."""
+    return f"{round(float(value), 2) + 0.0:.2f}"
+
+
 def trade_row(trade: Trade, digits: int) -> list[str]:
     """Return one closed trade as text, prices with the symbol's digits, money in cents."""
-    money = [f"{value + 0.0:.2f}" for value in (trade.profit, trade.commission, trade.swap, trade.balance)]
+    money = [money_text(value) for value in (trade.profit, trade.commission, trade.swap, trade.balance)]
     return [
         utc_text(trade.entry_time),
         SIDE_NAMES[int(trade.side)],
-        f"{trade.volume:g}",
+        volume_text(trade.volume),
         f"{trade.entry_price:.{digits}f}",
         f"{trade.sl:.{digits}f}",
         f"{trade.tp:.{digits}f}",

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    URL,
     BigInteger,
     Column,
     Connection,
@@ -102,15 +104,26 @@ _position_events = Table(
     Column("commission", Float, nullable=False),
     Column("swap", Float, nullable=False),
     Column("profit", Float, nullable=False),
+    Column("magic", BigInteger, nullable=False),
     Column("comment", String, nullable=False),
 )
 _trades = Table(
     "trades",
     _metadata,
-    Column("position", BigInteger, primary_key=True),
+    Column("deal", BigInteger, primary_key=True),
+    Column("position", BigInteger, nullable=False, index=True),
     Column("trade", LargeBinary, nullable=False),
     Column("exit_time", BigInteger, nullable=False),
 )
+
+
+# Built once: SQLAlchemy compiles a statement it has seen before at no cost.
+_INSERT_EVENT = insert(_position_events)
+_INSERT_TRADE = insert(_trades)
+_INSERT_DECISION = insert(_decisions)
+_INSERT_INTENT = insert(_intents)
+_INSERT_STATUS = insert(_bot_status)
+_UPDATE_STATUS = update(_bot_status).where(_bot_status.c.id == 1)
 
 
 @dataclass(frozen=True)
@@ -181,13 +194,18 @@ class Decision:
     candidate: bytes | None = None
 
 
+def sqlite_url(path: Path) -> URL:
+    """Return the URL of a SQLite file, whatever characters its path holds."""
+    return URL.create("sqlite", database=str(path))
+
+
 class Journal:
     """A database of decisions, intents, deals and trades.
 
     Parameters
     ----------
-    url : str
-        SQLAlchemy URL.
+    url : URL or str
+        SQLAlchemy URL; `sqlite_url` for a file.
     durable : bool
         Sync every commit to the disk (live and paper); False for replays, which can be
         repeated if the machine itself dies.
@@ -198,7 +216,7 @@ class Journal:
         The database cannot be opened or written, or is of a newer version.
     """
 
-    def __init__(self, url: str, *, durable: bool) -> None:
+    def __init__(self, url: URL | str, *, durable: bool) -> None:
         self._place = make_url(url).render_as_string(hide_password=True)
         self._engine: Engine = create_engine(url)
         if self._engine.dialect.name == "sqlite":
@@ -221,11 +239,22 @@ class Journal:
             f"journal {self._place} cannot be used: {cause}; check the path, the permissions and the disk"
         )
 
+    def check_writable(self) -> None:
+        """Fail at once, with `StorageError`, when the database is read-only."""
+        with self._transaction() as connection:
+            connection.execute(text("UPDATE bot_status SET id = id"))
+
     def status(self) -> BotStatus | None:
         """Return where the bot stands, or None for a new journal."""
         row = self._one(select(_bot_status))
         if row is None:
             return None
+        try:
+            guard = from_bytes(Guard, row["guard"])
+        except ValueError as error:
+            raise StorageError(
+                f"journal {self._place} was written by another version ({error}); use the matching release"
+            ) from error
         return BotStatus(
             identity=row["identity"],
             last_bar=row["last_bar"],
@@ -233,7 +262,7 @@ class Journal:
             bars_missed=row["bars_missed"],
             last_deal=row["last_deal"],
             cash=row["cash"],
-            guard=from_bytes(Guard, row["guard"]),
+            guard=guard,
             models=row["models"],
             finished=bool(row["finished"]),
         )
@@ -260,12 +289,12 @@ class Journal:
         """
         with self._transaction() as connection:
             if deals:
-                connection.execute(insert(_position_events), [dict(row) for row in deals])
+                connection.execute(_INSERT_EVENT, [dict(row) for row in deals])
             if trades:
-                connection.execute(insert(_trades), [dict(row) for row in trades])
-            connection.execute(insert(_decisions), [decision.__dict__])
+                connection.execute(_INSERT_TRADE, [dict(row) for row in trades])
+            connection.execute(_INSERT_DECISION, decision.__dict__)
             if intents:
-                connection.execute(insert(_intents), [{**intent.__dict__, "state": INTENT_NEW} for intent in intents])
+                connection.execute(_INSERT_INTENT, [{**intent.__dict__, "state": INTENT_NEW} for intent in intents])
             self._write_status(connection, status)
 
     def open_intents(self) -> list[Intent]:
@@ -296,7 +325,7 @@ class Journal:
 
     def trades(self) -> list[bytes]:
         """Return the records of all closed trades in order of exit."""
-        return [row["trade"] for row in self._all(select(_trades).order_by(_trades.c.exit_time, _trades.c.position))]
+        return [row["trade"] for row in self._all(select(_trades).order_by(_trades.c.exit_time, _trades.c.deal))]
 
     def blocks(self) -> Sequence[Mapping[str, Any]]:
         """Return the decisions that were blocked, oldest first."""
@@ -305,13 +334,12 @@ class Journal:
     def _write_status(self, connection: Connection, status: BotStatus) -> None:
         values = {
             **status.__dict__,
-            "id": 1,
             "schema_version": SCHEMA_VERSION,
             "guard": to_bytes(status.guard),
             "finished": int(status.finished),
         }
-        if connection.execute(update(_bot_status).where(_bot_status.c.id == 1).values(values)).rowcount == 0:
-            connection.execute(insert(_bot_status).values(values))
+        if connection.execute(_UPDATE_STATUS, values).rowcount == 0:
+            connection.execute(_INSERT_STATUS, {**values, "id": 1})
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self)
@@ -361,9 +389,3 @@ def _sqlite_pragmas(durable: bool) -> Any:
         connection.execute("PRAGMA busy_timeout=5000")
 
     return set_pragmas
-
-
-def check_writable(journal: Journal) -> None:
-    """Fail at once, with `StorageError`, when the database is read-only."""
-    with journal._transaction() as connection:
-        connection.execute(text("UPDATE bot_status SET id = id"))

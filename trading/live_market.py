@@ -11,7 +11,7 @@ from novosky.data.synthetic import synthetic_bars
 from novosky.errors import StorageError
 from novosky.files import write_text
 from novosky.market.bars import M15_SECONDS
-from trading.paper_session import PaperMarket
+from trading.paper_session import PaperMarket, broker_file
 
 SEED = 20
 FUTURE_BARS = 96 * 400
@@ -38,7 +38,8 @@ def live_market(journal: Path, now: float) -> PaperMarket:
     """
     anchor_file = journal.with_suffix(".anchor")
     history = live_window_bars()
-    if not anchor_file.exists() or not journal.exists():
+    # The account's files appear one after the other; a bot killed in between finds the first of them.
+    if not anchor_file.exists() or not (journal.exists() or broker_file(journal).exists()):
         opened = int(now) // M15_SECONDS * M15_SECONDS
         write_text(anchor_file, f"{opened}\n")
     try:
@@ -47,4 +48,4 @@ def live_market(journal: Path, now: float) -> PaperMarket:
         raise StorageError(f"{anchor_file} is damaged; start with --fresh") from error
     start = pd.Timestamp(opened - history * M15_SECONDS, unit="s", tz="UTC")
     frame = synthetic_bars("planted", history + FUTURE_BARS, seed=SEED, start=start.isoformat())
-    return PaperMarket("embedded market", frame, history, None, fixed_spread=False)
+    return PaperMarket("embedded market", frame, history, None, fixed_spread=False, repeatable=False)

@@ -2,14 +2,15 @@
 
 Time stands at the close of a bar until `advance` moves it to the next one. An order is
 executed on the next quote, which is the open of the following bar; when that bar does not
-begin at this very moment the market is closed, as on a real server.
+begin at this very moment the market is closed, as on a real server. After the last bar
+there are no quotes at all.
 """
 
 from __future__ import annotations
 
 import pandas as pd
 
-from novosky.errors import UsageError
+from novosky.errors import StorageError, UsageError
 from trading.broker import (
     DEAL_ENTRY_BALANCE,
     DEAL_ENTRY_IN,
@@ -24,6 +25,7 @@ from trading.broker import (
     RETCODE_MARKET_CLOSED,
     RETCODE_NO_MONEY,
     RETCODE_POSITION_CLOSED,
+    RETCODE_PRICE_OFF,
     AccountState,
     Deal,
     OrderRequest,
@@ -116,7 +118,7 @@ class PaperBroker:
                 "the paper account on disk belongs to other bars, settings or models; "
                 "give another --journal, or --fresh to discard it"
             )
-        self._state = state
+        self._state, self._stored = state, state.copy()
 
     @property
     def bar(self) -> int:
@@ -165,7 +167,9 @@ class PaperBroker:
         decided = self.quote().time
         if not state.opened:
             following = state.bar + 1
-            if following >= len(self._bars.time) or self._bars.time[following] != decided:
+            if following == len(self._bars.time):
+                return self._answer(RETCODE_PRICE_OFF, "No quotes to process the request")
+            if self._bars.time[following] != decided:
                 return self._answer(RETCODE_MARKET_CLOSED, "Market closed")
         if request.position != 0:
             place_exit(account, decided, EXIT_MANUAL)
@@ -190,7 +194,7 @@ class PaperBroker:
         before = self._bars.time[state.bar] if state.bar >= 0 else -1
         state.bar += 1
         now = self._bars.time[state.bar]
-        position = int((self._rollovers.time <= before).sum())
+        position = int(self._rollovers.time.searchsorted(before, side="right"))
         _, nights = nights_until(self._rollovers, position, now)
         state.opened = True
         return self._quote_open(nights)
@@ -215,7 +219,13 @@ class PaperBroker:
             state.position, state.magic, state.comment = 0, 0, ""
         elif request is not None and account.side != 0 and request.position == 0:
             deals.append(self._entry_deal())
-        self._store.save(state, deals)
+        try:
+            self._store.save(state, deals)
+        except StorageError:
+            # What was not stored did not happen: memory must not run ahead of the disk.
+            self._state = self._stored.copy()
+            raise
+        self._stored = state.copy()
         return deals
 
     def _entry_deal(self) -> Deal:
@@ -302,3 +312,13 @@ class PaperBroker:
         """Return the newest closed bars as a bar frame."""
         end = self._state.bar if self._state.opened else self._state.bar + 1
         return self._frame.iloc[max(0, end - count) : end].reset_index(drop=True)
+
+    def closed_since(self, moment: int) -> int:
+        """Return how many of the account's bars closed after `moment` (UTC epoch seconds)."""
+        end = self._state.bar if self._state.opened else self._state.bar + 1
+        closes = self._bars.time[self._first : end] + self._params.bar_seconds
+        return int((closes > moment).sum())
+
+    def close(self) -> None:
+        """Release the account's file."""
+        self._store.close()

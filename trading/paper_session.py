@@ -19,12 +19,13 @@ from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
 from trading.bot import Bot
 from trading.engine.records import no_minutes
-from trading.journal import Journal
+from trading.journal import Journal, sqlite_url
 from trading.market_inputs import bar_columns, minutes_of
 from trading.notify import Notifier
 from trading.paper import PaperBroker
 from trading.paper_store import PaperStore
 from trading.parameters import build_params, build_rollovers
+from trading.replay import PacedMarket
 from trading.signal_source import SignalSource
 
 
@@ -59,6 +60,9 @@ class PaperMarket:
         One-minute bars that decide bars touching both levels.
     fixed_spread : bool
         True when `costs.spread` replaces the bars' own spread.
+    repeatable : bool
+        True for a replay, whose result belongs to one set of bars, settings and models;
+        False for an account that lives on while settings and models change.
     """
 
     name: str
@@ -66,6 +70,7 @@ class PaperMarket:
     first: int
     m1: pd.DataFrame | None
     fixed_spread: bool
+    repeatable: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,20 +81,32 @@ class PaperSession:
     broker: PaperBroker
     journal: Journal
 
+    def close(self) -> None:
+        """Release the account's files."""
+        self.journal.close()
+        self.broker.close()
+
+
+ACCOUNT_TERMS = {"symbol", "account_type", "broker", "account", "costs"}
+"""Settings a simulated account is made of; all others only steer the bot that trades on it."""
+
 
 def market_identity(market: PaperMarket, settings: Settings, ml_settings: MlSettings, models: str) -> str:
-    """Return a short hash of everything that decides a paper account's fate."""
+    """Return a short hash of everything that decides a paper account's fate.
+
+    For a repeatable market that is bars, settings and models; otherwise bars and account
+    terms, so that a person can change the risk settings or pull new models and go on.
+    """
     digest = hashlib.sha256()
     for frame in (market.frame, market.m1):
         if frame is not None:
             digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
-    for text in (
-        str(market.first),
-        str(market.fixed_spread),
-        settings.model_dump_json(),
-        ml_settings.model_dump_json(),
-        models,
-    ):
+    parts = [str(market.first), str(market.fixed_spread)]
+    if market.repeatable:
+        parts += [settings.model_dump_json(), ml_settings.model_dump_json(), models]
+    else:
+        parts += [settings.model_dump_json(include=ACCOUNT_TERMS)]
+    for text in parts:
         digest.update(text.encode())
     return f"{market.name}:{digest.hexdigest()[:16]}"
 
@@ -143,15 +160,22 @@ def open_session(
     news: NewsCalendar | None,
     frozen: Callable[[], bool],
     durable: bool,
+    now: Callable[[], float] | None = None,
 ) -> PaperSession:
     """Open or resume the paper account whose journal is at `journal_path`.
+
+    Parameters
+    ----------
+    now : callable or None
+        Real time, UTC epoch seconds, for a market that keeps pace with it: while the bot
+        was away the market went on, and only then is the bot started.
 
     Raises
     ------
     UsageError
         The account on disk belongs to other bars, settings or models.
     StorageError
-        The databases cannot be opened.
+        The databases cannot be opened, or do not belong together.
     """
     bars = bar_columns(market.frame, settings, fixed_spread=market.fixed_spread)
     identity = market_identity(market, settings, ml_settings, model.fingerprint)
@@ -167,7 +191,11 @@ def open_session(
         identity,
         settings.risk_profile.starting_balance_usd,
     )
-    journal = Journal(f"sqlite:///{journal_path}", durable=durable)
+    journal = Journal(sqlite_url(journal_path), durable=durable)
+    journal.check_writable()
+    _check_pair(journal, broker, journal_path, market)
+    if now is not None:
+        PacedMarket(broker, now).catch_up()
     models = ", ".join(f"{name}={source}" for name, source in model.sources.items())
     bot = Bot(
         broker,
@@ -180,3 +208,22 @@ def open_session(
         frozen=frozen,
     )
     return PaperSession(bot, broker, journal)
+
+
+def _check_pair(journal: Journal, broker: PaperBroker, path: Path, market: PaperMarket) -> None:
+    """Refuse a journal and a simulated account of which one was removed or has lost its last writes."""
+    status = journal.status()
+    last_bar = 0 if status is None else status.last_bar
+    if status is None and broker.begun:
+        raise StorageError(
+            f"{broker_file(path)} has traded but its journal {path} is gone; put it back, or start with --fresh"
+        )
+    if last_bar > broker.quote().time:
+        raise StorageError(
+            f"{path} is ahead of {broker_file(path)}, which was removed or lost its last writes; start with --fresh"
+        )
+    unseen = broker.closed_since(last_bar) if broker.begun else 0
+    if market.repeatable and unseen > 1:
+        raise StorageError(
+            f"{broker_file(path)} is {unseen} bars ahead of {path}, which lost its last writes; start with --fresh"
+        )

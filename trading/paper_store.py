@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from novosky.errors import StorageError
@@ -62,6 +62,10 @@ class PaperState:
     comment: str
     account: Account
 
+    def copy(self) -> PaperState:
+        """Return a state that shares nothing with this one."""
+        return replace(self, account=from_bytes(Account, to_bytes(self.account)))
+
 
 class PaperStore:
     """A SQLite file holding one `PaperState` and its deals; every change is one transaction."""
@@ -95,9 +99,12 @@ class PaperStore:
 
     def load(self) -> PaperState | None:
         """Return the stored state, or None for a new account."""
-        row = self._connection.execute(
-            "SELECT identity, anchor, bar, opened, ticket, position, magic, comment, account FROM state"
-        ).fetchone()
+        try:
+            row = self._connection.execute(
+                "SELECT identity, anchor, bar, opened, ticket, position, magic, comment, account FROM state"
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
         if row is None:
             return None
         try:
@@ -109,7 +116,13 @@ class PaperStore:
         return PaperState(row[0], row[1], row[2], bool(row[3]), row[4], row[5], row[6], row[7], account)
 
     def save(self, state: PaperState, deals: list[Deal]) -> None:
-        """Store the state and append its new deals, both or neither."""
+        """Store the state and append its new deals, both or neither.
+
+        Raises
+        ------
+        StorageError
+            Nothing was stored.
+        """
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute(
@@ -146,18 +159,26 @@ class PaperStore:
                 )
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
             raise StorageError(
                 f"paper account {self._path} cannot be written: {error}; free the disk and start again"
             ) from error
 
     def deals(self, after_ticket: int) -> list[Deal]:
         """Return the deals with a higher ticket, oldest first."""
-        rows = self._connection.execute(
-            "SELECT ticket, position, time, entry, reason, volume, price, commission, swap, profit, magic, comment "
-            "FROM deals WHERE ticket > ? ORDER BY ticket",
-            (after_ticket,),
-        )
+        try:
+            rows = self._connection.execute(
+                "SELECT ticket, position, time, entry, reason, volume, price, commission, swap, profit, magic, comment "
+                "FROM deals WHERE ticket > ? ORDER BY ticket",
+                (after_ticket,),
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
         return [Deal(*row) for row in rows]
+
+    def _unreadable(self, error: sqlite3.Error) -> StorageError:
+        return StorageError(f"paper account {self._path} cannot be read: {error}; start with --fresh")
 
     def close(self) -> None:
         """Close the file."""
