@@ -12,6 +12,7 @@ import functools
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -32,8 +33,7 @@ def compiled(function: F) -> F:
     Fast-math stays off: the compiled and the plain function must give the same bytes.
     With the environment variable NUMBA_DISABLE_JIT=1 the function is returned as it is.
     """
-    _use_own_cache()
-    return cast(F, numba.njit(cache=True, fastmath=False)(function))
+    return cast(F, numba.njit(cache=_own_cache(), fastmath=False)(function))
 
 
 def source_hash(root: Path = ROOT) -> str:
@@ -49,19 +49,31 @@ def source_hash(root: Path = ROOT) -> str:
 
 
 @functools.cache
-def _use_own_cache() -> None:
-    if "NUMBA_CACHE_DIR" in os.environ:
-        return
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "novosky" / "compiled"
-    folder = base / source_hash()
+def _own_cache() -> bool:
+    """Point Numba to the cache of these sources; False when there is no place for one.
+
+    Without a writable folder of its own Numba would fall back to __pycache__, where stale
+    code could hide, so nothing is cached then. NUMBA_CACHE_DIR moves the caches elsewhere.
+    """
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
     try:
+        base = Path(chosen) if chosen else _home_cache()
+        folder = base / source_hash()
         folder.mkdir(parents=True, exist_ok=True)
-        _prune(base)
-    except OSError:
-        # Without a writable home Numba falls back to __pycache__, where stale code could hide;
-        # a folder that cannot exist keeps it from caching there.
-        folder = Path(os.devnull) / "no-cache"
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        if not chosen:
+            # In use is recent: going back to older sources must not prune their cache.
+            os.utime(folder)
+            _prune(base)
+    except (OSError, RuntimeError):  # Path.home() raises RuntimeError for an account without a home.
+        return False
     setattr(numba.config, "CACHE_DIR", str(folder))  # noqa: B010 (not in the stubs)
+    return True
+
+
+def _home_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "novosky" / "compiled"
 
 
 def _prune(base: Path) -> None:

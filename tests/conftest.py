@@ -9,6 +9,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--full`, which runs the long campaigns at their full length."""
+    parser.addoption("--full", action="store_true", help="run the long campaigns at full length")
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout."""

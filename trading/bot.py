@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from novosky.errors import BrokerError
@@ -123,7 +123,7 @@ class Bot:
         bars = self._broker.closed_bars(self._signals.bars_needed)
         if len(bars) == 0:
             return False
-        close = int(epoch_seconds(bars.iloc[-1:])[0]) + M15_SECONDS
+        close = int(bars["time"].iloc[-1].timestamp()) + M15_SECONDS
         if close <= self._status.last_bar:
             return False
         if self._unsettled:

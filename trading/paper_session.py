@@ -214,7 +214,7 @@ def _check_pair(journal: Journal, broker: PaperBroker, path: Path, market: Paper
     """Refuse a journal and a simulated account of which one was removed or has lost its last writes."""
     status = journal.status()
     last_bar = 0 if status is None else status.last_bar
-    if status is None and broker.begun:
+    if market.repeatable and status is None and broker.begun:
         raise StorageError(
             f"{broker_file(path)} has traded but its journal {path} is gone; put it back, or start with --fresh"
         )

@@ -41,11 +41,12 @@ class SignalSource:
     ) -> None:
         self._model, self._settings, self._news = model, settings, news
         self._columns = feature_columns(ml_settings)
+        self._bars_needed = live_window_bars()
 
     @property
     def bars_needed(self) -> int:
         """Closed bars the features need; fewer give no signal."""
-        return live_window_bars()
+        return self._bars_needed
 
     def candidate(self, bars: pd.DataFrame) -> tuple[Candidate | None, float | None]:
         """Return the candidate at the close of the last bar, if any, and the ATR in USD.

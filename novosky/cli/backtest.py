@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novosky.cli.options import FILE, UtcDate, account_options, file_options
+from novosky.cli.options import FILE, MOST_DAYS, UtcDate, account_options, file_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ Examples:
 @click.option("--start", type=UtcDate(), help="First bar's open, UTC.")
 @click.option("--end", type=UtcDate(), help="End of the window, UTC, exclusive.")
 @click.option(
-    "--days", type=click.IntRange(min=1), default=365, show_default=True, help="Window length without --start."
+    "--days", type=click.IntRange(1, MOST_DAYS), default=365, show_default=True, help="Window length without --start."
 )
 @click.option("--oos-only", is_flag=True, help="Start after the models' training cutoff.")
 @click.option("--oos-end", type=UtcDate(), help="End of the out-of-sample window; like --end.")

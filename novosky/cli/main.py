@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -21,6 +22,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "trade": ("novosky.cli.trade", "trade", "Run the bot."),
     "train": ("novosky.cli.train", "train", "Train the models."),
 }
+
+INTERRUPTED = 130
+CLOSED_PIPE = 141
 
 
 class LazyGroup(click.Group):
@@ -53,27 +57,31 @@ def cli() -> None:
 def run(command: click.Command) -> NoReturn:
     """Run a click command as a program: expected errors become one message and their exit code.
 
-    Exit codes are listed in `novosky.errors`; click's own usage errors exit 2, Ctrl-C 130.
+    Exit codes are listed in `novosky.errors`; click's own usage errors exit 2, Ctrl-C 130,
+    output into a closed pipe 141.
     Anything unexpected keeps its traceback and exits 1.
     """
     try:
         command.main(standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except NovoskyError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except SystemExit as end:
+        # click and rich meet a closed pipe first, and both answer it with a plain 1.
+        if isinstance(end.__context__, BrokenPipeError):
+            _end_after_closed_pipe()
+        raise
     except BrokenPipeError:
-        # The reader of our output went away (head, less); nothing is wrong with the run.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        _end_after_closed_pipe()
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
@@ -83,6 +91,17 @@ def run(command: click.Command) -> NoReturn:
         click.echo(f"error: {storage}", err=True)
         sys.exit(storage.exit_code)
     sys.exit(0)
+
+
+def _end_after_closed_pipe() -> NoReturn:
+    """End without words when the reader of our output went away (head, less).
+
+    The exit code is a shell's for SIGPIPE, not 0: what would have followed the output was not done.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(CLOSED_PIPE)
 
 
 def main() -> NoReturn:

@@ -12,6 +12,10 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+YEARS = range(1970, 2200)
+"""Years a bar can lie in; beyond them epoch nanoseconds run over."""
+MOST_DAYS = 36_500
+"""Longest window that --days can ask for: a hundred years."""
 
 
 class UtcDate(click.ParamType[datetime]):
@@ -25,9 +29,12 @@ class UtcDate(click.ParamType[datetime]):
             return value
         try:
             moment = datetime.fromisoformat(value)
-        except ValueError:
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a date like 2024-01-31 or 2024-01-31T12:00", param, ctx)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        if moment.year not in YEARS:
+            self.fail(f"{value!r} is not between {YEARS[0]} and {YEARS[-1]}", param, ctx)
+        return moment
 
 
 def file_options(function: F) -> F:

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novosky.cli.options import FILE, UtcDate, account_options, file_options
+from novosky.cli.options import FILE, MOST_DAYS, UtcDate, account_options, file_options
 
 if TYPE_CHECKING:
+    from novosky.settings import Settings
     from trading.paper_session import PaperMarket, PaperSession
 
+DEFAULT_DAYS = 365
+"""Window of a replay without --start; the backtest's default, so that both tell the same story."""
 POLL_SECONDS = 5.0
 """How often a paper bot looks for a closed bar; well below a bar, far above the cost of looking."""
 
@@ -32,6 +35,7 @@ Examples:
 @click.option("--m1", type=FILE, help="M1 bars that decide bars which touch both stop and target.")
 @click.option("--start", type=UtcDate(), help="Replay: the account begins with the bar that opens here, UTC.")
 @click.option("--end", type=UtcDate(), help="Replay: end, UTC, exclusive.")
+@click.option("--days", type=click.IntRange(1, MOST_DAYS), help="Replay: window length without --start.  [365]")
 @click.option("--once", is_flag=True, help="Act on the newest closed bar and exit.")
 @click.option("--health", is_flag=True, help="Show where the bot stands and exit.")
 @click.option("--journal", type=FILE, help="Journal file; the default depends on the mode.  [logs/paper.sqlite]")
@@ -47,6 +51,7 @@ def trade(
     m1: Path | None,
     start: datetime | None,
     end: datetime | None,
+    days: int | None,
     once: bool,
     health: bool,
     journal: Path | None,
@@ -72,13 +77,16 @@ def trade(
             "only --paper is available: a real account needs the MetaTrader 5 terminal, which is not connected; "
             "add --paper, or --paper --replay FILE"
         )
-    if replay is None and (start is not None or end is not None or m1 is not None):
-        raise UsageError("--start, --end and --m1 belong to --replay FILE")
+    if replay is None and any(option is not None for option in (start, end, days, m1)):
+        raise UsageError("--start, --end, --days and --m1 belong to --replay FILE")
+    if replay is not None and once:
+        raise UsageError("--once follows the clock, --replay runs through a file; give one of them")
     _run_paper(
         replay,
         m1,
         start,
         end,
+        days,
         once,
         journal,
         fresh,
@@ -102,6 +110,7 @@ def _run_paper(
     m1: Path | None,
     start: datetime | None,
     end: datetime | None,
+    days: int | None,
     once: bool,
     journal: Path,
     fresh: bool,
@@ -113,26 +122,32 @@ def _run_paper(
     calendar: Path | None,
     flags: dict[str, Any],
 ) -> None:
+    import signal
+
     from ml.ensemble_predictor import EnsemblePredictor
+    from novosky.clock import RealClock
     from novosky.market.news import load_calendar
     from novosky.settings import load_ml_settings, load_settings
     from novosky.settings.overrides import AccountFlags, apply_flags
-    from trading.bot_exports import export_blocks, export_trades
     from trading.freeze import is_frozen
     from trading.notify import ConsoleNotifier, SilentNotifier
     from trading.paper_session import journal_files, open_session, single_instance
 
+    # pm2 and systemd stop a program this way; it ends like Ctrl-C, with its files closed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = apply_flags(load_settings(config), AccountFlags(**flags))
     ml_settings = load_ml_settings(ml_config)
     predictor = EnsemblePredictor(models, ml_settings)
+    news = load_calendar(calendar) if calendar else None
+    # Everything the user named is read before anything of the account is touched or discarded.
+    market = None
+    if replay is not None:
+        market = replay_market(replay, m1, start, end, days, fixed_spread=flags["spread"] is not None)
     with single_instance(journal):
         if fresh:
             for file in journal_files(journal):
                 file.unlink(missing_ok=True)
-        if replay is not None:
-            market = replay_market(replay, m1, start, end, fixed_spread=flags["spread"] is not None)
-        else:
-            market = embedded_market(journal)
+        market = market or embedded_market(journal)
         session = open_session(
             market,
             settings,
@@ -140,38 +155,63 @@ def _run_paper(
             predictor,
             journal,
             SilentNotifier() if replay is not None else ConsoleNotifier(),
-            news=load_calendar(calendar) if calendar else None,
+            news=news,
             # A replay retells history; today's freeze flag is no part of it.
             frozen=(lambda: False) if replay is not None else is_frozen,
             durable=replay is None,
+            now=None if replay is not None else RealClock().now,
         )
-        if replay is not None:
-            _replay(session, market)
+        try:
+            if replay is not None:
+                _replay(session, market)
+            else:
+                _follow(session, once)
+        except KeyboardInterrupt:
+            # Following has no end of its own; a replay that was cut short has no result yet.
+            if replay is None:
+                _export(session, settings, trades_file, blocked_file)
+            raise
         else:
-            _follow(session, once)
-        if trades_file is not None:
-            export_trades(session.journal, trades_file, settings.broker.digits)
-        if blocked_file is not None:
-            export_blocks(session.journal, blocked_file, settings.symbol, settings.broker.digits)
-        status = session.bot.status
-        click.echo(
-            f"{status.bars_processed} bars processed, {status.bars_missed} missed, "
-            f"{status.guard.closed} trades closed, balance {status.cash:.2f} USD, equity {status.guard.equity:.2f} USD"
-        )
+            _export(session, settings, trades_file, blocked_file)
+            _print_standing(session)
+        finally:
+            session.close()
+
+
+def _export(session: PaperSession, settings: Settings, trades_file: Path | None, blocked_file: Path | None) -> None:
+    from trading.bot_exports import export_blocks, export_trades
+
+    if trades_file is not None:
+        export_trades(session.journal, trades_file, settings.broker.digits)
+    if blocked_file is not None:
+        export_blocks(session.journal, blocked_file, settings.symbol, settings.broker.digits)
+
+
+def _print_standing(session: PaperSession) -> None:
+    status = session.bot.status
+    click.echo(
+        f"{status.bars_processed} bars processed, {status.bars_missed} missed, "
+        f"{status.guard.closed} trades closed, balance {status.cash:.2f} USD, equity {status.guard.equity:.2f} USD"
+    )
 
 
 def replay_market(
-    replay: Path, m1: Path | None, start: datetime | None, end: datetime | None, *, fixed_spread: bool
+    replay: Path,
+    m1: Path | None,
+    start: datetime | None,
+    end: datetime | None,
+    days: int | None,
+    *,
+    fixed_spread: bool,
 ) -> PaperMarket:
-    """Read the bars of a replay; bars before `start` serve as history."""
-    import pandas as pd
-
+    """Read the bars of a replay over the backtest's window; bars before it serve as history."""
+    from novosky.cli.backtest import choose_window
     from novosky.data.store import load_bars
     from trading.market_inputs import window_rows
     from trading.paper_session import PaperMarket
 
     frame = load_bars(replay)
-    first, last = window_rows(frame, pd.Timestamp(start) if start else None, pd.Timestamp(end) if end else None)
+    first, last = window_rows(frame, *choose_window(frame["time"], start, end, days or DEFAULT_DAYS, None))
     minutes = load_bars(m1, seconds=60) if m1 is not None else None
     return PaperMarket(
         f"replay of {replay.name}", frame.iloc[:last].reset_index(drop=True), first, minutes, fixed_spread
@@ -204,6 +244,7 @@ def _replay(session: PaperSession, market: PaperMarket) -> None:
 def _follow(session: PaperSession, once: bool) -> None:
     """Follow the embedded market in real time until interrupted; the journal makes any end a clean one."""
     from novosky.clock import RealClock
+    from novosky.errors import UsageError
     from trading.replay import PacedMarket
 
     clock = RealClock()
@@ -216,6 +257,8 @@ def _follow(session: PaperSession, once: bool) -> None:
             click.echo(f"bar {session.bot.status.bars_processed}: equity {session.bot.status.guard.equity:.2f} USD")
         if once:
             return
+        if session.broker.at_end:
+            raise UsageError("the embedded market has ended; begin a new account with --fresh")
         clock.sleep(POLL_SECONDS)
 
 
@@ -223,11 +266,11 @@ def show_health(journal: Path) -> None:
     """Print where the bot of this journal stands; StorageError when there is none."""
     from novosky.errors import StorageError
     from trading.exports import utc_text
-    from trading.journal import Journal
+    from trading.journal import Journal, sqlite_url
 
     if not journal.exists():
         raise StorageError(f"no journal at {journal}; start the bot once, or name its file with --journal")
-    status = Journal(f"sqlite:///{journal}", durable=True).status()
+    status = Journal(sqlite_url(journal), durable=True).status()
     if status is None:
         raise StorageError(f"{journal} holds no bot yet; start the bot once")
     guard = status.guard

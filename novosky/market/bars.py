@@ -20,6 +20,7 @@ REQUIRED_COLUMNS = ("time", "open", "high", "low", "close", "volume")
 OPTIONAL_COLUMNS = ("spread", "trades", "taker_buy_volume")
 PRICE_COLUMNS = ("open", "high", "low", "close")
 M15_SECONDS = 900
+_TICKS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,9 @@ class Gap:
 
 def epoch_seconds(bars: pd.DataFrame) -> npt.NDArray[np.int64]:
     """Return the bars' opens as whole seconds since 1970-01-01 UTC, shape (n,)."""
-    return np.asarray(bars["time"].astype("datetime64[ns, UTC]").astype("int64") // 10**9, dtype=np.int64)
+    # One division in NumPy: casts between units and pandas arithmetic take ten times as long.
+    times = pd.DatetimeIndex(bars["time"]).tz_convert("UTC")
+    return np.asarray(times.asi8 // _TICKS_PER_SECOND[times.unit], dtype=np.int64)
 
 
 def validate_bars(bars: pd.DataFrame, *, source: str, seconds: int = M15_SECONDS) -> pd.DataFrame:

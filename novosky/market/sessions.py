@@ -12,6 +12,7 @@ taken out. The opening minute belongs to a session, the closing minute does not.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -70,6 +71,13 @@ def session_hours(session: Session, first: date, last: date) -> npt.NDArray[np.i
     ndarray of int64, shape (days, 2)
         Open and close in seconds since 1970-01-01 UTC, rising.
     """
+    # Handed out as a copy: the remembered one must stay what it is.
+    return _session_hours(session, first, last).copy()
+
+
+@functools.lru_cache(maxsize=64)
+def _session_hours(session: Session, first: date, last: date) -> npt.NDArray[np.int64]:
+    """Compute `session_hours`; a bot asks for the same few days at every bar of a day."""
     zone = ZoneInfo(session.zone)
     dates = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
     hours = [
@@ -109,7 +117,7 @@ def session_mask(times: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
     first = datetime.fromtimestamp(int(times.min()) - _DAY_SECONDS, UTC).date()
     last = datetime.fromtimestamp(int(times.max()) + _DAY_SECONDS, UTC).date()
     for session in SESSIONS:
-        hours = session_hours(session, first, last)
+        hours = _session_hours(session, first, last)
         if len(hours) == 0:
             continue
         latest = np.searchsorted(hours[:, 0], times, side="right") - 1

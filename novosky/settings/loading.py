@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import reprlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,7 +46,8 @@ def schema_of(model: type[Section]) -> str:
 
 def _load(path: Path, model: type[S]) -> S:
     try:
-        text = path.read_text(encoding="utf-8")
+        # Windows editors put a byte-order mark in front.
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise SettingsError(
             f"{path} does not exist; run from the checkout or name the file with --config/--ml-config"
@@ -52,11 +55,12 @@ def _load(path: Path, model: type[S]) -> S:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
     try:
-        content = json.loads(text, object_pairs_hook=_no_duplicate_keys)
-    except ValueError as error:
+        json.loads(text, object_pairs_hook=_no_duplicate_keys)
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path} is not valid JSON: {error}") from error
     try:
-        return model.model_validate(content)
+        # Strict: "5", true or 5.5 where a whole number belongs is a slip, not a spelling of it.
+        return model.model_validate_json(text, strict=True)
     except ValidationError as error:
         lines = [f"  {_explain(detail, model)}" for detail in error.errors()]
         raise SettingsError(f"{path} has {len(lines)} mistake(s):\n" + "\n".join(lines)) from error
@@ -73,13 +77,31 @@ def _no_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _explain(detail: ErrorDetails, model: type[BaseModel]) -> str:
     place = ".".join(str(part) for part in detail["loc"]) or "file"
     if detail["type"] == "extra_forbidden":
-        known = _keys_at(model, detail["loc"][:-1])
-        near = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
-        return f"{place}: unknown key; {hint}"
+        return f"{place}: unknown key; {_hint(model, detail['loc'])}"
     if detail["type"] == "missing":
         return f"{place}: missing; write it down"
-    return f"{place}: {detail['msg']} (found {detail['input']!r})"
+    return f"{place}: {detail['msg']} (found {reprlib.repr(detail['input'])})"
+
+
+def _hint(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    """Say what may have been meant: the most similar key, in this section or another."""
+    known = _keys_at(model, location[:-1])
+    places = list(_places(model))
+    names = {*known, *(place.rpartition(".")[2] for place in places)}
+    near = difflib.get_close_matches(str(location[-1]), sorted(names), n=1)
+    if not near:
+        return f"known keys: {', '.join(sorted(known))}"
+    homes = near if near[0] in known else [place for place in places if place.rpartition(".")[2] == near[0]]
+    return f"did you mean {' or '.join(repr(home) for home in homes)}?"
+
+
+def _places(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted path of every key of a settings file."""
+    for name, field in model.model_fields.items():
+        place = prefix + (field.alias or name)
+        yield place
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _places(field.annotation, place + ".")
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

@@ -244,8 +244,7 @@ def test_account_that_begins_below_its_halt_never_trades() -> None:
 
 
 def paused_life() -> Life:
-    limits = {"equity_curve_trades": 4, "equity_curve_drawdown": 0.01, "equity_curve_pause": 6 * HOUR}
-    return Life(equity_curve=1, **limits)
+    return Life(equity_curve=1, equity_curve_trades=4, equity_curve_drawdown=0.01, equity_curve_pause=6 * HOUR)
 
 
 def test_pause_when_the_balance_falls_below_its_own_mean() -> None:

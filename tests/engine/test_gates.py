@@ -36,11 +36,12 @@ def failing(
 
 
 def test_gate_order_is_the_order_of_block_reasons() -> None:
-    assert GATE_NAMES == (
+    documented = (
         *("market_closed", "model_agreement", "session_conf", "probability_gap", "atr_floor", "spread"),
         *("news_block", "ema_trend", "adx_regime", "circuit_breaker", "daily_loss", "equity_curve"),
         *("weekly_drawdown", "hard_halt", "frozen", "stops_level", "volume", "margin"),
     )
+    assert documented == GATE_NAMES
 
 
 def test_first_name_of_a_mask_is_the_reason() -> None:
@@ -67,14 +68,14 @@ LIMITS = [
 
 @pytest.mark.parametrize(("gate", "field", "passes", "fails"), LIMITS, ids=[limit[0] for limit in LIMITS])
 def test_limit_of_a_candidate_gate(gate: str, field: str, passes: float, fails: float) -> None:
-    assert failing(one_candidate(**{field: passes}), spread=1.0) == []
-    assert failing(one_candidate(**{field: fails}), spread=1.0) == [gate]
+    assert failing(one_candidate(1, **{field: passes}), spread=1.0) == []
+    assert failing(one_candidate(1, **{field: fails}), spread=1.0) == [gate]
 
 
 @pytest.mark.parametrize("field", ["confidence", "gap", "news_minutes", "ema_distance", "adx"])
 def test_unknown_value_fails_its_gate(field: str) -> None:
     gate = next(limit[0] for limit in LIMITS if limit[1] == field)
-    assert failing(one_candidate(**{field: np.nan})) == [gate]
+    assert failing(one_candidate(1, **{field: np.nan})) == [gate]
 
 
 def test_unknown_atr_fails_floor_and_spread() -> None:
@@ -110,7 +111,7 @@ def test_trend_filter_wants_the_side_of_the_average(side: int, distance: float, 
     [("ema_trend", "ema_distance", -3.0), ("min_adx", "adx", 0.0), ("min_adx", "adx", np.nan)],
 )
 def test_filter_that_is_off_blocks_nothing(off: str, field: str, value: float) -> None:
-    assert failing(one_candidate(**{field: value}), params=realistic_params(**{off: 0})) == []
+    assert failing(one_candidate(1, **{field: value}), params=realistic_params(**{off: 0})) == []
 
 
 def test_negative_news_minutes_block_nothing() -> None:

@@ -256,8 +256,7 @@ def advance(
             # calendar catches up there; the last bar is always judged.
             target = min(next_candidate, count - 1)
             if record_equity:
-                for k in range(i, target):
-                    equity[k] = guard.equity
+                equity[i:target] = guard.equity
             i = max(i, target)
     run.bar = i
     return DONE

@@ -1,0 +1,154 @@
+"""Play one scenario through the backtest and through the bot, and compare what they leave behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from backtest.run import prepare, simulate
+from ml.feature_engineering import get_feature_names, live_window_bars
+from novosky.cli.backtest import write_tables
+from novosky.data.synthetic import synthetic_bars
+from novosky.market.news import NewsCalendar
+from novosky.settings import MlSettings, Settings
+from trading.bot_exports import export_blocks, export_trades
+from trading.engine.records import to_bytes
+from trading.notify import SilentNotifier
+from trading.paper_session import PaperMarket, PaperSession, open_session
+from trading.replay import run_replay
+
+from .signal_models import ScatteredModel
+
+ROOT = Path(__file__).resolve().parents[1]
+WARM_UP = live_window_bars()
+
+
+def settings_with(**sections: Any) -> Settings:
+    """Return the checkout's config.json with the given keys replaced, section by section."""
+    content = json.loads((ROOT / "config.json").read_text(encoding="utf-8"))
+    content |= {"max_total_drawdown_pct": 90.0, "max_weekly_drawdown_pct": 60.0, "max_daily_loss": 30.0}
+    for name, value in sections.items():
+        content[name] = {**content.get(name, {}), **value} if isinstance(value, dict) else value
+    return Settings.model_validate(content)
+
+
+def scattered_ml_settings() -> MlSettings:
+    """Return model settings whose thresholds let some of the scattered model's opinions through."""
+    return MlSettings.model_validate(
+        {"features": get_feature_names(), "prediction": {"confidence_threshold": 0.6, "min_probability_diff": 0.1}}
+    )
+
+
+def planted_bars(count: int, seed: int = 11) -> pd.DataFrame:
+    """Return `count` bars of the planted market after a full warm-up."""
+    return synthetic_bars("planted", WARM_UP + count, seed=seed)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Bars with a row at which the account begins, and the terms it trades on."""
+
+    bars: pd.DataFrame
+    first: int = WARM_UP
+    settings: Settings = field(default_factory=settings_with)
+    ml_settings: MlSettings = field(default_factory=scattered_ml_settings)
+    model: ScatteredModel = field(default_factory=ScatteredModel)
+    m1: pd.DataFrame | None = None
+    news: NewsCalendar | None = None
+    fixed_spread: bool = False
+
+    @property
+    def market(self) -> PaperMarket:
+        """The scenario's market as the bot gets it."""
+        return PaperMarket("scenario", self.bars, self.first, self.m1, self.fixed_spread)
+
+    def until(self, row: int) -> Scenario:
+        """Return the scenario as it was known when the bar before `row` had closed."""
+        return replace(self, bars=self.bars.iloc[:row].reset_index(drop=True))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run leaves behind, as bytes."""
+
+    trades: bytes
+    blocked: bytes
+    guard: bytes
+
+    @property
+    def trade_rows(self) -> list[list[str]]:
+        """Cells of the trades file without its header."""
+        return [line.split(",") for line in self.trades.decode().splitlines()[1:]]
+
+    @property
+    def block_rows(self) -> list[list[str]]:
+        """Cells of the blocked-signals file without its header."""
+        return [line.split(",") for line in self.blocked.decode().splitlines()[1:]]
+
+    @property
+    def reasons(self) -> set[str]:
+        """Block reasons that occur."""
+        return {row[5] for row in self.block_rows}
+
+
+def backtest_outcome(scenario: Scenario, folder: Path) -> Outcome:
+    """Run the backtest and read the files it writes."""
+    settings = scenario.settings
+    prepared = prepare(
+        scenario.bars,
+        settings,
+        scenario.ml_settings,
+        scenario.model,
+        start=scenario.bars["time"].iloc[scenario.first],
+        news=scenario.news,
+        m1=scenario.m1,
+        fixed_spread=scenario.fixed_spread,
+    )
+    result = simulate(prepared, settings, scenario.ml_settings)
+    trades, blocked = folder / "backtest-trades.csv", folder / "backtest-blocked.csv"
+    write_tables(result, settings.symbol, settings.broker.digits, trades, blocked)
+    return Outcome(trades.read_bytes(), blocked.read_bytes(), to_bytes(result.guard))
+
+
+def open_scenario(
+    scenario: Scenario, journal: Path, frozen: Callable[[], bool] = lambda: False, durable: bool = False
+) -> PaperSession:
+    """Open or resume the bot of a scenario."""
+    return open_session(
+        scenario.market,
+        scenario.settings,
+        scenario.ml_settings,
+        scenario.model,
+        journal,
+        SilentNotifier(),
+        news=scenario.news,
+        frozen=frozen,
+        durable=durable,
+    )
+
+
+def finish(session: PaperSession) -> None:
+    """Run a session to the end of its market."""
+    run_replay(session.bot.cycle, session.broker, lambda bar: None)
+
+
+def session_outcome(session: PaperSession, scenario: Scenario, folder: Path) -> Outcome:
+    """Read the files a session writes."""
+    trades, blocked = folder / "bot-trades.csv", folder / "bot-blocked.csv"
+    export_trades(session.journal, trades, scenario.settings.broker.digits)
+    export_blocks(session.journal, blocked, scenario.settings.symbol, scenario.settings.broker.digits)
+    return Outcome(trades.read_bytes(), blocked.read_bytes(), to_bytes(session.bot.status.guard))
+
+
+def replay_outcome(scenario: Scenario, folder: Path) -> Outcome:
+    """Run the whole scenario through the bot."""
+    session = open_scenario(scenario, folder / "journal.sqlite")
+    finish(session)
+    outcome = session_outcome(session, scenario, folder)
+    session.close()
+    return outcome

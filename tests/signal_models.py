@@ -1,0 +1,48 @@
+"""A stand-in for the signal ensemble: an input of the rules, cheap and exactly repeatable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+RSI, MOMENTUM = 13, 25
+"""Columns that vary at every bar."""
+MEMBERS = 3
+
+
+@dataclass(frozen=True)
+class ScatteredModel:
+    """Opinions scattered over the bars by their own features: sides of all confidences, members that disagree.
+
+    Only additions, multiplications and floors: a row gives the same bytes alone and among others.
+
+    Attributes
+    ----------
+    fingerprint : str
+    hold : float
+        Share of bars on which every member says HOLD.
+    """
+
+    fingerprint: str = "scattered"
+    hold: float = 0.35
+    sources: dict[str, str] = field(default_factory=lambda: {"rf": "scattered"})
+    train_cutoff: pd.Timestamp = field(default_factory=lambda: pd.Timestamp("2010-01-01", tz="UTC"))
+
+    def predict_proba(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return probabilities of HOLD, BUY, SELL, shape (n, 3 members, 3), for features of shape (n, 55)."""
+        answer = np.empty((len(features), MEMBERS, 3))
+        mixed = features[:, RSI] * 917.0 + features[:, MOMENTUM] * 383.0
+        for member in range(MEMBERS):
+            score = _fraction(mixed + 0.04 * member)
+            trade = np.where(_fraction(mixed * 7.0) < self.hold, 0.2, 0.97)
+            answer[:, member, 0] = 1.0 - trade
+            answer[:, member, 1] = trade * score
+            answer[:, member, 2] = trade * (1.0 - score)
+        return answer
+
+
+def _fraction(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return values - np.floor(values)
