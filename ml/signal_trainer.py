@@ -164,6 +164,8 @@ def build_dataset(bars: pd.DataFrame, ml_settings: MlSettings, news: NewsCalenda
         sl_mult=rule.atr_sl_mult,
         horizon_bars=rule.horizon_bars,
         spread=rule.spread,
+        # A step between two venues is no move that a trade could have earned.
+        seams=np.array(bars.attrs.get("seams", ()), dtype=np.int64),
     )
     kept = np.flatnonzero(labels.valid & np.isfinite(features).all(axis=1)).astype(np.int64)
     side = labels.side[kept]

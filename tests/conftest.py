@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    from desk import Desk
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,3 +33,17 @@ def shared_data() -> Path:
     if not (folder / "BTCUSD_M15.parquet").exists():
         pytest.skip(f"real bars are not present at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def desk(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Settings, a small trained model set and bars; trained once, however many processes run the tests."""
+    from desk import Desk, lay_out_desk
+
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / "desk"
+    with FileLock(shared / "desk.lock"):
+        if not (folder / "models" / "model_compat.json").exists():
+            return lay_out_desk(root, folder)
+    return Desk(folder)

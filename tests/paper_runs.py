@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from signal_models import ScatteredModel
 
 from backtest.run import prepare, simulate
 from ml.feature_engineering import get_feature_names, live_window_bars
@@ -21,8 +22,6 @@ from trading.engine.records import to_bytes
 from trading.notify import SilentNotifier
 from trading.paper_session import PaperMarket, PaperSession, open_session
 from trading.replay import run_replay
-
-from .signal_models import ScatteredModel
 
 ROOT = Path(__file__).resolve().parents[1]
 WARM_UP = live_window_bars()

@@ -203,10 +203,10 @@ def _summarise(files: DemoFiles, seconds: float) -> None:
         ("score", score),
         ("win rate", wins),
         ("profit factor", profit),
-        ("largest loss", f"{metrics['max_drawdown']:.1%} below the highest equity"),
+        ("drawdown", f"{metrics['max_drawdown']:.1%} at the worst"),
         ("return", f"{metrics['total_return']:+.1%} on SYNTHETIC prices; it says nothing about any real market"),
         ("report", str(files.report)),
-        ("everything", f"{files.folder}{'' if str(files.folder).endswith('/') else '/'}"),
+        ("everything", str(files.folder)),
     ):
         click.echo(f"{label:<14}{value}")
     click.echo(f"\ndone in {seconds:.0f} s; with real bars: novosky data --help, then train, backtest and trade alike")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import os
 import sys
 from typing import NoReturn
 
@@ -24,7 +22,6 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 }
 
 INTERRUPTED = 130
-CLOSED_PIPE = 141
 
 
 class LazyGroup(click.Group):
@@ -57,9 +54,10 @@ def cli() -> None:
 def run(command: click.Command) -> NoReturn:
     """Run a click command as a program: expected errors become one message and their exit code.
 
-    Exit codes are listed in `novosky.errors`; click's own usage errors exit 2, Ctrl-C 130,
-    output into a closed pipe 141.
-    Anything unexpected keeps its traceback and exits 1.
+    Exit codes are listed in `novosky.errors`; click's own usage errors exit 2, Ctrl-C 130.
+    Anything unexpected keeps its traceback and exits 1. When the reader of the output goes
+    away (head, less), click and rich end the run with 1, without words: what would have
+    followed was not done.
     """
     try:
         command.main(standalone_mode=False)
@@ -75,13 +73,6 @@ def run(command: click.Command) -> NoReturn:
     except NovoskyError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except SystemExit as end:
-        # click and rich meet a closed pipe first, and both answer it with a plain 1.
-        if isinstance(end.__context__, BrokenPipeError):
-            _end_after_closed_pipe()
-        raise
-    except BrokenPipeError:
-        _end_after_closed_pipe()
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
@@ -91,17 +82,6 @@ def run(command: click.Command) -> NoReturn:
         click.echo(f"error: {storage}", err=True)
         sys.exit(storage.exit_code)
     sys.exit(0)
-
-
-def _end_after_closed_pipe() -> NoReturn:
-    """End without words when the reader of our output went away (head, less).
-
-    The exit code is a shell's for SIGPIPE, not 0: what would have followed the output was not done.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    sys.exit(CLOSED_PIPE)
 
 
 def main() -> NoReturn:

@@ -46,7 +46,8 @@ def load_bars(path: Path, *, seconds: int = M15_SECONDS) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A valid bar frame; ``attrs`` holds the labels of the file. Columns beyond the known
+        A valid bar frame; ``attrs`` holds the labels of the file, and ``attrs["seams"]`` the
+        changes of venue where a `source` column names one per row. Columns beyond the known
         ones are left out, `trades` of -1 ("not published") become NaN.
 
     Raises
@@ -75,6 +76,7 @@ def _load_parquet(path: Path, seconds: int) -> pd.DataFrame:
             schema = file.schema_arrow
             columns = [name for name in schema.names if name in wanted]
             table = file.read(columns=columns)
+            venues = file.read(columns=["source"]) if "source" in schema.names else None
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
@@ -88,11 +90,20 @@ def _load_parquet(path: Path, seconds: int) -> pd.DataFrame:
     if "trades" in bars:
         bars["trades"] = bars["trades"].where(bars["trades"] != -1)
     frame = validate_bars(bars, source=str(path), seconds=seconds)
+    if venues is not None:
+        frame.attrs["seams"] = _seams(frame, venues.column("source"))
     for label in LABELS:
         value = metadata.get(f"{_METADATA_PREFIX}{label}".encode())
         if value is not None:
             frame.attrs[label] = value.decode()
     return frame
+
+
+def _seams(frame: pd.DataFrame, venues: pa.ChunkedArray) -> tuple[int, ...]:
+    """Return the first open (UTC epoch seconds) after each change of venue: prices step there."""
+    codes = venues.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    opens = epoch_seconds(frame)
+    return tuple(int(opens[i]) for i in (codes[1:] != codes[:-1]).nonzero()[0] + 1)
 
 
 def _column(values: pa.ChunkedArray) -> pd.Series[float]:

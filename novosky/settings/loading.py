@@ -88,7 +88,7 @@ def _hint(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
     known = _keys_at(model, location[:-1])
     places = list(_places(model))
     names = {*known, *(place.rpartition(".")[2] for place in places)}
-    near = difflib.get_close_matches(str(location[-1]), sorted(names), n=1)
+    near = difflib.get_close_matches(str(location[-1]).lower(), sorted(names), n=1)
     if not near:
         return f"known keys: {', '.join(sorted(known))}"
     homes = near if near[0] in known else [place for place in places if place.rpartition(".")[2] == near[0]]

@@ -29,34 +29,34 @@ class Prediction(Section):
 class Forest(Section):
     """Random forest (scikit-learn names)."""
 
-    n_estimators: int = Field(200, ge=1, le=5000)
+    n_estimators: int = Field(150, ge=1, le=5000)
     max_depth: int = Field(8, ge=1, le=64)
-    min_samples_leaf: int = Field(200, ge=1)
-    max_features: float = Field(0.3, gt=0, le=1)
-    max_samples: float = Field(0.3, gt=0, le=1)
+    min_samples_leaf: int = Field(100, ge=1)
+    max_features: float = Field(0.2, gt=0, le=1)
+    max_samples: float = Field(0.1, gt=0, le=1)
 
 
 class XgBoost(Section):
     """XGBoost (its own names)."""
 
-    n_estimators: int = Field(200, ge=1, le=5000)
-    max_depth: int = Field(4, ge=1, le=32)
-    learning_rate: float = Field(0.03, gt=0, le=1)
+    n_estimators: int = Field(300, ge=1, le=5000)
+    max_depth: int = Field(3, ge=1, le=32)
+    learning_rate: float = Field(0.02, gt=0, le=1)
     subsample: float = Field(0.7, gt=0, le=1)
-    colsample_bytree: float = Field(0.5, gt=0, le=1)
-    min_child_weight: float = Field(100.0, ge=0)
+    colsample_bytree: float = Field(0.3, gt=0, le=1)
+    min_child_weight: float = Field(300.0, ge=0)
     reg_lambda: float = Field(5.0, ge=0)
 
 
 class LightGbm(Section):
     """LightGBM (its own names)."""
 
-    n_estimators: int = Field(200, ge=1, le=5000)
-    num_leaves: int = Field(15, ge=2, le=4096)
-    learning_rate: float = Field(0.03, gt=0, le=1)
+    n_estimators: int = Field(300, ge=1, le=5000)
+    num_leaves: int = Field(8, ge=2, le=4096)
+    learning_rate: float = Field(0.02, gt=0, le=1)
     subsample: float = Field(0.7, gt=0, le=1)
-    colsample_bytree: float = Field(0.5, gt=0, le=1)
-    min_child_samples: int = Field(200, ge=1)
+    colsample_bytree: float = Field(0.3, gt=0, le=1)
+    min_child_samples: int = Field(1000, ge=1)
     reg_lambda: float = Field(5.0, ge=0)
 
 

@@ -15,6 +15,7 @@ from novosky.market.trading_hours import Weekday
 from novosky.settings.base import Section
 
 Percent = Field(gt=0, le=100)
+BusinessDay = Literal["monday", "tuesday", "wednesday", "thursday", "friday"]
 
 
 class DynamicPositionSizing(Section):
@@ -110,8 +111,8 @@ class Costs(Section):
     """USD per lot and night for a long position; negative is paid."""
     swap_short: float
     """USD per lot and night for a short position; negative is paid."""
-    triple_swap_day: Weekday | None = "friday"
-    """The server day whose night counts three times, or null for none."""
+    triple_swap_day: BusinessDay | None = "friday"
+    """The server day whose night counts three times, for the weekend's nights, or null for none."""
 
 
 class Account(Section):
@@ -141,6 +142,12 @@ class Broker(Section):
     """Time zone rule of the server: `UTC`, `NewYork+7` or an IANA zone name."""
     trading_hours: dict[Weekday, str] = Field(default_factory=dict)
     """Hours in server time, e.g. {"saturday": "closed", "friday": "00:00-22:00"}; absent days are open."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.volume_min > self.volume_max:
+            raise ValueError("volume_min is above volume_max")
+        return self
 
     @field_validator("server_clock")
     @classmethod

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from .case import LONG, QUIET, SHORT, BarCase, Booked, Row, Signal
 
 ENTRIES = (
@@ -111,13 +109,20 @@ TOUCHES = (
         trades=(Booked(1, 2, 1, 50_010.0, 49_910.0, "sl", -100.0),),
     ),
     BarCase(
-        id="ask-of-a-tie-is-a-price-not-a-float",
-        why="49,993.04 + 16.95 is 50,009.99 at the broker, whatever the binary sum of the two is",
-        signals=(Signal(side=-1, atr=9.99),),
+        id="ask-at-the-stop-is-a-price-not-a-float",
+        why="50,083.02 + 16.95 is 50,099.97 to the broker, though the binary sum of the two is less",
+        signals=(Signal(side=-1, atr=99.97),),
         spread=16.95,
-        settings=(("stops_distance", -np.inf),),
-        bars=((50_000.0, 50_000.0, 50_000.0, 50_000.0), (49_980.0, 49_993.04, 49_975.0, 49_980.0)),
-        trades=(Booked(1, 1, -1, 49_980.0, 50_009.99, "sl", -29.99),),
+        bars=(QUIET, (50_000.0, 50_083.02, 49_995.0, 50_050.0)),
+        trades=(Booked(1, 1, -1, 50_000.0, 50_099.97, "sl", -99.97),),
+    ),
+    BarCase(
+        id="ask-at-the-target-is-a-price-not-a-float",
+        why="49,883.01 + 12.30 is 49,895.31 to the broker, though the binary sum of the two is more",
+        signals=(Signal(side=-1, atr=104.69),),
+        spread=12.3,
+        bars=(QUIET, (50_000.0, 50_010.0, 49_883.01, 49_890.0)),
+        trades=(Booked(1, 1, -1, 50_000.0, 49_895.31, "tp", 104.69),),
     ),
     BarCase(
         id="gap-through-stop-long",
@@ -169,6 +174,21 @@ TOUCHES = (
         bars=(QUIET, QUIET, (49_850.0, 50_150.0, 49_840.0, 50_100.0)),
         minutes=((2, ((50_150.0, 49_920.0), (49_920.0, 49_840.0))),),
         trades=(Booked(1, 2, 1, 50_010.0, 49_850.0, "sl", -160.0),),
+    ),
+    BarCase(
+        id="gap-beyond-target-then-up-to-the-stop-short",
+        why="the first ask, 49,810, filled the short's target; the rise came too late to hurt",
+        signals=(SHORT,),
+        bars=(QUIET, QUIET, (49_800.0, 50_150.0, 49_790.0, 50_100.0)),
+        trades=(Booked(1, 2, -1, 50_000.0, 49_810.0, "tp", 190.0),),
+    ),
+    BarCase(
+        id="gap-through-stop-then-down-to-the-target-short",
+        why="the first ask, 50,160, took the stop; minutes that show the target have nothing to decide",
+        signals=(SHORT,),
+        bars=(QUIET, QUIET, (50_150.0, 50_160.0, 49_850.0, 49_900.0)),
+        minutes=((2, ((50_080.0, 49_850.0), (50_160.0, 50_080.0))),),
+        trades=(Booked(1, 2, -1, 50_000.0, 50_160.0, "sl", -160.0),),
     ),
     BarCase(
         id="both-legs-long",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from novosky.compiled import source_hash
 from trading.engine.fills import EXIT_NAMES
 from trading.engine.gates import GATE_NAMES, gate_names
 
@@ -66,3 +68,14 @@ def test_random_markets_meet_every_exit_and_every_gate(compiled: Outcomes) -> No
     assert exits == set(EXIT_NAMES) - {"", "manual"}
     # The freeze flag is the bot's: history has none.
     assert gates == set(GATE_NAMES) - {"frozen"}
+
+
+@pytest.mark.parametrize("file", ["fills.py", "records.py", "step.py"])
+def test_a_changed_rule_never_runs_from_an_older_compilation(file: str, root: Path, tmp_path: Path) -> None:
+    """The compiled loop contains the rules of every file, so each of them must name the cache."""
+    engine = tmp_path / "trading" / "engine"
+    shutil.copytree(root / "trading" / "engine", engine, ignore=shutil.ignore_patterns("__pycache__"))
+    before = source_hash(tmp_path)
+    changed = engine / file
+    changed.write_text(changed.read_text(encoding="utf-8") + "\nNEW_RULE = 1\n", encoding="utf-8")
+    assert source_hash(tmp_path) != before

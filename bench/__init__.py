@@ -1,0 +1,1 @@
+"""Speed, memory and growth, measured the way they are promised: `python -m bench --help`."""

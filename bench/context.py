@@ -1,0 +1,178 @@
+"""What the measures share: their size, the bars, and a trained model set made once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from novosky.errors import NovoskyError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from novosky.settings import MlSettings, Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+YEAR = 35_040
+"""M15 bars of 365 days."""
+SEED = 7
+
+
+class BenchError(NovoskyError):
+    """A measure could not be carried out."""
+
+
+@dataclass(frozen=True)
+class BenchContext:
+    """One run of the benchmark.
+
+    Attributes
+    ----------
+    quick : bool
+        Small sizes, few runs; figures promised for the full size are not judged.
+    folder : Path
+        Temporary files of this run.
+    data : Path or None
+        Bars to use instead of the embedded market.
+    models : Path or None
+        A trained set to use instead of training one.
+    peers_venv : Path or None
+        Virtual environment for the libraries compared with.
+    say : callable
+        Takes a line of progress.
+    """
+
+    quick: bool
+    folder: Path
+    data: Path | None
+    models: Path | None
+    peers_venv: Path | None
+    say: Callable[[str], None]
+
+    def bars(self, count: int) -> pd.DataFrame:
+        """Return `count` M15 bars: the newest of --data, else of the embedded market (planted).
+
+        Raises
+        ------
+        BenchError
+            --data holds fewer.
+        """
+        if self.data is None:
+            from novosky.data.synthetic import synthetic_bars
+
+            return synthetic_bars("planted", count, seed=SEED)
+        from novosky.data.store import load_bars
+
+        stored = load_bars(self.data)
+        if len(stored) < count:
+            raise BenchError(f"{self.data} holds {len(stored):,} bars, {count:,} are needed; leave --data out")
+        newest = stored.iloc[-count:].reset_index(drop=True)
+        newest.attrs.update(stored.attrs)
+        return newest
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The checkout's config.json."""
+        from novosky.settings import load_settings
+
+        return load_settings(ROOT / "config.json")
+
+    @cached_property
+    def ml_config(self) -> Path:
+        """The checkout's ml_config.json; with --quick one with the demo's smaller signal model."""
+        if not self.quick:
+            return ROOT / "ml_config.json"
+        from novosky.cli.demo import reduced_ml_config
+        from novosky.files import write_json
+
+        reduced = self.folder / "ml_config.json"
+        write_json(reduced, reduced_ml_config(json.loads((ROOT / "ml_config.json").read_text(encoding="utf-8"))))
+        return reduced
+
+    @cached_property
+    def ml_settings(self) -> MlSettings:
+        """What `ml_config` says."""
+        from novosky.settings import load_ml_settings
+
+        return load_ml_settings(self.ml_config)
+
+    @property
+    def training_bars(self) -> int:
+        """Bars of the training window: two years, with --quick three months."""
+        return YEAR // 4 if self.quick else 2 * YEAR
+
+    @cached_property
+    def training(self) -> Training:
+        """The signal models trained as configured, once for all measures that need them."""
+        return train_once(self)
+
+    @cached_property
+    def model_set(self) -> Path:
+        """A model set to measure with."""
+        return self.models if self.models is not None else self.training.models
+
+    def child(self, module: str, *arguments: object) -> dict[str, Any]:
+        """Run `python -m module` in a fresh process and return the JSON object it prints last.
+
+        Raises
+        ------
+        BenchError
+            It failed; the message carries its last words.
+        """
+        return run_json([sys.executable, "-m", module, *map(str, arguments)])
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training run: where the set lies, how long it took, and the moments its steps were done."""
+
+    models: Path
+    seconds: float
+    steps: tuple[tuple[str, float], ...]
+    rows: int
+    device: str
+
+
+def train_once(context: BenchContext) -> Training:
+    """Train the signal models on the context's training window."""
+    import time
+
+    from ml.train import train
+
+    bars = context.bars(context.training_bars)
+    context.say(f"training the signal models on {len(bars):,} bars")
+    models = context.folder / "models"
+    began = time.perf_counter()
+    steps: list[tuple[str, float]] = []
+    report = train(
+        bars,
+        context.ml_settings,
+        context.settings,
+        models,
+        ("signal",),
+        warm_start=False,
+        progress=lambda step, done, total: steps.append((step, time.perf_counter() - began)),
+        seed=SEED,
+    )
+    return Training(models, time.perf_counter() - began, tuple(steps), report.rows, report.device)
+
+
+def run_json(command: list[str], **environment: str) -> dict[str, Any]:
+    """Run a command in the checkout and return the JSON object on the last line of its output."""
+    import os
+
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    lines = done.stdout.strip().splitlines()
+    if done.returncode != 0 or not lines:
+        last = (done.stderr.strip().splitlines() or ["nothing on stderr"])[-1]
+        raise BenchError(f"{' '.join(command[1:3])} exited with {done.returncode}: {last}")
+    answer: dict[str, Any] = json.loads(lines[-1])
+    return answer
