@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,8 +124,6 @@ def _run_paper(
     calendar: Path | None,
     flags: dict[str, Any],
 ) -> None:
-    import signal
-
     from ml.ensemble_predictor import EnsemblePredictor
     from novosky.clock import RealClock
     from novosky.market.news import load_calendar
@@ -133,8 +133,6 @@ def _run_paper(
     from trading.notify import ConsoleNotifier, SilentNotifier
     from trading.paper_session import journal_files, open_session, single_instance
 
-    # pm2 and systemd stop a program this way; it ends like Ctrl-C, with its files closed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = apply_flags(load_settings(config), AccountFlags(**flags))
     ml_settings = load_ml_settings(ml_config)
     predictor = EnsemblePredictor(models, ml_settings)
@@ -143,7 +141,7 @@ def _run_paper(
     market = None
     if replay is not None:
         market = replay_market(replay, m1, start, end, days, fixed_spread=flags["spread"] is not None)
-    with single_instance(journal):
+    with single_instance(journal), _sigterm_like_ctrl_c():
         if fresh:
             for file in journal_files(journal):
                 file.unlink(missing_ok=True)
@@ -176,6 +174,18 @@ def _run_paper(
             _print_standing(session)
         finally:
             session.close()
+
+
+@contextmanager
+def _sigterm_like_ctrl_c() -> Iterator[None]:
+    """End on SIGTERM (pm2, systemd) as on Ctrl-C: files closed, exit code 130."""
+    import signal
+
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _export(session: PaperSession, settings: Settings, trades_file: Path | None, blocked_file: Path | None) -> None:

@@ -204,6 +204,15 @@ DECISIONS = (
         trades=(Booked(1, 2, 1, 50_010.0, 49_900.0, "halt", -110.0),),
     ),
     BarCase(
+        id="win-that-its-costs-ate-is-a-loss",
+        why="100 earned, 120 of commission paid: the breaker counts what is left",
+        signals=(LONG, Signal(bar=1, side=-1)),
+        settings=(("commission_per_lot", 60.0), ("max_consecutive_losses", 1)),
+        bars=(QUIET, TO_TARGET, QUIET),
+        trades=(Booked(1, 1, 1, 50_010.0, 50_110.0, "tp", 100.0, commission=-120.0),),
+        blocks=((1, ("circuit_breaker",)),),
+    ),
+    BarCase(
         id="signals-while-in-a-position-are-not-candidates",
         why="one position at a time; what was never considered was not blocked either",
         signals=(LONG, Signal(bar=1, side=-1), Signal(bar=2, side=-1)),

@@ -54,6 +54,12 @@ def test_breaker_closes_after_the_last_allowed_loss() -> None:
     assert life.trade(-1.0, WEDNESDAY + 3 * HOUR) == ["circuit_breaker"]
 
 
+def test_breaking_even_is_no_loss() -> None:
+    life = Life(max_consecutive_losses=1)
+    assert life.trade(0.0, WEDNESDAY + HOUR) == []
+    assert life.trade(-0.01, WEDNESDAY + 2 * HOUR) == ["circuit_breaker"]
+
+
 def test_breaker_opens_at_midnight_and_not_a_bar_before() -> None:
     life = Life(max_consecutive_losses=1)
     assert life.trade(-1.0, WEDNESDAY + 1 * HOUR) == ["circuit_breaker"]
@@ -167,6 +173,13 @@ def test_weekly_pause_ends_with_the_first_bar_after_a_weekend_gap() -> None:
     life = Life(max_weekly_drawdown=0.05)
     assert life.trade(-500.0, FRIDAY + 20 * HOUR) == ["weekly_drawdown"]
     assert life.judge(MONDAY + BAR) == []
+
+
+def test_loss_over_the_weekend_belongs_to_the_new_week() -> None:
+    life = Life(max_weekly_drawdown=0.05)
+    life.hold()
+    assert life.judge(FRIDAY + 20 * HOUR) == []
+    assert life.judge(MONDAY + BAR, 49_500.0) == ["weekly_drawdown"]
 
 
 def test_weekly_drawdown_is_measured_from_the_weeks_peak() -> None:
