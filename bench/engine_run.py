@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bench.measure import CPU, seconds_of
-from novosky.market.bars import M15_SECONDS, epoch_seconds
+from novosky.market.bars import M15_SECONDS, PRICE_COLUMNS, epoch_seconds
 from novosky.market.server_time import ServerClock
 from trading.engine.breakers import start_guard
 from trading.engine.records import (
@@ -41,6 +41,7 @@ UNITS = 1_000.0
 SPREAD = 0.00010
 WARM_UP_BARS = 2_000
 WARM_PASSES = 20
+_COLUMNS = (*PRICE_COLUMNS, "spread")
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,6 @@ class Prepared:
     bars: Bars
     candidates: npt.NDArray[Any]
     rollovers: Rollovers
-
-
-@dataclass(frozen=True)
-class Passed:
-    """What one pass left: trade records, blocked candidates, floating equity at each close."""
-
-    trades: npt.NDArray[Any]
-    blocks: npt.NDArray[Any]
-    equity: npt.NDArray[np.float64]
 
 
 def neutral_params() -> Params:
@@ -115,13 +107,10 @@ def realistic_params() -> Params:
     return params
 
 
-def prepare(series: pd.DataFrame, params: Params, spread: float) -> Prepared:
-    """Turn the frame's columns into what the engine reads; `spread` is in USD."""
-    bars = Bars(
-        epoch_seconds(series),
-        *(np.ascontiguousarray(series[name].to_numpy(dtype=np.float64)) for name in ("open", "high", "low", "close")),
-        np.full(len(series), spread),
-    )
+def prepare(series: pd.DataFrame, params: Params) -> Prepared:
+    """Turn the frame's columns into what the engine reads; its `spread` column is in USD."""
+    columns = {name: np.ascontiguousarray(series[name].to_numpy(dtype=np.float64)) for name in _COLUMNS}
+    bars = Bars(time=epoch_seconds(series), **columns)
     signal = series["signal"].to_numpy()
     rows = np.flatnonzero(signal != 0)
     candidates = np.repeat(_passing_candidate(), len(rows))
@@ -144,14 +133,18 @@ def _passing_candidate() -> npt.NDArray[Any]:
     return candidate
 
 
-def run(prepared: Prepared) -> tuple[Passed, float]:
-    """Run the engine over everything and return what it left and the CPU seconds of the loop alone."""
+def run(prepared: Prepared, *, curve: bool = False) -> tuple[npt.NDArray[Any], float]:
+    """Run the engine over everything and return the trade records and the CPU seconds of the loop alone.
+
+    The breakers follow floating equity either way; `curve` also writes it down for every
+    bar, which the libraries compared with do not.
+    """
     params, bars, candidates = prepared.params, prepared.bars, prepared.candidates
     account, guard, state = new_record(Account), new_record(Guard), new_record(Run)
     account.balance = state.peak = BALANCE
     start_guard(guard, params, int(bars.time[0]), BALANCE)
     trades, blocks = new_records(Trade, len(candidates) + 1), new_records(Block, len(candidates))
-    equity, minutes = np.empty(len(bars.time)), no_minutes()
+    equity, minutes = np.empty(len(bars.time) if curve else 0), no_minutes()
     began = CPU()
     question = advance(
         account, guard, params, state, bars, candidates, minutes, prepared.rollovers, trades, blocks, equity, 0.0
@@ -159,28 +152,32 @@ def run(prepared: Prepared) -> tuple[Passed, float]:
     seconds = CPU() - began
     if question != DONE:
         raise AssertionError(f"the engine stopped at bar {state.bar} with question {question}")
-    return Passed(trades[: account.closed], blocks[: state.blocks], equity), seconds
+    if state.blocks:
+        raise AssertionError(f"{state.blocks} candidates were blocked; the benchmark's limits must not be reached")
+    return trades[: account.closed], seconds
 
 
 def main(path: str) -> dict[str, float]:
     """Measure one fresh process on the series in a Parquet file."""
     series, params = pd.read_parquet(path), realistic_params()
-    run(prepare(series.iloc[:WARM_UP_BARS], params, SPREAD))
+    run(prepare(series.iloc[:WARM_UP_BARS], params))
     loops: list[float] = []
 
     def whole() -> None:
-        loops.append(run(prepare(series, params, SPREAD))[1])
+        loops.append(run(prepare(series, params))[1])
 
     first = seconds_of(whole, CPU)
     warm = [seconds_of(whole, CPU) for _ in range(WARM_PASSES)]
-    trades = run(prepare(series, params, SPREAD))[0].trades
+    prepared = prepare(series, params)
+    with_curve = [run(prepared, curve=True)[1] for _ in range(WARM_PASSES)]
     return {
         "bars": len(series),
-        "trades": len(trades),
+        "trades": len(run(prepared)[0]),
         "cpu_s": first,
         "cpu_s_loop": loops[0],
         "warm_cpu_s": float(np.median(warm)),
         "warm_cpu_s_loop": float(np.median(loops[1:])),
+        "warm_cpu_s_loop_with_curve": float(np.median(with_curve)),
     }
 
 

@@ -69,4 +69,6 @@ def reference_trades(series: pd.DataFrame) -> BracketTrades:
     count = _follow(
         prices, series["signal"].to_numpy(dtype=np.int8), series["atr"].to_numpy(dtype=np.float64), whole, price
     )
-    return BracketTrades(*(row[:count] for row in whole), *(row[:count] for row in price))
+    side, entry_bar, exit_bar = whole[:, :count]
+    entry_price, exit_price = price[:, :count]
+    return BracketTrades(side, entry_bar, exit_bar, entry_price, exit_price)

@@ -15,6 +15,8 @@ from novosky.data.synthetic import synthetic_bars
 
 LATER_BARS = 2_000
 """Bars after the training window, for tests out of sample."""
+EAGER = {"confidence_threshold": 0.4, "min_probability_diff": 0.02}
+"""Thresholds that the weak opinions of a few small trees can pass, so that there are trades to write."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def lay_out_desk(root: Path, folder: Path) -> Desk:
     save_bars(desk.bars, market)
     shutil.copy(root / "config.json", desk.config)
     ml_settings = small_ml_settings()
-    desk.ml_config.write_text(json.dumps(ml_settings.model_dump(mode="json", exclude={"schema_reference"})))
+    content = ml_settings.model_dump(mode="json", exclude={"schema_reference"}) | {"prediction": EAGER}
+    desk.ml_config.write_text(json.dumps(content))
     train(market.iloc[:TRAIN_BARS], ml_settings, runtime_settings(root), desk.models, ("signal",))
     return desk

@@ -140,4 +140,7 @@ def test_caches_of_older_sources_are_removed_but_never_the_one_in_use(root: Path
     mine.mkdir()
     os.utime(mine, (1, 1))
     compile_with(root, tmp_path, HOME=str(tmp_path), USERPROFILE=str(tmp_path))
-    assert {folder.name for folder in base.iterdir()} == {mine.name, *(f"older-{age}" for age in range(CACHES_KEPT - 1))}
+    assert {folder.name for folder in base.iterdir()} == {
+        mine.name,
+        *(f"older-{age}" for age in range(CACHES_KEPT - 1)),
+    }

@@ -43,11 +43,9 @@ def params_with(**sections: Any) -> Params:
 
 def bars_at(*opens: str, **columns: list[float]) -> pd.DataFrame:
     """A bar frame with these opens; flat at 100 unless columns say otherwise."""
-    flat = [100.0] * len(opens)
-    prices = {name: flat for name in ("open", "high", "low", "close", "volume")}
-    return pd.DataFrame(
-        {"time": pd.to_datetime(list(opens), utc=True, format="ISO8601").astype("datetime64[ns, UTC]"), **prices, **columns}
-    )
+    prices = dict.fromkeys(("open", "high", "low", "close", "volume"), [100.0] * len(opens))
+    times = pd.to_datetime(list(opens), utc=True, format="ISO8601").astype("datetime64[ns, UTC]")
+    return pd.DataFrame({"time": times, **prices, **columns})
 
 
 def epoch(moment: str) -> int:
@@ -256,7 +254,7 @@ def test_a_window_is_half_open() -> None:
     assert window_rows(frame, None, None) == (0, 3)
     assert window_rows(frame, at["15"], at["30"]) == (1, 2)
     assert window_rows(frame, at["10"], None) == (1, 3)
-    with pytest.raises(DataError, match="no bars between .* the data covers 2024-01-01"):
+    with pytest.raises(DataError, match=r"no bars between .* the data covers 2024-01-01"):
         window_rows(frame, at["15"], at["15"])
 
 

@@ -24,7 +24,7 @@ def window_rows(history: pd.DataFrame, start: pd.Timestamp | None, end: pd.Times
 
 def bar_columns(frame: pd.DataFrame, settings: Settings, *, fixed_spread: bool) -> Bars:
     """Return the engine's columns of a bar frame."""
-    price = {name: np.ascontiguousarray(frame[name].to_numpy(dtype=np.float64)) for name in PRICE_COLUMNS}
+    price = {name: np.array(frame[name], dtype=np.float64) for name in PRICE_COLUMNS}
     return Bars(time=epoch_seconds(frame), spread=spreads_in_usd(frame, settings, fixed=fixed_spread), **price)
 
 

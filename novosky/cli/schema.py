@@ -5,14 +5,15 @@ from __future__ import annotations
 import click
 
 
-@click.command()
-def schema() -> None:
-    r"""Write config.schema.json and ml_config.schema.json beside the settings code.
+EPILOG = """\b
+Example:
+  novosky schema
+"""
 
-    \b
-    Example:
-      novosky schema
-    """
+
+@click.command(epilog=EPILOG)
+def schema() -> None:
+    """Write config.schema.json and ml_config.schema.json beside the settings code."""
     from pathlib import Path
 
     import novosky.settings

@@ -1,1 +1,1 @@
-"""What is traded and when: the instrument, the bar frame, server clocks, sessions."""
+"""What is traded and when: the bar frame, server clocks, sessions."""

@@ -8,6 +8,7 @@ A history of more than a few months crosses a switch, so an offset cannot descri
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, overload
@@ -24,6 +25,8 @@ RepeatedHour = Literal["error", "earlier", "later"]
 
 _NEW_YORK_RULE = re.compile(r"NewYork(?P<hours>[+-]\d{1,2})\Z")
 _DAY = 86_400
+_BLOCK_DAYS = 4_096
+"""Midnights are computed in blocks of about eleven years and kept."""
 
 
 class Midnights(NamedTuple):
@@ -156,16 +159,21 @@ class ServerClock:
         if end_utc <= start_utc:
             empty = np.empty(0, dtype=np.int64)
             return Midnights(empty, empty.copy())
-        first, last = self.from_utc(np.array([start_utc, end_utc], dtype=np.int64)) // _DAY
-        # A switch can lie between the ends, so take a day more on both sides and cut afterwards.
-        days = np.arange(first - 1, last + 2, dtype=np.int64)
+        # A server's day begins less than two days from the UTC day of the same number.
+        first, last = (start_utc // _DAY - 2) // _BLOCK_DAYS, (end_utc // _DAY + 2) // _BLOCK_DAYS
+        table = _midnight_table(self, first, last)
+        begin, end = np.searchsorted(table.utc, [start_utc, end_utc], side="right")
+        # Copies: the table is shared by all who ask.
+        return Midnights(table.utc[begin:end].copy(), table.weekday[begin:end].copy())
+
+    def _midnights_of_days(self, days: Seconds) -> Midnights:
+        """Return the midnight at which each server day of `days` (since 1970-01-01) begins."""
         zone, shift = self._zone_and_shift()
         local = _from_seconds(days * _DAY - shift)
         first_pass = np.ones(len(local), dtype=bool)
         utc = _seconds(local.tz_localize(zone, ambiguous=first_pass, nonexistent="shift_forward").tz_convert("UTC"))
-        inside = (utc > start_utc) & (utc <= end_utc)
         # 1970-01-01 was a Thursday (3); the day before midnight of day d has weekday (d - 1 + 3) % 7.
-        return Midnights(utc[inside], (days[inside] + 2) % 7)
+        return Midnights(utc, (days + 2) % 7)
 
     def _wall(self, utc: pd.DatetimeIndex) -> pd.DatetimeIndex:
         zone, shift = self._zone_and_shift()
@@ -194,6 +202,12 @@ class ServerClock:
                 f"server clock {self.rule}: row {row} ({wall[row]}): this time {what}; {int(broken.sum())} such row(s)"
             )
         return utc
+
+
+@functools.lru_cache(maxsize=8)
+def _midnight_table(clock: ServerClock, first: int, last: int) -> Midnights:
+    """Return all midnights of the blocks `first` to `last`; a sweep asks for the same ones thousands of times."""
+    return clock._midnights_of_days(np.arange(first * _BLOCK_DAYS, (last + 1) * _BLOCK_DAYS, dtype=np.int64))
 
 
 def _from_seconds(seconds: Seconds) -> pd.DatetimeIndex:

@@ -192,7 +192,7 @@ def test_unknown_atr_is_refused_not_traded() -> None:
     ("value", "expected"),
     [
         (0.125, 0.13),
-        (-0.125, -0.12),
+        (-0.125, -0.13),
         (1.004, 1.0),
         (1.006, 1.01),
         (-1.006, -1.01),
@@ -200,7 +200,7 @@ def test_unknown_atr_is_refused_not_traded() -> None:
         (50_016.949999999997, 50_016.95),
     ],
 )
-def test_rounding_to_cents_is_half_up(value: float, expected: float) -> None:
+def test_rounding_to_cents_is_half_away_from_zero(value: float, expected: float) -> None:
     assert rounded(value, 100.0) == expected
 
 

@@ -32,11 +32,15 @@ ORDER_EXPIRED = 4
 
 @compiled
 def rounded(value: float, scale: float) -> float:
-    """Round half up to 1/scale; a scale of 0 leaves the value, NaN and infinity stay what they are."""
+    """Round half away from zero to 1/scale, as MT5's NormalizeDouble; a scale of 0 leaves the value.
+
+    NaN and infinity stay what they are.
+    """
     if scale == 0.0:
         return value
     # Not math.floor: it answers an integer, which NaN and infinity do not have.
-    return float(np.floor(value * scale + 0.5) / scale)
+    magnitude = float(np.floor(abs(value) * scale + 0.5) / scale)
+    return -magnitude if value < 0.0 and magnitude > 0.0 else magnitude
 
 
 @compiled

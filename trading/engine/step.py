@@ -34,6 +34,7 @@ from trading.engine.fills import (
     touched,
 )
 from trading.engine.gates import MARGIN, MARKET_CLOSED, STOPS_LEVEL, failing_gates
+from trading.engine.prefetch import prefetch
 from trading.engine.records import FOREVER, Account, Bars, Candidate, Guard, Minutes, Params, Rollovers, Run
 from trading.engine.sizing import plan_order
 
@@ -132,8 +133,8 @@ def _note_block(run: Run, blocks: npt.NDArray[Any], candidate: int, mask: int) -
 def _track_drawdown(
     account: Account, params: Params, run: Run, high: float, low: float, close: float, spread: float
 ) -> None:
+    run.bars_in_market += 1
     if account.side != 0:
-        run.bars_in_market += 1
         worst = floating_equity(account, params, low if account.side > 0 else high, spread)
         equity = floating_equity(account, params, close, spread)
     else:
@@ -202,7 +203,8 @@ def advance(
                 run.rollover, nights = nights_until(rollovers, run.rollover, times[i])
                 next_rollover = rollovers.time[run.rollover] if run.rollover < len(rollovers.time) else FOREVER
             if account.side != 0 or account.pending_side != 0:
-                trade = trades[account.closed]
+                closed = account.closed
+                trade = trades[closed]
                 result = open_of_bar(account, params, trade, times[i], opens[i], spread, nights)
                 if result != ORDER_NONE and result != ORDER_FILLED:
                     _note_block(run, blocks, run.pending_candidate, order_rejection(result))
@@ -212,7 +214,8 @@ def advance(
                         touch = first_touch(account, params, spread, minutes, i)
                     if touch != 0:
                         settle_touch(account, params, trade, times[i], opens[i], spread, touch)
-                _track_drawdown(account, params, run, highs[i], lows[i], bid, spread)
+                if account.side != 0 or account.closed != closed:
+                    _track_drawdown(account, params, run, highs[i], lows[i], bid, spread)
             else:
                 account.time = times[i]
             judge_close(account, guard, params, time, bid, spread)
@@ -249,6 +252,8 @@ def advance(
                     place_entry(account, time, candidate.side, volume, sl, tp)
             run.candidate += 1
             next_candidate = next_bar(candidates, run)
+            if next_candidate < count:
+                prefetch((times, opens, highs, lows, closes, spreads), next_candidate)
         run.phase = _OPEN
         i += 1
         if account.side == 0 and account.pending_side == 0 and i < next_candidate:

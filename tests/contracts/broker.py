@@ -1,0 +1,299 @@
+"""The broker's contract: what the bot relies on, whoever is behind the port."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from trading.broker import (
+    DEAL_ENTRY_BALANCE,
+    DEAL_ENTRY_IN,
+    DEAL_ENTRY_OUT,
+    DEAL_REASON_EXPERT,
+    DEAL_REASON_SL,
+    DEAL_REASON_SO,
+    DEAL_REASON_TP,
+    RETCODE_DONE,
+    RETCODE_INVALID_STOPS,
+    RETCODE_LIMIT_POSITIONS,
+    RETCODE_MARKET_CLOSED,
+    RETCODE_NO_MONEY,
+    RETCODE_POSITION_CLOSED,
+    RETCODE_PRICE_OFF,
+    Broker,
+    OrderRequest,
+    Position,
+)
+
+Row = tuple[float, float, float, float]
+QUIET: Row = (50_000.0, 50_010.0, 49_990.0, 50_000.0)
+UP: Row = (50_000.0, 50_150.0, 49_995.0, 50_120.0)
+DOWN: Row = (50_000.0, 50_005.0, 49_850.0, 49_880.0)
+BAR = 900
+START = 1_704_283_200
+"""2024-01-03 12:00 UTC, open of the first bar."""
+SPREAD = 10.0
+MAGIC = 42
+
+
+@dataclass(frozen=True)
+class Terms:
+    """An account: one unit per lot, prices and money to the cent.
+
+    Attributes
+    ----------
+    balance, commission, slippage, swap : float
+        USD; commission per lot and side, swap per lot and night.
+    leverage, stop_out : float
+        Stop-out as a share of margin.
+    stops_distance : float
+        USD.
+    midnights : tuple of int
+        Bars that a server midnight precedes.
+    """
+
+    balance: float = 10_000.0
+    commission: float = 3.0
+    slippage: float = 0.0
+    swap: float = -7.0
+    leverage: float = 100.0
+    stop_out: float = 0.5
+    stops_distance: float = 0.0
+    midnights: tuple[int, ...] = ()
+
+
+class Stage(Protocol):
+    """A broker over prepared bars, standing at the close of the first one."""
+
+    broker: Broker
+
+    def go_on(self) -> None:
+        """Let the market move to the close of the next bar."""
+
+    def reconnect(self) -> None:
+        """Lose the connection and replace `broker` by a new one to the same account."""
+
+
+def buy(volume: float = 1.0, sl: float = 49_910.0, tp: float = 50_110.0, comment: str = "e1") -> OrderRequest:
+    return OrderRequest(1, volume, sl, tp, 0, MAGIC, comment)
+
+
+def sell(volume: float = 1.0, sl: float = 50_100.0, tp: float = 49_900.0, comment: str = "e1") -> OrderRequest:
+    return OrderRequest(-1, volume, sl, tp, 0, MAGIC, comment)
+
+
+def close(position: Position, comment: str = "x1") -> OrderRequest:
+    return OrderRequest(-position.side, position.volume, 0.0, 0.0, position.ticket, MAGIC, comment)
+
+
+class BrokerContract:
+    """Tests that a broker passes; a subclass says how to set its stage."""
+
+    def stage(self, folder: Path, rows: list[Row], terms: Terms, slots: list[int] | None = None) -> Stage:
+        """Return a broker over bars at `START + BAR * slot` with a spread of `SPREAD` USD."""
+        raise NotImplementedError
+
+    def test_quote_of_a_close_is_its_bid_and_ask(self, tmp_path: Path) -> None:
+        quote = self.stage(tmp_path, [QUIET, UP], Terms()).broker.quote()
+        assert (quote.time, quote.bid, quote.ask) == (START + BAR, 50_000.0, 50_010.0)
+
+    def test_a_new_account_holds_its_deposit(self, tmp_path: Path) -> None:
+        broker = self.stage(tmp_path, [QUIET, UP], Terms()).broker
+        state = broker.account()
+        assert (state.balance, state.equity, state.margin) == (10_000.0, 10_000.0, 0.0)
+        assert broker.positions() == []
+        deals = broker.deals(0)
+        assert [(deal.entry, deal.profit) for deal in deals] == [(DEAL_ENTRY_BALANCE, 10_000.0)]
+
+    def test_closed_bars_are_the_newest_and_never_the_one_forming(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, UP, DOWN, QUIET], Terms())
+        assert len(stage.broker.closed_bars(5)) == 1
+        stage.go_on()
+        stage.go_on()
+        bars = stage.broker.closed_bars(2)
+        assert list(bars.index) == [0, 1]
+        assert list(bars["close"]) == [UP[3], DOWN[3]]
+        stage.broker.send(buy(sl=49_700.0, tp=50_300.0))
+        assert list(stage.broker.closed_bars(1)["close"]) == [DOWN[3]], "the order's bar has not closed"
+
+    def test_a_buy_fills_at_the_next_ask(self, tmp_path: Path) -> None:
+        broker = self.stage(tmp_path, [QUIET, QUIET], Terms(slippage=0.5)).broker
+        result = broker.send(buy(volume=0.5))
+        assert (result.retcode, result.price) == (RETCODE_DONE, 50_010.5)
+        (position,) = broker.positions()
+        assert (position.ticket, position.side, position.volume) == (result.order, 1, 0.5)
+        assert (position.time, position.price_open) == (START + BAR, 50_010.5)
+        assert (position.sl, position.tp) == (49_910.0, 50_110.0)
+        assert (position.magic, position.comment) == (MAGIC, "e1")
+
+    def test_a_sell_fills_at_the_next_bid(self, tmp_path: Path) -> None:
+        broker = self.stage(tmp_path, [QUIET, QUIET], Terms(slippage=0.5)).broker
+        assert broker.send(sell()).price == 49_999.5
+        assert broker.positions()[0].side == -1
+
+    def test_an_entry_is_a_deal_that_books_its_commission(self, tmp_path: Path) -> None:
+        broker = self.stage(tmp_path, [QUIET, QUIET], Terms()).broker
+        result = broker.send(buy(volume=2.0))
+        deal = broker.deals(0)[-1]
+        assert (deal.ticket, deal.position, deal.entry) == (result.deal, result.order, DEAL_ENTRY_IN)
+        assert (deal.reason, deal.volume, deal.price, deal.time) == (DEAL_REASON_EXPERT, 2.0, 50_010.0, START + BAR)
+        assert (deal.commission, deal.swap, deal.profit) == (-6.0, 0.0, 0.0)
+        assert (deal.magic, deal.comment) == (MAGIC, "e1")
+        assert broker.account().balance == 9_994.0
+
+    def test_equity_floats_on_the_leaving_side(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, (50_000.0, 50_060.0, 49_990.0, 50_040.0)], Terms(commission=0.0))
+        stage.broker.send(buy(volume=2.0))
+        stage.go_on()
+        state = stage.broker.account()
+        assert (state.balance, state.equity) == (10_000.0, 10_060.0)
+        assert state.margin == pytest.approx(2.0 * 50_010.0 / 100.0)
+        assert stage.broker.positions()[0].profit == 60.0
+
+    @pytest.mark.parametrize(
+        ("order", "row", "reason", "price", "profit"),
+        [
+            (buy(), UP, DEAL_REASON_TP, 50_110.0, 99.5),
+            (buy(), DOWN, DEAL_REASON_SL, 49_909.5, -101.0),
+            (sell(), DOWN, DEAL_REASON_TP, 49_900.0, 99.5),
+            (sell(), UP, DEAL_REASON_SL, 50_100.5, -101.0),
+        ],
+        ids=["buy-target", "buy-stop", "sell-target", "sell-stop"],
+    )
+    def test_stop_and_target_close_on_the_server(
+        self, tmp_path: Path, order: OrderRequest, row: Row, reason: int, price: float, profit: float
+    ) -> None:
+        stage = self.stage(tmp_path, [QUIET, QUIET, row], Terms(slippage=0.5))
+        result = stage.broker.send(order)
+        stage.go_on()
+        stage.go_on()
+        assert stage.broker.positions() == []
+        deal = stage.broker.deals(result.deal)[-1]
+        assert (deal.position, deal.entry, deal.reason) == (result.order, DEAL_ENTRY_OUT, reason)
+        assert (deal.price, deal.time, deal.profit, deal.commission) == (price, START + 2 * BAR, profit, -3.0)
+        assert stage.broker.account().balance == 10_000.0 + profit - 6.0
+
+    def test_stop_and_target_are_live_in_the_entry_bar(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, UP], Terms())
+        stage.broker.send(buy())
+        stage.go_on()
+        assert stage.broker.deals(0)[-1].reason == DEAL_REASON_TP
+
+    def test_too_little_equity_is_stopped_out(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, QUIET, DOWN], Terms(balance=600.0, commission=0.0, stop_out=1.0))
+        stage.broker.send(buy(sl=49_000.0, tp=51_000.0))
+        stage.go_on()
+        stage.go_on()
+        assert stage.broker.positions() == []
+        assert stage.broker.deals(0)[-1].reason == DEAL_REASON_SO
+
+    def test_a_close_order_leaves_at_the_next_quote(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, QUIET, (50_020.0, 50_030.0, 50_010.0, 50_025.0)], Terms())
+        stage.broker.send(buy())
+        stage.go_on()
+        result = stage.broker.send(close(stage.broker.positions()[0]))
+        assert (result.retcode, result.price) == (RETCODE_DONE, 50_020.0)
+        deal = stage.broker.deals(0)[-1]
+        assert (deal.ticket, deal.entry, deal.reason, deal.comment) == (
+            result.deal,
+            DEAL_ENTRY_OUT,
+            DEAL_REASON_EXPERT,
+            "x1",
+        )
+        assert stage.broker.positions() == []
+
+    def test_swap_gathers_on_the_position_and_is_booked_with_its_exit(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, QUIET, QUIET, UP], Terms(midnights=(2, 3)))
+        stage.broker.send(buy(volume=2.0))
+        stage.go_on()
+        stage.go_on()
+        assert stage.broker.positions()[0].swap == -14.0
+        assert stage.broker.account().balance == 9_994.0, "not booked yet"
+        stage.go_on()
+        assert stage.broker.deals(0)[-1].swap == -28.0
+
+    def assert_refused(self, stage: Stage, order: OrderRequest, retcode: int) -> None:
+        before = (stage.broker.positions(), stage.broker.deals(0), stage.broker.account().balance)
+        result = stage.broker.send(order)
+        assert (result.retcode, result.order, result.deal) == (retcode, 0, 0)
+        assert result.comment
+        after = (stage.broker.positions(), stage.broker.deals(0), stage.broker.account().balance)
+        assert after == before
+
+    @pytest.mark.parametrize("order", [buy(sl=50_020.0), buy(tp=49_990.0), sell(sl=49_990.0), sell(tp=50_050.0)])
+    def test_stops_on_the_wrong_side_are_refused(self, tmp_path: Path, order: OrderRequest) -> None:
+        self.assert_refused(self.stage(tmp_path, [QUIET, QUIET], Terms()), order, RETCODE_INVALID_STOPS)
+
+    def test_stops_nearer_than_the_broker_allows_are_refused(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, QUIET], Terms(stops_distance=91.0))
+        self.assert_refused(stage, buy(), RETCODE_INVALID_STOPS)
+
+    def test_an_order_into_a_closed_market_is_refused(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, QUIET, UP], Terms(), slots=[0, 4, 5])
+        self.assert_refused(stage, buy(), RETCODE_MARKET_CLOSED)
+        stage.go_on()
+        assert stage.broker.send(buy()).retcode == RETCODE_DONE, "and forgotten"
+
+    def test_a_close_order_into_a_closed_market_leaves_the_position(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, QUIET, QUIET], Terms(), slots=[0, 1, 9])
+        stage.broker.send(buy())
+        stage.go_on()
+        self.assert_refused(stage, close(stage.broker.positions()[0]), RETCODE_MARKET_CLOSED)
+
+    def test_more_margin_than_money_is_refused(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, QUIET], Terms(balance=499.0))
+        self.assert_refused(stage, buy(), RETCODE_NO_MONEY)
+
+    def test_an_order_without_a_quote_is_refused(self, tmp_path: Path) -> None:
+        self.assert_refused(self.stage(tmp_path, [QUIET], Terms()), buy(), RETCODE_PRICE_OFF)
+
+    def test_closing_what_is_not_open_is_refused(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, UP, QUIET], Terms())
+        self.assert_refused(stage, OrderRequest(-1, 1.0, 0.0, 0.0, 77, MAGIC, "x1"), RETCODE_POSITION_CLOSED)
+        stage.broker.send(buy())
+        (position,) = stage.broker.positions()
+        self.assert_refused(
+            stage, OrderRequest(-1, 1.0, 0.0, 0.0, position.ticket + 1, MAGIC, "x1"), RETCODE_POSITION_CLOSED
+        )
+        stage.go_on()
+        self.assert_refused(stage, close(position), RETCODE_POSITION_CLOSED)
+
+    def test_a_second_position_is_refused(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, QUIET, QUIET], Terms())
+        stage.broker.send(buy())
+        stage.go_on()
+        self.assert_refused(stage, sell(comment="e2"), RETCODE_LIMIT_POSITIONS)
+
+    def test_deals_ascend_and_add_up_to_the_balance(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, UP, QUIET, DOWN, QUIET, QUIET], Terms(slippage=0.25, midnights=(1, 4)))
+        for number in range(5):
+            if not stage.broker.positions():
+                stage.broker.send(buy(comment=f"e{number}"))
+            stage.go_on()
+        deals = stage.broker.deals(0)
+        tickets = [deal.ticket for deal in deals]
+        assert tickets == sorted(set(tickets))
+        assert stage.broker.deals(tickets[1]) == deals[2:]
+        total = sum(deal.profit + deal.commission + deal.swap for deal in deals)
+        assert stage.broker.account().balance == pytest.approx(total, abs=1e-9)
+
+    def test_the_account_survives_a_lost_connection_at_every_point(self, tmp_path: Path) -> None:
+        rows = [QUIET, QUIET, UP, QUIET, QUIET]
+        lost, kept = (self.stage(tmp_path / name, rows, Terms(midnights=(2,))) for name in ("lost", "kept"))
+        for number in range(4):
+            for stage in (lost, kept):
+                if number != 2:
+                    stage.broker.send(buy(comment=f"e{number}"))
+                    if stage is lost:
+                        stage.reconnect()
+                stage.go_on()
+                if stage is lost:
+                    stage.reconnect()
+            assert lost.broker.positions() == kept.broker.positions()
+            assert lost.broker.deals(0) == kept.broker.deals(0)
+            assert lost.broker.account() == kept.broker.account()
+            assert lost.broker.quote() == kept.broker.quote()
+            assert lost.broker.closed_bars(9).equals(kept.broker.closed_bars(9))

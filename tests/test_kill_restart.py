@@ -1,0 +1,98 @@
+"""The bot is killed and started again, at random bars: its trades are those of the undisturbed backtest."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from deployments import WILLING, Deployment, deploy
+from desk import Desk
+from signal_sets import SMALL_MODELS, TRAIN_BARS
+
+from ml.feature_engineering import get_feature_names
+from ml.train import train
+from novosky.data.store import load_bars
+from novosky.market.bars import slice_bars
+from novosky.settings import load_ml_settings, load_settings
+from trading.paper_session import broker_file
+
+BARS = 1_500
+KILLS = 20
+
+
+def kill_at(deployment: Deployment, bars: list[int]) -> int:
+    """Kill the replay when it reaches each of the bars; return how often it was alive to be killed."""
+    killed = 0
+    for bar in bars:
+        with deployment.running() as process:
+            deployment.wait_for_bar(process, bar)
+            process.kill()
+            killed += process.wait() == -signal.SIGKILL if os.name == "posix" else 1
+    return killed
+
+
+def random_bars(first: int, last: int, count: int, seed: int) -> list[int]:
+    """Return `count` different rows of the window, ascending."""
+    chosen = np.random.default_rng(seed).choice(np.arange(first, last), count, replace=False)
+    return sorted(int(bar) for bar in chosen)
+
+
+def check_books(journal: Path) -> None:
+    """Demand that every filled order made one entry, and every trade one exit."""
+    with closing(sqlite3.connect(broker_file(journal))) as broker:
+        entries = [comment for (comment,) in broker.execute("SELECT comment FROM deals WHERE entry = 0")]
+        exits = [position for (position,) in broker.execute("SELECT position FROM deals WHERE entry = 1")]
+    with closing(sqlite3.connect(journal)) as connection:
+        filled = connection.execute("SELECT id FROM intents WHERE kind = 'entry' AND state = 'filled'").fetchall()
+        (trades,) = connection.execute("SELECT count(*) FROM trades").fetchone()
+        (missed,) = connection.execute("SELECT bars_missed FROM bot_status").fetchone()
+    assert sorted(entries) == sorted(intent for (intent,) in filled)
+    assert len(set(exits)) == len(exits) == trades
+    assert missed == 0
+
+
+def test_twenty_kills(desk: Desk, tmp_path: Path) -> None:
+    first = TRAIN_BARS + 500
+    deployment = deploy(desk, tmp_path, first, BARS)
+    expected = deployment.backtest_trades()
+    assert len(expected.splitlines()) > 30, "enough trades to lose some"
+    # The last bars are left out: a process must still be running when it is killed.
+    assert kill_at(deployment, random_bars(first, first + BARS - 60, KILLS, seed=20)) == KILLS
+    assert deployment.replay_trades() == expected
+    check_books(deployment.journal)
+
+
+@pytest.mark.full
+def test_twenty_kills_in_half_a_year_of_real_bars(
+    request: pytest.FixtureRequest, shared_data: Path, root: Path, tmp_path: Path
+) -> None:
+    if not request.config.getoption("--full"):
+        pytest.skip("takes minutes; run with --full")
+    deployment = real_deployment(root, shared_data / "BTCUSD_M15.parquet", tmp_path)
+    expected = deployment.backtest_trades()
+    assert len(expected.splitlines()) > 100
+    opens = load_bars(deployment.bars)["time"]
+    first, last = (int(opens.searchsorted(pd.Timestamp(day))) for day in (deployment.start, deployment.end))
+    assert kill_at(deployment, random_bars(first, last - 200, KILLS, seed=21)) == KILLS
+    assert deployment.replay_trades() == expected
+    check_books(deployment.journal)
+
+
+def real_deployment(root: Path, bars: Path, folder: Path) -> Deployment:
+    """Train small models on the year 2023 and return a deployment over the first half of 2024."""
+    ml_config, models = folder / "ml_config.json", folder / "models"
+    content = {"features": get_feature_names(), "signal_model": SMALL_MODELS, "prediction": WILLING}
+    ml_config.write_text(json.dumps(content), encoding="utf-8")
+    year = [pd.Timestamp(day, tz="UTC") for day in ("2023-01-01", "2024-01-01")]
+    history = slice_bars(load_bars(bars), year[0], year[1], source=bars.name)
+    train(history, load_ml_settings(ml_config), load_settings(root / "config.json"), models)
+    return Deployment(
+        folder, bars, root / "config.json", ml_config, models, "2024-01-01T00:00:00+00:00", "2024-07-01T00:00:00+00:00"
+    )
