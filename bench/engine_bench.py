@@ -86,7 +86,9 @@ def check_against_reference(series: pd.DataFrame) -> int:
     }
     for name, column in columns.items():
         if not np.array_equal(column, getattr(expected, name)):
-            raise BenchError(f"the engine's trades differ from the reference loop in {name}; speed counts once they agree")
+            raise BenchError(
+                f"the engine's trades differ from the reference loop in {name}; speed counts once they agree"
+            )
     if shared_generator() and len(series) == BARS and len(found) != SHARED_TRADES:
         raise BenchError(f"the shared series gives {len(found)} trades instead of {SHARED_TRADES}; is it another seed?")
     return len(found)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pandas as pd
@@ -19,11 +21,19 @@ from desk import Desk
 from trading.paper_session import broker_file
 
 ROOT = Path(__file__).resolve().parents[1]
-POLL = 0.002
+POLL = 0.005
 PATIENCE = 60.0
 """Seconds for a process to reach a bar; it starts in three."""
 WILLING = {"confidence_threshold": 0.42, "min_probability_diff": 0.02}
 """Thresholds that small models reach now and then."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A process at work."""
+
+    process: subprocess.Popen[str] | BaseProcess
+    is_alive: Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -81,17 +91,30 @@ class Deployment:
         return file.read_bytes()
 
     @contextmanager
-    def running(self, *flags: str) -> Iterator[subprocess.Popen[str]]:
-        """Run the replay as a process of its own, ended at the latest on leaving."""
+    def running(self, *flags: str) -> Iterator[Running]:
+        """Run the replay as a program of its own, ended at the latest on leaving."""
         command = [sys.executable, str(ROOT / "trading.py"), *self.replay_flags, *flags]
         with subprocess.Popen(
-            command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+            command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, encoding="utf-8"
         ) as process:
             try:
-                yield process
+                yield Running(process, lambda: process.poll() is None)
             finally:
                 if process.poll() is None:
                     process.kill()
+
+    @contextmanager
+    def forked(self) -> Iterator[Running]:
+        """Run the replay as a process forked from one that has everything loaded (`warm_bot`)."""
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["warm_bot"])
+        process = context.Process(target=_replay_in_a_fork, args=(self.replay_flags, self.folder))
+        process.start()
+        try:
+            yield Running(process, process.is_alive)
+        finally:
+            process.kill()
+            process.join()
 
     def bar_reached(self) -> int:
         """Return the newest bar the simulated broker has stored, -1 before there is any."""
@@ -106,13 +129,18 @@ class Deployment:
                 return -1
         return -1 if row is None else int(row[0])
 
-    def wait_for_bar(self, process: subprocess.Popen[str], bar: int) -> None:
+    def wait_for_bar(self, running: Running, bar: int) -> None:
         """Return once the process has reached a bar; fail when it ends before."""
         deadline = time.monotonic() + PATIENCE
         while self.bar_reached() < bar:
-            assert process.poll() is None, f"ended before bar {bar}: {process.communicate()[1]}"
+            assert running.is_alive(), f"ended before bar {bar}"
             assert time.monotonic() < deadline, f"bar {bar} was not reached in {PATIENCE:.0f} s"
             time.sleep(POLL)
+
+
+def _replay_in_a_fork(flags: list[str], folder: Path) -> None:
+    answer = run_script("trading.py", *flags, cwd=folder)
+    raise SystemExit(answer.code)
 
 
 def deploy(desk: Desk, folder: Path, first: int, count: int) -> Deployment:

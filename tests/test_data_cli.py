@@ -142,7 +142,7 @@ def test_minute_bars_have_their_own_default_store(tmp_path: Path, monkeypatch: p
             "'Mars' is not a known rule",
         ),
         (
-            ("--source", "bitstamp", "--base-url", "http://127.0.0.1:9", "--start", "9999-01-01"),
+            ("--source", "bitstamp", "--base-url", "http://127.0.0.1:9", "--start", "2199-01-01"),
             UsageError,
             "no closed candle",
         ),

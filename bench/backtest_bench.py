@@ -1,0 +1,45 @@
+"""A year's backtest from bars to metrics, cold and with the models' answers cached."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+
+from bench.context import ROOT, YEAR, BenchContext
+from bench.measure import Required, Result, result_of
+
+COLD = Required("at most", 5.0)
+CACHED = Required("at most", 0.5)
+
+
+def measure_backtest(context: BenchContext) -> Iterator[Result]:
+    """Measure in fresh processes; see `bench.backtest_run` for what cold and cached mean."""
+    from ml.feature_engineering import warm_up_bars
+    from novosky.data.store import save_bars
+
+    window = YEAR // 12 if context.quick else YEAR
+    models = context.model_set
+    data = context.folder / "year.parquet"
+    save_bars(data, context.bars(window + warm_up_bars()))
+    command = ("bench.backtest_run", data, models, ROOT / "config.json", context.ml_config, window)
+    # The first process after a change compiles the kernels; from then on they lie on disk.
+    context.say("backtest: filling the cache of compiled code")
+    context.child(*command)
+    samples = []
+    for number in range(2 if context.quick else 5):
+        context.say(f"backtest: round {number + 1}")
+        samples.append(context.child(*command))
+    details = {
+        name: statistics.median(sample[name] for sample in samples)
+        for name in ("features_and_models_s", "random_entry_benchmark_s")
+    }
+    yield result_of(
+        "backtest.cold",
+        "seconds",
+        [sample["cold_s"] for sample in samples],
+        COLD,
+        bars=window,
+        trades=samples[0]["trades"],
+        **details,
+    )
+    yield result_of("backtest.cached", "seconds", [sample["cached_s"] for sample in samples], CACHED, bars=window)

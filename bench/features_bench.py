@@ -1,0 +1,64 @@
+"""Features and labels: a whole history, and the newest bar of a live window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from bench.context import BenchContext
+from bench.measure import Required, Result, repeated, result_of
+
+HISTORY_BARS = 320_000
+HISTORY = Required("at most", 2.0)
+LIVE = Required("at most", 20.0)
+
+
+def measure_features(context: BenchContext) -> Iterator[Result]:
+    """Measure 55 features over a history, and the live window as the bot asks for it every bar."""
+    from ml.feature_engineering import add_all_features, get_feature_names, latest_bar, live_window_bars
+
+    bars = context.bars(40_000 if context.quick else HISTORY_BARS)
+    window = bars.iloc[-live_window_bars() :].reset_index(drop=True)
+    context.say(f"features on {len(bars):,} bars")
+    # Loading the compiled kernels is start-up, not speed.
+    add_all_features(window)
+    yield result_of(
+        "features.history",
+        "seconds",
+        repeated(lambda: add_all_features(bars), 3 if context.quick else 5),
+        None if context.quick else HISTORY,
+        bars=len(bars),
+        features=len(get_feature_names()),
+    )
+    latest_bar(window)
+    live = [1e3 * seconds for seconds in repeated(lambda: latest_bar(window), 50 if context.quick else 200)]
+    yield result_of("features.live", "milliseconds", live, LIVE, window_bars=len(window), p99=_p99(live))
+
+
+def measure_labels(context: BenchContext) -> Iterator[Result]:
+    """Measure triple-barrier labels over a history."""
+    from ml.feature_engineering import add_all_features
+    from ml.labeling import triple_barrier
+
+    bars = context.bars(40_000 if context.quick else HISTORY_BARS)
+    atr = add_all_features(bars)["atr"].to_numpy(dtype=np.float64)
+    rule = context.ml_settings.labeling
+    context.say(f"labels on {len(bars):,} bars")
+
+    def label() -> None:
+        triple_barrier(
+            bars,
+            atr,
+            tp_mult=rule.atr_tp_mult,
+            sl_mult=rule.atr_sl_mult,
+            horizon_bars=rule.horizon_bars,
+            spread=rule.spread,
+        )
+
+    label()
+    yield result_of("labels.history", "seconds", repeated(label, 5), bars=len(bars), horizon_bars=rule.horizon_bars)
+
+
+def _p99(values: list[float]) -> float:
+    return float(np.percentile(values, 99))

@@ -1,0 +1,66 @@
+"""The bot at work: bars per second of a replay, the time from closed bar to order, resident memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bench.context import ROOT, BenchContext
+from bench.measure import Required, Result, not_measured, result_of
+
+SPEED = Required("at least", 100.0)
+LATENCY = Required("at most", 100.0)
+MEMORY = Required("at most", 500.0)
+
+
+def measure_replay(context: BenchContext) -> Iterator[Result]:
+    """Measure replay speed, and one cycle's time with the journal synced to disk as a live bot's is."""
+    samples = [_sample(context, number, durable=False) for number in range(1 if context.quick else 3)]
+    yield result_of(
+        "replay.speed",
+        "bars per second",
+        [sample["bars"] / sample["wall_s"] for sample in samples],
+        SPEED,
+        bars=samples[0]["bars"],
+        trades=samples[0]["trades"],
+        per_cpu_second=max(sample["bars"] / sample["cpu_s"] for sample in samples),
+    )
+    live = _sample(context, len(samples), durable=True)
+    yield result_of(
+        "replay.bar_to_order_p99",
+        "milliseconds",
+        [live["cycle_p99_ms"]],
+        LATENCY,
+        cycles=live["bars"],
+        p50=live["cycle_p50_ms"],
+    )
+
+
+def measure_memory(context: BenchContext) -> Iterator[Result]:
+    """Measure the resident memory of a bot after a replay."""
+    sample = _sample(context, 99, durable=False)
+    if sample["resident_mib"] is None:
+        yield not_measured("memory.replaying_bot", "MiB", "this system has no /proc", MEMORY)
+        return
+    yield result_of("memory.replaying_bot", "MiB", [sample["peak_mib"]], MEMORY, at_the_end=sample["resident_mib"])
+
+
+def _sample(context: BenchContext, number: int, *, durable: bool) -> dict[str, Any]:
+    """Replay the last bars of a window in a fresh process."""
+    from ml.feature_engineering import live_window_bars
+    from novosky.data.store import save_bars
+
+    count = 300 if context.quick else 2_000
+    data = context.folder / "replay.parquet"
+    save_bars(data, context.bars(count + live_window_bars()))
+    context.say(f"replay of {count:,} bars{', synced journal' if durable else ''}")
+    return context.child(
+        "bench.replay_run",
+        data,
+        context.model_set,
+        ROOT / "config.json",
+        context.ml_config,
+        count,
+        context.folder / f"replay-{number}.sqlite",
+        "yes" if durable else "no",
+    )
