@@ -104,8 +104,8 @@ class BenchContext:
 
     @property
     def training_bars(self) -> int:
-        """Bars of the training window: two years, with --quick three months."""
-        return YEAR // 4 if self.quick else 2 * YEAR
+        """Bars of the training window: two years, with --quick two months."""
+        return YEAR // 6 if self.quick else 2 * YEAR
 
     @cached_property
     def training(self) -> Training:
@@ -116,6 +116,13 @@ class BenchContext:
     def model_set(self) -> Path:
         """A model set to measure with."""
         return self.models if self.models is not None else self.training.models
+
+    @cached_property
+    def replay(self) -> dict[str, Any]:
+        """A replay in a fresh process, once for the measures that read its figures."""
+        from bench.replay_bench import replay_once
+
+        return replay_once(self, 0, durable=False)
 
     def child(self, module: str, *arguments: object) -> dict[str, Any]:
         """Run `python -m module` in a fresh process and return the JSON object it prints last.

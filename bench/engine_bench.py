@@ -16,6 +16,7 @@ from bench.engine_run import SPREAD, neutral_params, prepare, run
 from bench.measure import Required, Result, Scalar, not_measured, result_of
 from bench.peers import ENGINES, peers_python, run_vectorbt
 from bench.reference_loop import reference_trades
+from trading.engine.records import Params
 
 LOOP = Required("at least", 50e6)
 RATIO = Required("at least", 4.0)
@@ -29,13 +30,13 @@ def measure_engine(context: BenchContext) -> Iterator[Result]:
     does falls on all of them alike.
     """
     series = bracket_series()
-    trades = check_against_reference(series)
+    trades = check_against_reference(series, neutral_params())
     # Real bars carry the broker's spread as a column; here it never changes.
     series["spread"] = SPREAD
     path = context.folder / "bracket.parquet"
     series.to_parquet(path, index=False)
     python = peers_python(context)
-    rounds = 3 if context.quick else ROUNDS
+    rounds = 2 if context.quick else ROUNDS
     ours: list[dict[str, Any]] = []
     theirs: dict[str, list[dict[str, Any]]] = {engine: [] for engine in ENGINES}
     for number in range(rounds):
@@ -66,8 +67,8 @@ def measure_engine(context: BenchContext) -> Iterator[Result]:
     yield from _compare(ours, theirs, python)
 
 
-def check_against_reference(series: pd.DataFrame) -> int:
-    """Return how many trades the neutral run makes, after comparing all of them with the reference loop.
+def check_against_reference(series: pd.DataFrame, params: Params) -> int:
+    """Return how many trades the run without costs makes, after comparing all of them with the reference loop.
 
     Raises
     ------
@@ -75,7 +76,7 @@ def check_against_reference(series: pd.DataFrame) -> int:
         A side, bar or price differs, or the shared series gave another number of trades than it must.
     """
     expected = reference_trades(series)
-    prepared = prepare(series.assign(spread=0.0), neutral_params())
+    prepared = prepare(series.assign(spread=0.0), params)
     found, times = run(prepared)[0], prepared.bars.time
     columns = {
         "side": found["side"],

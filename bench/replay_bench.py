@@ -15,7 +15,8 @@ MEMORY = Required("at most", 500.0)
 
 def measure_replay(context: BenchContext) -> Iterator[Result]:
     """Measure replay speed, and one cycle's time with the journal synced to disk as a live bot's is."""
-    samples = [_sample(context, number, durable=False) for number in range(1 if context.quick else 3)]
+    more = 0 if context.quick else 2
+    samples = [context.replay, *(replay_once(context, number, durable=False) for number in range(1, 1 + more))]
     yield result_of(
         "replay.speed",
         "bars per second",
@@ -25,7 +26,7 @@ def measure_replay(context: BenchContext) -> Iterator[Result]:
         trades=samples[0]["trades"],
         per_cpu_second=max(sample["bars"] / sample["cpu_s"] for sample in samples),
     )
-    live = _sample(context, len(samples), durable=True)
+    live = replay_once(context, len(samples), durable=True)
     yield result_of(
         "replay.bar_to_order_p99",
         "milliseconds",
@@ -38,14 +39,14 @@ def measure_replay(context: BenchContext) -> Iterator[Result]:
 
 def measure_memory(context: BenchContext) -> Iterator[Result]:
     """Measure the resident memory of a bot after a replay."""
-    sample = _sample(context, 99, durable=False)
+    sample = context.replay
     if sample["resident_mib"] is None:
         yield not_measured("memory.replaying_bot", "MiB", "this system has no /proc", MEMORY)
         return
     yield result_of("memory.replaying_bot", "MiB", [sample["peak_mib"]], MEMORY, at_the_end=sample["resident_mib"])
 
 
-def _sample(context: BenchContext, number: int, *, durable: bool) -> dict[str, Any]:
+def replay_once(context: BenchContext, number: int, *, durable: bool) -> dict[str, Any]:
     """Replay the last bars of a window in a fresh process."""
     from ml.feature_engineering import live_window_bars
     from novosky.data.store import save_bars

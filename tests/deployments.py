@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
+import os
 import sqlite3
 import subprocess
 import sys
@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pandas as pd
@@ -26,14 +25,6 @@ PATIENCE = 60.0
 """Seconds for a process to reach a bar; it starts in three."""
 WILLING = {"confidence_threshold": 0.42, "min_probability_diff": 0.02}
 """Thresholds that small models reach now and then."""
-
-
-@dataclass(frozen=True)
-class Running:
-    """A process at work."""
-
-    process: subprocess.Popen[str] | BaseProcess
-    is_alive: Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -91,30 +82,17 @@ class Deployment:
         return file.read_bytes()
 
     @contextmanager
-    def running(self, *flags: str) -> Iterator[Running]:
+    def running(self, *flags: str) -> Iterator[subprocess.Popen[str]]:
         """Run the replay as a program of its own, ended at the latest on leaving."""
         command = [sys.executable, str(ROOT / "trading.py"), *self.replay_flags, *flags]
         with subprocess.Popen(
             command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, encoding="utf-8"
         ) as process:
             try:
-                yield Running(process, lambda: process.poll() is None)
+                yield process
             finally:
                 if process.poll() is None:
                     process.kill()
-
-    @contextmanager
-    def forked(self) -> Iterator[Running]:
-        """Run the replay as a process forked from one that has everything loaded (`warm_bot`)."""
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["warm_bot"])
-        process = context.Process(target=_replay_in_a_fork, args=(self.replay_flags, self.folder))
-        process.start()
-        try:
-            yield Running(process, process.is_alive)
-        finally:
-            process.kill()
-            process.join()
 
     def bar_reached(self) -> int:
         """Return the newest bar the simulated broker has stored, -1 before there is any."""
@@ -129,18 +107,48 @@ class Deployment:
                 return -1
         return -1 if row is None else int(row[0])
 
-    def wait_for_bar(self, running: Running, bar: int) -> None:
+    def wait_for_bar(self, bar: int, is_alive: Callable[[], bool]) -> None:
         """Return once the process has reached a bar; fail when it ends before."""
         deadline = time.monotonic() + PATIENCE
         while self.bar_reached() < bar:
-            assert running.is_alive(), f"ended before bar {bar}"
+            assert is_alive(), f"ended before bar {bar}"
             assert time.monotonic() < deadline, f"bar {bar} was not reached in {PATIENCE:.0f} s"
             time.sleep(POLL)
 
 
-def _replay_in_a_fork(flags: list[str], folder: Path) -> None:
-    answer = run_script("trading.py", *flags, cwd=folder)
-    raise SystemExit(answer.code)
+class Nursery:
+    """Forks bots from a process that has everything loaded; see `warm_bot`."""
+
+    def __init__(self) -> None:
+        self._server = subprocess.Popen(
+            [sys.executable, str(ROOT / "tests" / "warm_bot.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def __enter__(self) -> Nursery:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.kill()
+        self._server.communicate()
+
+    def start(self, deployment: Deployment) -> int:
+        """Start a deployment's replay and return its process id."""
+        assert self._server.stdin is not None
+        self._server.stdin.write(json.dumps([str(deployment.folder), deployment.replay_flags]) + "\n")
+        self._server.stdin.flush()
+        return self._answer()
+
+    def signal_that_ended_it(self) -> int:
+        """Wait for the newest bot and return the signal it died of, 0 when it ended by itself."""
+        return os.WTERMSIG(self._answer())
+
+    def _answer(self) -> int:
+        assert self._server.stdout is not None
+        return int(self._server.stdout.readline())
 
 
 def deploy(desk: Desk, folder: Path, first: int, count: int) -> Deployment:

@@ -6,15 +6,13 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
 from contextlib import closing
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from deployments import WILLING, Deployment, deploy
+from deployments import WILLING, Deployment, Nursery, deploy
 from desk import Desk
 from signal_sets import SMALL_MODELS, TRAIN_BARS
 
@@ -33,23 +31,20 @@ PROGRAMS = 3
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL and fork are POSIX")
 
 
-def kill_program_at(deployment: Deployment, bar: int) -> bool:
-    """Start the program, kill it at a bar, and tell whether it was alive to be killed."""
-    with deployment.running() as running:
-        deployment.wait_for_bar(running, bar)
-        running.process.kill()
-        assert isinstance(running.process, subprocess.Popen)
-        return running.process.wait() == -signal.SIGKILL
+def kill_program_at(deployment: Deployment, bar: int) -> int:
+    """Start the program, kill it at a bar, and return the signal it died of."""
+    with deployment.running() as process:
+        deployment.wait_for_bar(bar, lambda: process.poll() is None)
+        process.kill()
+        return -process.wait()
 
 
-def kill_fork_at(deployment: Deployment, bar: int) -> bool:
+def kill_fork_at(deployment: Deployment, nursery: Nursery, bar: int) -> int:
     """Do the same with a process forked from a warm one."""
-    with deployment.forked() as running:
-        deployment.wait_for_bar(running, bar)
-        running.process.kill()
-        assert isinstance(running.process, BaseProcess)
-        running.process.join()
-        return running.process.exitcode == -signal.SIGKILL
+    process = nursery.start(deployment)
+    deployment.wait_for_bar(bar, lambda: True)
+    os.kill(process, signal.SIGKILL)
+    return nursery.signal_that_ended_it()
 
 
 def random_bars(first: int, last: int, count: int, seed: int) -> list[int]:
@@ -79,8 +74,10 @@ def test_twenty_kills(desk: Desk, tmp_path: Path) -> None:
     assert len(expected.splitlines()) > 30, "enough trades to lose some"
     # The last bars are left out: a process must still be running when it is killed.
     bars = random_bars(first, first + BARS - 100, KILLS, seed=20)
-    assert all(kill_program_at(deployment, bar) for bar in bars[:PROGRAMS])
-    assert all(kill_fork_at(deployment, bar) for bar in bars[PROGRAMS:])
+    signals = [kill_program_at(deployment, bar) for bar in bars[:PROGRAMS]]
+    with Nursery() as nursery:
+        signals += [kill_fork_at(deployment, nursery, bar) for bar in bars[PROGRAMS:]]
+    assert signals == [signal.SIGKILL] * KILLS
     assert deployment.replay_trades() == expected
     check_books(deployment.journal)
 
@@ -96,7 +93,8 @@ def test_twenty_kills_in_half_a_year_of_real_bars(
     assert len(expected.splitlines()) > 100
     opens = load_bars(deployment.bars)["time"]
     first, last = (int(opens.searchsorted(pd.Timestamp(day))) for day in (deployment.start, deployment.end))
-    assert all(kill_program_at(deployment, bar) for bar in random_bars(first, last - 200, KILLS, seed=21))
+    bars = random_bars(first, last - 200, KILLS, seed=21)
+    assert [kill_program_at(deployment, bar) for bar in bars] == [signal.SIGKILL] * KILLS
     assert deployment.replay_trades() == expected
     check_books(deployment.journal)
 

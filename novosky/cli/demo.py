@@ -120,7 +120,7 @@ def demo(folder: Path, bars: int, seed: int, config: Path, ml_config: Path) -> N
     _call("trade", "--paper", "--replay", files.bars, "--start", split, *settings, "--journal", files.journal,
           "--fresh", "--trades", files.paper_trades)  # fmt: skip
     _step(5, "compare the trades")
-    _compare(files)
+    compare_trades(files)
     _summarise(files, time.perf_counter() - began)
 
 
@@ -171,7 +171,7 @@ def _call(name: str, *arguments: object) -> None:
     click.echo(f"({time.perf_counter() - began:.1f} s)")
 
 
-def _compare(files: DemoFiles) -> None:
+def compare_trades(files: DemoFiles) -> None:
     """Fail unless backtest and paper bot wrote the same bytes.
 
     Raises

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from novosky.cli.options import UtcDate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,15 +23,15 @@ _SYNTHETIC_BARS = 6_000
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Bars to check; the embedded synthetic market when left out."
 )
-@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First day (UTC).")
-@click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Day after the last one (UTC).")
+@click.option("--start", type=UtcDate(), help="First bar's open, UTC.")
+@click.option("--end", type=UtcDate(), help="End, UTC, exclusive.")
 @click.option("--calendar", type=click.Path(path_type=Path), help="Parquet file or folder of scheduled news.")
 @click.option("--rows", type=click.IntRange(min=1), default=20, show_default=True, help="Random rows to examine.")
 @click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Seed of rows and noise.")
 def leakage_check(
     data: Path | None,
-    start: pd.Timestamp | None,
-    end: pd.Timestamp | None,
+    start: datetime | None,
+    end: datetime | None,
     calendar: Path | None,
     rows: int,
     seed: int,
@@ -72,9 +75,7 @@ def leakage_check(
     click.echo("no leak: every feature is the same without its future and from the live window alone")
 
 
-def _bars(
-    data: Path | None, start: pd.Timestamp | None, end: pd.Timestamp | None, seed: int
-) -> tuple[pd.DataFrame, str]:
+def _bars(data: Path | None, start: datetime | None, end: datetime | None, seed: int) -> tuple[pd.DataFrame, str]:
     """Return the bars of the window and what to call them."""
     import pandas as pd
 
@@ -88,7 +89,7 @@ def _bars(
         from novosky.data.store import load_bars
 
         bars, source = load_bars(data), str(data)
-    first, last = (None if day is None else pd.Timestamp(day, tz="UTC") for day in (start, end))
+    first, last = (None if day is None else pd.Timestamp(day) for day in (start, end))
     return slice_bars(bars, first, last, source=source), source
 
 
