@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.bracket_series import SHARED_SCRIPTS
-from bench.context import BenchContext, BenchError, run_json
+from bench.context import BenchContext, run_json
 
 REQUIREMENTS = ("vectorbt", "vectorbt-rust", "pyarrow")
 ENGINES = ("numba", "rust")
@@ -53,6 +53,3 @@ def _succeeds(command: list[str]) -> str | None:
         return None
     words = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()
     return words[-1]
-
-
-__all__ = ["ENGINES", "BenchError", "peers_python", "run_vectorbt"]

@@ -25,6 +25,8 @@ from trading.replay import run_replay
 
 ROOT = Path(__file__).resolve().parents[1]
 WARM_UP = live_window_bars()
+MARKET_BARS = 2_500
+"""Bars of the market after the warm-up."""
 
 
 def settings_with(**sections: Any) -> Settings:
@@ -43,9 +45,9 @@ def scattered_ml_settings() -> MlSettings:
     )
 
 
-def planted_bars(count: int, seed: int = 11) -> pd.DataFrame:
-    """Return `count` bars of the planted market after a full warm-up."""
-    return synthetic_bars("planted", WARM_UP + count, seed=seed)
+def planted_bars(count: int) -> pd.DataFrame:
+    """Return the first `count` bars after a full warm-up of one planted market."""
+    return synthetic_bars("planted", WARM_UP + MARKET_BARS, seed=11).iloc[: WARM_UP + count]
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,12 @@ class Scenario:
     m1: pd.DataFrame | None = None
     news: NewsCalendar | None = None
     fixed_spread: bool = False
+    repeatable: bool = True
 
     @property
     def market(self) -> PaperMarket:
         """The scenario's market as the bot gets it."""
-        return PaperMarket("scenario", self.bars, self.first, self.m1, self.fixed_spread)
+        return PaperMarket("scenario", self.bars, self.first, self.m1, self.fixed_spread, self.repeatable)
 
     def until(self, row: int) -> Scenario:
         """Return the scenario as it was known when the bar before `row` had closed."""
@@ -134,6 +137,25 @@ def open_scenario(
 def finish(session: PaperSession) -> None:
     """Run a session to the end of its market."""
     run_replay(session.bot.cycle, session.broker, lambda bar: None)
+
+
+def go_on(session: PaperSession, bars: int) -> None:
+    """Let the market and the bot go on for some bars."""
+    for _ in range(bars):
+        session.broker.advance()
+        session.bot.cycle()
+
+
+def go_on_until(session: PaperSession, condition: Callable[[], bool]) -> None:
+    """Let the market and the bot go on until a condition holds."""
+    while not condition():
+        assert not session.broker.at_end, "it never happened"
+        go_on(session, 1)
+
+
+def live(scenario: Scenario, settings: Settings | None = None) -> Scenario:
+    """Return a scenario whose account outlives changes of the settings, as in real time."""
+    return replace(scenario, repeatable=False, settings=settings or scenario.settings)
 
 
 def session_outcome(session: PaperSession, scenario: Scenario, folder: Path) -> Outcome:

@@ -27,7 +27,7 @@ from trading.journal import Journal
 from trading.paper import PaperBroker
 from trading.paper_store import PaperState, PaperStore
 
-BARS = 60
+BARS = 48
 
 
 class Death(BaseException):
@@ -159,19 +159,19 @@ def refusing_scenario() -> Scenario:
     bars = planted_bars(BARS)
     absent = np.zeros(len(bars), dtype=bool)
     absent[WARM_UP + 4 :: 5] = True
-    bars["spread"] = np.random.default_rng(2).integers(300, 2_500, len(bars)).astype(float)
-    settings = settings_with(broker={"stops_level": 12_000})
+    bars["spread"] = np.random.default_rng(2).integers(300, 4_500, len(bars)).astype(float)
+    settings = settings_with(broker={"stops_level": 17_000})
     return Scenario(bars[~absent].reset_index(drop=True), settings=settings)
 
 
 def halting_scenario() -> Scenario:
     settings = settings_with(
         costs={"spread": 30.0},
-        max_total_drawdown_pct=2.0,
+        max_total_drawdown_pct=2.5,
         dynamic_position_sizing={"risk_percent": 4.0},
         risk_management={"sl_atr_mult": 5.0, "tp_atr_mult": 1.0, "max_spread_atr": 1.0},
     )
-    return Scenario(planted_bars(500), settings=settings).until(WARM_UP + 30)
+    return Scenario(planted_bars(BARS), settings=settings)
 
 
 JOURNAL_AND_ORDERS = ("save_status", "record_bar", "send", "close_intent")

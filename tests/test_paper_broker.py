@@ -145,9 +145,7 @@ class CaseRun:
         bars, params = self.market.bars, case_params(case)
         params.position_model = 0
         tail = (PaperStore(folder / "account.sqlite", durable=False), case.id, case.balance)
-        self.broker = PaperBroker(
-            frame_of(bars), bars, 0, params, self.market.rollovers, self.market.minutes, *tail
-        )
+        self.broker = PaperBroker(frame_of(bars), bars, 0, params, self.market.rollovers, self.market.minutes, *tail)
         self.journal = Journal(sqlite_url(folder / "journal.sqlite"), durable=False)
         names = {"identity": case.id, "models": "", "frozen": lambda: False}
         signals: Any = CaseSignals(case)
@@ -193,7 +191,9 @@ def test_bar_case(case: BarCase, tmp_path: Path) -> None:
     run = CaseRun(case, tmp_path)
     run.go()
     # The terminal is told to leave, never why.
-    trades = tuple(replace(trade, reason="manual" if trade.reason == "model" else trade.reason) for trade in case.trades)
+    trades = tuple(
+        replace(trade, reason="manual" if trade.reason == "model" else trade.reason) for trade in case.trades
+    )
     assert run.trades == trades
     assert run.blocks == case.blocks
     assert sum(position.side for position in run.broker.positions()) == case.left_open

@@ -8,6 +8,7 @@ ended, another with what `waitpid` says of it.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -26,8 +27,8 @@ def warm_up() -> None:
     """Run the bot over a few bars."""
     import paper_runs
 
-    import ml.ensemble_predictor
-    import novosky.cli.trade  # noqa: F401
+    importlib.import_module("ml.ensemble_predictor")
+    importlib.import_module("novosky.cli.paper")
 
     with tempfile.TemporaryDirectory() as folder:
         paper_runs.replay_outcome(paper_runs.Scenario(paper_runs.planted_bars(40)), Path(folder))

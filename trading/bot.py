@@ -19,6 +19,7 @@ from trading.bookings import MAGIC, Booked, book_deals
 from trading.broker import (
     RETCODE_DONE,
     RETCODE_INVALID_STOPS,
+    RETCODE_LIMIT_POSITIONS,
     RETCODE_MARKET_CLOSED,
     RETCODE_NO_MONEY,
     RETCODE_POSITION_CLOSED,
@@ -31,7 +32,7 @@ from trading.broker import (
 )
 from trading.engine.breakers import count_closed, judge_close, start_guard
 from trading.engine.fills import EXIT_NAMES, rounded
-from trading.engine.gates import MARGIN, MARKET_CLOSED, STOPS_LEVEL, gate_names
+from trading.engine.gates import MARGIN, MARKET_CLOSED, STOPS_LEVEL, VOLUME, gate_names
 from trading.engine.records import Account, Candidate, Guard, Params, Trade, from_bytes, new_record, to_bytes
 from trading.engine.step import judge_candidate, wants_exit
 from trading.exports import SIDE_NAMES, utc_text, volume_text
@@ -46,6 +47,8 @@ _REJECTION_GATES = {
     RETCODE_INVALID_STOPS: STOPS_LEVEL,
     RETCODE_NO_MONEY: MARGIN,
     RETCODE_MARKET_CLOSED: MARKET_CLOSED,
+    # The account holds as many positions as the broker allows, someone else's among them.
+    RETCODE_LIMIT_POSITIONS: VOLUME,
 }
 
 

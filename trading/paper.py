@@ -263,8 +263,9 @@ class PaperBroker:
             commission=round(float(trade.commission) - entry_commission, 8),
             swap=float(trade.swap),
             profit=float(trade.profit),
-            magic=state.magic,
-            comment=request.comment if request is not None else "",
+            # A stop or target carries the position's magic, an order its own: a close by hand has none.
+            magic=state.magic if request is None else request.magic,
+            comment="" if request is None else request.comment,
         )
 
     def quote(self) -> Quote:

@@ -31,7 +31,7 @@ REDUCED_SIGNAL_MODEL: dict[str, Any] = {
 EPILOG = """\b
 Examples:
   novosky demo
-  novosky demo --folder demo --bars 24000 --seed 7
+  novosky demo --folder demo --bars 16000 --seed 7
 """
 
 
@@ -90,7 +90,7 @@ class DemoFiles:
 @click.command(epilog=EPILOG)
 @click.option("--folder", type=FOLDER, default=Path("demo"), show_default=True, help="Working folder.")
 @click.option(
-    "--bars", type=click.IntRange(min=8_000), default=24_000, show_default=True, help="M15 bars of the market."
+    "--bars", type=click.IntRange(min=8_000), default=16_000, show_default=True, help="M15 bars of the market."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Seed of market and models.")
 @click.option("--config", type=FILE, default=Path("config.json"), show_default=True, help="Runtime settings.")

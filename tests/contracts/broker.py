@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -204,6 +204,14 @@ class BrokerContract:
             "x1",
         )
         assert stage.broker.positions() == []
+
+    def test_a_close_by_hand_carries_no_magic(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, QUIET, QUIET], Terms())
+        stage.broker.send(buy())
+        (position,) = stage.broker.positions()
+        stage.broker.send(replace(close(position), magic=0, comment=""))
+        entry, leave = stage.broker.deals(0)[1:]
+        assert (entry.magic, leave.magic, leave.comment) == (MAGIC, 0, "")
 
     def test_swap_gathers_on_the_position_and_is_booked_with_its_exit(self, tmp_path: Path) -> None:
         stage = self.stage(tmp_path, [QUIET, QUIET, QUIET, UP], Terms(midnights=(2, 3)))
