@@ -22,7 +22,7 @@ from trading.paper_session import broker_file
 ROOT = Path(__file__).resolve().parents[1]
 POLL = 0.005
 PATIENCE = 60.0
-"""Seconds for a process to reach a bar; it starts in three."""
+"""Seconds without a new bar after which a process counts as stuck; it starts in three."""
 WILLING = {"confidence_threshold": 0.42, "min_probability_diff": 0.02}
 """Thresholds that small models reach now and then."""
 
@@ -109,11 +109,13 @@ class Deployment:
 
     def wait_for_bar(self, bar: int, is_alive: Callable[[], bool]) -> None:
         """Return once the process has reached a bar; fail when it ends before."""
-        deadline = time.monotonic() + PATIENCE
-        while self.bar_reached() < bar:
+        reached, since = self.bar_reached(), time.monotonic()
+        while reached < bar:
             assert is_alive(), f"ended before bar {bar}"
-            assert time.monotonic() < deadline, f"bar {bar} was not reached in {PATIENCE:.0f} s"
+            assert time.monotonic() - since < PATIENCE, f"no progress beyond bar {reached} in {PATIENCE:.0f} s"
             time.sleep(POLL)
+            if (now := self.bar_reached()) > reached:
+                reached, since = now, time.monotonic()
 
 
 class Nursery:
