@@ -91,10 +91,12 @@ ACCOUNT_TERMS = {"symbol", "account_type", "broker", "account", "costs"}
 """Settings a simulated account is made of; all others only steer the bot that trades on it."""
 
 
-def market_identity(market: PaperMarket, settings: Settings, ml_settings: MlSettings, models: str) -> str:
+def market_identity(
+    market: PaperMarket, settings: Settings, ml_settings: MlSettings, models: str, news: NewsCalendar | None
+) -> str:
     """Return a short hash of everything that decides a paper account's fate.
 
-    For a repeatable market that is bars, settings and models; otherwise bars and account
+    For a repeatable market that is bars, settings, models and news; otherwise bars and account
     terms, so that a person can change the risk settings or pull new models and go on.
     """
     digest = hashlib.sha256()
@@ -104,6 +106,7 @@ def market_identity(market: PaperMarket, settings: Settings, ml_settings: MlSett
     parts = [str(market.first), str(market.fixed_spread)]
     if market.repeatable:
         parts += [settings.model_dump_json(), ml_settings.model_dump_json(), models]
+        parts += [] if news is None else [news.event_times.tobytes().hex()]
     else:
         parts += [settings.model_dump_json(include=ACCOUNT_TERMS)]
     for text in parts:
@@ -178,7 +181,7 @@ def open_session(
         The databases cannot be opened, or do not belong together.
     """
     bars = bar_columns(market.frame, settings, fixed_spread=market.fixed_spread)
-    identity = market_identity(market, settings, ml_settings, model.fingerprint)
+    identity = market_identity(market, settings, ml_settings, model.fingerprint, news)
     params = build_params(settings, ml_settings)
     broker = PaperBroker(
         market.frame,
