@@ -45,7 +45,7 @@ from novosky.market.news import NewsCalendar
 from novosky.settings.ml import MlSettings
 
 SAMPLE_ROWS = 2_000
-"""Rows explained unless told otherwise; on BTCUSD 2021-2023 no rank moves by more than two against five times as many."""
+"""Rows explained unless told otherwise; on BTCUSD 2021-2023 five times as many move no rank by more than two."""
 ADDITIVITY_TOLERANCE = 1e-4
 """How far contributions plus base value may lie from the output they explain."""
 
