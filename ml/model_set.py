@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,7 @@ _RECOVERY_WAIT_SECONDS = 10.0
 
 
 @contextmanager
-def replace_model_set(models_dir: Path) -> Iterator[Path]:
+def replace_model_set(models_dir: Path, *, leave_behind: Collection[str] = ()) -> Iterator[Path]:
     """Yield an empty directory to be filled; on success it takes the place of `models_dir`.
 
     Files of `models_dir` that the caller did not write anew are carried over. When the body
@@ -38,6 +38,8 @@ def replace_model_set(models_dir: Path) -> Iterator[Path]:
     ----------
     models_dir : Path
         The directory to replace or create. A symbolic link is followed and stays.
+    leave_behind : collection of str
+        Files that describe the old set and go with it.
 
     Yields
     ------
@@ -64,7 +66,7 @@ def replace_model_set(models_dir: Path) -> Iterator[Path]:
             with _storage_errors(target):
                 staging.chmod(0o755)
                 if target.is_dir():
-                    _carry_over(target, staging)
+                    _carry_over(target, staging, leave_behind)
                 _sync(staging)
                 _swap(target, staging)
         finally:
@@ -90,6 +92,19 @@ def recover_model_set(models_dir: Path) -> None:
         return
     with _locked(target, wait_seconds=_RECOVERY_WAIT_SECONDS), _storage_errors(target):
         _recover(target)
+
+
+@contextmanager
+def lock_model_set(models_dir: Path) -> Iterator[None]:
+    """Keep the set in place while a file is added to it.
+
+    Raises
+    ------
+    LockedError
+        A training run is writing this set.
+    """
+    with _locked(models_dir.resolve(), wait_seconds=0.0):
+        yield
 
 
 @contextmanager
@@ -136,10 +151,10 @@ def _remove_leftovers(target: Path) -> None:
         shutil.rmtree(stale)
 
 
-def _carry_over(source: Path, staging: Path) -> None:
+def _carry_over(source: Path, staging: Path, leave_behind: Collection[str]) -> None:
     for entry in sorted(source.iterdir()):
         copy = staging / entry.name
-        if copy.exists() or entry.name.endswith(".tmp"):
+        if copy.exists() or entry.name in leave_behind or entry.name.endswith(".tmp"):
             continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.copytree(entry, copy, symlinks=True, copy_function=_link_or_copy)

@@ -14,6 +14,7 @@ from ml.compat import MANIFEST_NAME, Manifest, hash_training_settings, read_arti
 from ml.device import choose_devices
 from ml.ensemble import CLASS_NAMES, MEMBERS, SCALER_NAME, Scaling, member_file, tree_count
 from ml.model_set import replace_model_set
+from ml.shap_report import SUMMARY_NAME
 from ml.signal_artifacts import Stage, TrainingReport, write_set_manifest, write_signal
 from ml.signal_trainer import (
     Progress,
@@ -68,7 +69,8 @@ def train(
     ml_settings : MlSettings
     settings : Settings
     models_dir : Path
-        The set to replace; whatever else lives there is carried over.
+        The set to replace; whatever else lives there is carried over, except the SHAP
+        summary of the old models.
     stages : sequence of str
         Any order.
     warm_start : bool
@@ -98,7 +100,7 @@ def train(
     started = time.perf_counter()
     tell = progress or _silent
     chosen_seed = ml_settings.signal_model.seed if seed is None else seed
-    with replace_model_set(models_dir) as staging:
+    with replace_model_set(models_dir, leave_behind=(SUMMARY_NAME,)) as staging:
         warm, notes = (
             load_warm_start(models_dir, ml_settings, bars)
             if warm_start

@@ -1,4 +1,4 @@
-"""The training command: bars and settings in, a model set out."""
+"""The training command: bars and settings in, a model set out, and which features it listens to."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from novosky.cli.options import FILE, UtcDate, file_options
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ml.shap_report import ShapSummary
     from ml.train import TrainingReport
+    from novosky.market.news import NewsCalendar
+    from novosky.settings import MlSettings
 
 EPILOG = """\b
 Examples:
   python train_ml_model.py --ensemble --no-warmstart
   python train_ml_model.py --ensemble --data data/BTCUSD_M15.parquet --start 2021-07-01 --end 2024-01-01
-  python train_ml_model.py --refresh --calendar data/calendar.parquet
+  python train_ml_model.py --refresh --calendar data/calendar.parquet --shap
+  python train_ml_model.py --shap-only
 
 Bars from --end on stay unseen: test on them with backtest_config.py --oos-only.
 """
@@ -35,6 +39,11 @@ Bars from --end on stay unseen: test on them with backtest_config.py --oos-only.
 @click.option(
     "--no-warmstart", is_flag=True, help="Train afresh; needed after a change of features, labels or hyperparameters."
 )
+@click.option("--shap", is_flag=True, help="Then rank the features by mean |SHAP|: shap_summary.json in --models.")
+@click.option("--shap-only", is_flag=True, help="Rank the features of the set in --models, without training.")
+@click.option(
+    "--shap-report", type=FILE, default=Path("reports/shap.html"), show_default=True, help="The ranking as a page."
+)
 @click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
 @click.option("--start", type=UtcDate(), help="First bar's open, UTC.")
 @click.option("--end", type=UtcDate(), help="End of the training window, UTC, exclusive.")
@@ -44,6 +53,9 @@ def train(
     ensemble: bool,
     refresh: bool,
     no_warmstart: bool,
+    shap: bool,
+    shap_only: bool,
+    shap_report: Path,
     data: Path,
     start: datetime | None,
     end: datetime | None,
@@ -56,12 +68,10 @@ def train(
     """Train the models and put the finished set in place as a whole.
 
     Continues from the set in --models where there is one (warm start). The set in place
-    stays usable until the new one is complete, whatever happens to the run.
+    stays usable until the new one is complete, whatever happens to the run. A SHAP summary
+    of the old models goes with them; --shap makes the new one.
     """
-    if not (ensemble or refresh):
-        raise click.UsageError("name what to train: --ensemble or --refresh")
-    if refresh and end is not None:
-        raise click.UsageError("--refresh trains up to the newest bar; leave --end out")
+    _check_flags(ensemble, refresh, shap_only, no_warmstart or start is not None or end is not None, end is not None)
     from ml.train import train as train_models
     from novosky.data.store import load_bars
     from novosky.market.bars import slice_bars
@@ -69,11 +79,16 @@ def train(
     from novosky.settings import load_ml_settings, load_settings
 
     settings, ml_settings = load_settings(config), load_ml_settings(ml_config)
+    if shap or shap_only:
+        _check_shap(models if shap_only else None)
     first = _refresh_start(models) if refresh and start is None else _timestamp(start)
     bars = slice_bars(load_bars(data), first, _timestamp(end), source=str(data))
     news = load_calendar(calendar) if calendar is not None else None
     if "synthetic" in bars.attrs:
         click.echo(f"SYNTHETIC DATA: {bars.attrs['synthetic']} market", err=True)
+    if shap_only:
+        _explain(models, ml_settings, bars, news, seed, shap_report)
+        return
     with _ProgressBar() as bar:
         report = train_models(
             bars,
@@ -87,12 +102,49 @@ def train(
             news=news,
         )
     _print_report(report)
+    if shap:
+        _explain(models, ml_settings, bars, news, seed, shap_report)
+
+
+def _check_flags(ensemble: bool, refresh: bool, shap_only: bool, shaped: bool, ends: bool) -> None:
+    """Refuse flags that contradict each other; `shaped` says that a flag shapes a training."""
+    if shap_only and (ensemble or refresh or shaped):
+        raise click.UsageError("--shap-only explains the set in place over its own window; leave training flags out")
+    if not (ensemble or refresh or shap_only):
+        raise click.UsageError("name what to train: --ensemble or --refresh")
+    if refresh and ends:
+        raise click.UsageError("--refresh trains up to the newest bar; leave --end out")
 
 
 def _timestamp(moment: datetime | None) -> pd.Timestamp | None:
     import pandas as pd
 
     return None if moment is None else pd.Timestamp(moment)
+
+
+def _check_shap(models: Path | None) -> None:
+    """Fail before bars are read or models trained, not after."""
+    from ml.compat import read_manifest
+    from ml.shap_analysis import require_shap
+
+    require_shap()
+    if models is not None:
+        read_manifest(models)
+
+
+def _explain(
+    models: Path, ml_settings: MlSettings, bars: pd.DataFrame, news: NewsCalendar | None, seed: int | None, page: Path
+) -> None:
+    from ml.shap_analysis import explain_signal
+    from ml.shap_report import write_shap_page, write_shap_summary
+
+    with _ProgressBar() as bar:
+        summary = explain_signal(models, ml_settings, bars, news, seed=seed, progress=bar.show)
+    path = write_shap_summary(models, summary)
+    write_shap_page(page, summary)
+    _print_shap(summary)
+    click.echo(f"SHAP    {path}")
+    click.echo(f"page    {page}")
 
 
 def _refresh_start(models: Path) -> pd.Timestamp | None:
@@ -156,3 +208,20 @@ def _print_report(report: TrainingReport) -> None:
         click.echo(f"note    {note}")
     Console(width=100).print(table)
     click.echo(f"models  {report.models_dir}")
+
+
+def _print_shap(summary: ShapSummary, most: int = 10) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"mean |SHAP| over {summary.rows:,} rows, top {most}", title_justify="left")
+    for column in ("feature", "share", "rf", "xgb", "lgb"):
+        table.add_column(column, justify="left" if column == "feature" else "right")
+    for entry in summary.ranked_features[:most]:
+        table.add_row(
+            entry.feature, *(f"{value:.2%}" for value in (entry.mean_abs_shap, entry.rf, entry.xgb, entry.lgb))
+        )
+    Console(width=100).print(table)
+    protected = [(at + 1, entry.feature) for at, entry in enumerate(summary.ranked_features) if entry.protected]
+    click.echo("protected features and their ranks: " + ", ".join(f"{name} {rank}" for rank, name in protected))
+    click.echo(summary.note)
