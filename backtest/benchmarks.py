@@ -174,8 +174,9 @@ def random_entry_benchmark(
     )
     tradable = _tradable_bars(result)
     eligible = np.flatnonzero(passes[:tradable])
+    judged = max(int(np.isfinite(atr[:tradable]).sum()), 1)
     # A candidate that falls into an open position is lost, so flat time has to carry them all.
-    flat = max(1.0 - int(result.run.bars_in_market) / tradable, 1.0 / tradable)
+    flat = max(1.0 - int(result.run.bars_in_market) / judged, 1.0 / judged)
     density = min(len(templates) / (flat * max(len(eligible), 1)), 1.0)
     figures = np.array(
         [

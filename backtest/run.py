@@ -90,7 +90,7 @@ class Prepared:
     context : MarketContext
         Of the same m rows.
     atr : ndarray, shape (n,)
-        ATR(14) in USD of every bar, NaN during warm-up.
+        ATR(14) in USD of every bar, NaN where the features are not warm.
     minutes : Minutes
     train_cutoff : pandas.Timestamp or None
     """
@@ -142,7 +142,8 @@ def prepare(
         probabilities=model.predict_proba(matrix[rows]),
         rows=rows.astype(np.int64),
         context=market_context(epoch_seconds(frame)[rows], atr[rows], ema_distance[rows], adx[rows], settings, news),
-        atr=atr,
+        # Where the model is mute nothing else may trade either, random entries included.
+        atr=np.where(warm, atr, np.nan),
         minutes=no_minutes() if m1 is None else minutes_of(frame, m1),
         train_cutoff=model.train_cutoff,
     )

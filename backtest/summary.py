@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, zip_longest
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from backtest.benchmarks import Band, BuyAndHold, RandomEntry
-from backtest.metrics import MIN_TRADES, Metrics
+from backtest.metrics import DRAWDOWN_FLOOR, MIN_TRADES, Metrics
 
 UNKNOWN = "n/a"
 _PLAIN_WIDTH = 120
+_UNBOUNDED_WIDTH = 1_000
+# Its names, and room beside them for any one word of what is assumed.
+_ASSUMPTION_WIDTH = 40
+_BENCHMARK_HEADERS = ("strategy", "median", "5-95 %", "percentile")
 EXIT_WORDS = {
     "sl": "stop loss",
     "tp": "take profit",
@@ -33,6 +38,7 @@ BAND_STYLES = {
 }
 
 Row = tuple[str, str]
+Section = tuple[str, list[Row]]
 Formatter = Callable[[float | None], str]
 
 
@@ -93,6 +99,14 @@ def notices(metrics: Metrics) -> list[Notice]:
     mild = [label for label in metrics.labels if not _is_overlap(label)]
     if metrics.score is None:
         mild.append(f"Too few trades: {metrics.trades} of at least {MIN_TRADES}; no score to act on.")
+    elif metrics.max_drawdown < DRAWDOWN_FLOOR:
+        mild.append(
+            f"The score counts a drawdown of {percent(DRAWDOWN_FLOOR)}, its floor; the deepest was "
+            f"{percent(metrics.max_drawdown, 2)}, too little to judge by."
+        )
+    # A drawdown is a share of the peak: beyond all of it, equity is negative.
+    if metrics.max_drawdown > 1.0:
+        mild.append("Equity went below zero: the account owed its broker money; figures after that mean nothing.")
     if metrics.halted:
         mild.append("The hard halt was reached: trading stopped for good before the end of the window.")
     if metrics.open_at_end:
@@ -244,21 +258,47 @@ def print_summary(
     console.print(Text("Backtest  ", style="bold").append(window(metrics), style="not bold"), soft_wrap=True)
     _print_notices(console, notices(metrics), plain)
     console.print(_score_line(metrics), soft_wrap=True)
-    tables = [_side_by_side(("Trades", performance_rows(metrics)), ("Account", account_rows(metrics)), plain)]
-    if random_entry is not None:
-        tables.append(_benchmark_table(random_entry, plain))
-    costs = ("Costs paid", cost_rows(metrics))
-    tables.append(_side_by_side(costs, ("Exits", _counts(exit_rows(metrics))), plain))
-    if metrics.blocked:
-        tables.append(_block_table(metrics, plain))
-    tables.append(_assumption_table(metrics, plain))
     # A file has no width: without a terminal nothing is cut or wrapped.
-    width = max(console.width, _PLAIN_WIDTH) if plain else None
-    for table in tables:
-        console.print(table, width=width, crop=False)
-        console.print()
+    width = max(console.width, _PLAIN_WIDTH) if plain else console.width
+    for wide, narrow in _figure_tables(metrics, random_entry, plain):
+        for table in (wide,) if _natural_width(console, wide) <= width else narrow:
+            _print_whole(console, table, _natural_width(console, table))
+    assumed = _assumption_table(metrics, plain)
+    _print_whole(console, assumed, min(_natural_width(console, assumed), max(width, _ASSUMPTION_WIDTH)))
     if buy_hold is not None:
         console.print(Text(buy_hold_line(buy_hold)), soft_wrap=True)
+
+
+def _natural_width(console: Console, table: Table) -> int:
+    """Return the columns the table takes when no cell is wrapped or cut."""
+    return Measurement.get(console, console.options.update(max_width=_UNBOUNDED_WIDTH), table).maximum
+
+
+def _print_whole(console: Console, table: Table, width: int) -> None:
+    """Print a table of this width even where the console is narrower: a wrapped line is read, a cut figure is lost."""
+    # The console's own `width` argument can only narrow; the table's is taken as it stands.
+    table.width = width
+    console.print(table, crop=False)
+    console.print()
+
+
+def _figure_tables(
+    metrics: Metrics, random_entry: RandomEntry | None, plain: bool
+) -> list[tuple[Table, tuple[Table, ...]]]:
+    """Return each table with the ones that replace it, stacked, where it does not fit."""
+    trades, account = ("Trades", performance_rows(metrics)), ("Account", account_rows(metrics))
+    costs, exits = ("Costs paid", cost_rows(metrics)), ("Exits", _counts(exit_rows(metrics)))
+    tables = [_pair(trades, account, plain)]
+    if random_entry is not None:
+        tables.append((_benchmark_table(random_entry, plain), (_benchmark_list(random_entry, plain),)))
+    tables.append(_pair(costs, exits, plain))
+    if metrics.blocked:
+        header = f"Blocks ({metrics.blocked:,} of {metrics.candidates:,} candidates)"
+        rows = _counts(block_rows(metrics))
+        middle = (len(rows) + 1) // 2
+        halves = _columns(plain, (header, rows[:middle]), ("", rows[middle:]))
+        tables.append((halves, (_columns(plain, (header, rows)),)))
+    return tables
 
 
 def _print_notices(console: Console, found: list[Notice], plain: bool) -> None:
@@ -286,21 +326,21 @@ def _table(plain: bool) -> Table:
     return Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
 
 
-def _side_by_side(left: tuple[str, list[Row]], right: tuple[str, list[Row]], plain: bool) -> Table:
+def _columns(plain: bool, *sections: Section) -> Table:
+    """Set sections side by side, each a header over names and right-aligned figures."""
     table = _table(plain)
-    for header, _ in (left, right):
+    # One section alone is the layout of a narrow terminal, where the blank margin is what does not fit.
+    table.show_edge = len(sections) > 1
+    for header, _ in sections:
         table.add_column(header, no_wrap=True)
         table.add_column("", justify="right", no_wrap=True)
-    for first, second in zip_longest(left[1], right[1], fillvalue=("", "")):
-        table.add_row(*first, *second)
+    for cells in zip_longest(*(rows for _, rows in sections), fillvalue=("", "")):
+        table.add_row(*chain.from_iterable(cells))
     return table
 
 
-def _block_table(metrics: Metrics, plain: bool) -> Table:
-    rows = _counts(block_rows(metrics))
-    middle = (len(rows) + 1) // 2
-    header = f"Blocks ({metrics.blocked:,} of {metrics.candidates:,} candidates)"
-    return _side_by_side((header, rows[:middle]), ("", rows[middle:]), plain)
+def _pair(left: Section, right: Section, plain: bool) -> tuple[Table, tuple[Table, ...]]:
+    return _columns(plain, left, right), (_columns(plain, left), _columns(plain, right))
 
 
 def _counts(rows: list[tuple[str, int]]) -> list[Row]:
@@ -310,7 +350,7 @@ def _counts(rows: list[tuple[str, int]]) -> list[Row]:
 def _benchmark_table(random_entry: RandomEntry, plain: bool) -> Table:
     table = _table(plain)
     table.add_column(f"Random entry x {random_entry.runs}", no_wrap=True)
-    for header in ("strategy", "median", "5-95 %", "percentile"):
+    for header in _BENCHMARK_HEADERS:
         table.add_column(header, justify="right", no_wrap=True)
     for cells in benchmark_rows(random_entry):
         table.add_row(*cells)
@@ -318,10 +358,19 @@ def _benchmark_table(random_entry: RandomEntry, plain: bool) -> Table:
     return table
 
 
+def _benchmark_list(random_entry: RandomEntry, plain: bool) -> Table:
+    """Return the benchmark figure by figure, for a terminal too narrow for its columns."""
+    rows: list[Row] = []
+    for name, *cells in benchmark_rows(random_entry):
+        rows += [(name, ""), *((f"  {header}", cell) for header, cell in zip(_BENCHMARK_HEADERS, cells, strict=True))]
+    rows += [("Trades", ""), ("  median", f"{random_entry.trades:,.0f}")]
+    return _columns(plain, (f"Random entry x {random_entry.runs}", rows))
+
+
 def _assumption_table(metrics: Metrics, plain: bool) -> Table:
     table = _table(plain)
     table.add_column("Assumed", no_wrap=True)
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for row in assumption_rows(metrics):
         table.add_row(*row)
     return table

@@ -97,8 +97,26 @@ def test_the_synthetic_market_is_labelled_in_output_and_store(tmp_path: Path) ->
     store = tmp_path / "b.parquet"
     arguments = ("--source", "synthetic", "--kind", "null", "--bars", 100, "--output", store)
     assert "100 M15 bars" in output_of(*arguments, "--seed", 3)
-    assert "(synthetic: null)" in output_of(*arguments, "--seed", 4)
+    assert "(synthetic: null)" in output_of(*arguments, "--seed", 4, "--replace")
     pd.testing.assert_frame_equal(load_bars(store), synthetic_bars("null", 100, seed=4))
+
+
+@pytest.mark.parametrize("other", [("--bars", 60), ("--seed", 4), ("--kind", "null"), ("--start", "2023-01-01")])
+def test_synthetic_bars_are_lost_only_with_replace(tmp_path: Path, other: tuple[object, ...]) -> None:
+    store = tmp_path / "b.parquet"
+    arguments = ("--source", "synthetic", "--bars", 100, "--seed", 3, "--output", store)
+    output_of(*arguments)
+    before = store.read_bytes()
+    error = error_of(*arguments, *other)
+    assert isinstance(error, UsageError) and "100 other bars" in str(error) and "--replace" in str(error)
+    assert store.read_bytes() == before
+    output_of(*arguments, *other, "--replace")
+    assert store.read_bytes() != before
+
+
+def test_the_same_synthetic_bars_may_be_made_again(tmp_path: Path) -> None:
+    arguments = ("--source", "synthetic", "--bars", 100, "--seed", 3, "--output", tmp_path / "b.parquet")
+    assert output_of(*arguments) == output_of(*arguments)
 
 
 def test_real_bars_are_not_overwritten_by_synthetic_ones(tmp_path: Path) -> None:
@@ -161,7 +179,14 @@ def test_impossible_requests_are_refused(
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("--source", "yahoo"), ("--source", "synthetic", "--bars", "0"), ("--nope",)]
+    "arguments",
+    [
+        (),
+        ("--source", "yahoo"),
+        ("--source", "synthetic", "--bars", "0"),
+        ("--source", "synthetic", "--seed", "-1"),
+        ("--nope",),
+    ],
 )
 def test_bad_arguments_exit_2(arguments: tuple[str, ...]) -> None:
     assert call(*arguments).exit_code == 2

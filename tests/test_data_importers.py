@@ -62,7 +62,7 @@ def test_a_byte_order_mark_is_understood(tmp_path: Path, encoding: str) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ((), "holds no bars"),
+        ((), "has a header but no bars"),
         ((MT5_ROWS[0], MT5_ROWS[1][:-30]), r"BTCUSD_M15\.csv: line 3 has 4 fields instead of 9; the file is cut off"),
         ((MT5_ROWS[0], MT5_ROWS[1][:10]), "line 3 has 1 fields"),
         ((MT5_ROWS[0], MT5_ROWS[1].replace("43526.48", "4x")), r"line 3: <HIGH> is '4x', not a number"),
@@ -140,6 +140,7 @@ def test_a_dump_of_the_metatrader_package_is_read_on_the_brokers_clock(tmp_path:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
+        (("time,open,high,low,close,volume",), r"bars\.csv: has a header but no bars"),
         (("open,high,low,close,volume", "2,4,1,3,10"), "no time column"),
         (("time,open,high,low,volume", "1704153600,2,4,1,10"), r"missing column\(s\) close"),
         (("time,open,high,low,close", "1704153600,2,4,1,3"), r"missing column\(s\) volume"),
@@ -157,6 +158,13 @@ def test_a_dump_of_the_metatrader_package_is_read_on_the_brokers_clock(tmp_path:
 def test_a_broken_csv_is_an_error_naming_the_place(tmp_path: Path, lines: tuple[str, ...], message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_csv(text_file(tmp_path, *lines))
+
+
+@pytest.mark.parametrize("stamp", ["17041536000000000000", "99999999999999999999999", "1e300", "inf"])
+def test_an_epoch_beyond_every_unit_is_an_error_naming_the_line(tmp_path: Path, stamp: str) -> None:
+    path = text_file(tmp_path, "time,open,high,low,close,volume", "1704153600,2,4,1,3,10", f"{stamp},2,4,1,3,10")
+    with pytest.raises(DataError, match=rf"line 3: '{stamp}' is no epoch time"):
+        read_csv(path)
 
 
 @pytest.mark.parametrize(

@@ -103,8 +103,9 @@ def test_each_key_changes_its_own_parameter_only() -> None:
     for name, _, sections in MAPPINGS:
         other = params_with(**sections)
         differing = {field for field in dtype_of(Params).names or () if np.any(shipped[field] != other[field])}
-        # A key may be what already ships; a contract size and the account type meet in one parameter.
-        assert differing <= {name}, sections
+        # A key may be what already ships; the account type makes the lot, and with it the lot's costs, smaller.
+        costs_of_a_lot = {"commission_per_lot", "swap_long", "swap_short"} if "account_type" in sections else set()
+        assert differing <= {name} | costs_of_a_lot, sections
 
 
 def test_no_parameter_was_forgotten() -> None:
@@ -217,7 +218,7 @@ def test_bar_columns_carry_the_frame() -> None:
 
 
 def test_minutes_belong_to_the_bar_they_open_in() -> None:
-    frame = bars_at("2024-01-01 00:00", "2024-01-01 00:15")
+    frame = bars_at("2024-01-01 00:00", "2024-01-01 00:15", high=[9.0, 9.0], low=[0.1, 0.1])
     m1 = bars_at("2024-01-01 00:00", "2024-01-01 00:14", "2024-01-01 00:15", high=[1.0, 2.0, 3.0], low=[0.1, 0.2, 0.3])
     minutes = minutes_of(frame, m1)
     assert minutes.begin.tolist() == [0, 2, 3]
@@ -227,7 +228,7 @@ def test_minutes_belong_to_the_bar_they_open_in() -> None:
 
 def test_minutes_outside_every_bar_are_left_out() -> None:
     # Before the first bar, in the gap after it, and after the last.
-    frame = bars_at("2024-01-01 00:15", "2024-01-01 01:00")
+    frame = bars_at("2024-01-01 00:15", "2024-01-01 01:00", high=[9.0, 9.0])
     m1 = bars_at(
         "2024-01-01 00:14",
         "2024-01-01 00:20",
@@ -256,6 +257,13 @@ def test_a_window_is_half_open() -> None:
     assert window_rows(frame, at["10"], None) == (1, 3)
     with pytest.raises(DataError, match=r"no bars between .* the data covers 2024-01-01"):
         window_rows(frame, at["15"], at["15"])
+
+
+@pytest.mark.parametrize("end", [None, pd.Timestamp("2024-01-01 00:30", tz="UTC")])
+def test_a_window_after_the_last_bar_is_said_to_be_one(end: pd.Timestamp | None) -> None:
+    frame = bars_at("2024-01-01 00:00", "2024-01-01 00:15")
+    with pytest.raises(DataError, match=r"starts at 2030-01-01 .*, after the last bar; the data covers 2024-01-01"):
+        window_rows(frame, pd.Timestamp("2030-01-01", tz="UTC"), end)
 
 
 def context_at(*opens: str, news: NewsCalendar | None = None, **sections: Any) -> Any:

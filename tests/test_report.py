@@ -28,13 +28,13 @@ def measure(result: BacktestResult) -> Metrics:
     return compute_metrics(result, np.random.default_rng(7), m1=False)
 
 
-def printed(result: BacktestResult, *, terminal: bool = False) -> str:
+def printed(result: BacktestResult, *, terminal: bool = False, width: int = 100) -> str:
     _, atr = random_walk(len(result.bars.time), 2)
     chance = random_entry_benchmark(
         result, atr, np.random.default_rng(1), 10, minutes=no_minutes(), rollovers=nightly(result.bars)
     )
     stream = io.StringIO()
-    console = Console(file=stream, force_terminal=terminal, width=100)
+    console = Console(file=stream, force_terminal=terminal, width=width)
     print_summary(console, measure(result), chance, buy_and_hold(result))
     return stream.getvalue()
 
@@ -107,6 +107,38 @@ def test_summary_sets_benchmarks_beside_the_strategy(result: BacktestResult) -> 
     text = printed(result)
     assert re.search(r"Profit factor +[\d.]+ +[\d.]+ +[\d.]+ to [\d.]+ +\d+", text)
     assert "Buy and hold: " in text
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 75])
+def test_a_narrow_terminal_cuts_no_figure(result: BacktestResult, width: int) -> None:
+    def words(at: int) -> set[str]:
+        return set(re.sub(r"\x1b\[[\d;]*m|[╭╮╰╯│─]", " ", printed(result, terminal=True, width=at)).split())
+
+    assert "…" not in printed(result, terminal=True, width=width)
+    assert words(200) - words(width) == set()
+
+
+def test_without_a_terminal_the_width_of_the_console_cuts_nothing(result: BacktestResult) -> None:
+    assert printed(result, width=40) == printed(result, width=120)
+
+
+def test_tables_are_stacked_where_they_do_not_fit_side_by_side(result: BacktestResult) -> None:
+    assert re.search(r"Trades +\d+ +Return", printed(result, terminal=True))
+    narrow = re.sub(r"\x1b\[[\d;]*m", "", printed(result, terminal=True, width=40))
+    assert not re.search(r"Trades +\d+ +Return", narrow)
+    tables = narrow[narrow.index("Trades") : narrow.index("Buy and hold")]
+    assert max(len(line) for line in tables.splitlines()) <= 40
+
+
+def test_a_score_at_the_floor_of_the_drawdown_says_so() -> None:
+    assert "counts a drawdown of 0.1 %, its floor" in printed(written_down((1.0,) * 20, max_drawdown=0.0005))
+    assert "its floor" not in printed(written_down((1.0,) * 20, max_drawdown=0.001))
+    assert "its floor" not in printed(written_down((1.0,), max_drawdown=0.0))
+
+
+def test_equity_below_zero_is_said() -> None:
+    assert "Equity went below zero" in printed(written_down((-1.0,) * 20, max_drawdown=1.05))
+    assert "Equity went below zero" not in printed(written_down((-1.0,) * 20, max_drawdown=1.0))
 
 
 def test_in_sample_results_cannot_be_missed(result: BacktestResult) -> None:

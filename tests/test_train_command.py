@@ -16,7 +16,7 @@ from ml.compat import read_manifest
 from novosky.cli.train import train
 from novosky.data.store import save_bars
 from novosky.data.synthetic import synthetic_bars
-from novosky.errors import DataError, NovoskyError, SettingsError
+from novosky.errors import DataError, NovoskyError, SettingsError, UsageError
 
 Command = Callable[..., Result]
 
@@ -61,6 +61,18 @@ def test_it_trains_a_set_and_prints_what_it_did(command: Command, tmp_path: Path
     assert "continued from" in refreshed.stdout
     assert read_manifest(tmp_path / "models").train_start == manifest.train_start
     assert read_manifest(tmp_path / "models").train_end > manifest.train_end
+
+
+@pytest.mark.parametrize("more", [(), ("--start", "2022-01-20")])
+def test_there_is_nothing_to_refresh_before_the_first_training(
+    command: Command, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    error = command("--refresh", *more).exception
+    assert isinstance(error, UsageError)
+    assert "no last window" in str(error)
+    for option in ("--ensemble", "--start", "--end"):
+        assert option in str(error)
+    assert not (tmp_path / "models").exists()
 
 
 @pytest.mark.parametrize(

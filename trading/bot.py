@@ -137,6 +137,7 @@ class Bot:
         account = self._account_record(position, booked)
         guard = from_bytes(Guard, to_bytes(self._status.guard))
         self._judge(account, guard, booked, close, quote)
+        alarms = _alarms(self._status.guard, guard)
         if account.side != 0:
             decision, intents = self._manage(account, guard, position, close, quote)
         else:
@@ -158,6 +159,8 @@ class Bot:
             self._send(intent)
         for closed in booked.closed:
             self._notifier.send(_trade_message(closed.trade))
+        for alarm in alarms:
+            self._notifier.send(alarm)
         return True
 
     def _missed(self, close: int) -> int:
@@ -289,6 +292,25 @@ class Bot:
         if any(position.comment.startswith(intent.id) for position in self._broker.positions()):
             return True
         return any(deal.comment.startswith(intent.id) for deal in self._broker.deals(self._status.last_deal))
+
+
+def _alarms(before: Guard, after: Guard) -> list[str]:
+    """Say which limits this bar has reached or lifted."""
+    texts = (
+        ("day_blocked", "daily loss limit reached: no entries until 00:00 UTC"),
+        ("week_blocked", "weekly drawdown limit reached: no entries until Monday 00:00 UTC"),
+        (
+            "halted",
+            f"HARD HALT: equity {after.equity:.2f} USD against a starting balance of {after.halt_balance:.2f}; "
+            "no entries until risk_profile.starting_balance_usd is changed",
+        ),
+    )
+    alarms = [text for name, text in texts if getattr(after, name) > getattr(before, name)]
+    if after.halt_balance != before.halt_balance:
+        alarms.insert(
+            0, f"the hard halt now measures from {after.halt_balance:.2f} USD, before {before.halt_balance:.2f}"
+        )
+    return alarms
 
 
 def _describe(decision: Decision, candidate: Candidate, mask: int) -> Decision:

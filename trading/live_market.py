@@ -44,6 +44,8 @@ def live_market(journal: Path, now: float) -> PaperMarket:
         write_text(anchor_file, f"{opened}\n")
     try:
         opened = int(anchor_file.read_text())
+        if opened <= 0 or opened % M15_SECONDS:
+            raise ValueError(f"{opened} opens no bar")
     except ValueError as error:
         raise StorageError(f"{anchor_file} is damaged; start with --fresh") from error
     start = pd.Timestamp(opened - history * M15_SECONDS, unit="s", tz="UTC")

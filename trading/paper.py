@@ -131,6 +131,11 @@ class PaperBroker:
         return self._state.bar >= self._first
 
     @property
+    def deposit(self) -> float:
+        """The money the account was opened with, USD."""
+        return self._store.deals(0)[0].profit
+
+    @property
     def at_end(self) -> bool:
         """True once the last bar has closed."""
         return self._state.bar == len(self._bars.time) - 1 and not self._state.opened

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from novosky.errors import LockedError, StorageError
+from novosky.errors import LockedError, StorageError, UsageError
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
 from trading.bot import Bot
@@ -27,6 +27,9 @@ from trading.paper_store import PaperStore
 from trading.parameters import build_params, build_rollovers
 from trading.replay import PacedMarket
 from trading.signal_source import SignalSource
+
+SQLITE_MAGIC = b"SQLite format 3"
+"""How every SQLite file begins."""
 
 
 class ServedModel(Protocol):
@@ -145,6 +148,21 @@ def journal_files(journal: Path) -> list[Path]:
     """Return every file that belongs to a paper account with this journal."""
     databases = [journal, broker_file(journal)]
     return [Path(f"{path}{suffix}") for path in databases for suffix in ("", "-wal", "-shm")]
+
+
+def discard_account(journal: Path) -> None:
+    """Delete the account of this journal.
+
+    Raises
+    ------
+    UsageError
+        The file there is no database; nothing is deleted.
+    """
+    for database in (journal, broker_file(journal)):
+        if database.exists() and database.stat().st_size and not database.read_bytes()[:16].startswith(SQLITE_MAGIC):
+            raise UsageError(f"{database} is not a journal and was left alone; name the account's file with --journal")
+    for file in journal_files(journal):
+        file.unlink(missing_ok=True)
 
 
 def broker_file(journal: Path) -> Path:

@@ -34,10 +34,12 @@ def build_params(settings: Settings, ml_settings: MlSettings) -> Params:
     # The first quote after a decision comes with the next bar, at the very second of the
     # close; anything later means the market was closed or silent.
     params.entry_valid_seconds = 0
-    params.commission_per_lot = costs.commission_per_lot
+    # Costs are stated per standard lot; a cent lot, a hundredth of it, pays a hundredth.
+    share = settings.lot_units / broker.contract_size
+    params.commission_per_lot = costs.commission_per_lot * share
     params.slippage = costs.slippage
-    params.swap_long = costs.swap_long
-    params.swap_short = costs.swap_short
+    params.swap_long = costs.swap_long * share
+    params.swap_short = costs.swap_short * share
     params.leverage = settings.account.leverage
     params.stop_out_level = settings.account.stop_out_level / 100.0
     params.risk_fraction = sizing.risk_percent / 100.0

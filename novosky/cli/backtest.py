@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novosky.cli.options import FILE, MOST_DAYS, UtcDate, account_options, file_options
+from novosky.cli.options import FILE, MOST_DAYS, UtcDate, account_options, file_options, refuse_collisions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from backtest.result import BacktestResult
+    from backtest.run import Prepared
+    from novosky.settings import Settings
 
 EPILOG = """\b
 Examples:
@@ -42,7 +46,9 @@ Examples:
     "--report", "report_file", type=FILE, default=Path("reports/backtest.html"), show_default=True, help="HTML report."
 )
 @click.option("--no-chart", is_flag=True, help="Print and write numbers only, no HTML report.")
-@click.option("--seed", type=int, default=7, show_default=True, help="Seed of the random-entry benchmark.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Seed of the random-entry benchmark."
+)
 def backtest(
     data: Path,
     m1: Path | None,
@@ -69,7 +75,7 @@ def backtest(
 
     from backtest.benchmarks import buy_and_hold, random_entry_benchmark
     from backtest.metrics import compute_metrics
-    from backtest.run import overlap_warning, prepare, simulate
+    from backtest.run import prepare, simulate
     from backtest.summary import print_summary
     from ml.ensemble_predictor import EnsemblePredictor
     from novosky.data.store import load_bars
@@ -81,6 +87,12 @@ def backtest(
 
     if end is not None and oos_end is not None:
         raise UsageError("--end and --oos-end say the same; give one of them")
+    chart_file = None if no_chart else report_file
+    refuse_collisions(
+        {"--json": json_file, "--trades": trades_file, "--blocked": blocked_file, "--report": chart_file},
+        {"--data": data, "--m1": m1, "--config": config, "--ml-config": ml_config, "--calendar": calendar}
+        | {"--models": models},
+    )
     settings = apply_flags(load_settings(config), AccountFlags(**flags))
     ml_settings = load_ml_settings(ml_config)
     history = load_bars(data)
@@ -97,15 +109,7 @@ def backtest(
         m1=load_bars(m1, seconds=60) if m1 else None,
         fixed_spread=flags["spread"] is not None,
     )
-    labels = tuple(
-        label
-        for label in (
-            f"SYNTHETIC DATA ({history.attrs['synthetic']} market)" if "synthetic" in history.attrs else None,
-            overlap_warning(prepared),
-        )
-        if label
-    )
-    result = simulate(prepared, settings, ml_settings, labels=labels)
+    result = simulate(prepared, settings, ml_settings, labels=run_labels(prepared, settings, history.attrs))
     metrics = compute_metrics(result, np.random.default_rng(seed), m1=m1 is not None)
     random_entry = random_entry_benchmark(
         result,
@@ -120,11 +124,32 @@ def backtest(
         random_figures = random_entry.as_dict() if random_entry is not None else {}
         write_json(json_file, {**metrics.as_dict(), **random_figures, **hold.as_dict()})
     write_tables(result, settings.symbol, settings.broker.digits, trades_file, blocked_file)
-    if not no_chart:
+    if chart_file is not None:
         from backtest.report import write_report
 
-        write_report(report_file, result, metrics, random_entry, hold)
-        click.echo(f"report: {report_file}")
+        details = {"Bars": data.name, "Models": predictor.fingerprint[:12]}
+        write_report(chart_file, result, metrics, random_entry, hold, details=details)
+        click.echo(f"report: {chart_file}")
+
+
+def run_labels(prepared: Prepared, settings: Settings, marks: Mapping[Any, Any]) -> tuple[str, ...]:
+    """Return what every output of this run must say about its bars and its account."""
+    from backtest.run import overlap_warning
+    from trading.market_inputs import minutes_coverage
+
+    labels = [f"SYNTHETIC DATA ({marks['synthetic']} market)"] if "synthetic" in marks else []
+    overlap = overlap_warning(prepared)
+    if overlap is not None:
+        labels.append(overlap)
+    bars, mute = len(prepared.frame), len(prepared.frame) - len(prepared.rows)
+    if mute:
+        labels.append(f"Warm-up: {mute} of {bars} bars have no features yet and could not trade; give more history")
+    coverage = minutes_coverage(prepared.minutes)
+    if 0.0 < coverage < 1.0:
+        labels.append(f"M1 bars cover {coverage:.1%} of the bars; elsewhere both legs in one bar count as a stop")
+    if settings.account_type == "cent":
+        labels.append(f"Cent account: one lot is {settings.lot_units:g} units and pays a hundredth of a lot's costs")
+    return tuple(labels)
 
 
 def choose_window(

@@ -80,7 +80,7 @@ class Request:
     "--kind", type=click.Choice(["planted", "null"]), default="planted", show_default=True, help="Synthetic market."
 )
 @click.option("--bars", type=click.IntRange(1), default=40_000, show_default=True, help="Number of synthetic bars.")
-@click.option("--seed", type=int, default=7, show_default=True, help="Seed of the synthetic market.")
+@click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Seed of the synthetic market.")
 @click.option("--replace", is_flag=True, help="Replace the stored bars instead of extending them.")
 @click.pass_context
 def download_data(ctx: click.Context, /, **options: object) -> None:
@@ -179,15 +179,30 @@ def _read(request: Request) -> pd.DataFrame:
 
 
 def _generate(request: Request) -> pd.DataFrame:
-    from novosky.data.store import load_bars, save_bars
+    from novosky.data.store import save_bars
     from novosky.data.synthetic import synthetic_bars
 
-    if request.output.exists() and not request.replace and "synthetic" not in load_bars(request.output).attrs:
-        raise UsageError(f"{request.output} holds real bars; give another --output, or --replace to lose them")
     start = {} if request.start is None else {"start": request.start.isoformat()}
     bars = synthetic_bars(request.kind, request.bars, seed=request.seed, **start)
+    if request.output.exists() and not request.replace:
+        _check_kept(request.output, bars)
     save_bars(request.output, bars)
     return bars
+
+
+def _check_kept(path: Path, made: pd.DataFrame) -> None:
+    """Refuse to write `made` where that would lose a stored bar or change it."""
+    from novosky.data.store import load_bars
+
+    stored = load_bars(path)
+    if "synthetic" not in stored.attrs:
+        raise UsageError(f"{path} holds real bars; give another --output, or --replace to lose them")
+    again = made.loc[made["time"].isin(stored["time"])].reset_index(drop=True)
+    if stored.attrs["synthetic"] != made.attrs["synthetic"] or not again.equals(stored):
+        raise UsageError(
+            f"{path} holds {len(stored):,} other bars of a synthetic market ({stored.attrs['synthetic']}), which these "
+            f"{len(made):,} do not contain; give another --output, or --replace to lose them"
+        )
 
 
 def _venue(request: Request) -> BinanceCandles | BitstampCandles:

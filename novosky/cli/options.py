@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,6 +35,32 @@ class UtcDate(click.ParamType[datetime]):
         if moment.year not in YEARS:
             self.fail(f"{value!r} is not between {YEARS[0]} and {YEARS[-1]}", param, ctx)
         return moment
+
+
+def refuse_collisions(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path | None]) -> None:
+    """Refuse to write over a file that is read, or two results into one file.
+
+    Parameters
+    ----------
+    outputs, inputs : mapping
+        Option names and the files they name; None where the option was not given.
+
+    Raises
+    ------
+    UsageError
+        Naming both options.
+    """
+    from novosky.errors import UsageError
+
+    taken = {path.resolve(): option for option, path in inputs.items() if path is not None}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        place = path.resolve()
+        for used, other in taken.items():
+            if place == used or (other == "--models" and used in place.parents):
+                raise UsageError(f"{option} and {other} name the same place {path}; nothing was read or written")
+        taken[place] = option
 
 
 def file_options(function: F) -> F:

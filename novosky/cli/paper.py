@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from novosky.cli.options import refuse_collisions
+
 if TYPE_CHECKING:
     from novosky.settings import Settings
     from novosky.settings.overrides import AccountFlags
@@ -65,7 +67,7 @@ class PaperRun:
 def replay(run: PaperRun, window: Window) -> None:
     """Run the bot over a file's bars as fast as possible, resuming where it was killed."""
     market = replay_market(window, fixed_spread=run.account.spread is not None)
-    with _session(run, lambda: market, live=False) as (session, settings):
+    with _session(run, lambda: market, bars=window.bars, live=False) as (session, settings):
         _replay_with_progress(session, market)
         _export(session, settings, run)
         _print_standing(session)
@@ -74,9 +76,18 @@ def replay(run: PaperRun, window: Window) -> None:
 def follow(run: PaperRun, *, once: bool) -> None:
     """Follow the embedded market in real time until interrupted; any end is a clean one."""
     from novosky.clock import RealClock
+    from novosky.errors import UsageError
     from trading.live_market import live_market
 
-    with _session(run, lambda: live_market(run.journal, RealClock().now()), live=True) as (session, settings):
+    with _session(run, lambda: live_market(run.journal, RealClock().now()), bars=None, live=True) as (
+        session,
+        settings,
+    ):
+        deposit = session.broker.deposit
+        if run.account.balance not in (None, deposit):
+            raise UsageError(
+                f"this account was opened with {deposit:g} USD; leave --balance out, or begin anew with --fresh"
+            )
         try:
             _follow(session, once=once)
         finally:
@@ -86,7 +97,7 @@ def follow(run: PaperRun, *, once: bool) -> None:
 
 @contextmanager
 def _session(
-    run: PaperRun, market: Callable[[], PaperMarket], *, live: bool
+    run: PaperRun, market: Callable[[], PaperMarket], *, bars: Path | None, live: bool
 ) -> Iterator[tuple[PaperSession, Settings]]:
     """Open the account for this process alone.
 
@@ -94,6 +105,11 @@ def _session(
     """
     import signal
 
+    refuse_collisions(
+        {"--journal": run.journal, "--trades": run.trades_file, "--blocked": run.blocked_file},
+        {"--replay": bars, "--config": run.config, "--ml-config": run.ml_config, "--calendar": run.calendar}
+        | {"--models": run.models},
+    )
     from ml.ensemble_predictor import EnsemblePredictor
     from novosky.clock import RealClock
     from novosky.market.news import load_calendar
@@ -101,7 +117,7 @@ def _session(
     from novosky.settings.overrides import apply_flags
     from trading.freeze import is_frozen
     from trading.notify import ConsoleNotifier, SilentNotifier
-    from trading.paper_session import journal_files, open_session, single_instance
+    from trading.paper_session import discard_account, open_session, single_instance
 
     # pm2 and systemd stop a program this way; it ends like Ctrl-C, with its files closed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -111,8 +127,7 @@ def _session(
     news = load_calendar(run.calendar) if run.calendar else None
     with single_instance(run.journal):
         if run.fresh:
-            for file in journal_files(run.journal):
-                file.unlink(missing_ok=True)
+            discard_account(run.journal)
         session = open_session(
             market(),
             settings,
@@ -176,10 +191,10 @@ def _follow(session: PaperSession, *, once: bool) -> None:
         acted = session.bot.cycle()
         if acted:
             click.echo(f"bar {session.bot.status.bars_processed}: equity {session.bot.status.guard.equity:.2f} USD")
-        if once:
-            return
         if session.broker.at_end:
             raise UsageError("the embedded market has ended; begin a new account with --fresh")
+        if once:
+            return
         clock.sleep(POLL_SECONDS)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from novosky.cli.options import FILE, UtcDate, file_options
+from novosky.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +82,8 @@ def train(
     settings, ml_settings = load_settings(config), load_ml_settings(ml_config)
     if shap or shap_only:
         _check_shap(models if shap_only else None)
-    first = _refresh_start(models) if refresh and start is None else _timestamp(start)
+    last_start = _last_start(models) if refresh else None
+    first = last_start if start is None else _timestamp(start)
     bars = slice_bars(load_bars(data), first, _timestamp(end), source=str(data))
     news = load_calendar(calendar) if calendar is not None else None
     if "synthetic" in bars.attrs:
@@ -147,14 +149,17 @@ def _explain(
     click.echo(f"page    {page}")
 
 
-def _refresh_start(models: Path) -> pd.Timestamp | None:
-    """Return where the last training window began, or None (all bars) before the first training."""
+def _last_start(models: Path) -> pd.Timestamp:
+    """Return where the last training window began; UsageError before the first training."""
     import pandas as pd
 
     from ml.compat import MANIFEST_NAME, read_manifest
 
     if not (models / MANIFEST_NAME).exists():
-        return None
+        raise UsageError(
+            f"--refresh: there is no set in {models} and so no last window to continue; train a first one with "
+            "--ensemble, its window given by --start and --end"
+        )
     return pd.Timestamp(read_manifest(models).train_start)
 
 

@@ -22,7 +22,8 @@ _TICK_VOLUME_NAMES = ("tick_volume", "tickvol")
 _REAL_VOLUME_NAMES = ("real_volume",)
 _ALIASES = {"vol": "volume", "spread_points": "spread"}
 # Epoch stamps: what is above the year 5138 in one unit is taken to be in the next finer one.
-_EPOCH_UNITS = ((1e11, "s"), (1e14, "ms"), (1e17, "us"), (float("inf"), "ns"))
+# Nanoseconds end where 64 bits do.
+_EPOCH_UNITS = ((1e11, "s"), (1e14, "ms"), (1e17, "us"), (2.0**63, "ns"))
 _CLOCK_MEND = "say which clock wrote it, e.g. scripts/download_data.py --source {source} --server-clock NewYork+7"
 
 
@@ -168,6 +169,8 @@ def _table(text: _Text, delimiter: str, names: tuple[str, ...] | None = None) ->
     except csv.Error as error:
         raise DataError(f"{text.path}: is not a table separated by {delimiter!r} ({error}); export it again") from error
     header = list(names) if names is not None else [name.strip() for name in lines[0]]
+    if names is None and len(lines) == 1:
+        raise DataError(f"{text.path}: has a header but no bars; export or download it again")
     for number, fields in enumerate(lines, start=1):
         # A decimal comma or a line cut off would otherwise move figures into the wrong column.
         if len(fields) != len(header):
@@ -287,7 +290,13 @@ def _csv_times(
     epochs = pd.to_numeric(stamps, errors="coerce")
     times: pd.Series[pd.Timestamp]
     if epochs.notna().all():
-        unit = next(unit for above, unit in _EPOCH_UNITS if epochs.abs().max() < above)
+        unit = next((unit for above, unit in _EPOCH_UNITS if epochs.abs().max() < above), None)
+        if unit is None:
+            row = int(epochs.abs().to_numpy().argmax())
+            raise DataError(
+                f"{text.path}: line {row + 2}: {stamps.iloc[row]!r} is no epoch time, too large even for nanoseconds; "
+                "the file is damaged, export it again"
+            )
         times = pd.Series(epochs.to_numpy(dtype="int64").astype(f"datetime64[{unit}]"), name="time")
         return times.dt.tz_localize("UTC") if clock is None else _on_server_clock(text, times, clock, repeated)
     if clock is not None:

@@ -104,13 +104,13 @@ class Costs(Section):
     spread: float = Field(ge=0)
     """Ask minus bid in USD, used where bars carry no spread of their own."""
     commission_per_lot: float = Field(ge=0)
-    """USD per lot and side, charged on the entry deal and on the exit deal."""
+    """USD per standard lot and side, charged on the entry deal and on the exit deal."""
     slippage: float = Field(ge=0)
     """USD by which every market or stop fill is worse than its quote; targets fill at their price."""
     swap_long: float
-    """USD per lot and night for a long position; negative is paid."""
+    """USD per standard lot and night for a long position; negative is paid."""
     swap_short: float
-    """USD per lot and night for a short position; negative is paid."""
+    """USD per standard lot and night for a short position; negative is paid."""
     triple_swap_day: BusinessDay | None = "friday"
     """The server day whose night counts three times, for the weekend's nights, or null for none."""
 
