@@ -9,6 +9,8 @@ from typing import Any
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 """The page may load nothing from anywhere: what it shows is in the file."""
+STILL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""The same for a page that runs no script."""
 
 STYLE = """
 :root{--ground:#f6f7f9;--card:#fff;--text:#1b222c;--muted:#5b6675;--faint:#a0a9b6;--line:#e3e7ec;--accent:#2563c9;
@@ -197,4 +199,21 @@ def document(title: str, body: str, data: Mapping[str, Any], plotly_script: str)
         f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n<body><main>{body}</main>\n"
         f'<script type="application/json" id="page">{content}</script>\n'
         f"<script>{plotly_script}</script>\n<script>{SCRIPT}</script></body></html>\n"
+    )
+
+
+def plain_document(title: str, body: str) -> str:
+    """Return a page without any script, in the same style.
+
+    Parameters
+    ----------
+    title, body : str
+        Plain text; finished HTML.
+    """
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{STILL_POLICY}">'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta name="color-scheme" content="light dark">'
+        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n<body><main>{body}</main></body></html>\n"
     )
