@@ -46,6 +46,7 @@ th,td{padding:5px 10px;text-align:right;border-bottom:1px solid var(--line);whit
 th{color:var(--muted);font-weight:600;font-size:12.5px}
 tr:last-child td{border-bottom:0}
 th:first-child,td:first-child{text-align:left;padding-left:0}th:last-child,td:last-child{padding-right:0}
+table.dense{font-size:12.5px}table.dense th,table.dense td{padding:5px 6px}table.dense th{font-size:12px}
 table.pairs td:first-child{color:var(--muted)}table.pairs td{white-space:normal}
 .up{color:var(--gain)}.down{color:var(--loss)}
 table.months td{text-align:center;padding:6px 4px;border:2px solid var(--card);border-radius:6px}

@@ -15,7 +15,7 @@ from backtest.folds import FoldOutcome
 from backtest.metrics import MIN_TRADES
 from backtest.page import plain_document
 from backtest.pooled import FoldFigures, Pooled, PooledRandom, fold_figures
-from backtest.statistics import Floats
+from backtest.statistics import DAY, Floats
 from backtest.summary import UNKNOWN, number, percent, signed_percent
 
 FOLD_COLUMNS = (
@@ -63,7 +63,7 @@ class WalkForward:
 def day(seconds: int) -> str:
     """Format UTC epoch seconds as a date, with the time where it is not midnight."""
     moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.strftime("%Y-%m-%d" if seconds % 86_400 == 0 else "%Y-%m-%dT%H:%M")
+    return moment.strftime("%Y-%m-%d" if seconds % DAY == 0 else "%Y-%m-%dT%H:%M")
 
 
 def fold_rows(outcomes: Sequence[FoldOutcome]) -> list[tuple[str, ...]]:
@@ -168,6 +168,9 @@ def notes(walk: WalkForward) -> list[str]:
         said.append("The interval of the signal's profit factor contains 1: no edge is shown.")
     elif high is not None and high < 1.0:
         said.append("The whole interval of the signal's profit factor lies below 1: it loses after costs.")
+    signal, yardstick = walk.signal.figures.expectancy_r, walk.yardstick.figures.expectancy_r
+    if signal is not None and yardstick is not None and yardstick >= signal:
+        said.append(f"The yardstick earned {yardstick:+.3f} R per trade, the signal no more than {signal:+.3f} R.")
     if walk.random_entry is not None and walk.random_entry.profit_factor is not None:
         share = walk.random_entry.profit_factor.percentile
         said.append(f"The signal's profit factor lies above {share:.1f} % of the random-entry runs.")
@@ -222,7 +225,7 @@ def walk_html(walk: WalkForward) -> str:
         f"<h1>{title}</h1>",
         f'<p class="sub">{len(walk.outcomes)} folds, {day(first.test_start)} to {day(last.test_end)}, every bar traded '
         "by models that had not seen it</p>",
-        *(f'<section class="warning">{html.escape(note)}</section>' for note in notes(walk)),
+        f'<section class="warning">{"".join(f"<p>{html.escape(note)}</p>" for note in notes(walk))}</section>',
         f"<section><h2>All folds together</h2>{_table(POOLED_COLUMNS, pooled_rows(walk))}"
         '<p class="note">Trades of all folds; drawdown, return and Sharpe of their chained equity. Intervals: Wilson '
         "for the win rate, stationary block bootstrap for the profit factor, 5 % to 95 % of the runs for random "
@@ -237,7 +240,7 @@ def walk_html(walk: WalkForward) -> str:
     return plain_document(title, "\n".join(sections))
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, kind: str = "") -> str:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, kind: str = "dense") -> str:
     def cell(tag: str, at: int, text: str) -> str:
         align = ' style="text-align:left"' if at < left else ""
         return f"<{tag}{align}>{html.escape(text)}</{tag}>"

@@ -20,6 +20,7 @@ from walk_examples import END, START, TRAIN_DAYS, example_models, example_plan, 
 from backtest.folds import FoldOutcome, Leg, fold_windows, load_outcome, save_outcome
 from backtest.pooled import chained_equity, fold_figures, pool, pool_random
 from backtest.walk_forward import WalkPlan, fold_bars, fold_key, training_bars, walk_forward
+from backtest.walk_report import WalkForward, notes
 from backtest.yardstick import Yardstick, fit_yardstick
 from ml.signal_trainer import build_dataset
 from novosky.cli.walk_forward import walk_forward as command
@@ -240,6 +241,34 @@ def test_run_k_of_every_fold_becomes_run_k() -> None:
     assert found.total_return.median == pytest.approx(((1.5**2 - 1) + (0.5**2 - 1)) / 2)
     assert found.win_rate is not None
     assert found.win_rate.median == 0.5
+
+
+# What the reader is told
+
+
+def told(signal_net: list[float], yardstick_net: list[float]) -> str:
+    legs = leg(signal_net, [1.0]), leg(yardstick_net, [1.0])
+    both = [replace(outcome(0, legs[0]), yardstick=legs[1])]
+    pooled = [pool(both, [one], seed=1, trials=3) for one in legs]
+    return " ".join(notes(WalkForward(tuple(both), pooled[0], pooled[1], pooled[0], None, 3, True, (), ())))
+
+
+@pytest.mark.parametrize(
+    ("signal_net", "yardstick_net", "said", "unsaid"),
+    [
+        ([10.0, -10.0] * 15, [-1.0] * 30, "no edge is shown", "yardstick earned"),
+        ([1.0, -10.0] * 15, [-9.0] * 30, "lies below 1", "no edge is shown"),
+        ([10.0, -1.0] * 15, [9.0] * 30, "yardstick earned +0.900 R", "no edge is shown"),
+        ([10.0] * 19, [1.0] * 19, "Too few trades: 19", "yardstick earned"),
+    ],
+)
+def test_the_notes_say_what_was_not_shown(
+    signal_net: list[float], yardstick_net: list[float], said: str, unsaid: str
+) -> None:
+    words = told(signal_net, yardstick_net)
+    assert said in words
+    assert unsaid not in words
+    assert "for 3 configuration(s) ever tried." in words
 
 
 # Known markets
