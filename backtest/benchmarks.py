@@ -161,12 +161,43 @@ def random_entry_benchmark(
     ValueError
         When `atr` does not have one value per bar, or `runs` is below 1.
     """
+    figures = np.array(
+        [
+            _figures_of(trades, equity, result.start_balance)
+            for trades, equity in random_entry_runs(result, atr, rng, runs, minutes=minutes, rollovers=rollovers)
+        ]
+    )
+    if len(figures) == 0:
+        return None
+    own = _figures_of(result.trades, float(result.equity[-1]), result.start_balance)
+    bands = [band_of_runs(figures[:, column], own[column]) for column in range(1, 5)]
+    return RandomEntry(runs, float(np.median(figures[:, 0])), *bands)
+
+
+def random_entry_runs(
+    result: BacktestResult,
+    atr: Floats,
+    rng: np.random.Generator,
+    runs: int = 200,
+    *,
+    minutes: Minutes,
+    rollovers: Rollovers,
+) -> Iterator[tuple[npt.NDArray[Any], float]]:
+    """Yield the closed trades and the final equity in USD of each run of `random_entry_benchmark`.
+
+    Yields nothing when the strategy made no trade to compare with.
+
+    Raises
+    ------
+    ValueError
+        When `atr` does not have one value per bar, or `runs` is below 1.
+    """
     count = len(result.bars.time)
     if len(atr) != count or runs < 1:
         raise ValueError(f"{count} bars need as many ATR values and runs >= 1, found {len(atr)} and {runs}")
     templates = traded_candidates(result)
     if len(templates) == 0 or len(result.trades) == 0:
-        return None
+        return
     params = _bracket_only(result.params)
     passes = np.empty(count, dtype=np.bool_)
     passing_bars(
@@ -178,15 +209,8 @@ def random_entry_benchmark(
     # A candidate that falls into an open position is lost, so flat time has to carry them all.
     flat = max(1.0 - int(result.run.bars_in_market) / judged, 1.0 / judged)
     density = min(len(templates) / (flat * max(len(eligible), 1)), 1.0)
-    figures = np.array(
-        [
-            _figures(result, params, candidates, minutes, rollovers)
-            for candidates in _random_candidates(templates, eligible, atr, density, rng, runs)
-        ]
-    )
-    own = _figures_of(result.trades, float(result.equity[-1]), result.start_balance)
-    bands = [_band(figures[:, column], own[column]) for column in range(1, 5)]
-    return RandomEntry(runs, float(np.median(figures[:, 0])), *bands)
+    for candidates in _random_candidates(templates, eligible, atr, density, rng, runs):
+        yield _trade(result, params, candidates, minutes, rollovers)
 
 
 def traded_candidates(result: BacktestResult) -> npt.NDArray[Any]:
@@ -241,19 +265,19 @@ def _random_candidates(
         yield candidates
 
 
-def _figures(
+def _trade(
     result: BacktestResult,
     params: Params,
     candidates: npt.NDArray[Any],
     minutes: Minutes,
     rollovers: Rollovers,
-) -> tuple[float, float, float, float, float]:
+) -> tuple[npt.NDArray[Any], float]:
     account, guard, run = new_record(Account), _fresh_guard(result, params), new_record(Run)
     account.balance = run.peak = result.start_balance
     trades = new_records(Trade, len(candidates) + 1)
     blocks = new_records(Block, len(candidates))
     advance(account, guard, params, run, result.bars, candidates, minutes, rollovers, trades, blocks, np.empty(0), 0.0)
-    return _figures_of(trades[: account.closed], float(guard.equity), result.start_balance)
+    return trades[: account.closed], float(guard.equity)
 
 
 def _figures_of(trades: npt.NDArray[Any], equity: float, start: float) -> tuple[float, float, float, float, float]:
@@ -269,7 +293,11 @@ def _figures_of(trades: npt.NDArray[Any], equity: float, start: float) -> tuple[
     )
 
 
-def _band(values: Floats, strategy: float) -> Band | None:
+def band_of_runs(values: Floats, strategy: float) -> Band | None:
+    """Return where `strategy` stands among the runs' values, shape (runs,), of which NaN ones are left out.
+
+    None when no run, or not the strategy, has a value.
+    """
     known = values[~np.isnan(values)]
     if len(known) == 0 or np.isnan(strategy):
         return None

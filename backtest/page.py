@@ -9,6 +9,8 @@ from typing import Any
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 """The page may load nothing from anywhere: what it shows is in the file."""
+STILL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""The same for a page that runs no script."""
 
 STYLE = """
 :root{--ground:#f6f7f9;--card:#fff;--text:#1b222c;--muted:#5b6675;--faint:#a0a9b6;--line:#e3e7ec;--accent:#2563c9;
@@ -44,6 +46,7 @@ th,td{padding:5px 10px;text-align:right;border-bottom:1px solid var(--line);whit
 th{color:var(--muted);font-weight:600;font-size:12.5px}
 tr:last-child td{border-bottom:0}
 th:first-child,td:first-child{text-align:left;padding-left:0}th:last-child,td:last-child{padding-right:0}
+table.dense{font-size:12.5px}table.dense th,table.dense td{padding:5px 6px}table.dense th{font-size:12px}
 table.pairs td:first-child{color:var(--muted)}table.pairs td{white-space:normal}
 .up{color:var(--gain)}.down{color:var(--loss)}
 table.months td{text-align:center;padding:6px 4px;border:2px solid var(--card);border-radius:6px}
@@ -197,4 +200,21 @@ def document(title: str, body: str, data: Mapping[str, Any], plotly_script: str)
         f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n<body><main>{body}</main>\n"
         f'<script type="application/json" id="page">{content}</script>\n'
         f"<script>{plotly_script}</script>\n<script>{SCRIPT}</script></body></html>\n"
+    )
+
+
+def plain_document(title: str, body: str) -> str:
+    """Return a page without any script, in the same style.
+
+    Parameters
+    ----------
+    title, body : str
+        Plain text; finished HTML.
+    """
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{STILL_POLICY}">'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta name="color-scheme" content="light dark">'
+        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n<body><main>{body}</main></body></html>\n"
     )

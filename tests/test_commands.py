@@ -30,6 +30,7 @@ SCRIPTS = {
     "backtest_config.py": "backtest",
     "scripts/download_data.py": "data",
     "scripts/leakage_check.py": "leakage",
+    "scripts/walk_forward.py": "walk-forward",
 }
 """Script and the name of the same command under `novosky`."""
 HELP_SECONDS = 1.0 if os.environ.get("CI") == "true" else 0.5
@@ -112,7 +113,7 @@ def test_an_unknown_flag_exits_2(name: str) -> None:
 
 
 @pytest.mark.parametrize("date", ["yesterday", "2024-13-01", "31.01.2024", ""])
-@pytest.mark.parametrize("name", ["backtest", "data", "leakage", "trade", "train"])
+@pytest.mark.parametrize("name", ["backtest", "data", "leakage", "trade", "train", "walk-forward"])
 def test_a_bad_date_exits_2(name: str, date: str) -> None:
     required = ["--source", "synthetic"] if name == "data" else []
     result = CliRunner().invoke(cli, [name, *required, "--start", date])
@@ -121,7 +122,7 @@ def test_a_bad_date_exits_2(name: str, date: str) -> None:
 
 
 @pytest.mark.parametrize("date", ["1969-12-31", "0001-01-01", "9999-12-31", "0001-01-01T00:00+05:00"])
-@pytest.mark.parametrize("name", ["backtest", "data", "trade", "train"])
+@pytest.mark.parametrize("name", ["backtest", "data", "trade", "train", "walk-forward"])
 def test_a_date_that_no_bar_can_have_exits_2(name: str, date: str) -> None:
     result = CliRunner().invoke(command_of(name), ["--end", date])
     assert result.exit_code == 2, result.output

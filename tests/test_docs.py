@@ -174,6 +174,7 @@ def test_every_command_is_in_the_readme() -> None:
         "schema": "novosky schema",
         "trade": "python trading.py",
         "train": "python train_ml_model.py",
+        "walk-forward": "python scripts/walk_forward.py",
     }
     assert set(shown) == set(COMMANDS)
     assert [name for name, line in shown.items() if line not in readme + contributing] == []

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "schema": ("novosky.cli.schema", "schema", "Write the JSON Schemas of both settings files."),
     "trade": ("novosky.cli.trade", "trade", "Run the bot."),
     "train": ("novosky.cli.train", "train", "Train the models."),
+    "walk-forward": ("novosky.cli.walk_forward", "walk_forward", "Train and trade fold after fold, out of sample."),
 }
 
 INTERRUPTED = 130

@@ -1,0 +1,12 @@
+"""Train on the past, trade what follows, fold after fold: `python scripts/walk_forward.py --help`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from novosky.cli.main import run
+from novosky.cli.walk_forward import walk_forward
+
+if __name__ == "__main__":
+    run(walk_forward)
