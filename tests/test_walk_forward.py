@@ -23,6 +23,7 @@ from backtest.walk_forward import WalkPlan, fold_bars, fold_key, training_bars, 
 from backtest.walk_report import WalkForward, notes
 from backtest.yardstick import Yardstick, fit_yardstick
 from ml.signal_trainer import build_dataset
+from novosky.cli.walk_forward import print_walk
 from novosky.cli.walk_forward import walk_forward as command
 from novosky.data.store import save_bars
 from novosky.errors import DataError, StorageError, UsageError
@@ -339,6 +340,15 @@ def test_a_damaged_fold_is_named(tmp_path: Path) -> None:
 # The command
 
 
+def test_the_widest_fold_table_is_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    wide = replace(leg([999_999.0, -1.0] * 5_000, [0.001], max_drawdown=0.999), halted=True)
+    # Windows that begin within a day are the widest dates.
+    folds = [outcome(number, wide) for number in range(1, 3)]
+    pooled = pool(folds, [wide, wide], seed=1, trials=1)
+    print_walk(WalkForward(tuple(folds), pooled, pooled, pooled, None, 1, False, (), ()))
+    assert "\N{HORIZONTAL ELLIPSIS}" not in capsys.readouterr().out
+
+
 @pytest.fixture
 def flags(root: Path, tmp_path: Path, planted: Walk) -> Iterator[list[str]]:
     """The example walk as a command line; it hits the cache of the module's walk when given it."""
@@ -358,6 +368,7 @@ def test_the_command_prints_and_writes_what_was_found(planted: Walk, flags: list
     assert done.stderr.count("found in the cache") == 2
     assert "SYNTHETIC DATA (planted market)" in done.stdout
     assert "State the true number with --trials" in done.stdout
+    assert "\N{HORIZONTAL ELLIPSIS}" not in done.stdout, "a figure is cut off"
     found = json.loads((tmp_path / "walk.json").read_text())
     pooled = pool(planted.outcomes, [one.signal for one in planted.outcomes], seed=7, trials=1)
     assert found["signal_trades"] == sum(fold["signal_trades"] for fold in found["fold_list"])

@@ -222,7 +222,7 @@ def print_walk(walk: WalkForward) -> None:
     from backtest.walk_report import FOLD_COLUMNS, POOLED_COLUMNS, fold_rows, notes, pooled_rows
 
     # A table that is cut at the edge of a file or a narrow screen hides figures.
-    console = Console(width=max(Console().width, 170))
+    console = Console(width=max(Console().width, 200))
     for title, columns, rows, left in (
         ("folds", FOLD_COLUMNS, fold_rows(walk.outcomes), 4),
         ("all folds together", POOLED_COLUMNS, pooled_rows(walk), 1),
