@@ -13,12 +13,13 @@ from novosky.cli.options import FILE, UtcDate, file_options
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml.train import TrainingReport
+    from ml.train import Stage, TrainingReport
 
 EPILOG = """\b
 Examples:
   python train_ml_model.py --ensemble --no-warmstart
   python train_ml_model.py --ensemble --data data/BTCUSD_M15.parquet --start 2021-07-01 --end 2024-01-01
+  python train_ml_model.py --ensemble --position --no-warmstart
   python train_ml_model.py --refresh --calendar data/calendar.parquet
 
 Bars from --end on stay unseen: test on them with backtest_config.py --oos-only.
@@ -27,6 +28,9 @@ Bars from --end on stay unseen: test on them with backtest_config.py --oos-only.
 
 @click.command(epilog=EPILOG)
 @click.option("--ensemble", is_flag=True, help="Train the signal models (RF, XGBoost, LightGBM).")
+@click.option(
+    "--position", is_flag=True, help="Train the position models on the signal models' out-of-fold entries, after them."
+)
 @click.option(
     "--refresh",
     is_flag=True,
@@ -38,10 +42,11 @@ Bars from --end on stay unseen: test on them with backtest_config.py --oos-only.
 @click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
 @click.option("--start", type=UtcDate(), help="First bar's open, UTC.")
 @click.option("--end", type=UtcDate(), help="End of the training window, UTC, exclusive.")
-@click.option("--seed", type=click.IntRange(min=0), help="Instead of signal_model.seed in ml_config.json.")
+@click.option("--seed", type=click.IntRange(min=0), help="Instead of the seeds in ml_config.json.")
 @file_options
 def train(
     ensemble: bool,
+    position: bool,
     refresh: bool,
     no_warmstart: bool,
     data: Path,
@@ -55,11 +60,14 @@ def train(
 ) -> None:
     """Train the models and put the finished set in place as a whole.
 
+    New signal models make the position models in --models stale; add --position to train
+    those anew in the same run.
+
     Continues from the set in --models where there is one (warm start). The set in place
     stays usable until the new one is complete, whatever happens to the run.
     """
-    if not (ensemble or refresh):
-        raise click.UsageError("name what to train: --ensemble or --refresh")
+    if not (ensemble or position or refresh):
+        raise click.UsageError("name what to train: --ensemble, --position or --refresh")
     if refresh and end is not None:
         raise click.UsageError("--refresh trains up to the newest bar; leave --end out")
     from ml.train import train as train_models
@@ -80,13 +88,23 @@ def train(
             ml_settings,
             settings,
             models,
-            ("signal",),
+            _stages(ensemble or refresh, position),
             warm_start=not no_warmstart,
             progress=bar.show,
             seed=seed,
             news=news,
         )
-    _print_report(report)
+    for stage in (report, *report.later):
+        _print_report(stage)
+
+
+def _stages(signal: bool, position: bool) -> list[Stage]:
+    stages: list[Stage] = []
+    if signal:
+        stages.append("signal")
+    if position:
+        stages.append("position")
+    return stages
 
 
 def _timestamp(moment: datetime | None) -> pd.Timestamp | None:
@@ -137,7 +155,14 @@ def _print_report(report: TrainingReport) -> None:
     from rich.table import Table
 
     table = Table(title="out-of-fold probabilities", title_justify="left")
-    for column in ("member", "trees", "log loss", "of base rates", "Brier", "AUC of side"):
+    for column in (
+        "member",
+        "trees",
+        "log loss",
+        "of base rates",
+        "Brier",
+        "AUC EXIT/ADD" if "position" in report.stages else "AUC of side",
+    ):
         table.add_column(column, justify="left" if column == "member" else "right")
     for name, values in report.metrics.items():
         table.add_row(
