@@ -13,7 +13,10 @@ from novosky.cli.options import FILE, MOST_DAYS, UtcDate, account_options, file_
 if TYPE_CHECKING:
     import pandas as pd
 
+    from backtest.position_answers import PositionAnswers
     from backtest.result import BacktestResult
+    from backtest.run import Prepared
+    from novosky.settings import MlSettings, Settings
 
 EPILOG = """\b
 Examples:
@@ -105,7 +108,9 @@ def backtest(
         )
         if label
     )
-    result = simulate(prepared, settings, ml_settings, labels=labels)
+    result = simulate(
+        prepared, settings, ml_settings, answers=state_answers(models, prepared, settings, ml_settings), labels=labels
+    )
     metrics = compute_metrics(result, np.random.default_rng(seed), m1=m1 is not None)
     random_entry = random_entry_benchmark(
         result,
@@ -125,6 +130,26 @@ def backtest(
 
         write_report(report_file, result, metrics, random_entry, hold)
         click.echo(f"report: {report_file}")
+
+
+def state_answers(
+    models: Path, prepared: Prepared, settings: Settings, ml_settings: MlSettings
+) -> PositionAnswers | None:
+    """Return the position model's answers for a window, or None when it is switched off.
+
+    Raises
+    ------
+    ModelError
+        It is switched on and the set has no position models.
+    """
+    if not ml_settings.position_model.enabled:
+        return None
+    from backtest.position_answers import PositionAnswers, PositionOpinions
+    from ml.position_predictor import PositionPredictor
+    from trading.parameters import build_params
+
+    opinions = PositionOpinions(PositionPredictor(models, ml_settings), prepared)
+    return PositionAnswers(opinions, build_params(settings, ml_settings))
 
 
 def choose_window(
