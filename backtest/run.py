@@ -17,7 +17,7 @@ import pandas as pd
 
 from backtest.result import BacktestResult
 from ml.feature_engineering import add_all_features
-from novosky.errors import DataError
+from novosky.errors import DataError, UsageError
 from novosky.market.bars import epoch_seconds
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
@@ -87,6 +87,8 @@ class Prepared:
     probabilities : ndarray, shape (m, members, 3)
         For the m rows in `rows`; rows without warmed-up features are left out.
     rows : ndarray of int, shape (m,)
+    features : ndarray, shape (m, k)
+        Of the same m rows, in the order of ml_config.json.
     context : MarketContext
         Of the same m rows.
     atr : ndarray, shape (n,)
@@ -99,6 +101,7 @@ class Prepared:
     bars: Bars
     probabilities: npt.NDArray[np.float64]
     rows: npt.NDArray[np.int64]
+    features: npt.NDArray[np.float64]
     context: MarketContext
     atr: npt.NDArray[np.float64]
     minutes: Minutes
@@ -136,11 +139,13 @@ def prepare(
     rows = np.flatnonzero(warm)
     if len(rows) == 0:
         raise DataError("no bar of the window has warmed-up features; give more history before --start")
+    matrix = matrix[rows]
     return Prepared(
         frame=frame,
         bars=bar_columns(frame, settings, fixed_spread=fixed_spread),
-        probabilities=model.predict_proba(matrix[rows]),
+        probabilities=model.predict_proba(matrix),
         rows=rows.astype(np.int64),
+        features=matrix,
         context=market_context(epoch_seconds(frame)[rows], atr[rows], ema_distance[rows], adx[rows], settings, news),
         # Where the model is mute nothing else may trade either, random entries included.
         atr=np.where(warm, atr, np.nan),
@@ -163,12 +168,19 @@ def simulate(
     Parameters
     ----------
     answers : StateAnswers or None
-        Needed when `position_model.enabled` or `risk_model.enabled`; neutral when None.
+        Needed when `position_model.enabled`; the risk multiplier is 1.0 when None.
     labels : tuple of str
         Marks that every output must carry.
     progress : callable or None
         Called with the bar index at every question.
+
+    Raises
+    ------
+    UsageError
+        The position model is on and `answers` is None.
     """
+    if answers is None and ml_settings.position_model.enabled:
+        raise UsageError("position_model.enabled is true in ml_config.json, but no position model answers this run")
     began = time.perf_counter()
     answers = answers or NeutralAnswers()
     params = build_params(settings, ml_settings)

@@ -27,6 +27,8 @@ PULL_COMMAND = "python ml/r2_hub.py --pull"
 MEND = f"train a set with `{TRAIN_COMMAND}` or pull one with `{PULL_COMMAND}`"
 LIBRARIES = ("numpy", "scikit-learn", "xgboost", "lightgbm", "onnxruntime")
 _FORMAT = 1
+# What decides trades at inference or only switches the model on; it changes no label and no tree.
+_DECISION_KEYS = {"enabled", "exit_threshold", "min_prob_diff", "min_bars_held", "add_threshold"}
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,12 @@ def hash_training_settings(ml_settings: MlSettings) -> str:
     """
     sections: tuple[Section, ...] = (ml_settings.labeling, ml_settings.signal_model)
     content = [list(ml_settings.features), *(section.model_dump(mode="json") for section in sections)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def hash_position_settings(ml_settings: MlSettings) -> str:
+    """Return the hexadecimal SHA-256 of the settings that shape the position models."""
+    content = ml_settings.position_model.model_dump(mode="json", exclude=_DECISION_KEYS)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8")).hexdigest()
 
 
@@ -233,7 +241,7 @@ def _some(names: Sequence[str], most: int = 5) -> str:
     return listed if len(names) <= most else f"{listed} and {len(names) - most} more"
 
 
-def read_artifact(models_dir: Path, manifest: Manifest, name: str) -> bytes:
+def read_artifact(models_dir: Path, manifest: Manifest, name: str, mend: str = MEND) -> bytes:
     """Return the bytes of a file of the set, having checked their SHA-256 against the manifest.
 
     The same bytes that were hashed are returned, so nothing can be exchanged in between.
@@ -246,15 +254,15 @@ def read_artifact(models_dir: Path, manifest: Manifest, name: str) -> bytes:
     path = models_dir / name
     expected = manifest.artifacts.get(name)
     if expected is None:
-        raise ModelError(f"{path} is not listed in {MANIFEST_NAME}; {MEND}")
+        raise ModelError(f"{path} is not listed in {MANIFEST_NAME}; {mend}")
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise ModelError(f"{path} does not exist; {MEND}") from error
+        raise ModelError(f"{path} does not exist; {mend}") from error
     except OSError as error:
-        raise ModelError(f"{path} cannot be read ({error.strerror}); {MEND}") from error
+        raise ModelError(f"{path} cannot be read ({error.strerror}); {mend}") from error
     if hashlib.sha256(content).hexdigest() != expected:
-        raise ModelError(f"{path} is damaged or foreign: its SHA-256 differs from {MANIFEST_NAME}; {MEND}")
+        raise ModelError(f"{path} is damaged or foreign: its SHA-256 differs from {MANIFEST_NAME}; {mend}")
     return content
 
 

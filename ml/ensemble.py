@@ -1,6 +1,7 @@
 """The members of an ensemble: how each is fitted, calibrated, and asked for probabilities.
 
-A member is one of random forest, XGBoost or LightGBM over three classes (HOLD, BUY, SELL).
+A member is one of random forest, XGBoost or LightGBM over three classes, of which the first is
+HOLD; the other two are BUY and SELL of the signal ensemble, EXIT and ADD of the position ensemble.
 Every member sees float32 features, in fitting and in predicting: then a split `x <= t`
 decides the same in the library, in ONNX (float32) and on any machine. Prediction uses one
 thread and sums trees in their order, so a row's answer does not depend on the rows beside it.
@@ -17,14 +18,14 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from novosky.settings.ml import Forest, LightGbm, SignalModel, XgBoost
+from novosky.settings.ml import EnsembleModel, Forest, LightGbm, XgBoost
 
 Float32Matrix = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 ClassArray = npt.NDArray[np.int8]
 
 MEMBERS = ("rf", "xgb", "lgb")
-CLASS_NAMES = ("HOLD", "BUY", "SELL")
+CLASS_NAMES: tuple[str, str, str] = ("HOLD", "BUY", "SELL")
 N_CLASSES = len(CLASS_NAMES)
 
 SCALER_NAME = "ensemble_scaler.pkl"
@@ -40,9 +41,9 @@ _NEWTON_STEPS = 60
 FileKind = Literal["calibrated", "onnx", "raw"]
 
 
-def member_file(name: str, kind: FileKind) -> str:
+def member_file(name: str, kind: FileKind, prefix: str = "ensemble") -> str:
     """Return the file name of a member's calibrated pickle, ONNX model or raw pickle."""
-    return f"ensemble_{name}" + {"calibrated": "_calibrated.pkl", "onnx": ".onnx", "raw": ".pkl"}[kind]
+    return f"{prefix}_{name}" + {"calibrated": "_calibrated.pkl", "onnx": ".onnx", "raw": ".pkl"}[kind]
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,14 +241,14 @@ class FitPlan:
     previous: Any = None
 
 
-def planned_trees(name: str, settings: SignalModel) -> int:
+def planned_trees(name: str, settings: EnsembleModel) -> int:
     """Return the configured number of rounds or trees of a member."""
     counts = {"rf": settings.rf.n_estimators, "xgb": settings.xgb.n_estimators, "lgb": settings.lgb.n_estimators}
     return counts[name]
 
 
 def fit_base(
-    plan: FitPlan, settings: SignalModel, features: Float32Matrix, labels: ClassArray, weights: Float64Array
+    plan: FitPlan, settings: EnsembleModel, features: Float32Matrix, labels: ClassArray, weights: Float64Array
 ) -> Any:
     """Fit one member on scaled float32 features.
 

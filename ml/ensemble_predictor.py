@@ -21,20 +21,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml.compat import MANIFEST_NAME, MEND, Manifest, hash_training_settings, read_artifact, verify_compat
+from ml.compat import MANIFEST_NAME, Manifest, hash_training_settings, read_artifact, verify_compat
 from ml.ensemble import (
     MEMBERS,
-    METADATA_NAME,
     N_CLASSES,
-    SCALER_NAME,
     CalibratedMember,
     Calibrator,
     FileKind,
     Float32Matrix,
     Float64Array,
     Scaling,
-    member_file,
 )
+from ml.ensemble_files import SIGNAL_FILES, EnsembleFiles
 from ml.model_set import recover_model_set
 from novosky.errors import DataError, ModelError
 from novosky.files import sha256_of
@@ -54,18 +52,20 @@ _Loader = Callable[[bytes, str, str, Mapping[str, Any] | None], ProbabilityFunct
 class _LoadedSet:
     manifest: Manifest
     manifest_hash: str
+    metadata: Mapping[str, Any] | None
     scaling: Scaling
     members: Mapping[str, ProbabilityFunction]
     sources: dict[str, str]
 
 
-class EnsemblePredictor:
-    """The signal ensemble of a model directory.
+class ServedEnsemble:
+    """An ensemble of a model directory.
 
     Parameters
     ----------
     models_dir : Path
     ml_settings : MlSettings
+    files : EnsembleFiles
 
     Attributes
     ----------
@@ -80,22 +80,18 @@ class EnsemblePredictor:
         The set was made for other features or libraries.
     """
 
-    def __init__(self, models_dir: Path, ml_settings: MlSettings) -> None:
+    def __init__(self, models_dir: Path, ml_settings: MlSettings, files: EnsembleFiles) -> None:
         recover_model_set(models_dir)
-        loaded = _load_undisturbed(models_dir, ml_settings)
+        loaded = _load_undisturbed(models_dir, ml_settings, files)
         self._manifest = loaded.manifest
-        self._features = loaded.manifest.features
+        self._features = (*loaded.manifest.features, *files.inputs)
         self._scaling = loaded.scaling
         self._members = loaded.members
         self.sources: dict[str, str] = loaded.sources
-        self._fingerprint = _fingerprint(loaded)
-        if loaded.manifest.config_hash != hash_training_settings(ml_settings):
-            _LOG.warning(
-                "ml_config.json has other labeling or signal_model settings than the models in %s were trained with; "
-                "retrain with --no-warmstart for them to take effect",
-                models_dir,
-            )
-        _LOG.info("signal models from %s: %s", models_dir, ", ".join(f"{k}={v}" for k, v in self.sources.items()))
+        self._fingerprint = _fingerprint(loaded, files)
+        self._metadata = loaded.metadata
+        sources = ", ".join(f"{k}={v}" for k, v in self.sources.items())
+        _LOG.info("%s models from %s: %s", files.title, models_dir, sources)
 
     @property
     def train_cutoff(self) -> pd.Timestamp:
@@ -108,14 +104,14 @@ class EnsemblePredictor:
         return self._fingerprint
 
     def predict_proba(self, features: Float64Array) -> Float64Array:
-        """Return calibrated probabilities of HOLD, BUY, SELL by every member.
+        """Return calibrated probabilities of the three classes by every member.
 
         A row's answer does not depend on the rows beside it: one row alone gives the same bytes.
 
         Parameters
         ----------
         features : ndarray, shape (n, k)
-            Unscaled features in the order of ml_config.json.
+            Unscaled features in the order of ml_config.json, then the ensemble's further inputs.
 
         Returns
         -------
@@ -149,22 +145,48 @@ class EnsemblePredictor:
             )
 
 
-def _fingerprint(loaded: _LoadedSet) -> str:
+class EnsemblePredictor(ServedEnsemble):
+    """The signal ensemble of a model directory: HOLD, BUY, SELL.
+
+    Parameters
+    ----------
+    models_dir : Path
+    ml_settings : MlSettings
+
+    Raises
+    ------
+    ModelError
+        No set, or a member none of whose files can be used.
+    ModelCompatibilityError
+        The set was made for other features or libraries.
+    """
+
+    def __init__(self, models_dir: Path, ml_settings: MlSettings) -> None:
+        super().__init__(models_dir, ml_settings, SIGNAL_FILES)
+        if self._manifest.config_hash != hash_training_settings(ml_settings):
+            _LOG.warning(
+                "ml_config.json has other labeling or signal_model settings than the models in %s were trained with; "
+                "retrain with --no-warmstart for them to take effect",
+                models_dir,
+            )
+
+
+def _fingerprint(loaded: _LoadedSet, files: EnsembleFiles) -> str:
     served = [loaded.sources[name] for name in MEMBERS]
-    if served == [member_file(name, "calibrated") for name in MEMBERS]:
+    if served == [files.member(name, "calibrated") for name in MEMBERS]:
         return loaded.manifest_hash
     # Another step of the chain differs in the last digits; results kept under this name must not mix.
     return hashlib.sha256("\n".join([loaded.manifest_hash, *served]).encode("utf-8")).hexdigest()
 
 
-def _load_undisturbed(models_dir: Path, ml_settings: MlSettings) -> _LoadedSet:
+def _load_undisturbed(models_dir: Path, ml_settings: MlSettings, files: EnsembleFiles) -> _LoadedSet:
     """Load the set; start over when the whole set was replaced meanwhile."""
     path = models_dir / MANIFEST_NAME
     for attempt in range(_LOAD_ATTEMPTS):
         manifest = verify_compat(models_dir, ml_settings)
         before = sha256_of(path)
         try:
-            loaded = _load(models_dir, manifest, before)
+            loaded = _load(models_dir, manifest, before, files)
         except ModelError:
             if attempt + 1 == _LOAD_ATTEMPTS or sha256_of(path) == before:
                 raise
@@ -174,55 +196,61 @@ def _load_undisturbed(models_dir: Path, ml_settings: MlSettings) -> _LoadedSet:
     raise ModelError(f"{models_dir} is replaced again and again while it is read; wait for the training runs to end")
 
 
-def _load(models_dir: Path, manifest: Manifest, manifest_hash: str) -> _LoadedSet:
-    metadata = _read_metadata(models_dir, manifest)
-    scaling, scaler_source = _load_scaling(models_dir, manifest, metadata)
+def _load(models_dir: Path, manifest: Manifest, manifest_hash: str, files: EnsembleFiles) -> _LoadedSet:
+    metadata = _read_metadata(models_dir, manifest, files)
+    scaling, scaler_source = _load_scaling(models_dir, manifest, metadata, files)
     members, sources = {}, {"scaler": scaler_source}
     for name in MEMBERS:
-        members[name], sources[name] = _load_member(models_dir, manifest, metadata, name)
-    return _LoadedSet(manifest, manifest_hash, scaling, members, sources)
+        members[name], sources[name] = _load_member(models_dir, manifest, metadata, name, files)
+    return _LoadedSet(manifest, manifest_hash, metadata, scaling, members, sources)
 
 
-def _read_metadata(models_dir: Path, manifest: Manifest) -> Mapping[str, Any] | None:
+def _read_metadata(models_dir: Path, manifest: Manifest, files: EnsembleFiles) -> Mapping[str, Any] | None:
     """Return the metadata, or None with a warning: only the last step of a chain needs it."""
     try:
-        content: Mapping[str, Any] = json.loads(read_artifact(models_dir, manifest, METADATA_NAME))
+        content: Mapping[str, Any] = json.loads(read_artifact(models_dir, manifest, files.metadata, files.mend))
     except ModelError as error:
         _LOG.warning("%s", error)
         return None
     return content
 
 
-def _load_scaling(models_dir: Path, manifest: Manifest, metadata: Mapping[str, Any] | None) -> tuple[Scaling, str]:
+def _load_scaling(
+    models_dir: Path, manifest: Manifest, metadata: Mapping[str, Any] | None, files: EnsembleFiles
+) -> tuple[Scaling, str]:
     try:
-        scaler = unpickle(read_artifact(models_dir, manifest, SCALER_NAME), SCALER_NAME)
-        return Scaling(scaler.mean_, scaler.scale_), SCALER_NAME
+        scaler = unpickle(read_artifact(models_dir, manifest, files.scaler, files.mend), files.scaler)
+        return Scaling(scaler.mean_, scaler.scale_), files.scaler
     except ModelError as error:
         if metadata is None:
             raise ModelError(
-                f"neither {SCALER_NAME} nor {METADATA_NAME} in {models_dir} can be used: {error}"
+                f"neither {files.scaler} nor {files.metadata} in {models_dir} can be used: {error}"
             ) from error
-        _LOG.warning("%s; scaling from %s instead", error, METADATA_NAME)
+        _LOG.warning("%s; scaling from %s instead", error, files.metadata)
         stored = metadata["scaling"]
         return Scaling(
             np.array(stored["mean"], dtype=np.float64), np.array(stored["scale"], dtype=np.float64)
-        ), METADATA_NAME
+        ), files.metadata
 
 
 def _load_member(
-    models_dir: Path, manifest: Manifest, metadata: Mapping[str, Any] | None, name: str
+    models_dir: Path, manifest: Manifest, metadata: Mapping[str, Any] | None, name: str, files: EnsembleFiles
 ) -> tuple[ProbabilityFunction, str]:
     """Try a member's files in the order of the chain; the first whose hash fits and that loads is used."""
     reasons = []
     for kind, load in _CHAIN:
-        file = member_file(name, kind)
+        file = files.member(name, kind)
         try:
-            return load(read_artifact(models_dir, manifest, file), file, name, metadata), file
+            if kind == "raw" and metadata is None:
+                raise ModelError(f"{file} needs the calibrator in {files.metadata}, which cannot be used")
+            return load(read_artifact(models_dir, manifest, file, files.mend), file, name, metadata), file
         except ModelError as error:
             _LOG.warning("%s: %s", name, error)
             reasons.append(str(error))
-    files = ", ".join(member_file(name, kind) for kind, _ in _CHAIN)
-    raise ModelError(f"no file of member {name} in {models_dir} can be used ({files}); {MEND}. " + " | ".join(reasons))
+    tried = ", ".join(files.member(name, kind) for kind, _ in _CHAIN)
+    raise ModelError(
+        f"no file of member {name} in {models_dir} can be used ({tried}); {files.mend}. " + " | ".join(reasons)
+    )
 
 
 def unpickle(content: bytes, file: str) -> Any:
@@ -291,8 +319,7 @@ def _from_onnx(content: bytes, file: str, name: str, metadata: Mapping[str, Any]
 
 
 def _from_raw(content: bytes, file: str, name: str, metadata: Mapping[str, Any] | None) -> ProbabilityFunction:
-    if metadata is None:
-        raise ModelError(f"{file} needs the calibrator in {METADATA_NAME}, which cannot be used")
+    assert metadata is not None, "the caller refuses a raw member without metadata"
     calibrator = Calibrator.from_dict(metadata["calibrators"][name])
     return CalibratedMember(name, unpickle(content, file), calibrator).predict_proba
 

@@ -144,10 +144,20 @@ def _label_rows(
             side[row] = SELL
 
 
-def _unbroken_until(
+def unbroken_until(
     times: npt.NDArray[np.int64], max_gap_seconds: int, seams: npt.NDArray[np.int64] | None
 ) -> npt.NDArray[np.int64]:
-    """Return for each row the last row that can be reached without crossing a gap or a seam."""
+    """Return for each row the last row that can be reached without crossing a gap or a seam, shape (n,).
+
+    Parameters
+    ----------
+    times : ndarray of int64, shape (n,)
+        Bar opens, seconds since 1970-01-01 UTC, rising.
+    max_gap_seconds : int
+        Neighbouring opens further apart make a gap.
+    seams : ndarray of int64 or None
+        Moments at which the bars change venue.
+    """
     breaks = np.diff(times) > max_gap_seconds
     if seams is not None:
         # A seam at time s lies between the last bar opening before s and the first at or after it.
@@ -243,7 +253,7 @@ def triple_barrier(
         np.array([bars[name] for name in ("open", "high", "low", "close")], dtype=np.float64),
         _spread_column(spread, n),
         np.array(atr, dtype=np.float64),
-        _unbroken_until(epoch_seconds(bars), max_gap_seconds, seams),
+        unbroken_until(epoch_seconds(bars), max_gap_seconds, seams),
         np.array([tp_mult, sl_mult], dtype=np.float64),
         horizon_bars,
         labels.side,

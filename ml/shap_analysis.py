@@ -35,9 +35,10 @@ from ml.ensemble import (
     predict_base,
 )
 from ml.ensemble_predictor import unpickle
+from ml.ensemble_trainer import Progress
 from ml.model_set import recover_model_set
 from ml.shap_report import FeatureImportance, ShapSummary, signal_fingerprint
-from ml.signal_trainer import Progress, SignalDataset, build_dataset
+from ml.signal_trainer import SignalDataset, build_dataset
 from novosky.errors import DataError, ModelCompatibilityError, ModelError, UsageError
 from novosky.files import sha256_of
 from novosky.market.bars import slice_bars

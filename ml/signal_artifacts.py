@@ -21,9 +21,17 @@ from ml.compat import (
     read_manifest,
     write_manifest,
 )
-from ml.ensemble import METADATA_NAME, SCALER_NAME, CalibratedMember, Float32Matrix, Scaling, member_file
+from ml.ensemble import (
+    METADATA_NAME,
+    CalibratedMember,
+    Float32Matrix,
+    Float64Array,
+    Scaling,
+)
+from ml.ensemble_files import POSITION_FILES, SIGNAL_FILES, EnsembleFiles
+from ml.ensemble_trainer import TrainedEnsemble
 from ml.onnx_export import export_onnx
-from ml.signal_trainer import SignalDataset, SignalModels
+from ml.signal_trainer import SignalDataset
 from novosky.errors import ModelError
 from novosky.files import sha256_of, write_bytes, write_json
 from novosky.market.news import NewsCalendar
@@ -51,7 +59,7 @@ class TrainingReport:
     train_start, train_end, train_cutoff : pandas.Timestamp
         UTC opens of the first bar, the last bar, and the last bar a label looked at.
     class_balance : mapping of str to float
-        Share of HOLD, BUY and SELL among the rows.
+        Share of each class among the rows.
     metrics : mapping of str to mapping
         Out-of-fold `probability_metrics` of every member and of their mean (`ensemble`).
     trees : mapping of str to int
@@ -62,6 +70,8 @@ class TrainingReport:
         Wall time.
     notes : tuple of str
         What the user should know, e.g. why there was no warm start.
+    later : tuple of TrainingReport
+        Of the stages trained after this one in the same run.
     """
 
     models_dir: Path
@@ -78,11 +88,12 @@ class TrainingReport:
     device: str
     seconds: float
     notes: tuple[str, ...]
+    later: tuple[TrainingReport, ...] = ()
 
 
 def write_signal(
     staging: Path,
-    models: SignalModels,
+    models: TrainedEnsemble,
     dataset: SignalDataset,
     report: TrainingReport,
     settings: Settings,
@@ -100,25 +111,14 @@ def write_signal(
     StorageError
         A file cannot be written.
     """
-    scaling = Scaling(models.scaler.mean_, models.scaler.scale_)
-    spread_out = np.linspace(0, len(dataset.features) - 1, min(_ONNX_CHECK_ROWS, len(dataset.features))).astype(
-        np.int64
-    )
-    sample = scaling.apply(dataset.features[spread_out])
-    for name, member in models.members.items():
-        write_bytes(staging / member_file(name, "raw"), _pickled(member.base))
-        write_bytes(staging / member_file(name, "calibrated"), _pickled(member))
-        onnx = export_onnx(member, sample.shape[1])
-        check_onnx_agrees(member, onnx, sample)
-        write_bytes(staging / member_file(name, "onnx"), onnx)
-    write_bytes(staging / SCALER_NAME, _pickled(models.scaler))
+    scaling = write_members(staging, SIGNAL_FILES, models, dataset.features)
     write_bytes(staging / OUT_OF_FOLD_NAME, _out_of_fold_bytes(models, dataset))
     metadata = {
         "symbol": settings.symbol,
         "timeframe": settings.timeframe,
         "synthetic": bars.attrs.get("synthetic"),
-        **{name: _iso(getattr(report, name)) for name in ("train_start", "train_end")},
-        "train_cutoff_date": _iso(report.train_cutoff),
+        **{name: iso_text(getattr(report, name)) for name in ("train_start", "train_end")},
+        "train_cutoff_date": iso_text(report.train_cutoff),
         "news_events": None if news is None else len(news.event_times),
         "bars": report.bars,
         "rows": report.rows,
@@ -139,16 +139,46 @@ def write_signal(
     write_json(staging / METADATA_NAME, metadata)
 
 
+def write_members(staging: Path, files: EnsembleFiles, models: TrainedEnsemble, features: Float64Array) -> Scaling:
+    """Write the members and the scaler of an ensemble and return its scaling.
+
+    Parameters
+    ----------
+    staging : Path
+    files : EnsembleFiles
+    models : TrainedEnsemble
+    features : ndarray, shape (n, k)
+        The training rows, on some of which every ONNX export is compared with its member.
+
+    Raises
+    ------
+    ModelError
+        An ONNX export does not agree with its member.
+    """
+    scaling = Scaling(models.scaler.mean_, models.scaler.scale_)
+    spread_out = np.linspace(0, len(features) - 1, min(_ONNX_CHECK_ROWS, len(features))).astype(np.int64)
+    sample = scaling.apply(features[spread_out])
+    for name, member in models.members.items():
+        write_bytes(staging / files.member(name, "raw"), _pickled(member.base))
+        write_bytes(staging / files.member(name, "calibrated"), _pickled(member))
+        onnx = export_onnx(member, sample.shape[1])
+        check_onnx_agrees(member, onnx, sample)
+        write_bytes(staging / files.member(name, "onnx"), onnx)
+    write_bytes(staging / files.scaler, _pickled(models.scaler))
+    return scaling
+
+
 def _pickled(value: Any) -> bytes:
     # A fixed protocol: the same set has the same bytes under every Python from 3.8 on.
     return pickle.dumps(value, protocol=5)
 
 
-def _iso(moment: pd.Timestamp) -> str:
+def iso_text(moment: pd.Timestamp) -> str:
+    """Return a UTC moment as it stands in metadata: 2024-01-31T12:00:00Z."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _out_of_fold_bytes(models: SignalModels, dataset: SignalDataset) -> bytes:
+def _out_of_fold_bytes(models: TrainedEnsemble, dataset: SignalDataset) -> bytes:
     """Rows' bar opens (seconds, UTC), folds, labels and calibrated probabilities, for the later stages."""
     stream = io.BytesIO()
     np.savez_compressed(
@@ -183,21 +213,22 @@ def check_onnx_agrees(member: CalibratedMember, onnx: bytes, sample: Float32Matr
 def write_set_manifest(
     staging: Path, models_dir: Path, report: TrainingReport, ml_settings: MlSettings, bars: pd.DataFrame
 ) -> None:
-    """Hash every file of the new set and write its manifest.
+    """Hash every file of a set with new signal models and write its manifest.
 
-    Entries of the set in `models_dir` are kept for files of other stages, which are carried
-    over, unless they were made for other features.
+    Entries of the set in `models_dir` are kept for other files, which are carried over,
+    unless they were made for other features. Position models are not kept: they learned
+    from the entries of the signal models that are being replaced.
     """
-    artifacts = {path.name: sha256_of(path) for path in sorted(staging.iterdir())}
+    artifacts = hash_files(staging)
     manifest = Manifest(
         features=ml_settings.features,
         feature_hash=feature_hash(ml_settings.features),
         feature_count=len(ml_settings.features),
         artifacts={**_kept_artifacts(models_dir, ml_settings), **artifacts},
         versions=library_versions(),
-        train_start=_iso(report.train_start),
-        train_end=_iso(report.train_end),
-        train_cutoff_date=_iso(report.train_cutoff),
+        train_start=iso_text(report.train_start),
+        train_end=iso_text(report.train_end),
+        train_cutoff_date=iso_text(max(one.train_cutoff for one in (report, *report.later))),
         data_hash=hash_bars(bars),
         config_hash=hash_training_settings(ml_settings),
     )
@@ -212,4 +243,13 @@ def _kept_artifacts(models_dir: Path, ml_settings: MlSettings) -> dict[str, str]
         return {}
     if old.feature_hash != feature_hash(ml_settings.features):
         return {}
-    return {name: digest for name, digest in old.artifacts.items() if (models_dir / name).exists()}
+    return {
+        name: digest
+        for name, digest in old.artifacts.items()
+        if (models_dir / name).exists() and name not in POSITION_FILES.names
+    }
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file of a folder by name."""
+    return {path.name: sha256_of(path) for path in sorted(folder.iterdir())}

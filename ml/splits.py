@@ -221,3 +221,70 @@ class PurgedKFold:
     def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
         """Return the number of folds."""
         return self.n_splits
+
+
+class PurgedSpanKFold:
+    """K sets of consecutive trades to hold out; training on both sides, purged and embargoed by bars.
+
+    A trade is its span of bars, and all its rows are on one side of a split.
+
+    Parameters
+    ----------
+    n_splits : int
+        Sets, at least 2; the earliest hold one trade more where trades do not divide evenly.
+    first, last : ndarray of int, shape (n,)
+        First and last bar of each trade, `first` never falling.
+    embargo : int
+        Bars left out after the last bar of the trades held out.
+
+    Raises
+    ------
+    UsageError
+        `n_splits` or `embargo` out of range for this many trades.
+    DataError
+        Trades out of order, or one that ends before it begins.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> first = np.array([0, 2, 10, 14, 30])
+    >>> splitter = PurgedSpanKFold(2, first=first, last=first + 3, embargo=4)
+    >>> for train, test in splitter.split(first):
+    ...     print(train, test)
+    [4] [0 1 2]
+    [0 1 2] [3 4]
+    """
+
+    def __init__(
+        self, n_splits: int, *, first: npt.NDArray[np.integer], last: npt.NDArray[np.integer], embargo: int
+    ) -> None:
+        self.n_splits, self.embargo = n_splits, embargo
+        self.first, self.last = np.array(first, dtype=np.int64), np.array(last, dtype=np.int64)
+        if (np.diff(self.first) < 0).any() or (self.last < self.first).any():
+            raise DataError("trades to split must be ordered by their first bar and end no earlier than they begin")
+        if not 2 <= n_splits <= len(self.first) or embargo < 0:
+            raise UsageError(
+                f"{len(self.first)} trades cannot be cut into {n_splits} folds with embargo {embargo}; use at least "
+                "2 folds and no more than there are trades"
+            )
+
+    def split(self, X: Sized, y: object = None, groups: object = None) -> Iterator[Split]:
+        """Yield (train, test) trade indices, earliest test set first.
+
+        Raises
+        ------
+        DataError
+            When `X` has another number of trades, or a fold is left without training trades.
+        """
+        _check_rows(X, len(self.first))
+        every = np.arange(len(self.first), dtype=np.int64)
+        for fold, test in enumerate(np.array_split(every, self.n_splits)):
+            before = self.last < self.first[test[0]]
+            after = self.first > self.last[test].max() + self.embargo
+            train = every[before | after]
+            _refuse_empty(train, fold)
+            yield train, test
+
+    def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
+        """Return the number of folds."""
+        return self.n_splits

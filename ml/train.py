@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ml.compat import MANIFEST_NAME, Manifest, hash_training_settings, read_artifact, verify_compat
 from ml.device import choose_devices
 from ml.ensemble import CLASS_NAMES, MEMBERS, SCALER_NAME, Scaling, member_file, tree_count
+from ml.ensemble_trainer import Progress, TrainedEnsemble, WarmStart, probability_metrics, warm_start_exhausted
 from ml.model_set import replace_model_set
+from ml.position_artifacts import extend_manifest
+from ml.position_stage import train_position_stage
 from ml.shap_report import SUMMARY_NAME
 from ml.signal_artifacts import Stage, TrainingReport, write_set_manifest, write_signal
-from ml.signal_trainer import (
-    Progress,
-    SignalDataset,
-    SignalModels,
-    WarmStart,
-    build_dataset,
-    probability_metrics,
-    train_signal,
-    warm_start_exhausted,
-)
+from ml.signal_trainer import SignalDataset, build_dataset, train_signal
+from ml.stage import StageRun, class_balance, thread_count
 from novosky.errors import ModelCompatibilityError, ModelError, UsageError
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
@@ -33,6 +28,7 @@ from novosky.settings import MlSettings, Settings
 __all__ = ["STAGE_ORDER", "Stage", "TrainingReport", "load_warm_start", "ordered_stages", "train"]
 
 STAGE_ORDER: tuple[Stage, ...] = ("signal", "position", "sltp", "risk")
+TRAINABLE: tuple[Stage, ...] = ("signal", "position")
 
 
 def ordered_stages(stages: Sequence[Stage]) -> tuple[Stage, ...]:
@@ -74,10 +70,10 @@ def train(
     stages : sequence of str
         Any order.
     warm_start : bool
-        Continue from the set in `models_dir` where there is one.
+        Continue the signal models in `models_dir` where there are any.
     progress : callable, optional
     seed : int, optional
-        Instead of `signal_model.seed`.
+        Instead of `signal_model.seed` and `position_model.seed`.
     news : NewsCalendar, optional
         For the news features.
 
@@ -86,7 +82,9 @@ def train(
     UsageError
         A stage that cannot be trained.
     DataError
-        Too few labelled rows.
+        Too few labelled rows or entries.
+    ModelError
+        The position stage without the signal set it builds on.
     ModelCompatibilityError
         A warm start from a set with other features, libraries or hyperparameters.
     LockedError
@@ -95,59 +93,71 @@ def train(
         The set could not be written; the old one is in place.
     """
     order = ordered_stages(stages)
-    if order != ("signal",):
-        raise UsageError(f"only the signal stage can be trained, not {', '.join(s for s in order if s != 'signal')}")
-    started = time.perf_counter()
+    missing = [stage for stage in order if stage not in TRAINABLE]
+    if missing:
+        raise UsageError(f"only the stages {' and '.join(TRAINABLE)} can be trained, not {', '.join(missing)}")
     tell = progress or _silent
-    chosen_seed = ml_settings.signal_model.seed if seed is None else seed
-    with replace_model_set(models_dir, leave_behind=(SUMMARY_NAME,)) as staging:
-        warm, notes = (
-            load_warm_start(models_dir, ml_settings, bars)
-            if warm_start
-            else (None, ("trained afresh (--no-warmstart)",))
-        )
-        tell("features and labels", 0, 1)
-        dataset = build_dataset(bars, ml_settings, news)
-        devices = choose_devices(ml_settings.training.device)
-        models = train_signal(
-            dataset,
-            ml_settings,
-            devices=devices,
-            threads=_threads(ml_settings),
-            seed=chosen_seed,
-            warm=warm,
-            progress=tell,
-        )
-        tell("writing the set", 1, 1)
-        report = TrainingReport(
-            models_dir=models_dir,
-            stages=order,
-            bars=len(bars),
-            rows=len(dataset.labels),
-            train_start=bars["time"].iloc[0],
-            train_end=bars["time"].iloc[-1],
-            train_cutoff=dataset.cutoff,
-            class_balance=_class_balance(dataset),
-            metrics=_metrics(models, dataset),
-            trees={name: tree_count(name, models.members[name].base) for name in MEMBERS},
-            warm_start=warm is not None,
-            device=devices.explanation,
-            seconds=time.perf_counter() - started,
-            notes=notes,
-        )
-        write_signal(staging, models, dataset, report, settings, ml_settings, chosen_seed, bars, news)
-        write_set_manifest(staging, models_dir, report, ml_settings, bars)
+    # A new signal set leaves the summary of the old one behind; other stages keep it.
+    outdated = (SUMMARY_NAME,) if "signal" in order else ()
+    with replace_model_set(models_dir, leave_behind=outdated) as staging:
+        run = StageRun(bars, ml_settings, settings, models_dir, staging, tell, seed, news)
+        reports = []
+        if "signal" in order:
+            reports.append(_train_signal_stage(run, warm_start))
+        if "position" in order:
+            reports.append(train_position_stage(run, signal_in_staging="signal" in order))
+        report = replace(reports[0], later=tuple(reports[1:]))
+        if "signal" in order:
+            write_set_manifest(staging, models_dir, report, ml_settings, bars)
+        else:
+            extend_manifest(staging, models_dir, report)
+    return report
+
+
+def _train_signal_stage(run: StageRun, warm_start: bool) -> TrainingReport:
+    started = time.perf_counter()
+    bars, ml_settings = run.bars, run.ml_settings
+    chosen_seed = ml_settings.signal_model.seed if run.seed is None else run.seed
+    warm, notes = (
+        load_warm_start(run.models_dir, ml_settings, bars)
+        if warm_start
+        else (None, ("trained afresh (--no-warmstart)",))
+    )
+    run.tell("features and labels", 0, 1)
+    dataset = build_dataset(bars, ml_settings, run.news)
+    devices = choose_devices(ml_settings.training.device)
+    models = train_signal(
+        dataset,
+        ml_settings,
+        devices=devices,
+        threads=thread_count(ml_settings),
+        seed=chosen_seed,
+        warm=warm,
+        progress=run.tell,
+    )
+    run.tell("writing the set", 1, 1)
+    report = TrainingReport(
+        models_dir=run.models_dir,
+        stages=("signal",),
+        bars=len(bars),
+        rows=len(dataset.labels),
+        train_start=bars["time"].iloc[0],
+        train_end=bars["time"].iloc[-1],
+        train_cutoff=dataset.cutoff,
+        class_balance=class_balance(dataset.labels, CLASS_NAMES),
+        metrics=_metrics(models, dataset),
+        trees={name: tree_count(name, models.members[name].base) for name in MEMBERS},
+        warm_start=warm is not None,
+        device=devices.explanation,
+        seconds=time.perf_counter() - started,
+        notes=notes,
+    )
+    write_signal(run.staging, models, dataset, report, run.settings, ml_settings, chosen_seed, bars, run.news)
     return report
 
 
 def _silent(step: str, done: int, total: int) -> None:
     """Take progress and show nothing."""
-
-
-def _threads(ml_settings: MlSettings) -> int:
-    from joblib import cpu_count
-
-    return ml_settings.training.threads or int(cpu_count())
 
 
 def load_warm_start(
@@ -181,7 +191,7 @@ def load_warm_start(
         raise
     except ModelError as error:
         return None, (f"trained afresh: the earlier set cannot be loaded ({error})",)
-    if warm_start_exhausted(bases, ml_settings):
+    if warm_start_exhausted(bases, ml_settings.signal_model):
         return None, (
             "trained afresh: another warm start would grow the earlier set beyond twice its configured trees",
         )
@@ -204,12 +214,7 @@ def _unpickle_artifact(models_dir: Path, manifest: Manifest, name: str) -> Any:
     return unpickle(read_artifact(models_dir, manifest, name), name)
 
 
-def _class_balance(dataset: SignalDataset) -> dict[str, float]:
-    counts = np.bincount(dataset.labels, minlength=len(CLASS_NAMES))
-    return {name: float(count / len(dataset.labels)) for name, count in zip(CLASS_NAMES, counts, strict=True)}
-
-
-def _metrics(models: SignalModels, dataset: SignalDataset) -> dict[str, dict[str, Any]]:
+def _metrics(models: TrainedEnsemble, dataset: SignalDataset) -> dict[str, dict[str, Any]]:
     tables = {name: models.out_of_fold[:, at] for at, name in enumerate(MEMBERS)}
     tables["ensemble"] = models.out_of_fold.mean(axis=1)
     return {name: probability_metrics(table, dataset.labels, dataset.weights) for name, table in tables.items()}

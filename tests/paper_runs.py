@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from signal_models import ScatteredModel
 
+from backtest.position_answers import PositionAnswers, PositionOpinions
 from backtest.run import prepare, simulate
 from ml.feature_engineering import get_feature_names, live_window_bars
 from novosky.cli.backtest import write_tables
@@ -21,6 +22,8 @@ from trading.bot_exports import export_blocks, export_trades
 from trading.engine.records import to_bytes
 from trading.notify import SilentNotifier
 from trading.paper_session import PaperMarket, PaperSession, open_session
+from trading.parameters import build_params
+from trading.position_source import PositionModel
 from trading.replay import run_replay
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,6 +62,7 @@ class Scenario:
     settings: Settings = field(default_factory=settings_with)
     ml_settings: MlSettings = field(default_factory=scattered_ml_settings)
     model: ScatteredModel = field(default_factory=ScatteredModel)
+    position_model: PositionModel | None = None
     m1: pd.DataFrame | None = None
     news: NewsCalendar | None = None
     fixed_spread: bool = False
@@ -111,7 +115,11 @@ def backtest_outcome(scenario: Scenario, folder: Path) -> Outcome:
         m1=scenario.m1,
         fixed_spread=scenario.fixed_spread,
     )
-    result = simulate(prepared, settings, scenario.ml_settings)
+    answers = None
+    if scenario.position_model is not None:
+        opinions = PositionOpinions(scenario.position_model, prepared)
+        answers = PositionAnswers(opinions, build_params(settings, scenario.ml_settings))
+    result = simulate(prepared, settings, scenario.ml_settings, answers=answers)
     trades, blocked = folder / "backtest-trades.csv", folder / "backtest-blocked.csv"
     write_tables(result, settings.symbol, settings.broker.digits, trades, blocked)
     return Outcome(trades.read_bytes(), blocked.read_bytes(), to_bytes(result.guard))
@@ -131,6 +139,7 @@ def open_scenario(
         news=scenario.news,
         frozen=frozen,
         durable=durable,
+        position_model=scenario.position_model,
     )
 
 

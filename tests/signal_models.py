@@ -44,5 +44,25 @@ class ScatteredModel:
         return answer
 
 
+@dataclass(frozen=True)
+class ScatteredPositionModel:
+    """Opinions about the open trade scattered over its own inputs and the bar: some of them certain."""
+
+    fingerprint: str = "scattered position"
+    sources: dict[str, str] = field(default_factory=lambda: {"rf": "scattered"})
+
+    def predict_proba(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return probabilities of HOLD, EXIT, ADD, shape (n, 3 members, 3), for rows of shape (n, 55 + 4)."""
+        answer = np.empty((len(features), MEMBERS, 3))
+        held, _, r_multiple, direction = features[:, -4:].T
+        mixed = features[:, RSI] * 917.0 + held * 51.0 + r_multiple * 7.0 + direction * 0.3
+        for member in range(MEMBERS):
+            leave = _fraction(mixed + 0.02 * member)
+            answer[:, member, 1] = leave
+            answer[:, member, 0] = (1.0 - leave) * 0.25
+            answer[:, member, 2] = (1.0 - leave) * 0.75
+        return answer
+
+
 def _fraction(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return values - np.floor(values)

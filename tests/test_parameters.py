@@ -108,9 +108,18 @@ def test_each_key_changes_its_own_parameter_only() -> None:
         assert differing <= {name} | costs_of_a_lot, sections
 
 
+POSITION_PARAMETERS = {
+    "position_horizon": 40.0,
+    "exit_threshold": 0.71,
+    "exit_min_gap": 0.11,
+    "min_bars_held": 6,
+    "add_threshold": 0.61,
+}
+
+
 def test_no_parameter_was_forgotten() -> None:
     covered = {name for name, _, _ in MAPPINGS}
-    from_model_settings = {"confidence", "min_gap", "position_model"}
+    from_model_settings = {"confidence", "min_gap", "position_model", *POSITION_PARAMETERS}
     # M15 bars, cents, two votes of three, orders that live for one open, and sizing by risk.
     fixed = {"bar_seconds": 900, "money_scale": 100.0, "min_votes": 2, "entry_valid_seconds": 0, "fixed_volume": 0.0}
     assert covered | from_model_settings | set(fixed) == set(dtype_of(Params).names or ())
@@ -124,6 +133,14 @@ def test_model_settings_reach_the_engine() -> None:
     )
     assert params.min_gap == 0.17
     assert params.position_model == 1
+
+
+def test_the_exit_rule_reaches_the_engine() -> None:
+    rule = {"exit_threshold": 0.71, "min_prob_diff": 0.11, "min_bars_held": 6, "add_threshold": 0.61}
+    params = build_params(
+        settings_with(), ml_settings_with(labeling={"horizon_bars": 40}, position_model={"enabled": True, **rule})
+    )
+    assert {name: getattr(params, name) for name in POSITION_PARAMETERS} == POSITION_PARAMETERS
 
 
 def thresholds(**sessions: float) -> dict[int, float]:

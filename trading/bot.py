@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pandas as pd
+
 from novosky.errors import BrokerError
 from novosky.market.bars import M15_SECONDS, epoch_seconds
 from trading.bookings import MAGIC, Booked, book_deals
@@ -31,13 +33,15 @@ from trading.broker import (
     Quote,
 )
 from trading.engine.breakers import count_closed, judge_close, start_guard
-from trading.engine.fills import EXIT_NAMES, rounded
+from trading.engine.exits import VERDICT_ADD, VERDICT_EXIT, position_inputs, position_verdict
+from trading.engine.fills import EXIT_MODEL, EXIT_NAMES, rounded
 from trading.engine.gates import MARGIN, MARKET_CLOSED, STOPS_LEVEL, VOLUME, gate_names
 from trading.engine.records import Account, Candidate, Guard, Params, Trade, from_bytes, new_record, to_bytes
 from trading.engine.step import judge_candidate, wants_exit
 from trading.exports import SIDE_NAMES, utc_text, volume_text
 from trading.journal import INTENT_FILLED, INTENT_REJECTED, BotStatus, Decision, Intent, Journal
 from trading.notify import Notifier
+from trading.position_source import PositionSource
 from trading.signal_source import SignalSource
 
 __all__ = ["MAGIC", "Bot"]
@@ -62,6 +66,8 @@ class Bot:
     signals : SignalSource
     params : Params
         The rules, from `trading.parameters.build_params`.
+    positions : PositionSource or None
+        Asked about the open position; needed when the rules have the position model switched on.
     identity : str
         What the journal must belong to.
     models : str
@@ -78,12 +84,13 @@ class Bot:
         signals: SignalSource,
         params: Params,
         *,
+        positions: PositionSource | None = None,
         identity: str,
         models: str,
         frozen: Callable[[], bool],
     ) -> None:
         self._broker, self._journal, self._notifier = broker, journal, notifier
-        self._signals, self._params, self._frozen = signals, params, frozen
+        self._signals, self._positions, self._params, self._frozen = signals, positions, params, frozen
         self._foreign: set[int] = set()
         self._status = self._start(identity, models)
         self._unsettled = True
@@ -139,7 +146,7 @@ class Bot:
         self._judge(account, guard, booked, close, quote)
         alarms = _alarms(self._status.guard, guard)
         if account.side != 0:
-            decision, intents = self._manage(account, guard, position, close, quote)
+            decision, intents = self._manage(account, guard, position, bars, close, quote)
         else:
             decision, intents = self._seek(account, guard, bars, close, quote)
         status = replace(
@@ -217,16 +224,36 @@ class Bot:
         return account
 
     def _manage(
-        self, account: Account, guard: Guard, position: Position | None, close: int, quote: Quote
+        self, account: Account, guard: Guard, position: Position | None, bars: pd.DataFrame, close: int, quote: Quote
     ) -> tuple[Decision, list[Intent]]:
-        reason = int(wants_exit(account, guard))
         decision = Decision(close, "hold", quote.bid, 0.0, 0.0)
+        reason = int(wants_exit(account, guard))
+        if reason == 0 and self._params.position_model != 0:
+            decision, reason = self._ask_position(decision, account, bars, close, quote)
         if reason == 0 or position is None:
             return decision, []
         intent = Intent(
             f"x{close:x}", close, "exit", -position.side, position.volume, 0.0, 0.0, position.ticket, reason
         )
         return replace(decision, action=f"exit:{EXIT_NAMES[reason]}"), [intent]
+
+    def _ask_position(
+        self, decision: Decision, account: Account, bars: pd.DataFrame, close: int, quote: Quote
+    ) -> tuple[Decision, int]:
+        """Return the decision with the position model's word on the open position, and the exit reason or 0."""
+        assert self._positions is not None, "the session refuses to start without the model"
+        spread = self._spread(quote)
+        opinion = self._positions.opinion(bars, position_inputs(account, self._params, close, quote.bid, spread))
+        if opinion is None:
+            return decision, 0
+        hold, leave, add = opinion
+        verdict = int(position_verdict(account, self._params, close, hold, leave, add))
+        # Of an open position the journal keeps the probability of EXIT and its lead over HOLD.
+        decision = replace(decision, side=int(account.side), confidence=leave, gap=leave - hold)
+        if verdict == VERDICT_ADD:
+            _log.info("the position model would add to the open position (%.2f); it is only logged", add)
+            return replace(decision, action="add"), 0
+        return decision, EXIT_MODEL if verdict == VERDICT_EXIT else 0
 
     def _seek(
         self, account: Account, guard: Guard, bars: Any, close: int, quote: Quote

@@ -25,6 +25,7 @@ from trading.notify import Notifier
 from trading.paper import PaperBroker
 from trading.paper_store import PaperStore
 from trading.parameters import build_params, build_rollovers
+from trading.position_source import PositionModel, PositionSource
 from trading.replay import PacedMarket
 from trading.signal_source import SignalSource
 
@@ -181,12 +182,15 @@ def open_session(
     news: NewsCalendar | None,
     frozen: Callable[[], bool],
     durable: bool,
+    position_model: PositionModel | None = None,
     now: Callable[[], float] | None = None,
 ) -> PaperSession:
     """Open or resume the paper account whose journal is at `journal_path`.
 
     Parameters
     ----------
+    position_model : PositionModel or None
+        Needed when `position_model.enabled`.
     now : callable or None
         Real time, UTC epoch seconds, for a market that keeps pace with it: while the bot
         was away the market went on, and only then is the bot started.
@@ -194,12 +198,16 @@ def open_session(
     Raises
     ------
     UsageError
-        The account on disk belongs to other bars, settings or models.
+        The account on disk belongs to other bars, settings or models, or the position model
+        is on and not given.
     StorageError
         The databases cannot be opened, or do not belong together.
     """
+    if position_model is None and ml_settings.position_model.enabled:
+        raise UsageError("position_model.enabled is true in ml_config.json, but no position model was given")
     bars = bar_columns(market.frame, settings, fixed_spread=market.fixed_spread)
-    identity = market_identity(market, settings, ml_settings, model.fingerprint, news)
+    fingerprints = [served.fingerprint for served in (model, position_model) if served is not None]
+    identity = market_identity(market, settings, ml_settings, " ".join(fingerprints), news)
     params = build_params(settings, ml_settings)
     broker = PaperBroker(
         market.frame,
@@ -217,13 +225,17 @@ def open_session(
     _check_pair(journal, broker, journal_path, market)
     if now is not None:
         PacedMarket(broker, now).catch_up()
-    models = ", ".join(f"{name}={source}" for name, source in model.sources.items())
+    sources = dict(model.sources)
+    if position_model is not None:
+        sources |= {f"position {name}": source for name, source in position_model.sources.items()}
+    models = ", ".join(f"{name}={source}" for name, source in sources.items())
     bot = Bot(
         broker,
         journal,
         notifier,
         SignalSource(model, settings, ml_settings, news),
         params,
+        positions=None if position_model is None else PositionSource(position_model, ml_settings, news),
         identity=identity,
         models=models,
         frozen=frozen,

@@ -68,8 +68,18 @@ def _set_gates(params: Params, settings: Settings, ml_settings: MlSettings) -> N
     params.equity_curve_trades = curve.lookback_trades
     params.equity_curve_drawdown = curve.max_drawdown_pct / 100.0
     params.equity_curve_pause = round(curve.pause_hours * 3600)
-    params.position_model = ml_settings.position_model.enabled
+    _set_position_model(params, ml_settings)
     params.risk_model = settings.risk_model.enabled
+
+
+def _set_position_model(params: Params, ml_settings: MlSettings) -> None:
+    model = ml_settings.position_model
+    params.position_model = model.enabled
+    params.position_horizon = ml_settings.labeling.horizon_bars
+    params.exit_threshold = model.exit_threshold
+    params.exit_min_gap = model.min_prob_diff
+    params.min_bars_held = model.min_bars_held
+    params.add_threshold = model.add_threshold
 
 
 def session_thresholds(settings: Settings, ml_settings: MlSettings) -> npt.NDArray[np.float64]:

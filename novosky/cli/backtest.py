@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from backtest.position_answers import PositionAnswers
     from backtest.result import BacktestResult
     from backtest.run import Prepared
-    from novosky.settings import Settings
+    from novosky.settings import MlSettings, Settings
 
 EPILOG = """\b
 Examples:
@@ -109,7 +110,13 @@ def backtest(
         m1=load_bars(m1, seconds=60) if m1 else None,
         fixed_spread=flags["spread"] is not None,
     )
-    result = simulate(prepared, settings, ml_settings, labels=run_labels(prepared, settings, history.attrs))
+    result = simulate(
+        prepared,
+        settings,
+        ml_settings,
+        answers=state_answers(models, prepared, settings, ml_settings),
+        labels=run_labels(prepared, settings, history.attrs),
+    )
     metrics = compute_metrics(result, np.random.default_rng(seed), m1=m1 is not None)
     random_entry = random_entry_benchmark(
         result,
@@ -150,6 +157,26 @@ def run_labels(prepared: Prepared, settings: Settings, marks: Mapping[Any, Any])
     if settings.account_type == "cent":
         labels.append(f"Cent account: one lot is {settings.lot_units:g} units and pays a hundredth of a lot's costs")
     return tuple(labels)
+
+
+def state_answers(
+    models: Path, prepared: Prepared, settings: Settings, ml_settings: MlSettings
+) -> PositionAnswers | None:
+    """Return the position model's answers for a window, or None when it is switched off.
+
+    Raises
+    ------
+    ModelError
+        It is switched on and the set has no position models.
+    """
+    if not ml_settings.position_model.enabled:
+        return None
+    from backtest.position_answers import PositionAnswers, PositionOpinions
+    from ml.position_predictor import PositionPredictor
+    from trading.parameters import build_params
+
+    opinions = PositionOpinions(PositionPredictor(models, ml_settings), prepared)
+    return PositionAnswers(opinions, build_params(settings, ml_settings))
 
 
 def choose_window(

@@ -111,6 +111,7 @@ def _session(
         | {"--models": run.models},
     )
     from ml.ensemble_predictor import EnsemblePredictor
+    from ml.position_predictor import PositionPredictor
     from novosky.clock import RealClock
     from novosky.market.news import load_calendar
     from novosky.settings import load_ml_settings, load_settings
@@ -124,6 +125,7 @@ def _session(
     settings = apply_flags(load_settings(run.config), run.account)
     ml_settings = load_ml_settings(run.ml_config)
     predictor = EnsemblePredictor(run.models, ml_settings)
+    position = PositionPredictor(run.models, ml_settings) if ml_settings.position_model.enabled else None
     news = load_calendar(run.calendar) if run.calendar else None
     with single_instance(run.journal):
         if run.fresh:
@@ -139,6 +141,7 @@ def _session(
             # A replay retells history; today's freeze flag is no part of it.
             frozen=is_frozen if live else lambda: False,
             durable=live,
+            position_model=position,
             now=RealClock().now if live else None,
         )
         try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml.shap_report import ShapSummary
-    from ml.train import TrainingReport
+    from ml.train import Stage, TrainingReport
     from novosky.market.news import NewsCalendar
     from novosky.settings import MlSettings
 
@@ -23,6 +23,7 @@ EPILOG = """\b
 Examples:
   python train_ml_model.py --ensemble --no-warmstart
   python train_ml_model.py --ensemble --data data/BTCUSD_M15.parquet --start 2021-07-01 --end 2024-01-01
+  python train_ml_model.py --ensemble --position --no-warmstart
   python train_ml_model.py --refresh --calendar data/calendar.parquet --shap
   python train_ml_model.py --shap-only
 
@@ -32,6 +33,9 @@ Bars from --end on stay unseen: test on them with backtest_config.py --oos-only.
 
 @click.command(epilog=EPILOG)
 @click.option("--ensemble", is_flag=True, help="Train the signal models (RF, XGBoost, LightGBM).")
+@click.option(
+    "--position", is_flag=True, help="Train the position models on the signal models' out-of-fold entries, after them."
+)
 @click.option(
     "--refresh",
     is_flag=True,
@@ -48,10 +52,11 @@ Bars from --end on stay unseen: test on them with backtest_config.py --oos-only.
 @click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
 @click.option("--start", type=UtcDate(), help="First bar's open, UTC.")
 @click.option("--end", type=UtcDate(), help="End of the training window, UTC, exclusive.")
-@click.option("--seed", type=click.IntRange(min=0), help="Instead of signal_model.seed in ml_config.json.")
+@click.option("--seed", type=click.IntRange(min=0), help="Instead of the seeds in ml_config.json.")
 @file_options
 def train(
     ensemble: bool,
+    position: bool,
     refresh: bool,
     no_warmstart: bool,
     shap: bool,
@@ -68,11 +73,15 @@ def train(
 ) -> None:
     """Train the models and put the finished set in place as a whole.
 
+    New signal models make the position models in --models stale; add --position to train
+    those anew in the same run.
+
     Continues from the set in --models where there is one (warm start). The set in place
     stays usable until the new one is complete, whatever happens to the run. A SHAP summary
     of the old models goes with them; --shap makes the new one.
     """
-    _check_flags(ensemble, refresh, shap_only, no_warmstart or start is not None or end is not None, end is not None)
+    training = ensemble or position or refresh
+    _check_flags(training, refresh, shap_only, no_warmstart or start is not None or end is not None, end is not None)
     from ml.train import train as train_models
     from novosky.data.store import load_bars
     from novosky.market.bars import slice_bars
@@ -97,23 +106,33 @@ def train(
             ml_settings,
             settings,
             models,
-            ("signal",),
+            _stages(ensemble or refresh, position),
             warm_start=not no_warmstart,
             progress=bar.show,
             seed=seed,
             news=news,
         )
-    _print_report(report)
+    for stage in (report, *report.later):
+        _print_report(stage)
     if shap:
         _explain(models, ml_settings, bars, news, seed, shap_report)
 
 
-def _check_flags(ensemble: bool, refresh: bool, shap_only: bool, shaped: bool, ends: bool) -> None:
+def _stages(signal: bool, position: bool) -> list[Stage]:
+    stages: list[Stage] = []
+    if signal:
+        stages.append("signal")
+    if position:
+        stages.append("position")
+    return stages
+
+
+def _check_flags(training: bool, refresh: bool, shap_only: bool, shaped: bool, ends: bool) -> None:
     """Refuse flags that contradict each other; `shaped` says that a flag shapes a training."""
-    if shap_only and (ensemble or refresh or shaped):
+    if shap_only and (training or shaped):
         raise click.UsageError("--shap-only explains the set in place over its own window; leave training flags out")
-    if not (ensemble or refresh or shap_only):
-        raise click.UsageError("name what to train: --ensemble or --refresh")
+    if not (training or shap_only):
+        raise click.UsageError("name what to train: --ensemble, --position or --refresh")
     if refresh and ends:
         raise click.UsageError("--refresh trains up to the newest bar; leave --end out")
 
@@ -194,7 +213,14 @@ def _print_report(report: TrainingReport) -> None:
     from rich.table import Table
 
     table = Table(title="out-of-fold probabilities", title_justify="left")
-    for column in ("member", "trees", "log loss", "of base rates", "Brier", "AUC of side"):
+    for column in (
+        "member",
+        "trees",
+        "log loss",
+        "of base rates",
+        "Brier",
+        "AUC EXIT/ADD" if "position" in report.stages else "AUC of side",
+    ):
         table.add_column(column, justify="left" if column == "member" else "right")
     for name, values in report.metrics.items():
         table.add_row(

@@ -60,8 +60,8 @@ class LightGbm(Section):
     reg_lambda: float = Field(5.0, ge=0)
 
 
-class SignalModel(Section):
-    """The three members of the signal ensemble and how they are calibrated."""
+class EnsembleModel(Section):
+    """The three members of an ensemble and how they are calibrated."""
 
     rf: Forest = Forest()
     xgb: XgBoost = XgBoost()
@@ -72,7 +72,11 @@ class SignalModel(Section):
     seed: int = Field(7, ge=0)
 
 
-class PositionModel(Section):
+class SignalModel(EnsembleModel):
+    """The three members of the signal ensemble and how they are calibrated."""
+
+
+class PositionModel(EnsembleModel):
     """When to leave an open position before its bracket does."""
 
     enabled: bool = False
@@ -80,6 +84,14 @@ class PositionModel(Section):
     min_prob_diff: float = Field(0.25, ge=0, le=1)
     min_bars_held: int = Field(4, ge=0)
     add_threshold: float = Field(0.65, ge=0, le=1)
+    exit_margin_r: float = Field(0.25, ge=0, le=10)
+    """By how much, in multiples of the trade's risk, leaving must beat the bracket to be labelled EXIT."""
+    entry_confidence: float = Field(0.42, ge=0, le=1)
+    """Confidence of the out-of-fold entries to learn from; lower than the traded one, to have enough of them."""
+    entry_min_gap: float = Field(0.05, ge=0, le=1)
+    """Gap of those entries to the next class."""
+    min_entries: int = Field(300, ge=20)
+    """Fewer entries than this teach nothing that would hold out of sample."""
 
 
 class SltpModel(Section):

@@ -46,6 +46,16 @@ class MarketContext:
     news_minutes: npt.NDArray[np.float64]
 
 
+def mean_of_members(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the ensemble's probabilities, shape (n, 3), of its members', shape (n, members, 3)."""
+    members = probabilities.shape[1]
+    mean: npt.NDArray[np.float64] = np.zeros((len(probabilities), 3))
+    # Summed member by member: a row's mean must not depend on how many rows there are.
+    for member in range(members):
+        mean = mean + probabilities[:, member, :]
+    return np.asarray(mean / members)
+
+
 def find_candidates(
     probabilities: npt.NDArray[np.float64],
     bars: npt.NDArray[np.int64],
@@ -72,12 +82,7 @@ def find_candidates(
         The side is the class with the highest mean probability; votes count the members
         whose own first choice it is; the gap is to the next class.
     """
-    members = probabilities.shape[1]
-    mean = np.zeros((len(bars), 3))
-    # Summed member by member: a row's mean must not depend on how many rows there are.
-    for member in range(members):
-        mean = mean + probabilities[:, member, :]
-    mean = mean / members
+    mean = mean_of_members(probabilities)
     best = mean.argmax(axis=1)
     rows = np.flatnonzero(CLASS_SIDES[best] != 0)
     best = best[rows]

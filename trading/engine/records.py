@@ -94,6 +94,16 @@ class Params:
     """Seconds."""
     position_model: I1
     """1 hands an open position to the position model at every close."""
+    position_horizon: F8
+    """Bars the trades lasted at most from which the position model learned."""
+    exit_threshold: F8
+    """Least probability of EXIT at which the position model is followed."""
+    exit_min_gap: F8
+    """Least lead of EXIT over HOLD."""
+    min_bars_held: I8
+    """Bars a position is held before the position model is followed."""
+    add_threshold: F8
+    """Least probability at which ADD is logged."""
     risk_model: I1
     """1 asks the risk model for a multiplier once a candidate has passed the gates."""
 

@@ -1,0 +1,102 @@
+"""The position stage of a training run: after the signal set, on its out-of-fold entries."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pandas as pd
+
+from ml.compat import Manifest, hash_bars
+from ml.device import choose_devices
+from ml.ensemble import MEMBERS, tree_count
+from ml.ensemble_files import POSITION_FILES
+from ml.ensemble_trainer import TrainedEnsemble, probability_metrics
+from ml.position_artifacts import require_signal_set, write_position
+from ml.position_trainer import OutOfFold, PositionDataset, build_position_dataset, train_position
+from ml.signal_artifacts import OUT_OF_FOLD_NAME, TrainingReport
+from ml.stage import StageRun, class_balance, thread_count
+from novosky.errors import DataError
+
+
+def train_position_stage(run: StageRun, *, signal_in_staging: bool) -> TrainingReport:
+    """Train the position ensemble and write its files into the staging directory.
+
+    Parameters
+    ----------
+    run : StageRun
+    signal_in_staging : bool
+        True when this run trained the signal models; else those in place are built on.
+
+    Raises
+    ------
+    ModelError
+        The signal set is not whole.
+    DataError
+        The bars are not those of the signal set, or give too few entries.
+    """
+    started = time.perf_counter()
+    ml_settings = run.ml_settings
+    if signal_in_staging:
+        bars, out_of_fold = run.bars, OutOfFold.from_bytes((run.staging / OUT_OF_FOLD_NAME).read_bytes())
+    else:
+        manifest, out_of_fold = require_signal_set(run.models_dir, ml_settings)
+        bars = _signal_bars(run.bars, manifest)
+    chosen_seed = ml_settings.position_model.seed if run.seed is None else run.seed
+    run.tell("position labels", 0, 1)
+    dataset = build_position_dataset(bars, out_of_fold, run.settings, ml_settings, run.news)
+    devices = choose_devices(ml_settings.training.device)
+    models = train_position(
+        dataset,
+        ml_settings,
+        devices=devices,
+        threads=thread_count(ml_settings),
+        seed=chosen_seed,
+        progress=lambda step, done, total: run.tell(f"position {step}", done, total),
+    )
+    run.tell("writing the set", 1, 1)
+    model = ml_settings.position_model
+    report = TrainingReport(
+        models_dir=run.models_dir,
+        stages=("position",),
+        bars=len(bars),
+        rows=len(dataset.labels),
+        train_start=bars["time"].iloc[0],
+        train_end=bars["time"].iloc[-1],
+        train_cutoff=dataset.cutoff,
+        class_balance=class_balance(dataset.labels, POSITION_FILES.class_names),
+        metrics=_metrics(models, dataset),
+        trees={name: tree_count(name, models.members[name].base) for name in MEMBERS},
+        warm_start=False,
+        device=devices.explanation,
+        seconds=time.perf_counter() - started,
+        notes=(
+            f"{len(dataset.first)} trades from out-of-fold entries with confidence {model.entry_confidence:g} "
+            f"and gap {model.entry_min_gap:g}",
+        ),
+    )
+    write_position(run.staging, models, dataset, report, run.settings, ml_settings, chosen_seed)
+    return report
+
+
+def _signal_bars(bars: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
+    """Return the bars the signal set was trained on, out of those given."""
+    first, last = pd.Timestamp(manifest.train_start), pd.Timestamp(manifest.train_end)
+    window = bars[(bars["time"] >= first) & (bars["time"] <= last)].reset_index(drop=True)
+    window.attrs.update(bars.attrs)
+    if len(window) == 0 or hash_bars(window) != manifest.data_hash:
+        raise DataError(
+            f"the bars given are not those the signal set was trained on ({manifest.train_start} to "
+            f"{manifest.train_end}); give those with --data, or train both with "
+            "`python train_ml_model.py --ensemble --position --no-warmstart`"
+        )
+    return window
+
+
+def _metrics(models: TrainedEnsemble, dataset: PositionDataset) -> dict[str, dict[str, Any]]:
+    tables = {name: models.out_of_fold[:, at] for at, name in enumerate(MEMBERS)}
+    tables["ensemble"] = models.out_of_fold.mean(axis=1)
+    return {
+        name: probability_metrics(table, dataset.labels, dataset.weights, POSITION_FILES.class_names)
+        for name, table in tables.items()
+    }

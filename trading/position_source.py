@@ -1,0 +1,68 @@
+"""What the position model says of the open position at the newest close: the live half of the backtest's answers."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ml.feature_engineering import latest_bar, live_window_bars
+from novosky.market.news import NewsCalendar
+from novosky.settings import MlSettings
+from trading.engine.candidates import mean_of_members
+from trading.signal_source import feature_columns
+
+
+class PositionModel(Protocol):
+    """What the bot asks of the position ensemble."""
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Which artifact serves each member."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the set of models."""
+
+    def predict_proba(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return calibrated probabilities, shape (n, members, 3), for rows of shape (n, 55 + 4)."""
+
+
+class PositionSource:
+    """Asks the position model about the open position at the newest closed bar.
+
+    Parameters
+    ----------
+    model : PositionModel
+    ml_settings : MlSettings
+    news : NewsCalendar or None
+        Injected into the news features.
+    """
+
+    def __init__(self, model: PositionModel, ml_settings: MlSettings, news: NewsCalendar | None) -> None:
+        self._model, self._news = model, news
+        self._columns = feature_columns(ml_settings)
+        self._bars_needed = live_window_bars()
+
+    def opinion(
+        self, bars: pd.DataFrame, inputs: tuple[float, float, float, float]
+    ) -> tuple[float, float, float] | None:
+        """Return the probabilities of HOLD, EXIT and ADD, or None while features are not warm.
+
+        Parameters
+        ----------
+        bars : pandas.DataFrame
+            The newest closed bars.
+        inputs : tuple of float
+            `trading.engine.exits.position_inputs` at the close of the last one.
+        """
+        if len(bars) < self._bars_needed:
+            return None
+        row = latest_bar(bars, self._news).features[self._columns]
+        if not np.isfinite(row).all():
+            return None
+        answer = self._model.predict_proba(np.concatenate((row, inputs))[None, :])
+        hold, leave, add = mean_of_members(answer)[0].tolist()
+        return hold, leave, add
