@@ -1,34 +1,17 @@
-"""The files of the position ensemble in a model set, and their place in its manifest."""
+"""The files of the position ensemble in a model set."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ml.compat import Manifest, hash_position_settings, read_artifact, read_manifest, verify_compat, write_manifest
-from ml.ensemble_files import POSITION_FILES, SIGNAL_FILES
+from ml.compat import hash_position_settings
+from ml.ensemble_files import POSITION_FILES
 from ml.ensemble_trainer import TrainedEnsemble
-from ml.position_trainer import OutOfFold, PositionDataset, bracket_of
-from ml.signal_artifacts import OUT_OF_FOLD_NAME, TrainingReport, hash_files, iso_text, write_members
+from ml.position_trainer import PositionDataset, bracket_of
+from ml.signal_artifacts import TrainingReport, iso_text, write_members
 from novosky.files import write_json
 from novosky.settings import MlSettings, Settings
-
-
-def require_signal_set(models_dir: Path, ml_settings: MlSettings) -> tuple[Manifest, OutOfFold]:
-    """Check that the signal set is whole and return its manifest and its out-of-fold probabilities.
-
-    Raises
-    ------
-    ModelError
-        A file is missing or damaged; names it and the command that makes it.
-    ModelCompatibilityError
-        The set was made for other features or libraries.
-    """
-    manifest = verify_compat(models_dir, ml_settings)
-    for name in SIGNAL_FILES.names:
-        read_artifact(models_dir, manifest, name, SIGNAL_FILES.mend)
-    return manifest, OutOfFold.from_bytes(read_artifact(models_dir, manifest, OUT_OF_FOLD_NAME, SIGNAL_FILES.mend))
 
 
 def write_position(
@@ -74,14 +57,3 @@ def write_position(
         "notes": list(report.notes),
     }
     write_json(staging / POSITION_FILES.metadata, metadata)
-
-
-def extend_manifest(staging: Path, models_dir: Path, report: TrainingReport) -> None:
-    """Write the manifest of the set in `models_dir` with the files of `staging` added."""
-    old = read_manifest(models_dir)
-    manifest = replace(
-        old,
-        artifacts={**old.artifacts, **hash_files(staging)},
-        train_cutoff_date=iso_text(max(old.train_cutoff, report.train_cutoff)),
-    )
-    write_manifest(staging, manifest)

@@ -5,28 +5,23 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import pandas as pd
-
-from ml.compat import Manifest, hash_bars
 from ml.device import choose_devices
 from ml.ensemble import MEMBERS, tree_count
 from ml.ensemble_files import POSITION_FILES
 from ml.ensemble_trainer import TrainedEnsemble, probability_metrics
-from ml.position_artifacts import require_signal_set, write_position
-from ml.position_trainer import OutOfFold, PositionDataset, build_position_dataset, train_position
-from ml.signal_artifacts import OUT_OF_FOLD_NAME, TrainingReport
+from ml.position_artifacts import write_position
+from ml.position_trainer import PositionDataset, build_position_dataset, train_position
+from ml.predecessors import foundation_of
+from ml.signal_artifacts import TrainingReport
 from ml.stage import StageRun, class_balance, thread_count
-from novosky.errors import DataError
 
 
-def train_position_stage(run: StageRun, *, signal_in_staging: bool) -> TrainingReport:
+def train_position_stage(run: StageRun) -> TrainingReport:
     """Train the position ensemble and write its files into the staging directory.
 
     Parameters
     ----------
     run : StageRun
-    signal_in_staging : bool
-        True when this run trained the signal models; else those in place are built on.
 
     Raises
     ------
@@ -37,14 +32,11 @@ def train_position_stage(run: StageRun, *, signal_in_staging: bool) -> TrainingR
     """
     started = time.perf_counter()
     ml_settings = run.ml_settings
-    if signal_in_staging:
-        bars, out_of_fold = run.bars, OutOfFold.from_bytes((run.staging / OUT_OF_FOLD_NAME).read_bytes())
-    else:
-        manifest, out_of_fold = require_signal_set(run.models_dir, ml_settings)
-        bars = _signal_bars(run.bars, manifest)
+    foundation = foundation_of(run)
+    bars = foundation.bars
     chosen_seed = ml_settings.position_model.seed if run.seed is None else run.seed
     run.tell("position labels", 0, 1)
-    dataset = build_position_dataset(bars, out_of_fold, run.settings, ml_settings, run.news)
+    dataset = build_position_dataset(bars, foundation.out_of_fold, run.settings, ml_settings, run.news)
     devices = choose_devices(ml_settings.training.device)
     models = train_position(
         dataset,
@@ -77,20 +69,6 @@ def train_position_stage(run: StageRun, *, signal_in_staging: bool) -> TrainingR
     )
     write_position(run.staging, models, dataset, report, run.settings, ml_settings, chosen_seed)
     return report
-
-
-def _signal_bars(bars: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
-    """Return the bars the signal set was trained on, out of those given."""
-    first, last = pd.Timestamp(manifest.train_start), pd.Timestamp(manifest.train_end)
-    window = bars[(bars["time"] >= first) & (bars["time"] <= last)].reset_index(drop=True)
-    window.attrs.update(bars.attrs)
-    if len(window) == 0 or hash_bars(window) != manifest.data_hash:
-        raise DataError(
-            f"the bars given are not those the signal set was trained on ({manifest.train_start} to "
-            f"{manifest.train_end}); give those with --data, or train both with "
-            "`python train_ml_model.py --ensemble --position --no-warmstart`"
-        )
-    return window
 
 
 def _metrics(models: TrainedEnsemble, dataset: PositionDataset) -> dict[str, dict[str, Any]]:

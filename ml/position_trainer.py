@@ -6,7 +6,6 @@ and too often right, and a position model raised on such trades would hold what 
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,39 +16,14 @@ from ml.device import Devices
 from ml.ensemble import N_CLASSES, ClassArray, Float64Array
 from ml.ensemble_files import POSITION_FILES
 from ml.ensemble_trainer import Folds, Progress, TrainedEnsemble, TrainingRows, train_ensemble
-from ml.position_labeling import Bracket, Entries, PositionLabels, label_positions
+from ml.out_of_fold import OutOfFold, find_entries
+from ml.position_labeling import Bracket, PositionLabels, label_positions
 from ml.signal_trainer import average_uniqueness
 from novosky.errors import DataError
-from novosky.market.bars import epoch_seconds
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
 
 IntArray = npt.NDArray[np.int64]
-
-MIN_VOTES = 2
-"""Members that must name the side, as in the signal decision."""
-_CLASS_SIDES = np.array([0, 1, -1], dtype=np.int8)
-
-
-@dataclass(frozen=True, eq=False)
-class OutOfFold:
-    """What the signal model said of bars it had not learned from.
-
-    Attributes
-    ----------
-    times : ndarray of int64, shape (n,)
-        Bar opens, seconds since 1970-01-01 UTC.
-    probabilities : ndarray of float64, shape (n, 3 members, 3 classes)
-    """
-
-    times: IntArray
-    probabilities: Float64Array
-
-    @classmethod
-    def from_bytes(cls, content: bytes) -> OutOfFold:
-        """Read `oof_signal.npz`."""
-        with np.load(io.BytesIO(content)) as stored:
-            return cls(stored["time"].astype(np.int64), stored["probabilities"].astype(np.float64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,39 +53,6 @@ class PositionDataset:
     first: IntArray
     last: IntArray
     cutoff: pd.Timestamp
-
-
-def find_entries(bars: pd.DataFrame, out_of_fold: OutOfFold, confidence: float, gap: float) -> Entries:
-    """Return the bars at whose close the signal model names a side, by the signal decision's rule.
-
-    Parameters
-    ----------
-    bars : pandas.DataFrame
-        The bars the signal model was trained on.
-    out_of_fold : OutOfFold
-    confidence, gap : float
-        Least mean probability of the side, and its least lead over the next class.
-
-    Raises
-    ------
-    DataError
-        A row of the out-of-fold probabilities has no bar.
-    """
-    times = epoch_seconds(bars)
-    rows = np.minimum(np.searchsorted(times, out_of_fold.times), len(times) - 1).astype(np.int64)
-    strange = np.flatnonzero(times[rows] != out_of_fold.times)
-    if len(strange):
-        moment = pd.Timestamp(int(out_of_fold.times[strange[0]]), unit="s", tz="UTC")
-        raise DataError(
-            f"the signal set knows a bar at {moment} that the given bars lack; "
-            "give the bars it was trained on, or train both with --ensemble --position"
-        )
-    mean = out_of_fold.probabilities.mean(axis=1)
-    best = mean.argmax(axis=1)
-    ranked = np.sort(mean, axis=1)
-    votes = (out_of_fold.probabilities.argmax(axis=2) == best[:, None]).sum(axis=1)
-    chosen = (best != 0) & (votes >= MIN_VOTES) & (ranked[:, 2] >= confidence) & (ranked[:, 2] - ranked[:, 1] >= gap)
-    return Entries(rows[chosen], _CLASS_SIDES[best[chosen]])
 
 
 def bracket_of(settings: Settings, ml_settings: MlSettings) -> Bracket:

@@ -1,4 +1,4 @@
-"""The files of a signal set: what training writes, and the manifest that vouches for it."""
+"""The files of the signal ensemble in a model set, and what a training run reports."""
 
 from __future__ import annotations
 
@@ -7,20 +7,11 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ml.compat import (
-    Manifest,
-    feature_hash,
-    hash_bars,
-    hash_training_settings,
-    library_versions,
-    read_manifest,
-    write_manifest,
-)
 from ml.ensemble import (
     METADATA_NAME,
     CalibratedMember,
@@ -28,21 +19,19 @@ from ml.ensemble import (
     Float64Array,
     Scaling,
 )
-from ml.ensemble_files import POSITION_FILES, SIGNAL_FILES, EnsembleFiles
+from ml.ensemble_files import SIGNAL_FILES, EnsembleFiles
 from ml.ensemble_trainer import TrainedEnsemble
 from ml.onnx_export import export_onnx
 from ml.signal_trainer import SignalDataset
+from ml.stage_files import OUT_OF_FOLD_NAME, Stage
 from novosky.errors import ModelError
-from novosky.files import sha256_of, write_bytes, write_json
+from novosky.files import write_bytes, write_json
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
 
-OUT_OF_FOLD_NAME = "oof_signal.npz"
 # Every step of the inference chain agrees with the calibrated pickle to within this.
 ONNX_TOLERANCE = 1e-4
 _ONNX_CHECK_ROWS = 6_000
-
-Stage = Literal["signal", "position", "sltp", "risk"]
 
 
 @dataclass(frozen=True)
@@ -208,48 +197,3 @@ def check_onnx_agrees(member: CalibratedMember, onnx: bytes, sample: Float32Matr
             f"more than {ONNX_TOLERANCE:g}; the set was not put in place. Install the library versions of "
             "requirements.txt and train again"
         )
-
-
-def write_set_manifest(
-    staging: Path, models_dir: Path, report: TrainingReport, ml_settings: MlSettings, bars: pd.DataFrame
-) -> None:
-    """Hash every file of a set with new signal models and write its manifest.
-
-    Entries of the set in `models_dir` are kept for other files, which are carried over,
-    unless they were made for other features. Position models are not kept: they learned
-    from the entries of the signal models that are being replaced.
-    """
-    artifacts = hash_files(staging)
-    manifest = Manifest(
-        features=ml_settings.features,
-        feature_hash=feature_hash(ml_settings.features),
-        feature_count=len(ml_settings.features),
-        artifacts={**_kept_artifacts(models_dir, ml_settings), **artifacts},
-        versions=library_versions(),
-        train_start=iso_text(report.train_start),
-        train_end=iso_text(report.train_end),
-        train_cutoff_date=iso_text(max(one.train_cutoff for one in (report, *report.later))),
-        data_hash=hash_bars(bars),
-        config_hash=hash_training_settings(ml_settings),
-    )
-    write_manifest(staging, manifest)
-
-
-def _kept_artifacts(models_dir: Path, ml_settings: MlSettings) -> dict[str, str]:
-    """Return the hashes of files of other stages; models for other features are no longer vouched for."""
-    try:
-        old = read_manifest(models_dir)
-    except ModelError:
-        return {}
-    if old.feature_hash != feature_hash(ml_settings.features):
-        return {}
-    return {
-        name: digest
-        for name, digest in old.artifacts.items()
-        if (models_dir / name).exists() and name not in POSITION_FILES.names
-    }
-
-
-def hash_files(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file of a folder by name."""
-    return {path.name: sha256_of(path) for path in sorted(folder.iterdir())}

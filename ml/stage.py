@@ -5,14 +5,49 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from ml.ensemble import ClassArray
+from ml.ensemble import ClassArray, Float64Array
 from ml.ensemble_trainer import Progress
+from ml.out_of_fold import OutOfFold, OutOfFoldDistances
+from ml.stage_files import Stage
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
+
+
+@dataclass(frozen=True, eq=False)
+class TradeSequence:
+    """Trades one after another on one account, sized at a multiplier of 1.
+
+    Attributes
+    ----------
+    states : ndarray, shape (n, 7)
+        The account at each trade's decision, in the order of `novosky.equity_state.EQUITY_STATE`.
+    returns : ndarray, shape (n,)
+        Net result of each trade, all costs included, as a share of the equity before it.
+    """
+
+    states: Float64Array
+    returns: Float64Array
+
+
+class TradeHistory(Protocol):
+    """Runs the execution rules over the training window; the drivers above give it to the risk stage."""
+
+    def __call__(
+        self,
+        bars: pd.DataFrame,
+        signal: OutOfFold,
+        distances: OutOfFoldDistances,
+        settings: Settings,
+        ml_settings: MlSettings,
+        news: NewsCalendar | None,
+        seed: int,
+    ) -> Sequence[TradeSequence]:
+        """Return the completed backtest as the first sequence, then resampled ones of the same trades."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +69,10 @@ class StageRun:
     seed : int or None
         Instead of the stage's own.
     news : NewsCalendar or None
+    trade_history : TradeHistory or None
+        Needed by the risk stage.
+    trained : tuple of str
+        The stages of this run; what they build on is in `staging`, otherwise in `models_dir`.
     """
 
     bars: pd.DataFrame
@@ -44,6 +83,8 @@ class StageRun:
     tell: Progress
     seed: int | None
     news: NewsCalendar | None
+    trade_history: TradeHistory | None
+    trained: tuple[Stage, ...]
 
 
 def thread_count(ml_settings: MlSettings) -> int:

@@ -15,20 +15,23 @@ from ml.device import choose_devices
 from ml.ensemble import CLASS_NAMES, MEMBERS, SCALER_NAME, Scaling, member_file, tree_count
 from ml.ensemble_trainer import Progress, TrainedEnsemble, WarmStart, probability_metrics, warm_start_exhausted
 from ml.model_set import replace_model_set
-from ml.position_artifacts import extend_manifest
 from ml.position_stage import train_position_stage
+from ml.predecessors import require_predecessors
+from ml.risk_stage import train_risk_stage
+from ml.set_manifest import write_set_manifest
 from ml.shap_report import SUMMARY_NAME
-from ml.signal_artifacts import Stage, TrainingReport, write_set_manifest, write_signal
+from ml.signal_artifacts import TrainingReport, write_signal
 from ml.signal_trainer import SignalDataset, build_dataset, train_signal
-from ml.stage import StageRun, class_balance, thread_count
+from ml.sltp_stage import train_sltp_stage
+from ml.stage import StageRun, TradeHistory, class_balance, thread_count
+from ml.stage_files import STAGE_ORDER, Stage, outdated_by
 from novosky.errors import ModelCompatibilityError, ModelError, UsageError
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
 
 __all__ = ["STAGE_ORDER", "Stage", "TrainingReport", "load_warm_start", "ordered_stages", "train"]
 
-STAGE_ORDER: tuple[Stage, ...] = ("signal", "position", "sltp", "risk")
-TRAINABLE: tuple[Stage, ...] = ("signal", "position")
+_LATER_STAGES = {"position": train_position_stage, "sltp": train_sltp_stage, "risk": train_risk_stage}
 
 
 def ordered_stages(stages: Sequence[Stage]) -> tuple[Stage, ...]:
@@ -55,6 +58,7 @@ def train(
     progress: Progress | None = None,
     seed: int | None = None,
     news: NewsCalendar | None = None,
+    trade_history: TradeHistory | None = None,
 ) -> TrainingReport:
     """Train the stages in their order and put the finished set in place at the end.
 
@@ -65,26 +69,28 @@ def train(
     ml_settings : MlSettings
     settings : Settings
     models_dir : Path
-        The set to replace; whatever else lives there is carried over, except the SHAP
-        summary of the old models.
+        The set to replace; whatever else lives there is carried over, except what describes
+        or builds on models that are replaced.
     stages : sequence of str
         Any order.
     warm_start : bool
         Continue the signal models in `models_dir` where there are any.
     progress : callable, optional
     seed : int, optional
-        Instead of `signal_model.seed` and `position_model.seed`.
+        Instead of the stages' own.
     news : NewsCalendar, optional
         For the news features.
+    trade_history : TradeHistory, optional
+        Runs the execution rules for the risk stage.
 
     Raises
     ------
     UsageError
-        A stage that cannot be trained.
+        No stage, or the risk stage without a trade history.
     DataError
-        Too few labelled rows or entries.
+        Too few labelled rows, entries or trades.
     ModelError
-        The position stage without the signal set it builds on.
+        A stage without the stages it builds on.
     ModelCompatibilityError
         A warm start from a set with other features, libraries or hyperparameters.
     LockedError
@@ -93,25 +99,20 @@ def train(
         The set could not be written; the old one is in place.
     """
     order = ordered_stages(stages)
-    missing = [stage for stage in order if stage not in TRAINABLE]
-    if missing:
-        raise UsageError(f"only the stages {' and '.join(TRAINABLE)} can be trained, not {', '.join(missing)}")
-    tell = progress or _silent
+    if "risk" in order and trade_history is None:
+        raise UsageError("the risk stage learns from a completed backtest, and no trade history was given to run it")
+    require_predecessors(order, models_dir, ml_settings)
     # A new signal set leaves the summary of the old one behind; other stages keep it.
-    outdated = (SUMMARY_NAME,) if "signal" in order else ()
+    outdated = (*outdated_by(order), *((SUMMARY_NAME,) if "signal" in order else ()))
     with replace_model_set(models_dir, leave_behind=outdated) as staging:
-        run = StageRun(bars, ml_settings, settings, models_dir, staging, tell, seed, news)
-        reports = []
-        if "signal" in order:
-            reports.append(_train_signal_stage(run, warm_start))
-        if "position" in order:
-            reports.append(train_position_stage(run, signal_in_staging="signal" in order))
-        report = replace(reports[0], later=tuple(reports[1:]))
-        if "signal" in order:
-            write_set_manifest(staging, models_dir, report, ml_settings, bars)
-        else:
-            extend_manifest(staging, models_dir, report)
-    return report
+        run = StageRun(
+            bars, ml_settings, settings, models_dir, staging, progress or _silent, seed, news, trade_history, order
+        )
+        reports = [
+            _train_signal_stage(run, warm_start) if stage == "signal" else _LATER_STAGES[stage](run) for stage in order
+        ]
+        write_set_manifest(staging, models_dir, reports, ml_settings, bars)
+    return replace(reports[0], later=tuple(reports[1:]))
 
 
 def _train_signal_stage(run: StageRun, warm_start: bool) -> TrainingReport:

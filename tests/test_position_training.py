@@ -18,11 +18,12 @@ from ml.compat import read_manifest
 from ml.ensemble import MEMBERS, FileKind
 from ml.ensemble_files import POSITION_FILES, SIGNAL_FILES
 from ml.ensemble_predictor import EnsemblePredictor
+from ml.out_of_fold import OutOfFold, find_entries
 from ml.position_labeling import EXIT
 from ml.position_predictor import PositionPredictor
-from ml.position_trainer import OutOfFold, PositionDataset, build_position_dataset, find_entries, trade_folds
-from ml.signal_artifacts import OUT_OF_FOLD_NAME
+from ml.position_trainer import PositionDataset, build_position_dataset, trade_folds
 from ml.splits import PurgedSpanKFold
+from ml.stage_files import OUT_OF_FOLD_NAME
 from ml.train import train
 from novosky.data.store import save_bars
 from novosky.errors import DataError, ModelError, UsageError

@@ -25,8 +25,9 @@ from ml.ensemble_predictor import EnsemblePredictor
 from ml.ensemble_trainer import probability_metrics
 from ml.feature_engineering import add_all_features
 from ml.labeling import triple_barrier
-from ml.signal_artifacts import OUT_OF_FOLD_NAME, check_onnx_agrees
+from ml.signal_artifacts import check_onnx_agrees
 from ml.signal_trainer import SignalDataset, average_uniqueness, build_dataset, train_signal
+from ml.stage_files import OUT_OF_FOLD_NAME
 from ml.train import ordered_stages, train
 from novosky.data.synthetic import planted_direction
 from novosky.errors import DataError, ModelCompatibilityError, ModelError, StorageError, UsageError

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from novosky.equity_state import EQUITY_STATE
 from novosky.settings.base import Section
 
 
@@ -69,6 +70,10 @@ class EnsembleModel(Section):
     calibration_folds: int = Field(3, ge=2, le=20)
     """Purged folds whose out-of-fold probabilities fit the calibrator."""
     embargo_bars: int = Field(96, ge=0)
+    class_weight: Literal["none", "balanced"] = "none"
+    """`balanced` gives every class the same total weight; probabilities are calibrated on the plain weights."""
+    recency_half_life_days: float | None = Field(None, gt=0)
+    """Weight of a row halves with every so many days of age; null weighs all ages alike."""
     seed: int = Field(7, ge=0)
 
 
@@ -95,26 +100,37 @@ class PositionModel(EnsembleModel):
 
 
 class SltpModel(Section):
-    """Stop and target distances from a model instead of fixed multiples."""
+    """Stop and target distances from a model instead of fixed multiples.
+
+    Its entries are those of the position model (`position_model.entry_confidence`, `entry_min_gap`).
+    """
 
     enabled: bool = False
-
-
-RISK_FEATURE_NAMES = (
-    "drawdown_pct",
-    "equity_ratio",
-    "win_rate_recent",
-    "consecutive_losses",
-    "consecutive_wins",
-    "weekly_drawdown_pct",
-    "equity_slope",
-)
+    stop_quantile: float = Field(0.75, gt=0, lt=1)
+    """The stop lies where this share of the entries had not gone against the trade before its best price."""
+    target_quantile: float = Field(0.5, gt=0, lt=1)
+    """The target lies where this share of the entries did not reach before the stop."""
+    lgb: LightGbm = LightGbm(n_estimators=150, learning_rate=0.03, min_child_samples=200)
+    folds: int = Field(3, ge=2, le=20)
+    """Purged folds whose out-of-fold distances the risk model's backtest uses."""
+    embargo_bars: int = Field(96, ge=0)
+    seed: int = Field(7, ge=0)
 
 
 class RiskModel(Section):
-    """The equity-state features of the risk model, in order."""
+    """The equity-state features of the risk model, in order, and its training."""
 
-    features: tuple[str, ...] = RISK_FEATURE_NAMES
+    features: tuple[str, ...] = EQUITY_STATE
+    lgb: LightGbm = LightGbm(n_estimators=100, learning_rate=0.05, min_child_samples=200)
+    horizon_trades: int = Field(20, ge=1, le=500)
+    """The multiplier of a label is the best one for this many trades that followed."""
+    samples: int = Field(6000, ge=5000, le=1_000_000)
+    """Labelled states, those of resampled trade sequences included."""
+    block_trades: int = Field(10, ge=1, le=500)
+    """Mean length of the blocks of trades that are resampled together."""
+    min_trades: int = Field(60, ge=20)
+    """Fewer trades than this in the completed backtest teach nothing that would hold."""
+    seed: int = Field(7, ge=0)
 
 
 class Training(Section):
@@ -151,6 +167,6 @@ class MlSettings(Section):
 
     @model_validator(mode="after")
     def _risk_features_fixed(self) -> Self:
-        if self.risk_model.features != RISK_FEATURE_NAMES:
-            raise ValueError(f"risk_model.features must be {', '.join(RISK_FEATURE_NAMES)}, in this order")
+        if self.risk_model.features != EQUITY_STATE:
+            raise ValueError(f"risk_model.features must be {', '.join(EQUITY_STATE)}, in this order")
         return self

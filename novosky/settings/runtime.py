@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from novosky.errors import SettingsError
 from novosky.market.trading_hours import Weekday
 from novosky.settings.base import Section
+from novosky.settings.profiles import ProfileName, profile_named
 
 Percent = Field(gt=0, le=100)
 BusinessDay = Literal["monday", "tuesday", "wednesday", "thursday", "friday"]
@@ -44,6 +45,19 @@ class ActiveManagement(Section):
     """Multiply the risk by half the Kelly fraction of the signal's confidence and pay-off."""
 
 
+class AtrMultRange(Section):
+    """Least and most distance of stop and target in ATR."""
+
+    least: float = Field(gt=0, le=10)
+    most: float = Field(gt=0, le=10)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.least > self.most:
+            raise ValueError("least is above most")
+        return self
+
+
 class RiskManagement(Section):
     """Bracket distances and the market-quality gates."""
 
@@ -51,6 +65,8 @@ class RiskManagement(Section):
     """Stop distance in ATR when the SLTP model is off."""
     tp_atr_mult: float = Field(1.0, gt=0, le=10)
     """Target distance in ATR when the SLTP model is off."""
+    atr_mult_range: AtrMultRange | None = None
+    """Range the SLTP model's distances are clamped to; null takes the profile's."""
     min_atr_threshold: float = Field(15.0, ge=0)
     """Gate `atr_floor`: no entries while ATR is below this many USD."""
     max_spread_atr: float = Field(0.35, gt=0, le=5)
@@ -87,7 +103,7 @@ class EquityCurveFilter(Section):
 class RiskProfile(Section):
     """Which row of the profile table this configuration follows."""
 
-    name: Literal["steady_income", "conservative", "balanced", "growth", "aggressive"] = "balanced"
+    name: ProfileName = "balanced"
     starting_balance_usd: float = Field(500.0, gt=0)
     """The hard halt measures from here; changing it is the only way to lift a halt."""
 
@@ -202,6 +218,14 @@ class Settings(Section):
     costs: Costs
     account: Account = Account()
     broker: Broker = Broker()
+
+    @property
+    def bracket_range(self) -> tuple[float, float]:
+        """Least and most ATR multiple of stop and target: as configured, else the profile's."""
+        stated = self.risk_management.atr_mult_range
+        if stated is not None:
+            return stated.least, stated.most
+        return profile_named(self.risk_profile.name).atr_mult
 
     @property
     def lot_units(self) -> float:

@@ -39,6 +39,7 @@ def count_closed(guard: Guard, params: Params, balance: float, net: float, time:
         guard.losses = 0
         guard.day_losses = 0
     guard.balances[guard.closed % RING] = balance
+    guard.results[guard.closed % RING] = net
     guard.closed += 1
     if params.equity_curve != 0 and guard.closed >= params.equity_curve_trades:
         total = 0.0

@@ -174,6 +174,8 @@ class Guard:
     """Closed positions already counted."""
     balances: Annotated[npt.NDArray[np.float64], "f8", RING]
     """Balance after each of the last closed positions, at index (count - 1) % RING."""
+    results: Annotated[npt.NDArray[np.float64], "f8", RING]
+    """Net result of each of the same, all costs included; deposits are in balances, not here."""
 
 
 class Candidate:

@@ -1,0 +1,11 @@
+"""The sltp stage of a training run."""
+
+from __future__ import annotations
+
+from ml.signal_artifacts import TrainingReport
+from ml.stage import StageRun
+
+
+def train_sltp_stage(run: StageRun) -> TrainingReport:
+    """Train the sltp models and write their files into the staging directory."""
+    raise NotImplementedError
