@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml.compat import MANIFEST_NAME, Manifest, hash_training_settings, read_artifact, verify_compat
+from ml.compat import Manifest, hash_training_settings, read_artifact
 from ml.ensemble import (
     MEMBERS,
     N_CLASSES,
@@ -33,16 +33,13 @@ from ml.ensemble import (
     Scaling,
 )
 from ml.ensemble_files import SIGNAL_FILES, EnsembleFiles
-from ml.model_set import recover_model_set
+from ml.loading import load_undisturbed
 from novosky.errors import DataError, ModelError
-from novosky.files import sha256_of
 from novosky.settings.ml import MlSettings
 
 _LOG = logging.getLogger(__name__)
 # Rows per call of a library: bounds memory at any history length (8,192 rows hold 2 MB of features).
 CHUNK_ROWS = 8192
-# How often loading starts over when a training run swaps the set in the middle of it.
-_LOAD_ATTEMPTS = 3
 
 ProbabilityFunction = Callable[[Float32Matrix], Float64Array]
 _Loader = Callable[[bytes, str, str, Mapping[str, Any] | None], ProbabilityFunction]
@@ -81,8 +78,9 @@ class ServedEnsemble:
     """
 
     def __init__(self, models_dir: Path, ml_settings: MlSettings, files: EnsembleFiles) -> None:
-        recover_model_set(models_dir)
-        loaded = _load_undisturbed(models_dir, ml_settings, files)
+        loaded = load_undisturbed(
+            models_dir, ml_settings, lambda manifest, digest: _load(models_dir, manifest, digest, files)
+        )
         self._manifest = loaded.manifest
         self._features = (*loaded.manifest.features, *files.inputs)
         self._scaling = loaded.scaling
@@ -177,23 +175,6 @@ def _fingerprint(loaded: _LoadedSet, files: EnsembleFiles) -> str:
         return loaded.manifest_hash
     # Another step of the chain differs in the last digits; results kept under this name must not mix.
     return hashlib.sha256("\n".join([loaded.manifest_hash, *served]).encode("utf-8")).hexdigest()
-
-
-def _load_undisturbed(models_dir: Path, ml_settings: MlSettings, files: EnsembleFiles) -> _LoadedSet:
-    """Load the set; start over when the whole set was replaced meanwhile."""
-    path = models_dir / MANIFEST_NAME
-    for attempt in range(_LOAD_ATTEMPTS):
-        manifest = verify_compat(models_dir, ml_settings)
-        before = sha256_of(path)
-        try:
-            loaded = _load(models_dir, manifest, before, files)
-        except ModelError:
-            if attempt + 1 == _LOAD_ATTEMPTS or sha256_of(path) == before:
-                raise
-            continue
-        if sha256_of(path) == before:
-            return loaded
-    raise ModelError(f"{models_dir} is replaced again and again while it is read; wait for the training runs to end")
 
 
 def _load(models_dir: Path, manifest: Manifest, manifest_hash: str, files: EnsembleFiles) -> _LoadedSet:
