@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ml.compat import Manifest, hash_bars, read_artifact, read_manifest, verify_compat
+from ml.compat import Manifest, read_artifact, read_manifest, verify_compat
 from ml.out_of_fold import OutOfFold, OutOfFoldDistances
 from ml.stage import StageRun
 from ml.stage_files import (
@@ -20,7 +20,8 @@ from ml.stage_files import (
     mend_of,
     require_stage,
 )
-from novosky.errors import DataError, ModelError
+from ml.training_window import check_training_bars
+from novosky.errors import ModelError
 from novosky.settings import MlSettings
 
 
@@ -105,13 +106,8 @@ def distances_of(run: StageRun) -> OutOfFoldDistances:
 
 def _signal_bars(bars: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
     """Return the bars the signal set was trained on, out of those given."""
+    check_training_bars(bars, manifest)
     first, last = pd.Timestamp(manifest.train_start), pd.Timestamp(manifest.train_end)
     window = bars[(bars["time"] >= first) & (bars["time"] <= last)].reset_index(drop=True)
     window.attrs.update(bars.attrs)
-    if len(window) == 0 or hash_bars(window) != manifest.data_hash:
-        raise DataError(
-            f"the bars given are not those the signal set was trained on ({manifest.train_start} to "
-            f"{manifest.train_end}); give those with --data, or train every stage anew with "
-            "`python train_ml_model.py --ensemble --position --sltp --risk --no-warmstart`"
-        )
     return window

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ml.compat import MANIFEST_NAME, MEND, Manifest, hash_bars, read_artifact, verify_compat
+from ml.compat import MANIFEST_NAME, MEND, Manifest, read_artifact, verify_compat
 from ml.ensemble import (
     CLASS_NAMES,
     MEMBERS,
@@ -39,6 +39,7 @@ from ml.ensemble_trainer import Progress
 from ml.model_set import recover_model_set
 from ml.shap_report import FeatureImportance, ShapSummary, signal_fingerprint
 from ml.signal_trainer import SignalDataset, build_dataset
+from ml.training_window import check_calendar, check_training_bars
 from novosky.errors import DataError, ModelCompatibilityError, ModelError, UsageError
 from novosky.files import sha256_of
 from novosky.market.bars import slice_bars
@@ -290,18 +291,8 @@ def _training_rows(
     loaded: _SignalSet, models_dir: Path, bars: pd.DataFrame, ml_settings: MlSettings, news: NewsCalendar | None
 ) -> SignalDataset:
     """Return the rows the models were fitted on."""
-    if (news is None) != (loaded.news_events is None):
-        raise UsageError(
-            f"the models in {models_dir} were trained without a news calendar; leave --calendar out"
-            if loaded.news_events is None
-            else f"the models in {models_dir} were trained with a news calendar; give it with --calendar"
-        )
-    manifest = loaded.manifest
-    first, last = pd.Timestamp(manifest.train_start), pd.Timestamp(manifest.train_end)
+    check_calendar(news, loaded.news_events, models_dir)
+    check_training_bars(bars, loaded.manifest)
+    first, last = pd.Timestamp(loaded.manifest.train_start), pd.Timestamp(loaded.manifest.train_end)
     window = slice_bars(bars, first, last + pd.Timedelta(seconds=1), source="the training window of the models")
-    if hash_bars(window) != manifest.data_hash:
-        raise DataError(
-            f"the bars from {manifest.train_start} to {manifest.train_end} are not those the models in {models_dir} "
-            "were trained on; give the file of the training with --data, or train again with --shap"
-        )
     return build_dataset(window, ml_settings, news)

@@ -186,7 +186,7 @@ def test_other_bars_than_those_of_the_training_are_refused(
     changed = bars.copy()
     changed.loc[100, "volume"] += 1.0
     for wrong in (changed, bars.iloc[50:], bars.iloc[: TRAIN_BARS - 50]):
-        with pytest.raises(DataError, match=r"are not those the models in .* were trained on; give the file .* --data"):
+        with pytest.raises(DataError, match=r"are not those the models were trained on; give the file .* --data"):
             explain_signal(desk.models, ml_settings, wrong.reset_index(drop=True))
 
 

@@ -1,0 +1,147 @@
+"""`scripts/model_report.py`: can the models' probabilities be believed, and is the market still theirs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from novosky.cli.options import FILE, UtcDate, file_options, refuse_collisions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml.model_figures import ModelReport
+
+_MOST_SHOWN = 12
+EPILOG = """\b
+Examples:
+  python scripts/model_report.py --data data/BTCUSD_M15.parquet --json model.json
+  python scripts/model_report.py --start 2024-01-01 --end 2024-04-01 --report reports/q1.html
+  python scripts/model_report.py --training-only --no-chart
+
+--data must hold the bars of the training and the newer ones. The report judges nothing: it
+exits 0 whenever it was made.
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
+@click.option("--start", type=UtcDate(), help="First bar's open of the live window, UTC; never before the cutoff.")
+@click.option("--end", type=UtcDate(), help="End of the live window, UTC, exclusive.")
+@click.option("--training-only", is_flag=True, help="Leave the live window and drift out.")
+@file_options
+@click.option("--json", "json_file", type=FILE, help="Write every number as JSON.")
+@click.option(
+    "--report",
+    "report_file",
+    type=FILE,
+    default=Path("reports/model_report.html"),
+    show_default=True,
+    help="HTML report.",
+)
+@click.option("--no-chart", is_flag=True, help="Print and write numbers only, no HTML report.")
+def model_report(
+    data: Path,
+    start: datetime | None,
+    end: datetime | None,
+    training_only: bool,
+    config: Path,
+    ml_config: Path,
+    models: Path,
+    calendar: Path | None,
+    json_file: Path | None,
+    report_file: Path,
+    no_chart: bool,
+) -> None:
+    """Measure how far the models' probabilities can be believed, and how far the market has moved.
+
+    Calibration of the signal models in the training window (out of fold) and after its cutoff
+    (live), and the drift of every feature between the two.
+    """
+    from ml.model_page import write_model_page
+    from ml.model_report import build_report
+    from novosky.data.store import load_bars
+    from novosky.files import write_json
+    from novosky.market.news import load_calendar
+    from novosky.settings import load_ml_settings, load_settings
+
+    _check_window(start, end, training_only)
+    page = None if no_chart else report_file
+    refuse_collisions(
+        {"--json": json_file, "--report": page},
+        {"--data": data, "--config": config, "--ml-config": ml_config, "--calendar": calendar, "--models": models},
+    )
+    report = build_report(
+        models,
+        load_settings(config),
+        load_ml_settings(ml_config),
+        load_bars(data),
+        load_calendar(calendar) if calendar else None,
+        start=_timestamp(start),
+        end=_timestamp(end),
+        training_only=training_only,
+    )
+    print_report(report)
+    if json_file is not None:
+        write_json(json_file, report.as_dict())
+    if page is not None:
+        write_model_page(page, report)
+        click.echo(f"report: {page}")
+
+
+def _check_window(start: datetime | None, end: datetime | None, training_only: bool) -> None:
+    from novosky.errors import UsageError
+
+    if training_only and (start is not None or end is not None):
+        raise UsageError(
+            "--start and --end narrow the live window, which --training-only leaves out; give one or other"
+        )
+    if start is not None and end is not None and end <= start:
+        raise UsageError(f"--end {end:%Y-%m-%dT%H:%M} is not after --start {start:%Y-%m-%dT%H:%M}")
+
+
+def _timestamp(moment: datetime | None) -> pd.Timestamp | None:
+    import pandas as pd
+
+    return None if moment is None else pd.Timestamp(moment)
+
+
+def print_report(report: ModelReport) -> None:
+    """Print the tables, the findings and what to keep in mind."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from ml.model_findings import (
+        CALIBRATION_COLUMNS,
+        DRIFT_COLUMNS,
+        TRADED_COLUMNS,
+        calibration_rows,
+        drift_rows,
+        findings,
+        traded_rows,
+    )
+
+    if report.synthetic is not None:
+        click.echo(f"SYNTHETIC DATA ({report.synthetic} market)")
+    # A table that is cut at the edge of a file or a narrow screen hides figures.
+    console = Console(width=max(Console().width, 160))
+    drifts = [*report.drift.predictions, *report.drift.features[:_MOST_SHOWN]]
+    for title, columns, rows, left in (
+        ("calibration", CALIBRATION_COLUMNS, calibration_rows(report), 2),
+        ("rows that would be traded", TRADED_COLUMNS, traded_rows(report), 2),
+        (f"drift, predictions and the {_MOST_SHOWN} most drifted features", DRIFT_COLUMNS, drift_rows(drifts), 1),
+    ):
+        if not rows:
+            continue
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+        for at, name in enumerate(columns):
+            table.add_column(name, justify="left" if at < left else "right", no_wrap=True)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    for line in (*findings(report), *report.notes):
+        click.echo(line)
