@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from backtest.statistics import DAY, Floats, Ints
 from novosky.errors import StorageError, UsageError
 from novosky.files import write_with
 from novosky.market.bars import M15_SECONDS
+
+VARIANTS = ("position", "sltp", "risk", "all")
+"""What is switched on beside the signal models: one of the others, or all of them."""
 
 LEAST_FOLD_BARS = 96
 """A fold shorter than a day measures nothing."""
@@ -129,7 +133,10 @@ class FoldOutcome:
     times : ndarray of int, shape (bars,)
         Opens of the traded bars.
     signal, yardstick, hold : Leg
-        The ensemble, the plain regressions, and buy and hold (which has no trades).
+        The ensemble alone, the plain regressions, and buy and hold (which has no trades).
+    variants : mapping of str to Leg
+        The ensemble with more models switched on, by the names in `VARIANTS`; empty when
+        only the signal models were trained.
     random_run : ndarray of int, shape (m,)
         Which random-entry run each random trade belongs to.
     random_net, random_r : ndarray, shape (m,)
@@ -148,6 +155,7 @@ class FoldOutcome:
     random_net: Floats
     random_r: Floats
     random_growth: Floats
+    variants: Mapping[str, Leg]
 
 
 def leg_of(result: BacktestResult) -> Leg:
@@ -173,11 +181,18 @@ def save_outcome(path: Path, outcome: FoldOutcome) -> None:
     for field in fields(outcome):
         value = getattr(outcome, field.name)
         if isinstance(value, Leg):
-            arrays |= {f"{field.name}_{part.name}": getattr(value, part.name) for part in fields(value)}
+            arrays |= _stored(field.name, value)
+        elif field.name == "variants":
+            for name, leg in value.items():
+                arrays |= _stored(f"with_{name}", leg)
         elif field.name != "window":
             arrays[field.name] = value
     path.parent.mkdir(parents=True, exist_ok=True)
     write_with(path, lambda stream: np.savez(stream, **arrays))
+
+
+def _stored(name: str, leg: Leg) -> dict[str, Any]:
+    return {f"{name}_{part.name}": getattr(leg, part.name) for part in fields(leg)}
 
 
 def load_outcome(path: Path) -> FoldOutcome:
@@ -200,6 +215,7 @@ def load_outcome(path: Path) -> FoldOutcome:
             yardstick=_leg(arrays, "yardstick"),
             hold=_leg(arrays, "hold"),
             **{name: arrays[name] for name in ("random_run", "random_net", "random_r", "random_growth")},
+            variants={name: _leg(arrays, f"with_{name}") for name in VARIANTS if f"with_{name}_net" in arrays},
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         raise StorageError(f"{path} is not a finished fold ({error}); delete it and run the command again") from error

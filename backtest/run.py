@@ -21,6 +21,7 @@ from novosky.errors import DataError, UsageError
 from novosky.market.bars import epoch_seconds
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
+from trading.brackets import bracket_multiples, side_distances
 from trading.context import market_context
 from trading.engine.breakers import start_guard
 from trading.engine.candidates import MarketContext, find_candidates
@@ -38,18 +39,8 @@ from trading.engine.records import (
 )
 from trading.engine.step import ASK_MULTIPLIER, ASK_POSITION, DONE, advance
 from trading.market_inputs import bar_columns, minutes_of, window_rows
+from trading.models import SignalModel, SltpModel
 from trading.parameters import build_params, build_rollovers
-
-
-class SignalModel(Protocol):
-    """What the backtest asks of the signal ensemble."""
-
-    @property
-    def train_cutoff(self) -> pd.Timestamp:
-        """The last bar whose information entered training, UTC."""
-
-    def predict_proba(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return calibrated probabilities, shape (n, members, 3), for features of shape (n, 55)."""
 
 
 class StateAnswers(Protocol):
@@ -95,6 +86,9 @@ class Prepared:
         ATR(14) in USD of every bar, NaN where the features are not warm.
     minutes : Minutes
     train_cutoff : pandas.Timestamp or None
+    distances : ndarray, shape (m, 2), or None
+        Stop and target in ATR for the likeliest side of the same m rows, from the SLTP model
+        and not clamped; None without one.
     """
 
     frame: pd.DataFrame
@@ -106,6 +100,7 @@ class Prepared:
     atr: npt.NDArray[np.float64]
     minutes: Minutes
     train_cutoff: pd.Timestamp | None
+    distances: npt.NDArray[np.float64] | None = None
 
 
 def prepare(
@@ -119,6 +114,7 @@ def prepare(
     news: NewsCalendar | None = None,
     m1: pd.DataFrame | None = None,
     fixed_spread: bool = False,
+    sltp: SltpModel | None = None,
 ) -> Prepared:
     """Compute features and model outputs for the bars that open in [start, end).
 
@@ -140,10 +136,11 @@ def prepare(
     if len(rows) == 0:
         raise DataError("no bar of the window has warmed-up features; give more history before --start")
     matrix = matrix[rows]
+    probabilities = model.predict_proba(matrix)
     return Prepared(
         frame=frame,
         bars=bar_columns(frame, settings, fixed_spread=fixed_spread),
-        probabilities=model.predict_proba(matrix),
+        probabilities=probabilities,
         rows=rows.astype(np.int64),
         features=matrix,
         context=market_context(epoch_seconds(frame)[rows], atr[rows], ema_distance[rows], adx[rows], settings, news),
@@ -151,6 +148,7 @@ def prepare(
         atr=np.where(warm, atr, np.nan),
         minutes=no_minutes() if m1 is None else minutes_of(frame, m1),
         train_cutoff=model.train_cutoff,
+        distances=None if sltp is None else side_distances(sltp, matrix, probabilities),
     )
 
 
@@ -177,7 +175,8 @@ def simulate(
     Raises
     ------
     UsageError
-        The position model is on and `answers` is None.
+        The position model is on and `answers` is None, or the SLTP model is on and `prepared`
+        has no distances.
     """
     if answers is None and ml_settings.position_model.enabled:
         raise UsageError("position_model.enabled is true in ml_config.json, but no position model answers this run")
@@ -185,9 +184,11 @@ def simulate(
     answers = answers or NeutralAnswers()
     params = build_params(settings, ml_settings)
     bars = prepared.bars
-    levels = settings.risk_management
     candidates = find_candidates(
-        prepared.probabilities, prepared.rows, prepared.context, levels.sl_atr_mult, levels.tp_atr_mult
+        prepared.probabilities,
+        prepared.rows,
+        prepared.context,
+        *bracket_multiples(prepared.distances, settings, ml_settings),
     )
     balance = settings.risk_profile.starting_balance_usd
     account, guard, run = new_record(Account), new_record(Guard), new_record(Run)

@@ -7,7 +7,7 @@ import json
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,20 +16,26 @@ import numpy as np
 import pandas as pd
 
 from backtest.benchmarks import buy_and_hold, random_entry_runs
-from backtest.folds import FoldOutcome, FoldWindow, Leg, leg_of, load_outcome, save_outcome
+from backtest.folds import VARIANTS, FoldOutcome, FoldWindow, Leg, leg_of, load_outcome, save_outcome
 from backtest.metrics import net_results, r_multiples
+from backtest.model_answers import model_answers
 from backtest.result import BacktestResult
-from backtest.run import Prepared, SignalModel, prepare, simulate
+from backtest.risk_history import out_of_fold_sequences
+from backtest.run import Prepared, prepare, simulate
 from backtest.statistics import Floats, Ints
 from backtest.yardstick import QUANTILE, fit_yardstick
 from ml.compat import library_versions
 from ml.ensemble_predictor import EnsemblePredictor
 from ml.feature_engineering import warm_up_bars
+from ml.stage_files import STAGE_ORDER
 from ml.train import train
 from novosky.errors import DataError, ModelError
 from novosky.market.bars import epoch_seconds
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
+from trading.brackets import side_distances
+from trading.model_files import load_models
+from trading.models import SignalModel
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("backtest", "ml", "trading", "novosky/market", "novosky/settings")
@@ -57,6 +63,9 @@ class WalkPlan:
     random_runs : int
     fixed_spread : bool
         The bars' own spread is ignored.
+    all_models : bool
+        Train the other three models too, and trade with each and with all of them beside the
+        signal models alone.
     """
 
     history: pd.DataFrame
@@ -67,6 +76,7 @@ class WalkPlan:
     quantile: float = QUANTILE
     random_runs: int = 200
     fixed_spread: bool = False
+    all_models: bool = True
 
 
 def walk_forward(
@@ -184,36 +194,80 @@ def run_fold(plan: WalkPlan, window: FoldWindow) -> FoldOutcome:
     """
     past = training_bars(plan.history, window)
     yardstick = fit_yardstick(past, plan.ml_settings, seed=plan.seed, quantile=plan.quantile, news=plan.news)
+    alone = _switched(plan, ())
     with tempfile.TemporaryDirectory(prefix="walk-forward-") as folder:
         models = Path(folder) / "models"
-        report = train(past, plan.ml_settings, plan.settings, models, warm_start=False, seed=plan.seed, news=plan.news)
+        report = train(
+            past,
+            plan.ml_settings,
+            plan.settings,
+            models,
+            STAGE_ORDER if plan.all_models else ("signal",),
+            warm_start=False,
+            seed=plan.seed,
+            news=plan.news,
+            trade_history=out_of_fold_sequences,
+        )
         signal = EnsemblePredictor(models, plan.ml_settings)
-        cutoff = max(int(report.train_cutoff.timestamp()), int(yardstick.train_cutoff.timestamp()))
+        cutoff = max(*(int(one.train_cutoff.timestamp()) for one in (report, *report.later, yardstick)))
         if cutoff >= window.train_end:
-            raise ModelError(f"fold {window.number}: a training label looked at the bar of {report.train_cutoff}")
-        prepared, result = _trade(plan, window, signal)
+            raise ModelError(f"fold {window.number}: a training label looked at a bar of the fold or its embargo")
+        prepared = _prepare(alone, window, signal)
+        result = simulate(prepared, alone.settings, alone.ml_settings)
+        variants = {name: _variant(plan, name, models, prepared) for name in (VARIANTS if plan.all_models else ())}
     hold = buy_and_hold(result)
     paid = result.bars.open[0] + result.bars.spread[0]
     run, net, r, growth = _random_entries(plan, window, prepared, result)
     none = np.empty(0)
+    measured = simulate(_prepare(alone, window, yardstick), alone.settings, alone.ml_settings)
     return FoldOutcome(
         window=window,
         train_rows=report.rows,
         train_cutoff=cutoff,
         times=result.bars.time,
         signal=leg_of(result),
-        yardstick=leg_of(_trade(plan, window, yardstick)[1]),
+        yardstick=leg_of(measured),
         hold=Leg(none, none, result.bars.close / paid, hold.max_drawdown, halted=False),
         random_run=run,
         random_net=net,
         random_r=r,
         random_growth=growth,
+        variants=variants,
     )
 
 
-def _trade(plan: WalkPlan, window: FoldWindow, model: SignalModel) -> tuple[Prepared, BacktestResult]:
+def _switched(plan: WalkPlan, on: Collection[str]) -> WalkPlan:
+    """Return the plan with exactly these of the position, SLTP and risk models switched on."""
+    ml = plan.ml_settings
+    return replace(
+        plan,
+        settings=plan.settings.model_copy(
+            update={"risk_model": plan.settings.risk_model.model_copy(update={"enabled": "risk" in on})}
+        ),
+        ml_settings=ml.model_copy(
+            update={
+                "position_model": ml.position_model.model_copy(update={"enabled": "position" in on}),
+                "ml_sltp": ml.ml_sltp.model_copy(update={"enabled": "sltp" in on}),
+            }
+        ),
+    )
+
+
+def _variant(plan: WalkPlan, name: str, models: Path, prepared: Prepared) -> Leg:
+    """Trade the prepared fold once more, with more models than the signal ensemble."""
+    switched = _switched(plan, ("position", "sltp", "risk") if name == "all" else (name,))
+    settings, ml_settings = switched.settings, switched.ml_settings
+    served = load_models(models, settings, ml_settings)
+    if served.sltp is not None:
+        distances = side_distances(served.sltp, prepared.features, prepared.probabilities)
+        prepared = replace(prepared, distances=distances)
+    answers = model_answers(served, prepared, settings, ml_settings)
+    return leg_of(simulate(prepared, settings, ml_settings, answers=answers))
+
+
+def _prepare(plan: WalkPlan, window: FoldWindow, model: SignalModel) -> Prepared:
     start, end = (pd.Timestamp(moment, unit="s", tz="UTC") for moment in (window.test_start, window.test_end))
-    prepared = prepare(
+    return prepare(
         plan.history,
         plan.settings,
         plan.ml_settings,
@@ -223,7 +277,6 @@ def _trade(plan: WalkPlan, window: FoldWindow, model: SignalModel) -> tuple[Prep
         news=plan.news,
         fixed_spread=plan.fixed_spread,
     )
-    return prepared, simulate(prepared, plan.settings, plan.ml_settings)
 
 
 def _random_entries(
@@ -260,6 +313,7 @@ def fold_key(plan: WalkPlan, window: FoldWindow, bars: pd.DataFrame) -> str:
         "quantile": plan.quantile,
         "random_runs": plan.random_runs,
         "fixed_spread": plan.fixed_spread,
+        "all_models": plan.all_models,
         "seams": [int(moment) for moment in bars.attrs.get("seams", ())],
         "libraries": library_versions(),
         "code": code_hash(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +25,12 @@ POOLED_COLUMNS = (
     "pooled", "trades", "win rate", "95 %", "PF", "95 %", "R per trade", "max DD", "score", "return", "Sharpe",
     "PSR", "deflated",
 )  # fmt: skip
+VARIANT_NAMES = {
+    "position": "signal, position",
+    "sltp": "signal, SLTP",
+    "risk": "signal, risk",
+    "all": "all four models",
+}
 _CHART_POINTS = 800
 _CHART = (1000, 260)
 
@@ -39,6 +45,8 @@ class WalkForward:
         In order of time.
     signal, yardstick, hold : Pooled
     random_entry : PooledRandom or None
+    variants : mapping of str to Pooled
+        As in `FoldOutcome`.
     trials : int
         Configurations ever tried, as the user states.
     trials_stated : bool
@@ -54,6 +62,7 @@ class WalkForward:
     yardstick: Pooled
     hold: Pooled
     random_entry: PooledRandom | None
+    variants: Mapping[str, Pooled]
     trials: int
     trials_stated: bool
     labels: tuple[str, ...]
@@ -67,13 +76,15 @@ def day(seconds: int) -> str:
 
 
 def fold_rows(outcomes: Sequence[FoldOutcome]) -> list[tuple[str, ...]]:
-    """Return the fold table: two rows per fold, the ensemble's and the yardstick's; see `FOLD_COLUMNS`."""
+    """Return the fold table: a row per fold and way of trading; see `FOLD_COLUMNS`."""
     rows = []
     for outcome in outcomes:
         window = outcome.window
         trained = f"{day(window.train_start)} to {day(window.train_end)}"
         traded = f"{day(window.test_start)} to {day(window.test_end)}"
         rows.append((str(window.number), trained, traded, "signal", *_words(fold_figures(outcome.signal))))
+        for name, leg in outcome.variants.items():
+            rows.append(("", "", "", VARIANT_NAMES[name], *_words(fold_figures(leg))))
         rows.append(("", "", "", "yardstick", *_words(fold_figures(outcome.yardstick))))
     return rows
 
@@ -92,7 +103,11 @@ def _words(figures: FoldFigures) -> tuple[str, ...]:
 
 def pooled_rows(walk: WalkForward) -> list[tuple[str, ...]]:
     """Return the pooled table, one row per way of trading; see `POOLED_COLUMNS`."""
-    rows = [_pooled_row("signal", walk.signal), _pooled_row("yardstick", walk.yardstick)]
+    rows = [
+        _pooled_row("signal", walk.signal),
+        *(_pooled_row(VARIANT_NAMES[name], pooled) for name, pooled in walk.variants.items()),
+        _pooled_row("yardstick", walk.yardstick),
+    ]
     if walk.random_entry is not None:
         rows.append(_random_row(walk.random_entry))
     hold = walk.hold
@@ -194,6 +209,8 @@ def walk_dict(walk: WalkForward) -> dict[str, Any]:
     for name in ("signal", "yardstick", "hold"):
         pooled: Pooled = getattr(walk, name)
         flat |= pooled.as_dict(name)
+    for name, pooled in walk.variants.items():
+        flat |= pooled.as_dict(f"with_{name}")
     if walk.random_entry is not None:
         flat |= walk.random_entry.as_dict()
     flat["assumptions"] = dict(walk.assumptions)
@@ -210,9 +227,13 @@ def _fold_dict(outcome: FoldOutcome) -> dict[str, Any]:
         "train_rows": outcome.train_rows,
         "bars": len(outcome.times),
     }
-    for name in ("signal", "yardstick"):
-        figures = fold_figures(getattr(outcome, name)).as_dict()
-        flat |= {f"{name}_{key}": value for key, value in figures.items()}
+    legs = {
+        "signal": outcome.signal,
+        **{f"with_{name}": leg for name, leg in outcome.variants.items()},
+        "yardstick": outcome.yardstick,
+    }
+    for name, leg in legs.items():
+        flat |= {f"{name}_{key}": value for key, value in fold_figures(leg).as_dict().items()}
     hold = fold_figures(outcome.hold)
     return flat | {"hold_total_return": hold.total_return, "hold_max_drawdown": hold.max_drawdown}
 
@@ -253,8 +274,10 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int =
 
 
 def _equity_chart(walk: WalkForward) -> str:
+    every = walk.variants.get("all")
     lines = (
         ("signal", "var(--accent)", walk.signal.equity),
+        *(() if every is None else (("all four models", "var(--loss)", every.equity),)),
         ("yardstick", "var(--gain)", walk.yardstick.equity),
         ("buy and hold", "var(--faint)", walk.hold.equity),
     )

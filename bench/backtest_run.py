@@ -16,11 +16,12 @@ import numpy as np
 
 from backtest.benchmarks import random_entry_benchmark
 from backtest.metrics import compute_metrics
+from backtest.model_answers import model_answers
 from backtest.run import prepare, simulate
 from bench.measure import WALL, repeated, seconds_of
-from ml.ensemble_predictor import EnsemblePredictor
 from novosky.data.store import load_bars
 from novosky.settings import load_ml_settings, load_settings
+from trading.model_files import load_models
 
 CACHED_RUNS = 5
 
@@ -29,17 +30,19 @@ def main(data: str, models: str, config: str, ml_config: str, window: str) -> di
     """Measure a backtest of the last `window` bars of a file."""
     settings, ml_settings = load_settings(Path(config)), load_ml_settings(Path(ml_config))
     history = load_bars(Path(data))
-    predictor = EnsemblePredictor(Path(models), ml_settings)
+    served = load_models(Path(models), settings, ml_settings)
     start = history["time"].iloc[-int(window)]
     began = WALL()
-    prepared = prepare(history, settings, ml_settings, predictor, start=start)
+    prepared = prepare(history, settings, ml_settings, served.signal, start=start, sltp=served.sltp)
     answered = WALL()
-    result = simulate(prepared, settings, ml_settings)
+    # The position model's opinions are kept once asked for, as a sweep keeps them.
+    answers = model_answers(served, prepared, settings, ml_settings)
+    result = simulate(prepared, settings, ml_settings, answers=answers)
     metrics = compute_metrics(result, np.random.default_rng(0), m1=False)
     cold = WALL() - began
 
     def cached() -> None:
-        again = simulate(prepared, settings, ml_settings)
+        again = simulate(prepared, settings, ml_settings, answers=answers)
         compute_metrics(again, np.random.default_rng(0), m1=False)
 
     runs = repeated(cached, CACHED_RUNS)

@@ -10,9 +10,9 @@ import numpy as np
 
 from bench.machine import resident_mib
 from bench.measure import CPU, WALL
-from ml.ensemble_predictor import EnsemblePredictor
 from novosky.data.store import load_bars
 from novosky.settings import load_ml_settings, load_settings
+from trading.model_files import load_models
 from trading.notify import SilentNotifier
 from trading.paper_session import PaperMarket, open_session
 from trading.replay import run_replay
@@ -32,7 +32,7 @@ def main(
         market,
         settings,
         ml_settings,
-        EnsemblePredictor(Path(models), ml_settings),
+        load_models(Path(models), settings, ml_settings),
         Path(journal),
         SilentNotifier(),
         news=None,

@@ -9,7 +9,7 @@ changes the one and does not change the other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -256,3 +256,16 @@ def label_positions(
         labels.labels,
     )
     return labels
+
+
+def thin_rows(labels: PositionLabels, every_bars: int) -> PositionLabels:
+    """Keep the first close of every trade and each `every_bars`-th one after it."""
+    kept = (labels.bar - labels.first[labels.trade]) % every_bars == 0
+    return replace(
+        labels,
+        trade=labels.trade[kept],
+        bar=labels.bar[kept],
+        inputs=labels.inputs[kept],
+        leave_r=labels.leave_r[kept],
+        labels=labels.labels[kept],
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,3 +48,11 @@ def desk(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Desk:
         if not (folder / "models" / "model_compat.json").exists():
             return lay_out_desk(root, folder)
     return Desk(folder)
+
+
+@pytest.fixture
+def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+    """Kill the bot at every k-th write or order, see `kills.mortality`."""
+    from kills import mortality
+
+    yield from mortality(monkeypatch)

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from signal_models import ScatteredModel
 
-from backtest.position_answers import PositionAnswers, PositionOpinions
+from backtest.model_answers import model_answers
 from backtest.run import prepare, simulate
 from ml.feature_engineering import get_feature_names, live_window_bars
 from novosky.cli.backtest import write_tables
@@ -20,10 +20,9 @@ from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
 from trading.bot_exports import export_blocks, export_trades
 from trading.engine.records import to_bytes
+from trading.models import Models, PositionModel, RiskModel, SltpModel
 from trading.notify import SilentNotifier
 from trading.paper_session import PaperMarket, PaperSession, open_session
-from trading.parameters import build_params
-from trading.position_source import PositionModel
 from trading.replay import run_replay
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,6 +62,8 @@ class Scenario:
     ml_settings: MlSettings = field(default_factory=scattered_ml_settings)
     model: ScatteredModel = field(default_factory=ScatteredModel)
     position_model: PositionModel | None = None
+    sltp_model: SltpModel | None = None
+    risk_model: RiskModel | None = None
     m1: pd.DataFrame | None = None
     news: NewsCalendar | None = None
     fixed_spread: bool = False
@@ -72,6 +73,11 @@ class Scenario:
     def market(self) -> PaperMarket:
         """The scenario's market as the bot gets it."""
         return PaperMarket("scenario", self.bars, self.first, self.m1, self.fixed_spread, self.repeatable)
+
+    @property
+    def models(self) -> Models:
+        """The models both sides trade with."""
+        return Models(self.model, self.position_model, self.sltp_model, self.risk_model)
 
     def until(self, row: int) -> Scenario:
         """Return the scenario as it was known when the bar before `row` had closed."""
@@ -114,11 +120,9 @@ def backtest_outcome(scenario: Scenario, folder: Path) -> Outcome:
         news=scenario.news,
         m1=scenario.m1,
         fixed_spread=scenario.fixed_spread,
+        sltp=scenario.sltp_model,
     )
-    answers = None
-    if scenario.position_model is not None:
-        opinions = PositionOpinions(scenario.position_model, prepared)
-        answers = PositionAnswers(opinions, build_params(settings, scenario.ml_settings))
+    answers = model_answers(scenario.models, prepared, settings, scenario.ml_settings)
     result = simulate(prepared, settings, scenario.ml_settings, answers=answers)
     trades, blocked = folder / "backtest-trades.csv", folder / "backtest-blocked.csv"
     write_tables(result, settings.symbol, settings.broker.digits, trades, blocked)
@@ -133,13 +137,12 @@ def open_scenario(
         scenario.market,
         scenario.settings,
         scenario.ml_settings,
-        scenario.model,
+        scenario.models,
         journal,
         SilentNotifier(),
         news=scenario.news,
         frozen=frozen,
         durable=durable,
-        position_model=scenario.position_model,
     )
 
 

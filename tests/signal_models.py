@@ -64,5 +64,32 @@ class ScatteredPositionModel:
         return answer
 
 
+@dataclass(frozen=True)
+class ScatteredSltpModel:
+    """Stops and targets scattered over the bars, some beyond any range."""
+
+    fingerprint: str = "scattered sltp"
+    sources: dict[str, str] = field(default_factory=lambda: {"stop": "scattered", "target": "scattered"})
+
+    def distances(self, features: npt.NDArray[np.float64], side: npt.NDArray[np.int8]) -> npt.NDArray[np.float64]:
+        """Return stop and target in ATR, shape (n, 2)."""
+        mixed = features[:, RSI] * 311.0 + features[:, MOMENTUM] * 127.0 + side * 0.21
+        return np.column_stack((0.4 + 4.0 * _fraction(mixed), 0.4 + 4.0 * _fraction(mixed * 3.0)))
+
+
+@dataclass(frozen=True)
+class ScatteredRiskModel:
+    """Multipliers that jump with the state of the account."""
+
+    fingerprint: str = "scattered risk"
+    sources: dict[str, str] = field(default_factory=lambda: {"multiplier": "scattered"})
+
+    def multiplier(self, state: tuple[float, ...]) -> float:
+        """Return a multiplier between 0.10 and 1.25."""
+        drawdown, ratio, rate, losses, wins, weekly, slope = state
+        mixed = drawdown * 3.1 + ratio * 17.0 + rate * 5.0 + losses * 0.37 + wins * 0.23 + weekly * 1.7 + slope
+        return float(0.10 + 1.15 * (mixed - np.floor(mixed)))
+
+
 def _fraction(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return values - np.floor(values)

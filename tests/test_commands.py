@@ -31,6 +31,7 @@ SCRIPTS = {
     "scripts/download_data.py": "data",
     "scripts/leakage_check.py": "leakage",
     "scripts/walk_forward.py": "walk-forward",
+    "scripts/model_report.py": "model-report",
 }
 """Script and the name of the same command under `novosky`."""
 HELP_SECONDS = 1.0 if os.environ.get("CI") == "true" else 0.5

@@ -171,6 +171,7 @@ def test_every_command_is_in_the_readme() -> None:
         "data": "python scripts/download_data.py",
         "demo": "novosky demo",
         "leakage": "python scripts/leakage_check.py",
+        "model-report": "python scripts/model_report.py",
         "schema": "novosky schema",
         "trade": "python trading.py",
         "train": "python train_ml_model.py",

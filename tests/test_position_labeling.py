@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.position_labeling import ADD, EXIT, HOLD, Bracket, Entries, PositionLabels, label_positions
+from ml.position_labeling import ADD, EXIT, HOLD, Bracket, Entries, PositionLabels, label_positions, thin_rows
 from novosky.errors import UsageError
 
 TERMS = Bracket(sl_mult=1.0, tp_mult=2.0, horizon_bars=6, spread=10.0, slippage=0.0, margin_r=0.25)
@@ -112,3 +112,21 @@ def test_rows_carry_their_trade() -> None:
 def test_a_horizon_of_nothing_is_refused() -> None:
     with pytest.raises(UsageError, match="horizon"):
         labels_of(bars_of([quiet(50_000)] * 4), bracket=Bracket(1.0, 1.0, 0, 10.0, 0.0, 0.25))
+
+
+def test_thinned_rows_keep_the_first_close_of_a_trade_and_every_so_many_after_it() -> None:
+    labels = PositionLabels(
+        first=np.array([10, 20]),
+        last=np.array([15, 23]),
+        final_r=np.array([1.0, -1.0]),
+        trade=np.array([0, 0, 0, 0, 0, 1, 1, 1]),
+        bar=np.array([10, 11, 12, 13, 14, 20, 21, 22]),
+        inputs=np.arange(32.0).reshape(8, 4),
+        leave_r=np.arange(8.0),
+        labels=np.zeros(8, dtype=np.int8),
+    )
+    thinned = thin_rows(labels, 2)
+    assert thinned.bar.tolist() == [10, 12, 14, 20, 22]
+    assert thinned.trade.tolist() == [0, 0, 0, 1, 1]
+    assert thinned.leave_r.tolist() == [0.0, 2.0, 4.0, 5.0, 7.0]
+    assert thin_rows(labels, 1).bar.tolist() == labels.bar.tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from kills import live_through
 from paper_runs import (
     WARM_UP,
-    Outcome,
     Scenario,
     backtest_outcome,
     finish,
@@ -28,14 +28,13 @@ from paper_runs import (
 from position_sets import PositionSet, train_position_set
 from signal_models import ScatteredPositionModel
 
-from backtest.position_answers import PositionAnswers, PositionOpinions
+from backtest.model_answers import ModelAnswers
+from backtest.position_opinions import PositionOpinions
 from backtest.run import prepare, simulate
 from ml.ensemble_predictor import EnsemblePredictor
 from ml.position_predictor import PositionPredictor
 from novosky.errors import UsageError
 from novosky.settings import MlSettings
-from trading.journal import Journal
-from trading.paper import PaperBroker
 from trading.parameters import build_params
 
 BARS = 400
@@ -155,11 +154,11 @@ def test_the_backtest_asks_once_per_trade_and_remembers() -> None:
     )
     opinions = PositionOpinions(model, prepared)
     params = build_params(scenario.settings, scenario.ml_settings)
-    first = simulate(prepared, scenario.settings, scenario.ml_settings, answers=PositionAnswers(opinions, params))
+    first = simulate(prepared, scenario.settings, scenario.ml_settings, answers=ModelAnswers(params, opinions, None))
     assert 0 < len(model.asked) <= len(first.trades) + 1
     assert max(model.asked) > 5
     questions = len(model.asked)
-    again = simulate(prepared, scenario.settings, scenario.ml_settings, answers=PositionAnswers(opinions, params))
+    again = simulate(prepared, scenario.settings, scenario.ml_settings, answers=ModelAnswers(params, opinions, None))
     assert again.trades.tobytes() == first.trades.tobytes()
     assert len(model.asked) == questions
 
@@ -188,53 +187,9 @@ def actions(journal: Path) -> set[str]:
         return {action for (action,) in connection.execute("SELECT DISTINCT action FROM decisions")}
 
 
-class Death(BaseException):
-    """The process died here."""
-
-
-@pytest.fixture
-def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
-    """Kill the bot at every k-th write or order, after it for every other one."""
-    calls = {"seen": 0}
-
-    def arm(every: int) -> None:
-        for owner, name in ((Journal, "record_bar"), (Journal, "close_intent"), (PaperBroker, "send")):
-            original = getattr(owner, name)
-
-            def method(self: Any, *parts: Any, original: Any = original, **named: Any) -> Any:
-                calls["seen"] += 1
-                number = calls["seen"]
-                if number % every == 0 and number // every % 2:
-                    raise Death
-                result = original(self, *parts, **named)
-                if number % every == 0:
-                    raise Death
-                return result
-
-            monkeypatch.setattr(owner, name, method)
-
-    yield arm
-    assert calls["seen"] > 100
-
-
 def test_it_holds_when_the_bot_is_killed(tmp_path: Path, mortal: Callable[[int], None]) -> None:
     scenario = scenario_on(bars=120)
     expected = backtest_outcome(scenario, tmp_path)
     assert "model" in {row[8] for row in expected.trade_rows}
     mortal(7)
     assert live_through(scenario, tmp_path) == expected
-
-
-def live_through(scenario: Scenario, folder: Path) -> Outcome:
-    """Start the bot again and again until it reaches the end of its market."""
-    while True:
-        session = None
-        try:
-            session = open_scenario(scenario, folder / "journal.sqlite")
-            finish(session)
-            return session_outcome(session, scenario, folder)
-        except Death:
-            continue
-        finally:
-            if session is not None:
-                session.close()

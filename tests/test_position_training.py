@@ -129,7 +129,7 @@ def test_without_the_signal_set_the_missing_file_and_its_command_are_named(
 
 def test_bars_the_signal_set_was_not_trained_on_are_refused(trained: PositionSet, models: Path) -> None:
     other = trained.bars.assign(close=trained.bars["close"] + 1.0, high=trained.bars["high"] + 1.0)
-    with pytest.raises(DataError, match="not those the signal set was trained on"):
+    with pytest.raises(DataError, match="not those the models were trained on"):
         train(other, trained.ml_settings, trained.settings, models, ("position",))
 
 

@@ -17,9 +17,9 @@ import pytest
 from click.testing import CliRunner
 from walk_examples import END, START, TRAIN_DAYS, example_models, example_plan, example_windows, leg, outcome
 
-from backtest.folds import FoldOutcome, Leg, fold_windows, load_outcome, save_outcome
+from backtest.folds import VARIANTS, FoldOutcome, Leg, fold_windows, load_outcome, save_outcome
 from backtest.pooled import chained_equity, fold_figures, pool, pool_random
-from backtest.walk_forward import WalkPlan, fold_bars, fold_key, training_bars, walk_forward
+from backtest.walk_forward import WalkPlan, fold_bars, fold_key, run_fold, training_bars, walk_forward
 from backtest.walk_report import WalkForward, notes
 from backtest.yardstick import Yardstick, fit_yardstick
 from ml.signal_trainer import build_dataset
@@ -41,10 +41,11 @@ def dates(*moments: int) -> list[str]:
 def numbers_of(found: FoldOutcome) -> dict[str, bytes]:
     """Return every number of a fold as bytes."""
     flat: dict[str, bytes] = {}
-    for field in fields(found):
-        value = getattr(found, field.name)
+    values = {field.name: getattr(found, field.name) for field in fields(found)}
+    values |= {f"with {name}": variant for name, variant in values.pop("variants").items()}
+    for title, value in values.items():
         parts = [getattr(value, part.name) for part in fields(value)] if isinstance(value, Leg) else [value]
-        flat[field.name] = b"|".join(
+        flat[title] = b"|".join(
             part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode() for part in parts
         )
     return flat
@@ -251,7 +252,7 @@ def told(signal_net: list[float], yardstick_net: list[float]) -> str:
     legs = leg(signal_net, [1.0]), leg(yardstick_net, [1.0])
     both = [replace(outcome(0, legs[0]), yardstick=legs[1])]
     pooled = [pool(both, [one], seed=1, trials=3) for one in legs]
-    return " ".join(notes(WalkForward(tuple(both), pooled[0], pooled[1], pooled[0], None, 3, True, (), ())))
+    return " ".join(notes(WalkForward(tuple(both), pooled[0], pooled[1], pooled[0], None, {}, 3, True, (), ())))
 
 
 @pytest.mark.parametrize(
@@ -291,6 +292,25 @@ def test_on_the_null_market_without_costs_the_interval_contains_one(root: Path, 
     assert found.pf_low is not None
     assert found.pf_high is not None
     assert found.pf_low < 1.0 < found.pf_high
+
+
+def test_every_model_is_traded_alone_and_with_all_others(planted: Walk) -> None:
+    for found in planted.outcomes:
+        assert tuple(found.variants) == VARIANTS
+        legs = [found.signal, *found.variants.values()]
+        assert all(len(one.net) > 20 for one in legs)
+        assert len({one.net.tobytes() for one in legs}) == len(legs), "each model changes something"
+        # The risk model changes sizes, not what a trade earns in units of its risk.
+        assert np.allclose(found.variants["risk"].r, found.signal.r, atol=0.05)
+
+
+def test_the_signal_leg_is_the_same_with_and_without_the_other_models(planted: Walk) -> None:
+    window = example_windows()[0]
+    alone = run_fold(replace(planted.plan, history=fold_bars(planted.plan.history, window), all_models=False), window)
+    assert alone.variants == {}
+    # What the other models learned from may reach further than the signal labels.
+    known, together = (numbers_of(one) for one in (alone, planted.outcomes[0]))
+    assert {name for name in known if known[name] != together[name]} <= {"train_cutoff"}
 
 
 # The cache
@@ -345,7 +365,7 @@ def test_the_widest_fold_table_is_printed_whole(capsys: pytest.CaptureFixture[st
     # Windows that begin within a day are the widest dates.
     folds = [outcome(number, wide) for number in range(1, 3)]
     pooled = pool(folds, [wide, wide], seed=1, trials=1)
-    print_walk(WalkForward(tuple(folds), pooled, pooled, pooled, None, 1, False, (), ()))
+    print_walk(WalkForward(tuple(folds), pooled, pooled, pooled, None, {}, 1, False, (), ()))
     assert "\N{HORIZONTAL ELLIPSIS}" not in capsys.readouterr().out
 
 

@@ -22,8 +22,9 @@ EMBARGO = 96
 
 
 def example_settings(root: Path, *, costs: bool) -> Settings:
-    """The shipped configuration without limits that would cut a sample of trades short."""
+    """The shipped configuration with narrow brackets and without limits that would cut a sample of trades short."""
     content = json.loads((root / "config.json").read_text())
+    content["risk_management"].update(sl_atr_mult=1.0, tp_atr_mult=1.0, atr_mult_range={"least": 0.8, "most": 1.2})
     content["risk_profile"]["starting_balance_usd"] = 100_000
     content["dynamic_position_sizing"].update(risk_percent=0.5, max_lot=100)
     content.update(max_consecutive_losses=10_000, max_daily_loss=100)
@@ -38,8 +39,14 @@ def example_models(root: Path, *, spread: float) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((root / "ml_config.json").read_text())
     content.pop("$schema")
     content["signal_model"].update(SMALL_MODELS)
-    content["labeling"]["spread"] = spread
+    content["labeling"] = {"atr_tp_mult": 1.0, "atr_sl_mult": 1.0, "horizon_bars": 96, "spread": spread}
     content["prediction"] = {"confidence_threshold": 0.42, "min_probability_diff": 0.0}
+    eager = {"entry_confidence": 0.40, "entry_min_gap": 0.0, "min_entries": 50, "row_every_bars": 1}
+    # Few small trees are seldom sure: this is followed now and then.
+    followed = {"exit_threshold": 0.5, "min_prob_diff": 0.1, "min_bars_held": 2}
+    content["position_model"].update(SMALL_MODELS | eager | followed)
+    content["ml_sltp"].update(folds=2)
+    content["risk_model"].update(min_trades=20, horizon_trades=5, samples=5000)
     content["training"] = {"device": "cpu", "threads": 1}
     return content
 
@@ -84,4 +91,5 @@ def outcome(number: int, signal: Leg) -> FoldOutcome:
         random_net=none,
         random_r=none,
         random_growth=none,
+        variants={},
     )

@@ -33,13 +33,15 @@ from trading.broker import (
     Quote,
 )
 from trading.engine.breakers import count_closed, judge_close, start_guard
+from trading.engine.equity import equity_state
 from trading.engine.exits import VERDICT_ADD, VERDICT_EXIT, position_inputs, position_verdict
 from trading.engine.fills import EXIT_MODEL, EXIT_NAMES, rounded
 from trading.engine.gates import MARGIN, MARKET_CLOSED, STOPS_LEVEL, VOLUME, gate_names
 from trading.engine.records import Account, Candidate, Guard, Params, Trade, from_bytes, new_record, to_bytes
-from trading.engine.step import judge_candidate, wants_exit
+from trading.engine.step import asks_multiplier, judge_candidate, wants_exit
 from trading.exports import SIDE_NAMES, utc_text, volume_text
 from trading.journal import INTENT_FILLED, INTENT_REJECTED, BotStatus, Decision, Intent, Journal
+from trading.models import RiskModel
 from trading.notify import Notifier
 from trading.position_source import PositionSource
 from trading.signal_source import SignalSource
@@ -68,6 +70,9 @@ class Bot:
         The rules, from `trading.parameters.build_params`.
     positions : PositionSource or None
         Asked about the open position; needed when the rules have the position model switched on.
+    risk : RiskModel or None
+        Asked about the size of a candidate when the rules have the risk model switched on;
+        without it the size stays as it is.
     identity : str
         What the journal must belong to.
     models : str
@@ -85,12 +90,14 @@ class Bot:
         params: Params,
         *,
         positions: PositionSource | None = None,
+        risk: RiskModel | None = None,
         identity: str,
         models: str,
         frozen: Callable[[], bool],
     ) -> None:
         self._broker, self._journal, self._notifier = broker, journal, notifier
-        self._signals, self._positions, self._params, self._frozen = signals, positions, params, frozen
+        self._signals, self._positions, self._risk = signals, positions, risk
+        self._params, self._frozen = params, frozen
         self._foreign: set[int] = set()
         self._status = self._start(identity, models)
         self._unsettled = True
@@ -262,14 +269,31 @@ class Bot:
         decision = Decision(close, "none", quote.bid, 0.0, 0.0, atr=atr)
         if candidate is None:
             return decision, []
-        mask, volume, sl, tp = judge_candidate(
-            candidate, account, guard, self._params, quote.bid, self._spread(quote), 1.0, int(self._frozen())
-        )
+        judged = self._judge_candidate(candidate, account, guard, quote, 1.0)
+        if asks_multiplier(judged[0], self._params) and self._risk is not None:
+            multiplier = self._risk.multiplier(equity_state(guard, self._params))
+            _log.info("the risk model scales this trade to %.3f of its size", multiplier)
+            judged = self._judge_candidate(candidate, account, guard, quote, multiplier)
+        mask, volume, sl, tp = judged
         decision = _describe(decision, candidate, int(mask))
         if mask != 0:
             return decision, []
         intent = Intent(f"e{close:x}", close, "entry", int(candidate.side), float(volume), float(sl), float(tp), 0, 0)
         return decision, [intent]
+
+    def _judge_candidate(
+        self, candidate: Candidate, account: Account, guard: Guard, quote: Quote, multiplier: float
+    ) -> tuple[int, float, float, float]:
+        return judge_candidate(
+            candidate,
+            account,
+            guard,
+            self._params,
+            quote.bid,
+            self._spread(quote),
+            multiplier,
+            int(self._frozen()),
+        )
 
     def _send(self, intent: Intent) -> None:
         """Send an intent's order and record the outcome."""

@@ -7,10 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from filelock import FileLock, Timeout
 
@@ -21,31 +18,17 @@ from trading.bot import Bot
 from trading.engine.records import no_minutes
 from trading.journal import Journal, sqlite_url
 from trading.market_inputs import bar_columns, minutes_of
+from trading.models import Models
 from trading.notify import Notifier
 from trading.paper import PaperBroker
 from trading.paper_store import PaperStore
 from trading.parameters import build_params, build_rollovers
-from trading.position_source import PositionModel, PositionSource
+from trading.position_source import PositionSource
 from trading.replay import PacedMarket
 from trading.signal_source import SignalSource
 
 SQLITE_MAGIC = b"SQLite format 3"
 """How every SQLite file begins."""
-
-
-class ServedModel(Protocol):
-    """The signal ensemble as the bot sees it."""
-
-    @property
-    def sources(self) -> dict[str, str]:
-        """Which artifact serves each member."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Identifies the set of models."""
-
-    def predict_proba(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return calibrated probabilities, shape (n, members, 3)."""
 
 
 @dataclass(frozen=True)
@@ -175,22 +158,19 @@ def open_session(
     market: PaperMarket,
     settings: Settings,
     ml_settings: MlSettings,
-    model: ServedModel,
+    models: Models,
     journal_path: Path,
     notifier: Notifier,
     *,
     news: NewsCalendar | None,
     frozen: Callable[[], bool],
     durable: bool,
-    position_model: PositionModel | None = None,
     now: Callable[[], float] | None = None,
 ) -> PaperSession:
     """Open or resume the paper account whose journal is at `journal_path`.
 
     Parameters
     ----------
-    position_model : PositionModel or None
-        Needed when `position_model.enabled`.
     now : callable or None
         Real time, UTC epoch seconds, for a market that keeps pace with it: while the bot
         was away the market went on, and only then is the bot started.
@@ -198,16 +178,14 @@ def open_session(
     Raises
     ------
     UsageError
-        The account on disk belongs to other bars, settings or models, or the position model
-        is on and not given.
+        The account on disk belongs to other bars, settings or models, or a model is switched
+        on and not given.
     StorageError
         The databases cannot be opened, or do not belong together.
     """
-    if position_model is None and ml_settings.position_model.enabled:
-        raise UsageError("position_model.enabled is true in ml_config.json, but no position model was given")
+    models.require(ml_settings)
     bars = bar_columns(market.frame, settings, fixed_spread=market.fixed_spread)
-    fingerprints = [served.fingerprint for served in (model, position_model) if served is not None]
-    identity = market_identity(market, settings, ml_settings, " ".join(fingerprints), news)
+    identity = market_identity(market, settings, ml_settings, models.fingerprint, news)
     params = build_params(settings, ml_settings)
     broker = PaperBroker(
         market.frame,
@@ -225,19 +203,16 @@ def open_session(
     _check_pair(journal, broker, journal_path, market)
     if now is not None:
         PacedMarket(broker, now).catch_up()
-    sources = dict(model.sources)
-    if position_model is not None:
-        sources |= {f"position {name}": source for name, source in position_model.sources.items()}
-    models = ", ".join(f"{name}={source}" for name, source in sources.items())
     bot = Bot(
         broker,
         journal,
         notifier,
-        SignalSource(model, settings, ml_settings, news),
+        SignalSource(models.signal, settings, ml_settings, news, models.sltp),
         params,
-        positions=None if position_model is None else PositionSource(position_model, ml_settings, news),
+        positions=None if models.position is None else PositionSource(models.position, ml_settings, news),
+        risk=models.risk,
         identity=identity,
-        models=models,
+        models=models.description,
         frozen=frozen,
     )
     return PaperSession(bot, broker, journal)

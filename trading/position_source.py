@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ml.feature_engineering import latest_bar, live_window_bars
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings
 from trading.engine.candidates import mean_of_members
+from trading.models import PositionModel
 from trading.signal_source import feature_columns
-
-
-class PositionModel(Protocol):
-    """What the bot asks of the position ensemble."""
-
-    @property
-    def sources(self) -> dict[str, str]:
-        """Which artifact serves each member."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Identifies the set of models."""
-
-    def predict_proba(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return calibrated probabilities, shape (n, members, 3), for rows of shape (n, 55 + 4)."""
 
 
 class PositionSource:

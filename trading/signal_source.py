@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,24 +12,21 @@ from ml.feature_engineering import latest_bar, live_window_bars
 from novosky.market.bars import M15_SECONDS
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
+from trading.brackets import bracket_multiples, side_distances
 from trading.context import market_context
 from trading.engine.candidates import find_candidates
 from trading.engine.records import Candidate
-
-
-class SignalModel(Protocol):
-    """What the bot asks of the signal ensemble."""
-
-    def predict_proba(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return calibrated probabilities, shape (n, members, 3), for features of shape (n, 55)."""
+from trading.models import SignalModel, SltpModel
 
 
 class SignalSource:
-    """Asks the signal model about the newest closed bar.
+    """Asks the signal model, and for the bracket the SLTP model, about the newest closed bar.
 
     Parameters
     ----------
     model : SignalModel
+    sltp : SltpModel or None
+        Needed when `ml_sltp.enabled`.
     settings : Settings
     ml_settings : MlSettings
     news : NewsCalendar or None
@@ -37,9 +34,15 @@ class SignalSource:
     """
 
     def __init__(
-        self, model: SignalModel, settings: Settings, ml_settings: MlSettings, news: NewsCalendar | None
+        self,
+        model: SignalModel,
+        settings: Settings,
+        ml_settings: MlSettings,
+        news: NewsCalendar | None,
+        sltp: SltpModel | None = None,
     ) -> None:
-        self._model, self._settings, self._news = model, settings, news
+        self._model, self._settings, self._ml_settings, self._news = model, settings, ml_settings, news
+        self._sltp = sltp
         self._columns = feature_columns(ml_settings)
         self._bars_needed = live_window_bars()
 
@@ -71,13 +74,13 @@ class SignalSource:
             self._settings,
             self._news,
         )
-        levels = self._settings.risk_management
+        probabilities = self._model.predict_proba(row[None, :])
+        distances = None if self._sltp is None else side_distances(self._sltp, row[None, :], probabilities)
         found: npt.NDArray[Any] = find_candidates(
-            self._model.predict_proba(row[None, :]),
+            probabilities,
             np.array([newest.time + M15_SECONDS]),
             context,
-            levels.sl_atr_mult,
-            levels.tp_atr_mult,
+            *bracket_multiples(distances, self._settings, self._ml_settings),
         )
         return (found[0] if len(found) else None), newest.atr
 

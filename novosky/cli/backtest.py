@@ -15,10 +15,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from backtest.position_answers import PositionAnswers
     from backtest.result import BacktestResult
     from backtest.run import Prepared
-    from novosky.settings import MlSettings, Settings
+    from novosky.settings import Settings
 
 EPILOG = """\b
 Examples:
@@ -76,15 +75,16 @@ def backtest(
 
     from backtest.benchmarks import buy_and_hold, random_entry_benchmark
     from backtest.metrics import compute_metrics
+    from backtest.model_answers import model_answers
     from backtest.run import prepare, simulate
     from backtest.summary import print_summary
-    from ml.ensemble_predictor import EnsemblePredictor
     from novosky.data.store import load_bars
     from novosky.errors import UsageError
     from novosky.files import write_json
     from novosky.market.news import load_calendar
     from novosky.settings import load_ml_settings, load_settings
     from novosky.settings.overrides import AccountFlags, apply_flags
+    from trading.model_files import load_models
 
     if end is not None and oos_end is not None:
         raise UsageError("--end and --oos-end say the same; give one of them")
@@ -97,24 +97,26 @@ def backtest(
     settings = apply_flags(load_settings(config), AccountFlags(**flags))
     ml_settings = load_ml_settings(ml_config)
     history = load_bars(data)
-    predictor = EnsemblePredictor(models, ml_settings)
-    window = choose_window(history["time"], start, end or oos_end, days, predictor.train_cutoff if oos_only else None)
+    served = load_models(models, settings, ml_settings)
+    cutoff = served.signal.train_cutoff if oos_only else None
+    window = choose_window(history["time"], start, end or oos_end, days, cutoff)
     prepared = prepare(
         history,
         settings,
         ml_settings,
-        predictor,
+        served.signal,
         start=window[0],
         end=window[1],
         news=load_calendar(calendar) if calendar else None,
         m1=load_bars(m1, seconds=60) if m1 else None,
         fixed_spread=flags["spread"] is not None,
+        sltp=served.sltp,
     )
     result = simulate(
         prepared,
         settings,
         ml_settings,
-        answers=state_answers(models, prepared, settings, ml_settings),
+        answers=model_answers(served, prepared, settings, ml_settings),
         labels=run_labels(prepared, settings, history.attrs),
     )
     metrics = compute_metrics(result, np.random.default_rng(seed), m1=m1 is not None)
@@ -134,7 +136,7 @@ def backtest(
     if chart_file is not None:
         from backtest.report import write_report
 
-        details = {"Bars": data.name, "Models": predictor.fingerprint[:12]}
+        details = {"Bars": data.name, "Models": served.signal.fingerprint[:12]}
         write_report(chart_file, result, metrics, random_entry, hold, details=details)
         click.echo(f"report: {chart_file}")
 
@@ -157,26 +159,6 @@ def run_labels(prepared: Prepared, settings: Settings, marks: Mapping[Any, Any])
     if settings.account_type == "cent":
         labels.append(f"Cent account: one lot is {settings.lot_units:g} units and pays a hundredth of a lot's costs")
     return tuple(labels)
-
-
-def state_answers(
-    models: Path, prepared: Prepared, settings: Settings, ml_settings: MlSettings
-) -> PositionAnswers | None:
-    """Return the position model's answers for a window, or None when it is switched off.
-
-    Raises
-    ------
-    ModelError
-        It is switched on and the set has no position models.
-    """
-    if not ml_settings.position_model.enabled:
-        return None
-    from backtest.position_answers import PositionAnswers, PositionOpinions
-    from ml.position_predictor import PositionPredictor
-    from trading.parameters import build_params
-
-    opinions = PositionOpinions(PositionPredictor(models, ml_settings), prepared)
-    return PositionAnswers(opinions, build_params(settings, ml_settings))
 
 
 def choose_window(

@@ -110,13 +110,12 @@ def _session(
         {"--replay": bars, "--config": run.config, "--ml-config": run.ml_config, "--calendar": run.calendar}
         | {"--models": run.models},
     )
-    from ml.ensemble_predictor import EnsemblePredictor
-    from ml.position_predictor import PositionPredictor
     from novosky.clock import RealClock
     from novosky.market.news import load_calendar
     from novosky.settings import load_ml_settings, load_settings
     from novosky.settings.overrides import apply_flags
     from trading.freeze import is_frozen
+    from trading.model_files import load_models
     from trading.notify import ConsoleNotifier, SilentNotifier
     from trading.paper_session import discard_account, open_session, single_instance
 
@@ -124,8 +123,7 @@ def _session(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = apply_flags(load_settings(run.config), run.account)
     ml_settings = load_ml_settings(run.ml_config)
-    predictor = EnsemblePredictor(run.models, ml_settings)
-    position = PositionPredictor(run.models, ml_settings) if ml_settings.position_model.enabled else None
+    models = load_models(run.models, settings, ml_settings)
     news = load_calendar(run.calendar) if run.calendar else None
     with single_instance(run.journal):
         if run.fresh:
@@ -134,14 +132,13 @@ def _session(
             market(),
             settings,
             ml_settings,
-            predictor,
+            models,
             run.journal,
             ConsoleNotifier() if live else SilentNotifier(),
             news=news,
             # A replay retells history; today's freeze flag is no part of it.
             frozen=is_frozen if live else lambda: False,
             durable=live,
-            position_model=position,
             now=RealClock().now if live else None,
         )
         try:

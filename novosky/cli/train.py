@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml.shap_report import ShapSummary
-    from ml.train import Stage, TrainingReport
+    from ml.stage_files import Stage
+    from ml.train import TrainingReport
     from novosky.market.news import NewsCalendar
     from novosky.settings import MlSettings
 
@@ -23,7 +24,8 @@ EPILOG = """\b
 Examples:
   python train_ml_model.py --ensemble --no-warmstart
   python train_ml_model.py --ensemble --data data/BTCUSD_M15.parquet --start 2021-07-01 --end 2024-01-01
-  python train_ml_model.py --ensemble --position --no-warmstart
+  python train_ml_model.py --ensemble --position --sltp --risk --no-warmstart --shap
+  python train_ml_model.py --risk --data data/BTCUSD_M15.parquet
   python train_ml_model.py --refresh --calendar data/calendar.parquet --shap
   python train_ml_model.py --shap-only
 
@@ -36,10 +38,14 @@ Bars from --end on stay unseen: test on them with backtest_config.py --oos-only.
 @click.option(
     "--position", is_flag=True, help="Train the position models on the signal models' out-of-fold entries, after them."
 )
+@click.option("--sltp", is_flag=True, help="Train the stop and target models on the same entries, after those.")
+@click.option(
+    "--risk", is_flag=True, help="Train the risk model on a backtest of the out-of-fold signals, after all others."
+)
 @click.option(
     "--refresh",
     is_flag=True,
-    help="Train the signal models from the start of their last window to the newest stored bar.",
+    help="Train every model of the set from the start of its last window to the newest stored bar.",
 )
 @click.option(
     "--no-warmstart", is_flag=True, help="Train afresh; needed after a change of features, labels or hyperparameters."
@@ -57,6 +63,8 @@ Bars from --end on stay unseen: test on them with backtest_config.py --oos-only.
 def train(
     ensemble: bool,
     position: bool,
+    sltp: bool,
+    risk: bool,
     refresh: bool,
     no_warmstart: bool,
     shap: bool,
@@ -73,15 +81,20 @@ def train(
 ) -> None:
     """Train the models and put the finished set in place as a whole.
 
-    New signal models make the position models in --models stale; add --position to train
-    those anew in the same run.
+    The order is Signal, Position, SLTP, Risk, whatever the order of the flags: each learns
+    from what those before it said of bars they had not seen. New signal models outdate all
+    others in --models, new SLTP models the risk model; name the flags of those to be trained
+    anew in the same run.
 
     Continues from the set in --models where there is one (warm start). The set in place
     stays usable until the new one is complete, whatever happens to the run. A SHAP summary
     of the old models goes with them; --shap makes the new one.
     """
-    training = ensemble or position or refresh
+    chosen: dict[Stage, bool] = {"signal": ensemble, "position": position, "sltp": sltp, "risk": risk}
+    training = refresh or any(chosen.values())
     _check_flags(training, refresh, shap_only, no_warmstart or start is not None or end is not None, end is not None)
+    from backtest.risk_history import out_of_fold_sequences
+
     from ml.train import train as train_models
     from novosky.data.store import load_bars
     from novosky.market.bars import slice_bars
@@ -106,11 +119,12 @@ def train(
             ml_settings,
             settings,
             models,
-            _stages(ensemble or refresh, position),
+            [*(stage for stage, wanted in chosen.items() if wanted), *(_stages_in(models) if refresh else ())],
             warm_start=not no_warmstart,
             progress=bar.show,
             seed=seed,
             news=news,
+            trade_history=out_of_fold_sequences,
         )
     for stage in (report, *report.later):
         _print_report(stage)
@@ -118,13 +132,13 @@ def train(
         _explain(models, ml_settings, bars, news, seed, shap_report)
 
 
-def _stages(signal: bool, position: bool) -> list[Stage]:
-    stages: list[Stage] = []
-    if signal:
-        stages.append("signal")
-    if position:
-        stages.append("position")
-    return stages
+def _stages_in(models: Path) -> list[Stage]:
+    """Return the stages of the set in place, the signal stage always among them."""
+    from ml.compat import read_manifest
+    from ml.stage_files import STAGE_FILES, STAGE_ORDER
+
+    artifacts = read_manifest(models).artifacts
+    return [stage for stage in STAGE_ORDER if stage == "signal" or set(STAGE_FILES[stage]) <= set(artifacts)]
 
 
 def _check_flags(training: bool, refresh: bool, shap_only: bool, shaped: bool, ends: bool) -> None:
@@ -132,7 +146,7 @@ def _check_flags(training: bool, refresh: bool, shap_only: bool, shaped: bool, e
     if shap_only and (training or shaped):
         raise click.UsageError("--shap-only explains the set in place over its own window; leave training flags out")
     if not (training or shap_only):
-        raise click.UsageError("name what to train: --ensemble, --position or --refresh")
+        raise click.UsageError("name what to train: --ensemble, --position, --sltp, --risk or --refresh")
     if refresh and ends:
         raise click.UsageError("--refresh trains up to the newest bar; leave --end out")
 
@@ -208,37 +222,50 @@ class _ProgressBar:
         self._bar.update(self._task, description=step, completed=done, total=total)
 
 
+_COLUMNS = {
+    "signal": {
+        "log_loss": "log loss",
+        "log_loss_of_base_rates": "of base rates",
+        "brier": "Brier",
+        "auc_side": "AUC of side",
+    },
+    "position": {
+        "log_loss": "log loss",
+        "log_loss_of_base_rates": "of base rates",
+        "brier": "Brier",
+        "auc_side": "AUC EXIT/ADD",
+    },
+}
+"""What the table of a stage shows; other stages name their own figures."""
+
+
 def _print_report(report: TrainingReport) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="out-of-fold probabilities", title_justify="left")
-    for column in (
-        "member",
-        "trees",
-        "log loss",
-        "of base rates",
-        "Brier",
-        "AUC EXIT/ADD" if "position" in report.stages else "AUC of side",
-    ):
-        table.add_column(column, justify="left" if column == "member" else "right")
+    (stage,) = report.stages
+    own = {key: key.replace("_", " ") for values in report.metrics.values() for key in values}
+    columns = _COLUMNS.get(stage, own)
+    table = Table(title="out of fold" if stage != "risk" else "on trades held out", title_justify="left")
+    table.add_column("model")
+    for column in ("trees", *columns.values()):
+        table.add_column(column, justify="right")
     for name, values in report.metrics.items():
-        table.add_row(
-            name,
-            str(report.trees.get(name, "")),
-            *(f"{values[key]:.4f}" for key in ("log_loss", "log_loss_of_base_rates", "brier", "auc_side")),
-        )
-    balance = ", ".join(f"{name} {share:.1%}" for name, share in report.class_balance.items())
+        table.add_row(name, str(report.trees.get(name, "")), *(_figure(values.get(key)) for key in columns))
     first, last, cutoff = (f"{t:%Y-%m-%d %H:%M}" for t in (report.train_start, report.train_end, report.train_cutoff))
-    rows = f"{report.rows:,} labelled of {report.bars:,} bars"
-    click.echo(f"trained {' '.join(report.stages)} in {report.seconds:.0f} s on {rows}")
+    click.echo(f"trained {stage} in {report.seconds:.0f} s on {report.rows:,} rows of {report.bars:,} bars")
     click.echo(f"window  {first} to {last} UTC, labels known to {cutoff}")
-    click.echo(f"labels  {balance}")
+    if report.class_balance:
+        click.echo("labels  " + ", ".join(f"{name} {share:.1%}" for name, share in report.class_balance.items()))
     click.echo(f"device  {report.device}")
     for note in report.notes:
         click.echo(f"note    {note}")
     Console(width=100).print(table)
     click.echo(f"models  {report.models_dir}")
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 def _print_shap(summary: ShapSummary, most: int = 10) -> None:

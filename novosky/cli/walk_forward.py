@@ -12,7 +12,8 @@ from click.core import ParameterSource
 from novosky.cli.options import FILE, FOLDER, UtcDate, account_options
 
 if TYPE_CHECKING:
-    from backtest.folds import FoldOutcome
+    from backtest.folds import FoldOutcome, Leg
+    from backtest.pooled import Pooled
     from backtest.walk_forward import WalkPlan
     from backtest.walk_report import WalkForward
 
@@ -46,6 +47,7 @@ settings, seed and code. The cache can be deleted at any time.
     show_default=True,
     help="Share of its training predictions that the yardstick does not trade.",
 )
+@click.option("--signal-only", is_flag=True, help="Leave position, SLTP and risk models out; about half the time.")
 @click.option("--random-runs", type=click.IntRange(min=1), default=200, show_default=True, help="Random-entry runs.")
 @click.option(
     "--trials", type=click.IntRange(min=1), default=1, show_default=True, help="Configurations ever tried on this data."
@@ -72,6 +74,7 @@ def walk_forward(
     ml_config: Path,
     config: Path,
     quantile: float,
+    signal_only: bool,
     random_runs: int,
     trials: int,
     trial_variance: float | None,
@@ -84,9 +87,11 @@ def walk_forward(
 ) -> None:
     """Train on the past, trade what follows, and pool the folds: the honest measure of a configuration.
 
-    Each fold trains the signal models on the --train-days before it, less the embargo, and
-    trades a fresh account on bars they have never seen. Beside it, under the same costs and
-    bracket: two plain regressions (the yardstick), random entries, and buy and hold.
+    Each fold trains all four models on the --train-days before it, less the embargo, and
+    trades fresh accounts on bars they have never seen: with the signal models alone, with
+    each of the others switched on beside them, and with all four, whatever the settings
+    switch on. Beside the signal models, under the same costs and bracket: two plain
+    regressions (the yardstick), random entries, and buy and hold.
     """
     import pandas as pd
 
@@ -114,6 +119,7 @@ def walk_forward(
         quantile=quantile,
         random_runs=random_runs,
         fixed_spread=flags["spread"] is not None,
+        all_models=not signal_only,
     )
     embargo = ml_settings.signal_model.embargo_bars
     windows = fold_windows(pd.Timestamp(start), pd.Timestamp(end), folds, train_days, embargo)
@@ -140,23 +146,17 @@ def pool_all(
     from backtest.pooled import pool, pool_random
     from backtest.walk_report import WalkForward
 
-    signal, yardstick, hold = (
-        pool(
-            outcomes,
-            [getattr(outcome, name) for outcome in outcomes],
-            seed=plan.seed,
-            trials=trials,
-            trial_sharpe_variance=trial_variance,
-        )
-        for name in ("signal", "yardstick", "hold")
-    )
+    def pooled(legs: list[Leg]) -> Pooled:
+        return pool(outcomes, legs, seed=plan.seed, trials=trials, trial_sharpe_variance=trial_variance)
+
     synthetic = plan.history.attrs.get("synthetic")
     return WalkForward(
         outcomes=tuple(outcomes),
-        signal=signal,
-        yardstick=yardstick,
-        hold=hold,
+        signal=pooled([outcome.signal for outcome in outcomes]),
+        yardstick=pooled([outcome.yardstick for outcome in outcomes]),
+        hold=pooled([outcome.hold for outcome in outcomes]),
         random_entry=pool_random(outcomes),
+        variants={name: pooled([outcome.variants[name] for outcome in outcomes]) for name in outcomes[0].variants},
         trials=trials,
         trials_stated=trials_stated,
         labels=() if synthetic is None else (f"SYNTHETIC DATA ({synthetic} market)",),
@@ -174,6 +174,7 @@ def _assumptions(plan: WalkPlan, source: str) -> tuple[tuple[str, str], ...]:
         ("slippage", f"{costs.slippage} USD"),
         ("swap", f"long {costs.swap_long}, short {costs.swap_short} USD per lot and night"),
         ("stop and target", f"{levels.sl_atr_mult} and {levels.tp_atr_mult} ATR"),
+        ("SLTP range", "{:g} to {:g} ATR".format(*plan.settings.bracket_range)),
         ("balance", f"{plan.settings.risk_profile.starting_balance_usd} USD, fresh in every fold"),
         ("leverage", str(plan.settings.account.leverage)),
         ("embargo", f"{plan.ml_settings.signal_model.embargo_bars} bars"),

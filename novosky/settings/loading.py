@@ -7,7 +7,7 @@ import json
 import reprlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -100,15 +100,24 @@ def _places(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         place = prefix + (field.alias or name)
         yield place
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _places(field.annotation, place + ".")
+        section = _section(field.annotation)
+        if section is not None:
+            yield from _places(section, place + ".")
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """Return the section a key holds, also where it may be null instead."""
+    for part in (annotation, *get_args(annotation)):
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            return part
+    return None
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     for part in location:
         field = next((f for name, f in model.model_fields.items() if (f.alias or name) == part), None)
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        inner = _section(field.annotation) if field else None
+        if inner is None:
             return []
         model = inner
     return [field.alias or name for name, field in model.model_fields.items()]

@@ -97,6 +97,8 @@ class PositionModel(EnsembleModel):
     """Gap of those entries to the next class."""
     min_entries: int = Field(300, ge=20)
     """Fewer entries than this teach nothing that would hold out of sample."""
+    row_every_bars: int = Field(1, ge=1, le=96)
+    """Every so many closes of a trade give a row; neighbouring closes tell almost the same."""
 
 
 class SltpModel(Section):
@@ -141,6 +143,36 @@ class Training(Section):
     device: Literal["auto", "cpu"] = "auto"
 
 
+class TuningProvenance(Section):
+    """Where searched settings come from; written by the search, and a record only: nothing reads it to decide."""
+
+    study: str
+    """Name of the Optuna study."""
+    storage: str
+    """Its database, without credentials."""
+    trials: int = Field(ge=1)
+    """Configurations tried in the study; they count in the deflated Sharpe ratio."""
+    best_value: float
+    """Lower bound of the mean gain per trade of these settings, in R."""
+    baseline_value: float | None
+    """The same of the settings before; null where they had too few decisions to have one."""
+    trades: int = Field(ge=1)
+    """Trades behind `best_value`."""
+    start: str
+    """UTC open of the first bar the search saw."""
+    end: str
+    """UTC open of the last bar the search saw; only later bars can judge these settings."""
+    data_hash: str
+    """SHA-256 of those bars."""
+
+
+class Tuning(Section):
+    """Provenance of the settings that a search has written."""
+
+    signal: TuningProvenance | None = None
+    position: TuningProvenance | None = None
+
+
 class MlSettings(Section):
     """Everything in `ml_config.json`."""
 
@@ -154,6 +186,7 @@ class MlSettings(Section):
     ml_sltp: SltpModel = SltpModel()
     risk_model: RiskModel = RiskModel()
     training: Training = Training()
+    tuning: Tuning | None = None
 
     @field_validator("features")
     @classmethod

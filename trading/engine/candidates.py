@@ -56,12 +56,22 @@ def mean_of_members(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.fl
     return np.asarray(mean / members)
 
 
+def likeliest_sides(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
+    """Return the side of the class with the highest mean probability, 0 for HOLD, shape (n,).
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (n, members, 3)
+    """
+    return np.asarray(CLASS_SIDES[mean_of_members(probabilities).argmax(axis=1)])
+
+
 def find_candidates(
     probabilities: npt.NDArray[np.float64],
     bars: npt.NDArray[np.int64],
     context: MarketContext,
-    sl_mult: float,
-    tp_mult: float,
+    sl_mult: float | npt.NDArray[np.float64],
+    tp_mult: float | npt.NDArray[np.float64],
 ) -> npt.NDArray[Any]:
     """Return a Candidate record for every bar whose likeliest class is a side.
 
@@ -73,7 +83,7 @@ def find_candidates(
         Index of each row's bar in the frame the engine runs over; ascending.
     context : MarketContext
         Arrays of the same n rows.
-    sl_mult, tp_mult : float
+    sl_mult, tp_mult : float or ndarray, shape (n,)
         Bracket in ATR multiples.
 
     Returns
@@ -96,8 +106,8 @@ def find_candidates(
     candidates["confidence"] = ranked[:, 2]
     candidates["gap"] = ranked[:, 2] - ranked[:, 1]
     candidates["atr"] = context.atr[rows]
-    candidates["sl_mult"] = sl_mult
-    candidates["tp_mult"] = tp_mult
+    candidates["sl_mult"] = np.broadcast_to(sl_mult, len(probabilities))[rows]
+    candidates["tp_mult"] = np.broadcast_to(tp_mult, len(probabilities))[rows]
     candidates["ema_distance"] = context.ema_distance[rows]
     candidates["adx"] = context.adx[rows]
     candidates["news_minutes"] = context.news_minutes[rows]

@@ -36,7 +36,7 @@ from trading.engine.fills import (
 from trading.engine.gates import MARGIN, MARKET_CLOSED, STOPS_LEVEL, failing_gates
 from trading.engine.prefetch import prefetch
 from trading.engine.records import FOREVER, Account, Bars, Candidate, Guard, Minutes, Params, Rollovers, Run
-from trading.engine.sizing import plan_order
+from trading.engine.sizing import FITS, plan_order
 
 DONE = 0
 ASK_POSITION = 1
@@ -91,7 +91,19 @@ def judge_candidate(
     """
     mask = failing_gates(candidate, guard, params, spread, frozen)
     verdict, volume, sl, tp = plan_order(candidate, account, params, bid, spread, multiplier)
+    if verdict != FITS and multiplier > 1.0:
+        # The risk model scales a trade; it never keeps one from fitting.
+        verdict, volume, sl, tp = plan_order(candidate, account, params, bid, spread, 1.0)
     return mask | verdict << _ORDER_BIT, volume, sl, tp
+
+
+@compiled
+def asks_multiplier(mask: int, params: Params) -> bool:
+    """Tell whether a candidate with these failing gates is put to the risk model.
+
+    The margin is judged at the size that will be sent, which the answer may shrink.
+    """
+    return params.risk_model != 0 and mask & ~MARGIN == 0
 
 
 @compiled
@@ -239,9 +251,7 @@ def advance(
                 candidate = candidates[run.candidate]
                 multiplier = answer if run.phase == _MULTIPLIER else 1.0
                 mask, volume, sl, tp = judge_candidate(candidate, account, guard, params, bid, spread, multiplier, 0)
-                # The margin is judged at the size that will be sent, which the answer may shrink.
-                passed = mask & ~MARGIN == 0
-                if passed and params.risk_model != 0 and run.phase != _MULTIPLIER:
+                if run.phase != _MULTIPLIER and asks_multiplier(mask, params):
                     run.phase = _MULTIPLIER
                     run.bar = i
                     return ASK_MULTIPLIER

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 import numpy.typing as npt
 
 from backtest.run import Prepared
 from trading.engine.candidates import mean_of_members
-from trading.engine.exits import VERDICT_EXIT, bars_held, fill_position_inputs, last_bar_open, position_verdict
-from trading.engine.records import Account, Guard, Params
+from trading.engine.exits import fill_position_inputs, last_bar_open
+from trading.engine.records import Account, Params
+from trading.models import PositionModel
 
 FloatArray = npt.NDArray[np.float64]
 _Trade = tuple[int, int, float, float]
 """Side, entry time, entry price and stop: all of a position that its inputs depend on."""
-
-
-class PositionModel(Protocol):
-    """What the backtest asks of the position ensemble."""
-
-    def predict_proba(self, features: FloatArray) -> FloatArray:
-        """Return calibrated probabilities, shape (n, members, 3), for rows of shape (n, 55 + 4)."""
 
 
 class PositionOpinions:
@@ -62,35 +54,3 @@ class PositionOpinions:
         fill_position_inputs(account, params, bars, span, inputs)
         mean = mean_of_members(self._model.predict_proba(np.concatenate((features, inputs), axis=1)))
         known.update(zip(span.tolist(), mean, strict=True))
-
-
-class PositionAnswers:
-    """The position model's answers to the engine's questions; the size stays as it is.
-
-    Parameters
-    ----------
-    opinions : PositionOpinions
-    params : Params
-        With the exit rule.
-    """
-
-    def __init__(self, opinions: PositionOpinions, params: Params) -> None:
-        self._opinions, self._params = opinions, params
-
-    def leave_position(self, bar: int, account: Account, guard: Guard) -> bool:
-        """Tell whether the exit rule is met at the close of `bar`."""
-        params = self._params
-        # The engine asks after a bar's close; the account's clock stands at its open.
-        time = int(account.time) + int(params.bar_seconds)
-        # Before that the rule cannot be met, whatever the model says: short trades never ask it.
-        if bars_held(account, params, time) < params.min_bars_held:
-            return False
-        opinion = self._opinions.at(bar, account, params)
-        if opinion is None:
-            return False
-        hold, leave, add = opinion.tolist()
-        return int(position_verdict(account, params, time, hold, leave, add)) == VERDICT_EXIT
-
-    def risk_multiplier(self, bar: int, account: Account, guard: Guard) -> float:
-        """Leave the size as it is."""
-        return 1.0
