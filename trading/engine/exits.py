@@ -65,6 +65,38 @@ def position_verdict(account: Account, params: Params, time: int, hold: float, l
 
 
 @compiled
+def first_exit(
+    account: Account,
+    params: Params,
+    bars: Bars,
+    rows: npt.NDArray[np.int64],
+    probabilities: npt.NDArray[np.float64],
+    begin: int,
+) -> int:
+    """Return the first of the bars `rows` from `begin` on at whose close the model is followed out, -1 when none.
+
+    Parameters
+    ----------
+    account : Account
+        With the open position.
+    params : Params
+    bars : Bars
+    rows : ndarray of int64, shape (k,)
+        Ascending.
+    probabilities : ndarray, shape (k, 3)
+        HOLD, EXIT, ADD at their closes.
+    begin : int
+    """
+    for k in range(len(rows)):
+        if rows[k] >= begin:
+            time = bars.time[rows[k]] + params.bar_seconds
+            hold, leave, add = probabilities[k, 0], probabilities[k, 1], probabilities[k, 2]
+            if position_verdict(account, params, time, hold, leave, add) == VERDICT_EXIT:
+                return int(rows[k])
+    return -1
+
+
+@compiled
 def last_bar_open(account: Account, params: Params, bars: Bars, bar: int) -> int:
     """Return the last bar at whose close the position would still be open if nobody left it.
 
