@@ -9,13 +9,11 @@ import numpy.typing as npt
 
 from backtest.run import Prepared
 from trading.engine.candidates import mean_of_members
-from trading.engine.exits import fill_position_inputs, last_bar_open
+from trading.engine.exits import fill_position_inputs, last_bar_open, trade_key
 from trading.engine.records import Account, Params
 from trading.models import PositionModel
 
 FloatArray = npt.NDArray[np.float64]
-_Trade = tuple[int, int, float, float]
-"""Side, entry time, entry price and stop: all of a position that its inputs depend on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,11 +51,11 @@ class PositionOpinions:
         self._model, self._prepared = model, prepared
         self._row_of = np.full(len(prepared.bars.time), -1, dtype=np.int64)
         self._row_of[prepared.rows] = np.arange(len(prepared.rows))
-        self._known: dict[_Trade, Opinion] = {}
+        self._known: dict[tuple[int, int, float, float], Opinion] = {}
 
     def about(self, bar: int, account: Account, params: Params) -> Opinion:
         """Return an opinion that reaches at least to the close of `bar`, where the position is open."""
-        trade = (int(account.side), int(account.entry_time), float(account.entry_price), float(account.sl))
+        trade = trade_key(account)
         known = self._known.get(trade)
         if known is None or bar >= known.until:
             known = self._known[trade] = self._ask(bar, account, params)

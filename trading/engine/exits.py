@@ -23,6 +23,12 @@ def bars_held(account: Account, params: Params, time: int) -> int:
 
 
 @compiled
+def trade_key(account: Account) -> tuple[int, int, float, float]:
+    """Return side, entry time, entry price and stop: all of a position that its inputs depend on."""
+    return account.side, account.entry_time, account.entry_price, account.sl
+
+
+@compiled
 def position_inputs(
     account: Account, params: Params, time: int, bid: float, spread: float
 ) -> tuple[float, float, float, float]:

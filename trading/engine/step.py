@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from novosky.compiled import compiled
 from trading.engine.breakers import judge_close
+from trading.engine.exits import bars_held
 from trading.engine.fills import (
     BOTH_TOUCHED,
     EXIT_HALT,
@@ -245,7 +246,12 @@ def advance(
                 reason = wants_exit(account, guard)
                 if reason != 0:
                     place_exit(account, time, reason)
-                elif params.position_model != 0 and i >= run.ask_from:
+                elif (
+                    params.position_model != 0
+                    and i >= run.ask_from
+                    # Before that the rule cannot be met, whatever the model says: short trades never ask it.
+                    and bars_held(account, params, time) >= params.min_bars_held
+                ):
                     run.phase = _POSITION
                     run.bar = i
                     return ASK_POSITION
