@@ -171,7 +171,7 @@ def test_another_version_is_refused(journal: Journal, file: Path) -> None:
     journal.save_status(status_at())
     journal.close()
     with closing(sqlite3.connect(file)) as connection:
-        connection.execute("UPDATE bot_status SET schema_version = 99")
+        connection.execute("UPDATE schema_version SET version = 99")
         connection.commit()
     with pytest.raises(StorageError, match="version 99"):
         Journal(sqlite_url(file), durable=True)
@@ -210,6 +210,6 @@ def test_a_journal_in_use_by_a_writer_is_not_writable(journal: Journal, file: Pa
 @pytest.mark.parametrize(("durable", "level"), [(True, 2), (False, 1)])
 def test_live_accounts_are_synced_to_the_disk_at_every_commit(file: Path, durable: bool, level: int) -> None:
     journal = Journal(sqlite_url(file), durable=durable)
-    with journal._engine.connect() as connection:
+    with journal._database._engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == level
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
