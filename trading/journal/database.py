@@ -127,7 +127,7 @@ class Database:
         return engine
 
     def _lock(self, cursor: Any) -> None:
-        seconds = max(self._patience, FIRST_LOCK_SECONDS) if self._connected_once else FIRST_LOCK_SECONDS
+        seconds = self._patience if self._connected_once else min(self._patience, FIRST_LOCK_SECONDS)
         cursor.execute(f"SET lock_timeout = {int(1000 * seconds)}")
         try:
             cursor.execute(f"SELECT pg_advisory_lock({LOCK_CLASS}, hashtext(coalesce(current_schema(), '')))")
@@ -223,7 +223,7 @@ class Database:
 
         if not self._served:
             return action()
-        waits = wait_exponential(multiplier=0.1, max=5.0)
+        waits = wait_exponential(multiplier=0.1, max=2.0)
         return Retrying(
             retry=retry_if_exception(is_away), stop=stop_after_delay(self._patience), wait=waits, reraise=True
         )(action)

@@ -73,7 +73,8 @@ def _check_undamaged(connection: Connection, place: str) -> None:
         return
     verdict = connection.execute(text("PRAGMA quick_check(1)")).scalar()
     if verdict != "ok":
-        raise StorageError(f"journal {place} is damaged ({verdict}); put back a copy, or begin a new journal")
+        words = " ".join(str(verdict).replace("*", " ").split())
+        raise StorageError(f"journal {place} is damaged ({words}); put back a copy, or begin a new journal")
 
 
 def _version_of(connection: Connection) -> int | None:
