@@ -47,10 +47,11 @@ CREATE INDEX ix_trades_position ON trades (position);
 
 _RING = 32
 _FIELDS_1: list[Any] = [
-    *[(name, "i8" if name in ("time", "next_day", "next_week", "day_losses") else "f8") for name in (
-        "time", "equity", "peak_equity", "next_day", "next_week", "day_equity", "day_losses")],
-    ("day_blocked", "i1"), ("week_peak", "f8"), ("week_blocked", "i1"), ("losses", "i8"), ("wins", "i8"),
-    ("halted", "i1"), ("halt_balance", "f8"), ("paused_until", "i8"), ("closed", "i8"), ("balances", "f8", (_RING,)),
+    *[(name, kind) for kind, name in (pair.split() for pair in (
+        "i8 time", "f8 equity", "f8 peak_equity", "i8 next_day", "i8 next_week", "f8 day_equity", "i8 day_losses",
+        "i1 day_blocked", "f8 week_peak", "i1 week_blocked", "i8 losses", "i8 wins", "i1 halted", "f8 halt_balance",
+        "i8 paused_until", "i8 closed"))],
+    ("balances", "f8", (_RING,)),
 ]  # fmt: skip
 FIRST_GUARD = np.dtype(_FIELDS_1)
 """The status's record before the risk model came; afterwards `results` followed at its end."""
@@ -103,7 +104,13 @@ def sample_rows(trades: int, *, results: bool) -> Rows:
     """
     closed = sample_trades(trades)
     guard = np.zeros(1, dtype=SECOND_GUARD if results else FIRST_GUARD)[0]
-    guard["time"], guard["equity"], guard["losses"], guard["halted"], guard["closed"] = 1_704_290_000, 480.5, 2, 1, trades
+    guard["time"], guard["equity"], guard["losses"], guard["halted"], guard["closed"] = (
+        1_704_290_000,
+        480.5,
+        2,
+        1,
+        trades,
+    )
     balance = 500.0
     for number, trade in enumerate(closed):
         balance += trade["profit"] + trade["commission"] + trade["swap"] + (DEPOSIT if number == 2 else 0.0)
@@ -192,7 +199,9 @@ def rows_as_version_1(journal: Path, *, results: bool) -> Rows:
         status["schema_version"] = 1
         if not results:
             status["guard"] = status["guard"][: FIRST_GUARD.itemsize]
-        decisions = [{name: value for name, value in row.items() if name != "multiplier"} for row in rows_of("decisions")]
+        decisions = [
+            {name: value for name, value in row.items() if name != "multiplier"} for row in rows_of("decisions")
+        ]
         return {
             "bot_status": [status],
             "decisions": decisions,

@@ -88,7 +88,7 @@ class TestPlace(PlaceContract):
 
 
 def test_a_place_that_cannot_hold_a_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="nowhere.* check the path"):
+    with pytest.raises(StorageError, match=r"nowhere.* check the path"):
         Journal(sqlite_url(tmp_path / "nowhere" / "journal.sqlite"), durable=True)
 
 

@@ -6,6 +6,8 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +23,20 @@ from contracts.journal import (
     message,
     status_at,
 )
+from contracts.journal_migrations import MigrationContract
 from cutting_proxy import CuttingProxy
+from paper_runs import (
+    Scenario,
+    backtest_outcome,
+    finish,
+    go_on,
+    open_scenario,
+    planted_bars,
+    session_outcome,
+    settings_with,
+)
 from postgres_server import PASSWORD, PostgresServer, serving
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from novosky.errors import LockedError, SettingsError, StorageError
 from trading.journal import INTENT_FILLED, Journal, journal_url
@@ -41,6 +54,13 @@ class ServerPlace:
     def open(self, *, read_only: bool = False, patience: float = PATIENCE) -> Journal:
         url = journal_url(self.server.url().set(port=self.port).render_as_string(hide_password=False))
         return Journal(url, durable=True, read_only=read_only, patience=patience)
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        engine = create_engine(journal_url(self.server.url().render_as_string(hide_password=False)))
+        with engine.begin() as connection:
+            yield connection
+        engine.dispose()
 
     def open_as_second_bot(self) -> None:
         self.open(patience=0.2).close()
@@ -107,6 +127,12 @@ class TestPlace(PlaceContract):
     pass
 
 
+class TestMigration(MigrationContract):
+    @pytest.fixture
+    def database(self, place: ServerPlace) -> ServerPlace:
+        return place
+
+
 def test_the_lock_ends_with_its_holder(journal: Journal, place: ServerPlace) -> None:
     with pytest.raises(LockedError):
         place.open_as_second_bot()
@@ -128,7 +154,7 @@ def test_reading_survives_a_restart_of_the_server(journal: Journal, place: Serve
     journal.save_status(status_at())
     look = place.open(read_only=True)
     server.stop()
-    restart = threading.Timer(1.0, server.start)
+    restart = threading.Timer(0.3, server.start)
     restart.start()
     for reader in (journal, look):
         status = reader.status()
@@ -230,6 +256,28 @@ def test_a_failed_attempt_whose_commit_was_cut_off_counts_once(distant: Journal,
     proxy.cut(b"COMMIT", "after")
     distant.outbox.mark_failed(queued.id, BAR, LATER, "no route")
     assert distant.outbox.due(LATER, 10)[0].attempts == 1
+
+
+def test_a_bot_that_is_killed_and_cut_off_trades_what_the_backtest_trades(
+    place: ServerPlace, proxy: CuttingProxy, tmp_path: Path
+) -> None:
+    scenario = Scenario(planted_bars(60), settings=settings_with(risk_management={"sl_atr_mult": 0.8}))
+    expected = backtest_outcome(scenario, tmp_path)
+    assert len(expected.trade_rows) >= 5
+    url = journal_url(place.server.url().set(port=proxy.port).render_as_string(hide_password=False))
+    for part in range(3):
+        session = open_scenario(scenario, tmp_path / "journal.sqlite", database=url)
+        if part < 2:
+            go_on(session, 7)
+            # Whatever the bot does next, its connection is gone.
+            proxy.cut_all()
+            go_on(session, 7)
+            session.journal.close()
+            session.broker.close()
+    finish(session)
+    assert session_outcome(session, scenario, tmp_path) == expected
+    session.close()
+    assert not (tmp_path / "journal.sqlite").exists()
 
 
 def test_the_password_is_in_no_message(server: PostgresServer) -> None:

@@ -15,13 +15,13 @@ METADATA = MetaData()
 SCHEMA = Table(
     "schema_version",
     METADATA,
-    Column("id", Integer, primary_key=True),
+    Column("id", Integer, primary_key=True, autoincrement=False),
     Column("version", Integer, nullable=False),
 )
 BOT_STATUS = Table(
     "bot_status",
     METADATA,
-    Column("id", Integer, primary_key=True),
+    Column("id", Integer, primary_key=True, autoincrement=False),
     Column("identity", String, nullable=False),
     Column("last_bar", BigInteger, nullable=False),
     Column("bars_processed", BigInteger, nullable=False),
@@ -35,7 +35,7 @@ BOT_STATUS = Table(
 DECISIONS = Table(
     "decisions",
     METADATA,
-    Column("bar", BigInteger, primary_key=True),
+    Column("bar", BigInteger, primary_key=True, autoincrement=False),
     Column("action", String, nullable=False),
     Column("side", Integer),
     Column("votes", Integer),
@@ -69,7 +69,7 @@ INTENTS = Table(
 DEALS = Table(
     "deals",
     METADATA,
-    Column("ticket", BigInteger, primary_key=True),
+    Column("ticket", BigInteger, primary_key=True, autoincrement=False),
     Column("position", BigInteger, nullable=False, index=True),
     Column("time", BigInteger, nullable=False),
     Column("entry", Integer, nullable=False),
@@ -85,7 +85,7 @@ DEALS = Table(
 TRADES = Table(
     "trades",
     METADATA,
-    Column("deal", BigInteger, primary_key=True),
+    Column("deal", BigInteger, primary_key=True, autoincrement=False),
     Column("position", BigInteger, nullable=False, index=True),
     Column("trade", LargeBinary, nullable=False),
     Column("exit_time", BigInteger, nullable=False),
@@ -93,15 +93,15 @@ TRADES = Table(
 POSITION_EVENTS = Table(
     "position_events",
     METADATA,
-    Column("ticket", BigInteger, primary_key=True),
-    Column("time", BigInteger, primary_key=True),
+    Column("ticket", BigInteger, primary_key=True, autoincrement=False),
+    Column("time", BigInteger, primary_key=True, autoincrement=False),
     Column("kind", String, primary_key=True),
     Column("detail", String, nullable=False),
 )
 ACCOUNT_SNAPSHOTS = Table(
     "account_snapshots",
     METADATA,
-    Column("time", BigInteger, primary_key=True),
+    Column("time", BigInteger, primary_key=True, autoincrement=False),
     Column("balance", Float, nullable=False),
     Column("equity", Float, nullable=False),
     Column("margin", Float, nullable=False),
@@ -110,7 +110,7 @@ ACCOUNT_SNAPSHOTS = Table(
 NEWS_EVENTS = Table(
     "news_events",
     METADATA,
-    Column("time", BigInteger, primary_key=True),
+    Column("time", BigInteger, primary_key=True, autoincrement=False),
     Column("currency", String, primary_key=True),
     Column("title", String, primary_key=True),
     Column("impact", String, nullable=False),
@@ -118,7 +118,7 @@ NEWS_EVENTS = Table(
 MODEL_METRICS = Table(
     "model_metrics",
     METADATA,
-    Column("time", BigInteger, primary_key=True),
+    Column("time", BigInteger, primary_key=True, autoincrement=False),
     Column("name", String, primary_key=True),
     Column("value", Float, nullable=False),
 )
