@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -55,8 +56,8 @@ class Redactor:
     Parameters
     ----------
     secrets : iterable of str
-        The values. They are found as they are, percent-encoded, and as `repr` writes them;
-        of a secret of several lines also each long line.
+        The values. They are found as they are, percent-encoded, and as `repr` and JSON write
+        them; of a secret of several lines also each long line.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -65,6 +66,7 @@ class Redactor:
             lines = [line.strip() for line in secret.splitlines()]
             for text in {secret, *(line for line in lines if len(line) >= 4 * SHORTEST)}:
                 spellings |= {text, quote(text, safe=""), quote(text), quote_plus(text), repr(text)[1:-1]}
+                spellings |= {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
         # Longest first, in one pass: a secret may contain another.
         ordered = sorted((text for text in spellings if len(text) >= SHORTEST), key=lambda text: (-len(text), text))
         self._values = re.compile("|".join(map(re.escape, ordered))) if ordered else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -277,6 +278,24 @@ class OutboxContract:
         after = journal.outbox.message("closed:9")
         assert after is not None
         assert (after.sent_at, after.attempts, after.error) == (None, 1, "chat not found")
+
+    def test_one_thread_records_bars_while_another_sends_their_messages(self, journal: Journal) -> None:
+        bars = 60
+        sent: list[str] = []
+
+        def send() -> None:
+            while len(sent) < bars:
+                for queued in journal.outbox.due(LATER * 2, 5):
+                    journal.outbox.mark_sent(queued.id, LATER)
+                    sent.append(queued.key)
+
+        sender = threading.Thread(target=send, daemon=True)
+        sender.start()
+        for number in range(bars):
+            bar = BAR + 900 * number
+            journal.record_bar(status_at(bar), decision_at(bar), [], [], [], [message(f"bar:{number}", created=bar)])
+        sender.join(timeout=30)
+        assert sent == [f"bar:{number}" for number in range(bars)]
 
     def test_a_next_try_lies_in_the_future(self, journal: Journal) -> None:
         with pytest.raises(ValueError, match="after"):

@@ -2,9 +2,9 @@
 
 SQLite is a file beside the bot: a write succeeds or has left nothing. PostgreSQL may go away
 at any moment, which leaves one question open: was the commit it went away in still carried
-out? Every connection that writes holds an advisory lock for as long as it lives, so that a new
-connection gets the lock only when the old one has ended for good. From then on the answer
-stands, and it is looked up before anything is written again.
+out? The session that writes holds an advisory lock for as long as it lives, so that a new one
+gets the lock only when the old one has ended for good. From then on the answer stands, and it is
+looked up before anything is written again. Reading has a session of its own and waits for nobody.
 """
 
 from __future__ import annotations
@@ -70,16 +70,19 @@ class Database:
         self.place = shown(self._url)
         self.read_only = read_only
         self._patience = patience
-        self._connected_once = False
+        self._connected_once = self._held_once = False
         self._served = self._url.get_backend_name() == "postgresql"
         try:
-            self._engine = self._served_engine(durable) if self._served else self._file_engine(durable)
+            self._reading = self._served_engine(None) if self._served else self._file_engine(durable)
         except ModuleNotFoundError as error:
             raise StorageError(
                 f"journal {self.place} needs the package {error.name}; pip install 'psycopg[binary]'"
             ) from error
-        # SQLite: a transaction that will write asks for the right to do so at its begin, and waits there.
-        self._writing = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+        if self._served and not read_only:
+            self._writing = self._served_engine(durable)
+        else:
+            # SQLite: a transaction that will write asks for the right to do so at its begin, and waits there.
+            self._writing = self._reading.execution_options(begin="BEGIN IMMEDIATE")
 
     def _file_engine(self, durable: bool) -> Engine:
         engine = create_engine(self._url)
@@ -101,8 +104,8 @@ class Database:
         event.listen(engine, "begin", begun)
         return engine
 
-    def _served_engine(self, durable: bool) -> Engine:
-        # One connection: whatever is written is written by the session that holds the lock.
+    def _served_engine(self, durable: bool | None) -> Engine:
+        """Return an engine of a single session: None only reads, a writing one holds the lock while it lives."""
         engine = create_engine(
             self._url,
             pool_size=1,
@@ -115,7 +118,7 @@ class Database:
             with connection.cursor() as cursor:
                 for name, value in _KEEPALIVE.items():
                     cursor.execute(f"SET tcp_{name} = {value}")
-                if self.read_only:
+                if durable is None:
                     cursor.execute("SET default_transaction_read_only = on")
                 else:
                     cursor.execute(f"SET synchronous_commit = {'on' if durable else 'off'}")
@@ -127,20 +130,32 @@ class Database:
         return engine
 
     def _lock(self, cursor: Any) -> None:
-        seconds = self._patience if self._connected_once else min(self._patience, FIRST_LOCK_SECONDS)
+        seconds = self._patience if self._held_once else min(self._patience, FIRST_LOCK_SECONDS)
         cursor.execute(f"SET lock_timeout = {int(1000 * seconds)}")
         try:
             cursor.execute(f"SELECT pg_advisory_lock({LOCK_CLASS}, hashtext(coalesce(current_schema(), '')))")
-        except self._engine_error() as error:
+        except self._reading.dialect.loaded_dbapi.Error as error:
             if error.sqlstate != LOCK_NOT_AVAILABLE:
                 raise
             raise LockedError(
                 f"another bot is using the journal {self.place}; stop it first, or give each bot its own database"
             ) from error
         cursor.execute("RESET lock_timeout")
+        self._held_once = True
 
-    def _engine_error(self) -> Any:
-        return self._engine.dialect.loaded_dbapi.Error
+    def claim(self) -> None:
+        """Take the lock of a PostgreSQL journal, unless it is only read.
+
+        Raises
+        ------
+        LockedError
+            Another bot holds it.
+        StorageError
+            The server does not answer.
+        """
+        if self._served and not self.read_only:
+            with self._named_errors(), self._patiently(self._writing.connect):
+                pass
 
     def insert_new(self, table: Table) -> Any:
         """Return an insert that leaves a row alone whose key is there already."""
@@ -162,49 +177,49 @@ class Database:
         """
 
         def ask() -> list[Mapping[str, Any]]:
-            with self._engine.connect() as connection:
+            with self._reading.connect() as connection:
                 return [dict(row) for row in connection.execute(query).mappings()]
 
         with self._named_errors():
             return self._patiently(ask)
 
-    def write(self, work: Callable[[Connection], Any], arrived: Callable[[], bool] | None = None) -> None:
+    def write(self, work: Callable[[Connection], Any], arrived: Any = None) -> None:
         """Do some writing in one transaction.
 
         When the connection is lost on the way the outcome is unknown. A new connection has the
-        lock, so the old one is over: if `arrived` finds the work done, that is the end of it,
+        lock, so the old one is over: if the query `arrived` finds something the work was done,
         and otherwise it is done now, once more and no more.
 
         Parameters
         ----------
         work : callable
             Takes the connection. Without `arrived` doing it twice must be the same as once.
-        arrived : callable, optional
-            Tells whether the work is in the database.
+        arrived : selectable, optional
+            Has a row if the work is in the database.
 
         Raises
         ------
+        LockedError
+            Another bot has taken over while the connection was lost.
         StorageError
             Nothing was written; or, when the server went away twice, what was is for the next
             start to find out.
         """
-        with self._named_errors():
-            try:
-                self._attempt(work)
-            except DBAPIError as error:
-                if not error.connection_invalidated:
-                    raise
-                if arrived is None or not arrived():
-                    self._attempt(work)
-
-    def _attempt(self, work: Callable[[Connection], Any]) -> None:
-        with self._patiently(self._writing.connect) as connection, connection.begin():
-            work(connection)
+        try:
+            with self.transaction() as connection:
+                work(connection)
+        except StorageError as error:
+            lost = isinstance(error.__cause__, DBAPIError) and error.__cause__.connection_invalidated
+            if not lost:
+                raise
+            with self.transaction() as connection:
+                if arrived is None or connection.execute(arrived).first() is None:
+                    work(connection)
 
     @contextmanager
     def looking(self) -> Iterator[Connection]:
         """Yield a connection to read from."""
-        with self._named_errors(), self._patiently(self._engine.connect) as connection:
+        with self._named_errors(), self._patiently(self._reading.connect) as connection:
             yield connection
 
     @contextmanager
@@ -249,8 +264,9 @@ class Database:
         return StorageError(f"journal {self.place} cannot be used: {cause}; {mend}")
 
     def close(self) -> None:
-        """Release the database."""
-        self._engine.dispose()
+        """Release the database, and with it the lock."""
+        self._writing.dispose()
+        self._reading.dispose()
 
 
 def _code(origin: BaseException | None) -> str:

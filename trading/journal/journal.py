@@ -63,6 +63,7 @@ class Journal(History):
     def __init__(self, url: URL | str, *, durable: bool, read_only: bool = False, patience: float = 60.0) -> None:
         database = Database(url, durable=durable, read_only=read_only, patience=patience)
         try:
+            database.claim()
             bring_up_to_date(database)
         except BaseException:
             database.close()
@@ -140,7 +141,7 @@ class Journal(History):
             _write_status(connection, status)
 
         recorded = select(DECISIONS.c.bar).where(DECISIONS.c.bar == decision.bar)
-        self._database.write(write, arrived=lambda: self._one(recorded) is not None)
+        self._database.write(write, arrived=recorded)
 
     def open_intents(self) -> list[Intent]:
         """Return the intents whose order has no known outcome, oldest first."""
