@@ -92,6 +92,12 @@ def test_a_place_that_cannot_hold_a_file_is_named(tmp_path: Path) -> None:
         Journal(sqlite_url(tmp_path / "nowhere" / "journal.sqlite"), durable=True)
 
 
+def test_a_look_at_no_file_creates_none(place: FilePlace) -> None:
+    with pytest.raises(StorageError, match="start the bot once"):
+        place.open(read_only=True)
+    assert not place.file.exists()
+
+
 @pytest.mark.parametrize(("durable", "level"), [(True, 2), (False, 1)])
 def test_live_accounts_are_synced_to_the_disk_at_every_commit(file: Path, durable: bool, level: int) -> None:
     journal = Journal(sqlite_url(file), durable=durable)

@@ -36,7 +36,8 @@ from paper_runs import (
     settings_with,
 )
 from postgres_server import PASSWORD, PostgresServer, serving
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy.exc import ProgrammingError
 
 from novosky.errors import LockedError, SettingsError, StorageError
 from trading.journal import INTENT_FILLED, Journal, journal_url
@@ -128,6 +129,8 @@ class TestPlace(PlaceContract):
 
 
 class TestMigration(MigrationContract):
+    stride = 6
+
     @pytest.fixture
     def database(self, place: ServerPlace) -> ServerPlace:
         return place
@@ -315,3 +318,38 @@ def test_an_address_that_cannot_serve_is_refused_without_being_repeated(address:
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_every_usual_spelling_leads_to_the_driver(scheme: str) -> None:
     assert journal_url(f" {scheme}://u:x@h:5432/d\n").drivername == "postgresql+psycopg"
+
+
+@pytest.mark.parametrize(
+    ("address", "mode"),
+    [
+        ("postgresql://u:x@db.example/d", "require"),
+        ("postgresql://u:x@db.example/d?sslmode=verify-full", "verify-full"),
+        ("postgresql://u:x@10.0.0.5/d?sslmode=disable", "disable"),
+        ("postgresql://u:x@127.0.0.1/d", None),
+        ("postgresql://u:x@localhost/d", None),
+        ("postgresql:///d?host=/run/postgresql", None),
+    ],
+)
+def test_what_leaves_the_machine_is_encrypted_unless_stated_otherwise(address: str, mode: str | None) -> None:
+    assert journal_url(address).query.get("sslmode") == mode
+
+
+def test_rows_are_shown_to_their_owner_alone(journal: Journal, place: ServerPlace) -> None:
+    journal.set_flag("paused", "by 42", BAR)
+    place.run("CREATE ROLE visitor")
+    try:
+        place.run("GRANT USAGE ON SCHEMA public TO visitor")
+        place.run("GRANT ALL ON ALL TABLES IN SCHEMA public TO visitor")
+        with place.connect() as connection:
+            connection.execute(text("SET ROLE visitor"))
+            tables = inspect(connection).get_table_names()
+            assert len(tables) > 10
+            for table in tables:
+                assert connection.execute(text(f"SELECT * FROM {table}")).all() == []
+            with pytest.raises(ProgrammingError, match="row-level security"):
+                connection.execute(text("INSERT INTO flags VALUES ('resume', 'now', 0)"))
+    finally:
+        place.run("DROP OWNED BY visitor")
+        place.run("DROP ROLE visitor")
+    assert journal.flag("resume") is None

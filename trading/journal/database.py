@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Table, create_engine, event
@@ -27,8 +28,8 @@ LOCK_CLASS = 770_001
 LOCK_NOT_AVAILABLE = "55P03"
 FIRST_LOCK_SECONDS = 5.0
 """A bot that was killed a moment ago has left a session that the server is still ending."""
-_KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-"""Either side notices within a minute that the other has vanished without a word."""
+_KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
+"""Either side notices within half a minute that the other has vanished; a journal's patience is longer."""
 _MENDS = {
     "SQLITE_FULL": "free space on the disk and start again; what was being written left no trace",
     "SQLITE_READONLY": "mend the permissions of the file and of its folder",
@@ -85,6 +86,9 @@ class Database:
             self._writing = self._reading.execution_options(begin="BEGIN IMMEDIATE")
 
     def _file_engine(self, durable: bool) -> Engine:
+        if self.read_only and not Path(str(self._url.database)).exists():
+            # SQLite would create it.
+            raise StorageError(f"there is no journal at {self.place}; start the bot once, or name its file")
         engine = create_engine(self._url)
 
         def connected(connection: Any, _record: Any) -> None:
@@ -255,11 +259,9 @@ class Database:
         origin = getattr(error, "orig", None) or error
         cause = without_password(str(origin), self._url).strip().rstrip(".")
         code = _code(origin)
-        usual = (
-            "check that the server runs and that NOVOSKY_DATABASE_URL is right"
-            if self._served
-            else ("check the path, the permissions and the disk")
-        )
+        usual = "check the path, the permissions and the disk"
+        if self._served:
+            usual = "check that the server runs and that NOVOSKY_DATABASE_URL is right"
         mend = next((mend for name, mend in _MENDS.items() if code.startswith(name)), usual)
         return StorageError(f"journal {self.place} cannot be used: {cause}; {mend}")
 

@@ -15,6 +15,7 @@ DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "
 """What a URL may begin with, and the driver that serves it."""
 TRANSACTION_POOLER = 6543
 """Where Supabase's pooler hands out a connection per transaction: no lock outlives one there."""
+_LOOPBACK = (None, "", "localhost", "127.0.0.1", "::1")
 _EXAMPLE = "write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE"
 
 
@@ -25,6 +26,8 @@ def sqlite_url(path: Path) -> URL:
 
 def journal_url(text: str) -> URL:
     """Read a database URL as people write it, e.g. the value of NOVOSKY_DATABASE_URL.
+
+    A connection that leaves this machine is encrypted unless the URL states another `sslmode`.
 
     Raises
     ------
@@ -48,7 +51,12 @@ def journal_url(text: str) -> URL:
             f"NOVOSKY_DATABASE_URL leads to port {TRANSACTION_POOLER}, a pooler in transaction mode, which cannot hold "
             "the lock that keeps a second bot away; take the session pooler or the direct connection on port 5432"
         )
-    return url.set(drivername=driver)
+    url = url.set(drivername=driver)
+    beside_us = url.get_backend_name() == "sqlite" or (url.host or "").startswith("/") or url.host in _LOOPBACK
+    if not beside_us and "sslmode" not in url.query:
+        # The driver would fall back to no encryption without a word.
+        url = url.update_query_dict({"sslmode": "require"})
+    return url
 
 
 def shown(url: URL) -> str:
