@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 from signal_models import ScatteredModel
+from sqlalchemy import URL
 
 from backtest.model_answers import model_answers
 from backtest.run import prepare, simulate
@@ -135,7 +136,11 @@ def backtest_outcome(scenario: Scenario, folder: Path) -> Outcome:
 
 
 def open_scenario(
-    scenario: Scenario, journal: Path, frozen: Callable[[], bool] = lambda: False, durable: bool = False
+    scenario: Scenario,
+    journal: Path,
+    frozen: Callable[[], bool] = lambda: False,
+    durable: bool = False,
+    database: URL | None = None,
 ) -> PaperSession:
     """Open or resume the bot of a scenario."""
     return open_session(
@@ -148,6 +153,7 @@ def open_scenario(
         news=scenario.news,
         frozen=frozen,
         durable=durable,
+        database=database,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from paper_runs import (
     Outcome,
     Scenario,
     backtest_outcome,
+    finish,
     open_scenario,
     planted_bars,
     replay_outcome,
@@ -94,6 +96,16 @@ def test_the_risk_model_only_sizes(tmp_path: Path) -> None:
     scaled = [float(a[VOLUME]) / float(b[VOLUME]) for a, b in zip(on.trade_rows, off.trade_rows, strict=True)]
     assert len(scaled) > 30
     assert min(scaled) < 0.5 < 1.0 < max(scaled)
+
+
+def test_the_journal_keeps_what_the_risk_model_said(tmp_path: Path) -> None:
+    session = open_scenario(scenario_on(risk=True), tmp_path / "journal.sqlite")
+    finish(session)
+    with sqlite3.connect(tmp_path / "journal.sqlite") as connection:
+        said = connection.execute("SELECT action, multiplier FROM decisions").fetchall()
+    assert len({multiplier for action, multiplier in said if action == "entry"}) > 10
+    assert {multiplier for action, multiplier in said if action == "none"} == {1.0}
+    session.close()
 
 
 def without_money(outcome: Outcome) -> list[list[str]]:

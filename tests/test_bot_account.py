@@ -135,11 +135,11 @@ def test_a_journal_that_is_no_database_exits_7(desk: Desk, tmp_path: Path) -> No
 FULL_DISK = """
 import json, pathlib, resource, sys
 from command_line import run_script
-resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 answer = run_script("trading.py", *json.loads(sys.argv[1]), cwd=pathlib.Path())
 print(json.dumps([answer.code, answer.err]))
 """
-"""Runs the bot with files that cannot grow beyond 150 kB: to a program, that is a full disk."""
+"""Runs the bot with files that cannot grow beyond 300 kB: to a program, that is a full disk."""
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of a file")

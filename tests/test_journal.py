@@ -1,21 +1,56 @@
-"""The journal: a bar is there as a whole or not at all, and everything read back is what was written."""
+"""The journal in a SQLite file: the contract, and what files bring with them."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
-from contextlib import closing
-from dataclasses import replace
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import run_script
+from contracts.journal import (
+    BAR,
+    LATER,
+    BarContract,
+    HistoryContract,
+    OutboxContract,
+    PlaceContract,
+    deal,
+    decision_at,
+    entry_at,
+    message,
+    status_at,
+)
 
 from novosky.errors import StorageError
-from trading.engine.records import Candidate, Guard, Trade, from_bytes, new_record, to_bytes
-from trading.journal import INTENT_FILLED, INTENT_REJECTED, BotStatus, Decision, Intent, Journal, sqlite_url
+from trading.journal import Journal, sqlite_url
+from trading.paper_session import single_instance
 
-BAR = 1_704_284_100
-LATER = BAR + 900
+
+class FilePlace:
+    """A SQLite file as the contract's place."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def open(self, *, read_only: bool = False) -> Journal:
+        return Journal(sqlite_url(self.file), durable=True, read_only=read_only)
+
+    def open_as_second_bot(self) -> None:
+        with single_instance(self.file):
+            self.open().close()
+
+    def run(self, statement: str) -> list[Mapping[str, Any]]:
+        with closing(sqlite3.connect(self.file)) as connection:
+            connection.row_factory = sqlite3.Row
+            rows = [dict(row) for row in connection.execute(statement)]
+            connection.commit()
+            return rows
 
 
 @pytest.fixture
@@ -24,192 +59,169 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def journal(file: Path) -> Journal:
-    return Journal(sqlite_url(file), durable=True)
+def place(file: Path) -> FilePlace:
+    return FilePlace(file)
 
 
-def status_at(bar: int = BAR, **changes: Any) -> BotStatus:
-    guard = new_record(Guard)
-    guard.time, guard.equity, guard.closed = bar, 512.25, 3
-    guard.balances[:3] = (500.0, 505.5, 512.25)
-    return replace(BotStatus("me", bar, 1, 0, 7, 512.25, guard, "rf=rf.pkl", finished=False), **changes)
+@pytest.fixture
+def journal(place: FilePlace) -> Iterator[Journal]:
+    with single_instance(place.file):
+        journal = place.open()
+        yield journal
+        journal.close()
 
 
-def decision_at(bar: int = BAR, action: str = "none", **changes: Any) -> Decision:
-    return replace(Decision(bar, action, 50_000.0, 10.0, 512.25), **changes)
+class TestBars(BarContract):
+    pass
 
 
-def entry_at(bar: int = BAR) -> Intent:
-    return Intent(f"e{bar:x}", bar, "entry", 1, 0.05, 49_900.0, 50_100.0, 0, 0)
+class TestOutbox(OutboxContract):
+    pass
 
 
-def deal(ticket: int, position: int, entry: int, **changes: Any) -> dict[str, Any]:
-    row = {
-        "ticket": ticket,
-        "position": position,
-        "time": BAR,
-        "entry": entry,
-        "reason": 3,
-        "volume": 0.05,
-        "price": 50_010.0,
-        "commission": -0.1,
-        "swap": 0.0,
-        "profit": 0.0,
-        "magic": 1,
-        "comment": "e1",
-    }
-    return {**row, **changes}
+class TestHistory(HistoryContract):
+    pass
 
 
-def trade_row(deal_ticket: int, exit_time: int, profit: float) -> dict[str, Any]:
-    trade = new_record(Trade)
-    trade.exit_time, trade.profit = exit_time, profit
-    return {"deal": deal_ticket, "position": deal_ticket - 1, "trade": to_bytes(trade), "exit_time": exit_time}
-
-
-def test_a_new_journal_knows_nothing(journal: Journal) -> None:
-    assert journal.status() is None
-    assert journal.open_intents() == []
-    assert journal.trades() == []
-    assert list(journal.blocks()) == []
-    assert journal.intent("e1") is None
-    assert journal.entry_deal(4) is None
-
-
-def test_the_status_survives_a_restart_to_the_byte(journal: Journal, file: Path) -> None:
-    journal.save_status(status_at())
-    journal.close()
-    read = Journal(sqlite_url(file), durable=True).status()
-    assert read is not None
-    assert to_bytes(read.guard) == to_bytes(status_at().guard)
-    assert replace(read, guard=None) == replace(status_at(), guard=None)  # type: ignore[arg-type]
-
-
-def test_there_is_one_status(journal: Journal, file: Path) -> None:
-    journal.save_status(status_at())
-    journal.record_bar(status_at(LATER, bars_processed=2), decision_at(LATER), [], [], [])
-    with closing(sqlite3.connect(file)) as connection:
-        assert connection.execute("SELECT last_bar, bars_processed FROM bot_status").fetchall() == [(LATER, 2)]
-
-
-def test_everything_of_a_bar_is_written_together(journal: Journal) -> None:
-    journal.record_bar(status_at(), decision_at(action="entry"), [entry_at()], [deal(3, 2, 0)], [trade_row(9, BAR, 1)])
-    status = journal.status()
-    assert status is not None
-    assert status.last_bar == BAR
-    assert journal.open_intents() == [entry_at()]
-    entry = journal.entry_deal(2)
-    assert entry is not None
-    assert (entry["price"], entry["magic"], entry["comment"]) == (50_010.0, 1, "e1")
-    assert len(journal.trades()) == 1
-
-
-def test_a_bar_that_cannot_be_written_whole_leaves_no_trace(journal: Journal) -> None:
-    journal.record_bar(status_at(), decision_at(), [], [deal(3, 2, 0)], [])
-    later = status_at(LATER)
-    with pytest.raises(StorageError):
-        journal.record_bar(later, decision_at(LATER), [entry_at(LATER)], [deal(4, 2, 1), deal(3, 2, 0)], [])
-    status = journal.status()
-    assert status is not None
-    assert status.last_bar == BAR
-    assert journal.open_intents() == []
-    journal.record_bar(later, decision_at(LATER), [entry_at(LATER)], [deal(4, 2, 1)], [])
-    assert journal.open_intents() == [entry_at(LATER)]
-
-
-def test_the_same_bar_is_refused_twice(journal: Journal) -> None:
-    journal.record_bar(status_at(), decision_at(), [], [], [])
-    with pytest.raises(StorageError):
-        journal.record_bar(status_at(), decision_at(), [], [], [])
-
-
-def test_a_filled_intent_is_closed(journal: Journal) -> None:
-    journal.record_bar(status_at(), decision_at(action="entry"), [entry_at()], [], [])
-    journal.close_intent(entry_at(), INTENT_FILLED, 10_009, 17)
-    assert journal.open_intents() == []
-    row = journal.intent(entry_at().id)
-    assert row is not None
-    assert (row["state"], row["retcode"], row["order"]) == ("filled", 10_009, 17)
-    assert list(journal.blocks()) == []
-
-
-def test_a_rejected_entry_turns_its_decision_into_a_block(journal: Journal) -> None:
-    candidate = to_bytes(new_record(Candidate))
-    journal.record_bar(status_at(), decision_at(action="entry", candidate=candidate, gates=0), [entry_at()], [], [])
-    journal.close_intent(entry_at(), INTENT_REJECTED, 10_018, 0, gates=1)
-    (block,) = journal.blocks()
-    assert (block["bar"], block["gates"], block["candidate"], block["price"]) == (BAR, 1, candidate, 50_000.0)
-
-
-def test_a_rejected_exit_blocks_nothing(journal: Journal) -> None:
-    leave = replace(entry_at(), id="x1", kind="exit")
-    journal.record_bar(status_at(), decision_at(action="exit:halt"), [leave], [], [])
-    journal.close_intent(leave, INTENT_REJECTED, 10_018, 0, gates=1)
-    assert list(journal.blocks()) == []
-    assert journal.open_intents() == []
-
-
-def test_trades_come_in_order_of_exit(journal: Journal) -> None:
-    journal.record_bar(status_at(), decision_at(), [], [], [trade_row(9, LATER, 2.0), trade_row(5, BAR, 1.0)])
-    journal.record_bar(status_at(LATER), decision_at(LATER), [], [], [trade_row(12, LATER, 3.0)])
-    assert [float(from_bytes(Trade, content).profit) for content in journal.trades()] == [1.0, 2.0, 3.0]
-
-
-def test_blocks_come_in_order_of_time(journal: Journal) -> None:
-    for bar in (LATER, BAR):
-        journal.record_bar(status_at(bar), decision_at(bar, action="blocked", gates=4), [], [], [])
-    assert [row["bar"] for row in journal.blocks()] == [BAR, LATER]
-
-
-def test_partial_exits_of_one_position_are_separate_trades(journal: Journal) -> None:
-    parts = [{**trade_row(ticket, BAR, 1.0), "position": 4} for ticket in (6, 8)]
-    journal.record_bar(status_at(), decision_at(), [], [], parts)
-    assert len(journal.trades()) == 2
-
-
-def test_another_version_is_refused(journal: Journal, file: Path) -> None:
-    journal.save_status(status_at())
-    journal.close()
-    with closing(sqlite3.connect(file)) as connection:
-        connection.execute("UPDATE bot_status SET schema_version = 99")
-        connection.commit()
-    with pytest.raises(StorageError, match="version 99"):
-        Journal(sqlite_url(file), durable=True)
-
-
-def test_a_guard_of_another_layout_is_refused(journal: Journal, file: Path) -> None:
-    journal.save_status(status_at())
-    with closing(sqlite3.connect(file)) as connection:
-        connection.execute("UPDATE bot_status SET guard = X'0011'")
-        connection.commit()
-    with pytest.raises(StorageError, match="another version"):
-        journal.status()
-
-
-def test_a_file_that_is_no_database_is_named(file: Path) -> None:
-    file.write_bytes(b"text" * 1_000)
-    with pytest.raises(StorageError, match=r"journal\.sqlite"):
-        Journal(sqlite_url(file), durable=True)
+class TestPlace(PlaceContract):
+    pass
 
 
 def test_a_place_that_cannot_hold_a_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="nowhere"):
+    with pytest.raises(StorageError, match=r"nowhere.* check the path"):
         Journal(sqlite_url(tmp_path / "nowhere" / "journal.sqlite"), durable=True)
 
 
-def test_a_journal_in_use_by_a_writer_is_not_writable(journal: Journal, file: Path) -> None:
-    journal.check_writable()
-    journal.close()
-    read_only = Journal(
-        sqlite_url(file).update_query_dict({"mode": "ro", "uri": "true"}).set(database=file.as_uri()), durable=True
-    )
-    with pytest.raises(StorageError, match="readonly"):
-        read_only.check_writable()
+def test_a_look_at_no_file_creates_none(place: FilePlace) -> None:
+    with pytest.raises(StorageError, match="start the bot once"):
+        place.open(read_only=True)
+    assert not place.file.exists()
 
 
 @pytest.mark.parametrize(("durable", "level"), [(True, 2), (False, 1)])
 def test_live_accounts_are_synced_to_the_disk_at_every_commit(file: Path, durable: bool, level: int) -> None:
     journal = Journal(sqlite_url(file), durable=durable)
-    with journal._engine.connect() as connection:
+    with journal._database.looking() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == level
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    journal.close()
+
+
+def test_a_read_only_file_is_not_writable(journal: Journal, file: Path) -> None:
+    journal.check_writable()
+    journal.close()
+    read_only = Journal(
+        sqlite_url(file).update_query_dict({"mode": "ro", "uri": "true"}).set(database=file.as_uri()), durable=True
+    )
+    with pytest.raises(StorageError, match=r"readonly.* mend the permissions"):
+        read_only.check_writable()
+    read_only.close()
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions mean nothing to root or to Windows")
+def test_a_file_without_permission_to_write_is_named_with_the_mend(place: FilePlace) -> None:
+    place.open().close()
+    place.file.chmod(0o444)
+    with pytest.raises(StorageError, match=r"journal\.sqlite.* mend the permissions") as refusal:
+        place.open().check_writable()
+    assert refusal.value.exit_code == 7
+
+
+def test_a_file_that_is_no_database_is_named_and_left_alone(file: Path) -> None:
+    file.write_bytes(b"text" * 1_000)
+    with pytest.raises(StorageError, match=r"journal\.sqlite.* name another file"):
+        Journal(sqlite_url(file), durable=True)
+    assert file.read_bytes() == b"text" * 1_000
+
+
+def test_a_damaged_file_is_refused_at_the_start(place: FilePlace) -> None:
+    journal = place.open()
+    for number in range(40):
+        bar = BAR + 900 * number
+        journal.record_bar(status_at(bar), decision_at(bar, candidate=bytes(2_000)), [], [], [])
+    journal.close()
+    content = bytearray(place.file.read_bytes())
+    # Every page but the first: the header still says it is a database.
+    content[4_096:] = bytes(byte ^ 0x5A for byte in content[4_096:])
+    place.file.write_bytes(content)
+    with pytest.raises(StorageError, match=r"journal\.sqlite.* put back a copy") as refusal:
+        place.open()
+    assert refusal.value.exit_code == 7
+
+
+def test_a_damaged_journal_ends_the_bot_with_its_exit_code(tmp_path: Path, root: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "paper.sqlite").write_bytes(b"SQLite format 3\0" + bytes(range(256)) * 40)
+    answer = run_script("trading.py", "--health", cwd=tmp_path)
+    assert answer.code == 7
+    assert "paper.sqlite" in answer.err
+    assert "Traceback" not in answer.err
+
+
+def fill_up(journal: Journal) -> None:
+    """Try to write a bar that is larger than what is left of the disk."""
+    journal.record_bar(
+        status_at(LATER, bars_processed=2),
+        decision_at(LATER, action="entry"),
+        [entry_at(LATER)],
+        [deal(4, 2, 0)],
+        [],
+        [message(text="x" * 3_000_000)],
+    )
+
+
+def check_a_full_disk_leaves_no_trace(place: FilePlace, journal: Journal) -> None:
+    with pytest.raises(StorageError, match=r"full.* free space .* left no trace") as refusal:
+        fill_up(journal)
+    assert refusal.value.exit_code == 7
+    for reader in (journal, place.open(read_only=True)):
+        status = reader.status()
+        assert status is not None
+        assert (status.last_bar, reader.open_intents(), reader.entry_deal(2)) == (BAR, [], None)
+        assert (reader.decision(LATER), reader.outbox.message("closed:9")) == (None, None)
+
+
+def test_a_database_that_cannot_grow_keeps_what_it_has_and_goes_on_later(place: FilePlace) -> None:
+    journal = place.open()
+    journal.record_bar(status_at(), decision_at(), [], [], [])
+    with journal._database.looking() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    check_a_full_disk_leaves_no_trace(place, journal)
+    with journal._database.looking() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    fill_up(journal)
+    assert journal.open_intents() == [entry_at(LATER)]
+    journal.close()
+
+
+@contextmanager
+def small_disk(folder: Path, kibibytes: int) -> Iterator[None]:
+    """Mount a small disk of its own at a folder, where this machine lets us."""
+    if shutil.which("mount") is None:
+        pytest.skip("there is no mount command")
+    options = f"size={kibibytes}k"
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False, capture_output=True)
+    if done.returncode != 0:
+        pytest.skip("this user may not mount a small disk")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_keeps_what_it_has_and_goes_on_later(tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    with small_disk(folder, 1_024):
+        place = FilePlace(folder / "journal.sqlite")
+        journal = place.open()
+        journal.record_bar(status_at(), decision_at(), [], [], [])
+        check_a_full_disk_leaves_no_trace(place, journal)
+        journal.record_bar(status_at(LATER), decision_at(LATER), [], [], [])
+        journal.close()
+        again = place.open()
+        status = again.status()
+        assert status is not None
+        assert status.last_bar == LATER
+        again.close()

@@ -58,7 +58,7 @@ class Booked:
     Attributes
     ----------
     deals : list of dict
-        Rows for the journal's `position_events`, foreign deals and deposits included.
+        Rows for the journal's `deals`, foreign deals and deposits included.
     closed : list of ClosedTrade
         The bot's own, oldest first.
     last_deal : int

@@ -274,6 +274,7 @@ class Bot:
             multiplier = self._risk.multiplier(equity_state(guard, self._params))
             _log.info("the risk model scales this trade to %.3f of its size", multiplier)
             judged = self._judge_candidate(candidate, account, guard, quote, multiplier)
+            decision = replace(decision, multiplier=multiplier)
         mask, volume, sl, tp = judged
         decision = _describe(decision, candidate, int(mask))
         if mask != 0:

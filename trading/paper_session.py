@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 from filelock import FileLock, Timeout
+from sqlalchemy import URL
 
 from novosky.errors import LockedError, StorageError, UsageError
 from novosky.market.news import NewsCalendar
@@ -166,6 +167,7 @@ def open_session(
     frozen: Callable[[], bool],
     durable: bool,
     now: Callable[[], float] | None = None,
+    database: URL | None = None,
 ) -> PaperSession:
     """Open or resume the paper account whose journal is at `journal_path`.
 
@@ -174,6 +176,9 @@ def open_session(
     now : callable or None
         Real time, UTC epoch seconds, for a market that keeps pace with it: while the bot
         was away the market went on, and only then is the bot started.
+    database : URL or None
+        A PostgreSQL database that holds the journal instead of the file, see
+        `trading.journal.journal_url`; the simulated broker stays beside `journal_path`.
 
     Raises
     ------
@@ -198,7 +203,7 @@ def open_session(
         identity,
         settings.risk_profile.starting_balance_usd,
     )
-    journal = Journal(sqlite_url(journal_path), durable=durable)
+    journal = Journal(database or sqlite_url(journal_path), durable=durable)
     journal.check_writable()
     _check_pair(journal, broker, journal_path, market)
     if now is not None:

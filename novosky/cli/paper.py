@@ -223,7 +223,7 @@ def show_health(journal: Path) -> None:
 
     if not journal.exists():
         raise StorageError(f"no journal at {journal}; start the bot once, or name its file with --journal")
-    status = Journal(sqlite_url(journal), durable=True).status()
+    status = Journal(sqlite_url(journal), durable=True, read_only=True).status()
     if status is None:
         raise StorageError(f"{journal} holds no bot yet; start the bot once")
     guard = status.guard

@@ -1,0 +1,399 @@
+"""The journal's contract: what the bot relies on, whichever database is behind it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from novosky.errors import LockedError, StorageError
+from trading.engine.records import Candidate, Guard, Trade, from_bytes, new_record, to_bytes
+from trading.journal import (
+    INTENT_FILLED,
+    INTENT_REJECTED,
+    AccountSnapshot,
+    BotStatus,
+    Decision,
+    Flag,
+    Intent,
+    Journal,
+    Message,
+    ModelMetric,
+    NewsEvent,
+    PositionEvent,
+)
+
+BAR = 1_704_284_100
+LATER = BAR + 900
+
+
+class Place(Protocol):
+    """A database of its own for one test, empty at first."""
+
+    def open(self, *, read_only: bool = False) -> Journal:
+        """Open the journal; whoever opens it closes it."""
+
+    def open_as_second_bot(self) -> None:
+        """Do what a second bot does at its start while the first is at work."""
+
+    def run(self, statement: str) -> list[Mapping[str, Any]]:
+        """Run a statement past the journal and return its rows."""
+
+
+def status_at(bar: int = BAR, **changes: Any) -> BotStatus:
+    guard = new_record(Guard)
+    guard.time, guard.equity, guard.closed = bar, 512.25, 3
+    guard.balances[:3] = (500.0, 505.5, 512.25)
+    return replace(BotStatus("me", bar, 1, 0, 7, 512.25, guard, "rf=rf.pkl", finished=False), **changes)
+
+
+def decision_at(bar: int = BAR, action: str = "none", **changes: Any) -> Decision:
+    return replace(Decision(bar, action, 50_000.0, 10.0, 512.25), **changes)
+
+
+def entry_at(bar: int = BAR) -> Intent:
+    return Intent(f"e{bar:x}", bar, "entry", 1, 0.05, 49_900.0, 50_100.0, 0, 0)
+
+
+def deal(ticket: int, position: int, entry: int, **changes: Any) -> dict[str, Any]:
+    row = {
+        "ticket": ticket,
+        "position": position,
+        "time": BAR,
+        "entry": entry,
+        "reason": 3,
+        "volume": 0.05,
+        "price": 50_010.0,
+        "commission": -0.1,
+        "swap": 0.0,
+        "profit": 0.0,
+        "magic": 1,
+        "comment": "e1",
+    }
+    return {**row, **changes}
+
+
+def trade_row(deal_ticket: int, exit_time: int, profit: float) -> dict[str, Any]:
+    trade = new_record(Trade)
+    trade.exit_time, trade.profit = exit_time, profit
+    return {"deal": deal_ticket, "position": deal_ticket - 1, "trade": to_bytes(trade), "exit_time": exit_time}
+
+
+def message(key: str = "closed:9", **changes: Any) -> Message:
+    return replace(Message(key, "trade", "closed buy, result +3.20 USD \u20bf", BAR), **changes)
+
+
+class BarContract:
+    """Bars, intents, deals and trades. A test class inherits it and gives the fixtures `place` and `journal`."""
+
+    def test_a_new_journal_knows_nothing(self, journal: Journal) -> None:
+        assert journal.status() is None
+        assert journal.open_intents() == []
+        assert journal.trades() == []
+        assert list(journal.blocks()) == []
+        assert journal.intent("e1") is None
+        assert journal.entry_deal(4) is None
+        assert journal.decision(BAR) is None
+
+    def test_the_status_survives_a_restart_to_the_byte(self, journal: Journal, place: Place) -> None:
+        journal.save_status(status_at())
+        journal.close()
+        again = place.open()
+        read = again.status()
+        assert read is not None
+        assert to_bytes(read.guard) == to_bytes(status_at().guard)
+        assert replace(read, guard=None) == replace(status_at(), guard=None)  # type: ignore[arg-type]
+        again.close()
+
+    def test_there_is_one_status(self, journal: Journal, place: Place) -> None:
+        journal.save_status(status_at())
+        journal.record_bar(status_at(LATER, bars_processed=2), decision_at(LATER), [], [], [])
+        rows = place.run("SELECT last_bar, bars_processed FROM bot_status")
+        assert [tuple(row.values()) for row in rows] == [(LATER, 2)]
+
+    def test_everything_of_a_bar_is_written_together(self, journal: Journal) -> None:
+        journal.record_bar(
+            status_at(), decision_at(action="entry"), [entry_at()], [deal(3, 2, 0)], [trade_row(9, BAR, 1)], [message()]
+        )
+        status = journal.status()
+        assert status is not None
+        assert status.last_bar == BAR
+        assert journal.open_intents() == [entry_at()]
+        entry = journal.entry_deal(2)
+        assert entry is not None
+        assert (entry["price"], entry["magic"], entry["comment"]) == (50_010.0, 1, "e1")
+        assert len(journal.trades()) == 1
+        assert [queued.key for queued in journal.outbox.due(BAR, 10)] == ["closed:9"]
+
+    def test_a_bar_that_cannot_be_written_whole_leaves_no_trace(self, journal: Journal) -> None:
+        journal.record_bar(status_at(), decision_at(), [], [deal(3, 2, 0)], [])
+        later = status_at(LATER)
+        with pytest.raises(StorageError):
+            journal.record_bar(
+                later, decision_at(LATER), [entry_at(LATER)], [deal(4, 2, 1), deal(3, 2, 0)], [], [message()]
+            )
+        status = journal.status()
+        assert status is not None
+        assert status.last_bar == BAR
+        assert journal.open_intents() == []
+        assert journal.outbox.message("closed:9") is None
+        journal.record_bar(later, decision_at(LATER), [entry_at(LATER)], [deal(4, 2, 1)], [])
+        assert journal.open_intents() == [entry_at(LATER)]
+
+    def test_the_same_bar_is_refused_twice(self, journal: Journal) -> None:
+        journal.record_bar(status_at(), decision_at(), [], [], [])
+        with pytest.raises(StorageError):
+            journal.record_bar(status_at(bars_processed=2), decision_at(), [], [], [])
+        status = journal.status()
+        assert status is not None
+        assert status.bars_processed == 1
+
+    def test_a_decision_keeps_what_the_models_and_the_gates_said(self, journal: Journal) -> None:
+        said = decision_at(
+            action="blocked",
+            side=-1,
+            votes=2,
+            confidence=0.71,
+            gap=0.2,
+            gates=(1 << 18) - 1,
+            atr=120.5,
+            candidate=b"\x00\xff",
+            multiplier=0.35,
+        )
+        journal.record_bar(status_at(), said, [], [], [])
+        row = journal.decision(BAR)
+        assert row == said.__dict__
+
+    def test_a_size_that_nobody_scaled_has_a_multiplier_of_one(self, journal: Journal) -> None:
+        journal.record_bar(status_at(), decision_at(), [], [], [])
+        row = journal.decision(BAR)
+        assert row is not None
+        assert row["multiplier"] == 1.0
+
+    def test_a_filled_intent_is_closed(self, journal: Journal) -> None:
+        journal.record_bar(status_at(), decision_at(action="entry"), [entry_at()], [], [])
+        journal.close_intent(entry_at(), INTENT_FILLED, 10_009, 17)
+        assert journal.open_intents() == []
+        row = journal.intent(entry_at().id)
+        assert row is not None
+        assert (row["state"], row["retcode"], row["order"]) == ("filled", 10_009, 17)
+        assert list(journal.blocks()) == []
+
+    def test_a_rejected_entry_turns_its_decision_into_a_block(self, journal: Journal) -> None:
+        candidate = to_bytes(new_record(Candidate))
+        journal.record_bar(status_at(), decision_at(action="entry", candidate=candidate, gates=0), [entry_at()], [], [])
+        journal.close_intent(entry_at(), INTENT_REJECTED, 10_018, 0, gates=1)
+        (block,) = journal.blocks()
+        assert (block["bar"], block["gates"], block["candidate"], block["price"]) == (BAR, 1, candidate, 50_000.0)
+
+    def test_a_rejected_exit_blocks_nothing(self, journal: Journal) -> None:
+        leave = replace(entry_at(), id="x1", kind="exit")
+        journal.record_bar(status_at(), decision_at(action="exit:halt"), [leave], [], [])
+        journal.close_intent(leave, INTENT_REJECTED, 10_018, 0, gates=1)
+        assert list(journal.blocks()) == []
+        assert journal.open_intents() == []
+
+    def test_an_outcome_that_is_recorded_again_is_told_once(self, journal: Journal) -> None:
+        journal.record_bar(status_at(), decision_at(action="entry"), [entry_at()], [], [])
+        for _ in range(2):
+            journal.close_intent(entry_at(), INTENT_FILLED, 10_009, 17, messages=[message("filled:e1")])
+        assert [queued.key for queued in journal.outbox.due(BAR, 10)] == ["filled:e1"]
+
+    def test_trades_come_in_order_of_exit(self, journal: Journal) -> None:
+        journal.record_bar(status_at(), decision_at(), [], [], [trade_row(9, LATER, 2.0), trade_row(5, BAR, 1.0)])
+        journal.record_bar(status_at(LATER), decision_at(LATER), [], [], [trade_row(12, LATER, 3.0)])
+        assert [float(from_bytes(Trade, content).profit) for content in journal.trades()] == [1.0, 2.0, 3.0]
+
+    def test_blocks_come_in_order_of_time(self, journal: Journal) -> None:
+        for bar in (LATER, BAR):
+            journal.record_bar(status_at(bar), decision_at(bar, action="blocked", gates=4), [], [], [])
+        assert [row["bar"] for row in journal.blocks()] == [BAR, LATER]
+
+    def test_partial_exits_of_one_position_are_separate_trades(self, journal: Journal) -> None:
+        parts = [{**trade_row(ticket, BAR, 1.0), "position": 4} for ticket in (6, 8)]
+        journal.record_bar(status_at(), decision_at(), [], [], parts)
+        assert len(journal.trades()) == 2
+
+
+class OutboxContract:
+    """Messages. A test class inherits it and gives the fixture `journal`."""
+
+    def test_a_message_is_due_from_its_creation_on(self, journal: Journal) -> None:
+        journal.outbox.enqueue(message(created=BAR, attachment="logs/report.html"))
+        assert journal.outbox.due(BAR - 1, 10) == []
+        (queued,) = journal.outbox.due(BAR, 10)
+        assert (queued.key, queued.kind, queued.text) == ("closed:9", "trade", message().text)
+        assert (queued.created, queued.attempts, queued.attachment) == (BAR, 0, "logs/report.html")
+        assert (queued.sent_at, queued.error) == (None, None)
+
+    def test_a_key_is_told_once_however_often_it_is_queued(self, journal: Journal) -> None:
+        journal.outbox.enqueue(message(text="first"), message(text="second"))
+        journal.outbox.enqueue(message(text="third"))
+        (queued,) = journal.outbox.due(LATER, 10)
+        assert queued.text == "first"
+        journal.outbox.mark_sent(queued.id, LATER)
+        journal.outbox.enqueue(message(text="fourth"))
+        assert journal.outbox.due(LATER, 10) == []
+
+    def test_messages_are_due_in_the_order_of_queueing(self, journal: Journal) -> None:
+        for number in range(5):
+            journal.outbox.enqueue(message(f"k{number}", created=LATER - number))
+        assert [queued.key for queued in journal.outbox.due(LATER, 3)] == ["k0", "k1", "k2"]
+
+    def test_a_sent_message_is_never_due_again(self, journal: Journal) -> None:
+        journal.outbox.enqueue(message())
+        (queued,) = journal.outbox.due(BAR, 10)
+        journal.outbox.mark_sent(queued.id, BAR + 2)
+        assert journal.outbox.due(LATER * 2, 10) == []
+        journal.outbox.mark_failed(queued.id, BAR + 3, LATER, "too late")
+        journal.outbox.mark_sent(queued.id, BAR + 9)
+        after = journal.outbox.message("closed:9")
+        assert after is not None
+        assert (after.sent_at, after.attempts, after.error) == (BAR + 2, 0, None)
+
+    def test_a_failed_message_waits_for_its_next_try(self, journal: Journal) -> None:
+        journal.outbox.enqueue(message())
+        (queued,) = journal.outbox.due(BAR, 10)
+        journal.outbox.mark_failed(queued.id, BAR, BAR + 60, "no route")
+        assert journal.outbox.due(BAR + 59, 10) == []
+        (again,) = journal.outbox.due(BAR + 60, 10)
+        assert (again.attempts, again.error) == (1, "no route")
+
+    def test_a_failure_that_is_marked_twice_counts_once(self, journal: Journal) -> None:
+        journal.outbox.enqueue(message())
+        (queued,) = journal.outbox.due(BAR, 10)
+        for _ in range(2):
+            journal.outbox.mark_failed(queued.id, BAR, BAR + 60, "no route")
+        assert journal.outbox.due(BAR + 60, 10)[0].attempts == 1
+
+    def test_a_message_can_be_given_up(self, journal: Journal) -> None:
+        journal.outbox.enqueue(message())
+        (queued,) = journal.outbox.due(BAR, 10)
+        journal.outbox.mark_failed(queued.id, BAR, None, "chat not found")
+        assert journal.outbox.due(LATER * 2, 10) == []
+        after = journal.outbox.message("closed:9")
+        assert after is not None
+        assert (after.sent_at, after.attempts, after.error) == (None, 1, "chat not found")
+
+    def test_one_thread_records_bars_while_another_sends_their_messages(self, journal: Journal) -> None:
+        bars = 60
+        sent: list[str] = []
+
+        def send() -> None:
+            while len(sent) < bars:
+                for queued in journal.outbox.due(LATER * 2, 5):
+                    journal.outbox.mark_sent(queued.id, LATER)
+                    sent.append(queued.key)
+
+        sender = threading.Thread(target=send, daemon=True)
+        sender.start()
+        for number in range(bars):
+            bar = BAR + 900 * number
+            journal.record_bar(status_at(bar), decision_at(bar), [], [], [], [message(f"bar:{number}", created=bar)])
+        sender.join(timeout=30)
+        assert sent == [f"bar:{number}" for number in range(bars)]
+
+    def test_a_next_try_lies_in_the_future(self, journal: Journal) -> None:
+        with pytest.raises(ValueError, match="after"):
+            journal.outbox.mark_failed(1, BAR, BAR, "again at once")
+
+
+class HistoryContract:
+    """Events, snapshots, news, metrics, flags. A test class inherits it and gives the fixture `journal`."""
+
+    def test_position_events_are_kept_once_each(self, journal: Journal) -> None:
+        journal.record_position_event(7, LATER, "closed", "target")
+        journal.record_position_event(7, BAR, "opened", "buy 0.05")
+        journal.record_position_event(7, BAR, "opened", "told again after a restart")
+        assert journal.position_events() == [
+            PositionEvent(7, BAR, "opened", "buy 0.05"),
+            PositionEvent(7, LATER, "closed", "target"),
+        ]
+        assert [event.kind for event in journal.position_events(LATER)] == ["closed"]
+
+    def test_of_one_moment_the_newest_snapshot_is_kept(self, journal: Journal) -> None:
+        journal.snapshot_account(BAR, 500.0, 490.0, 12.5, 1)
+        journal.snapshot_account(BAR, 500.0, 491.0, 12.5, 1)
+        journal.snapshot_account(LATER, 520.0, 520.0, 0.0, 0)
+        expected = [AccountSnapshot(BAR, 500.0, 491.0, 12.5, 1), AccountSnapshot(LATER, 520.0, 520.0, 0.0, 0)]
+        assert journal.account_snapshots() == expected
+        assert journal.account_snapshots(LATER) == expected[1:]
+
+    def test_news_take_the_newest_impact(self, journal: Journal) -> None:
+        cpi, speech = NewsEvent(LATER, "USD", "CPI m/m", "medium"), NewsEvent(BAR, "USD", "Chair's speech", "high")
+        journal.record_news([cpi, speech])
+        journal.record_news([replace(cpi, impact="high")])
+        journal.record_news([])
+        assert journal.news_events(BAR, LATER + 1) == [speech, replace(cpi, impact="high")]
+        assert journal.news_events(BAR, LATER) == [speech]
+
+    def test_model_metrics_are_a_series(self, journal: Journal) -> None:
+        journal.record_model_metric(LATER, "signal.brier", 0.21)
+        journal.record_model_metric(BAR, "signal.brier", 0.2)
+        journal.record_model_metric(BAR, "drift", 0.01)
+        series = [ModelMetric(BAR, "signal.brier", 0.2), ModelMetric(LATER, "signal.brier", 0.21)]
+        assert journal.model_metrics("signal.brier") == series
+        assert journal.model_metrics("signal.brier", LATER) == series[1:]
+
+    def test_a_flag_survives_a_restart_until_it_is_cleared(self, journal: Journal, place: Place) -> None:
+        assert journal.flag("paused") is None
+        journal.set_flag("paused", "by 42", BAR)
+        journal.set_flag("paused", "by 43", LATER)
+        journal.close()
+        again = place.open()
+        assert again.flag("paused") == Flag("paused", "by 43", LATER)
+        again.clear_flag("paused")
+        again.clear_flag("paused")
+        assert again.flag("paused") is None
+        again.close()
+
+
+class PlaceContract:
+    """Who may open a journal. A test class inherits it and gives the fixtures `place` and `journal`."""
+
+    def test_a_second_bot_is_refused(self, journal: Journal, place: Place) -> None:
+        with pytest.raises(LockedError, match="another bot"):
+            place.open_as_second_bot()
+        journal.save_status(status_at())
+
+    def test_a_look_beside_the_bot_reads_and_never_writes(self, journal: Journal, place: Place) -> None:
+        journal.save_status(status_at())
+        look = place.open(read_only=True)
+        status = look.status()
+        assert status is not None
+        assert status.identity == "me"
+        with pytest.raises(StorageError, match=r"read-?only"):
+            look.save_status(status_at(LATER))
+        look.close()
+        journal.save_status(status_at(LATER))
+
+    def test_a_newer_journal_is_refused_and_left_alone(self, journal: Journal, place: Place) -> None:
+        journal.close()
+        place.run("UPDATE schema_version SET version = 99")
+        for read_only in (False, True):
+            with pytest.raises(StorageError, match=r"version 99.* install the release"):
+                place.open(read_only=read_only)
+        assert place.run("SELECT version FROM schema_version") == [{"version": 99}]
+
+    def test_a_guard_of_another_layout_is_refused(self, journal: Journal, place: Place) -> None:
+        journal.save_status(replace(status_at()))
+        place.run("UPDATE bot_status SET guard = substr(guard, 1, 2)")
+        with pytest.raises(StorageError, match="another version"):
+            journal.status()
+
+    def test_tables_of_somebody_else_are_left_alone(self, place: Place) -> None:
+        place.run("CREATE TABLE trades (id INTEGER)")
+        with pytest.raises(StorageError, match="trades"):
+            place.open()
+        assert place.run("SELECT * FROM trades") == []
+
+    def test_only_a_look_at_an_empty_database_creates_nothing(self, place: Place, tmp_path: Path) -> None:
+        place.run("CREATE TABLE somebody (id INTEGER)")
+        with pytest.raises(StorageError, match="start the bot once"):
+            place.open(read_only=True)
+        with pytest.raises(Exception, match="bot_status"):
+            place.run("SELECT * FROM bot_status")

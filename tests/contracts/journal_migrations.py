@@ -1,0 +1,201 @@
+"""What bringing an older journal up to date must do, whichever database it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+import pytest
+from old_journals import sample_rows, sample_trades, write_version_1
+from sqlalchemy import Connection, Engine, event, inspect, text
+
+from novosky.errors import StorageError
+from trading.engine.records import RING
+from trading.journal import SCHEMA_VERSION, Journal, Message
+
+Described = Mapping[str, Any]
+
+
+class Database(Protocol):
+    """A database of its own for one test, empty at first."""
+
+    def open(self, *, read_only: bool = False) -> Journal:
+        """Open the journal; whoever opens it closes it."""
+
+    def connect(self) -> Any:
+        """Return a context manager that yields a connection past the journal, committed at its end."""
+
+
+def described(connection: Connection) -> Described:
+    """Return tables, columns, keys and indexes, by name and without what databases add of their own."""
+    look = inspect(connection)
+    tables: dict[str, Any] = {}
+    for table in sorted(look.get_table_names()):
+        columns = {
+            column["name"]: (str(column["type"].as_generic()), column["nullable"]) for column in look.get_columns(table)
+        }
+        indexes = {
+            (index["name"], tuple(index["column_names"]), bool(index["unique"]))
+            for index in look.get_indexes(table)
+            if "duplicates_constraint" not in index
+        }
+        unique = {tuple(constraint["column_names"]) for constraint in look.get_unique_constraints(table)}
+        tables[table] = (columns, look.get_pk_constraint(table)["constrained_columns"], indexes, unique)
+    return tables
+
+
+def content(connection: Connection) -> Mapping[str, Any]:
+    """Return every row of every table."""
+    names = inspect(connection).get_table_names()
+    return {
+        name: [tuple(row) for row in connection.execute(text(f"SELECT * FROM {name} ORDER BY 1"))] for name in names
+    }
+
+
+class Death(BaseException):
+    """The process died here."""
+
+
+@contextmanager
+def death_at_statement(number: int) -> Iterator[list[str]]:
+    """Die before the n-th statement that changes something; yields those that were reached."""
+    seen: list[str] = []
+
+    def strike(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.lstrip().split()[0].upper() in ("ALTER", "CREATE", "DROP", "INSERT", "UPDATE"):
+            seen.append(statement)
+            if len(seen) == number:
+                raise Death(statement)
+
+    event.listen(Engine, "before_cursor_execute", strike)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "before_cursor_execute", strike)
+
+
+class MigrationContract:
+    """From version 1 to this one. A test class inherits it and gives the fixture `database`."""
+
+    stride = 1
+    """Every how many statements death strikes."""
+
+    @pytest.fixture(params=[0, 3, RING + 9], ids=["no trades", "few trades", "more trades than it remembers"])
+    def trades(self, request: pytest.FixtureRequest) -> int:
+        return int(request.param)
+
+    def test_every_row_survives(self, database: Database) -> None:
+        rows = sample_rows(3, results=True)
+        with database.connect() as connection:
+            write_version_1(connection, rows)
+        journal = database.open()
+        status = journal.status()
+        assert status is not None
+        (old,) = rows["bot_status"]
+        for name in ("identity", "last_bar", "bars_processed", "bars_missed", "last_deal", "cash", "models"):
+            assert getattr(status, name) == old[name]
+        assert status.guard.halted == 1
+        assert journal.decision(1_704_290_000) == {**rows["decisions"][0], "multiplier": None}, "nobody knows it"
+        assert [intent.id for intent in journal.open_intents()] == ["e1"]
+        assert journal.entry_deal(2) == rows["position_events"][0]
+        assert journal.trades() == [row["trade"] for row in reversed(rows["trades"])]
+        journal.close()
+
+    def test_the_tables_are_those_of_a_new_journal(self, database: Database) -> None:
+        database.open().close()
+        with database.connect() as connection:
+            new = described(connection)
+            for table in new:
+                connection.execute(text(f"DROP TABLE {table}"))
+            write_version_1(connection, sample_rows(3, results=False))
+        database.open().close()
+        with database.connect() as connection:
+            assert described(connection) == new
+
+    def test_what_is_new_works(self, database: Database) -> None:
+        with database.connect() as connection:
+            write_version_1(connection, sample_rows(3, results=True))
+        journal = database.open()
+        journal.outbox.enqueue(Message("a", "trade", "first", 5), Message("b", "trade", "second", 5))
+        assert [queued.key for queued in journal.outbox.due(5, 9)] == ["a", "b"]
+        journal.record_position_event(7, 5, "opened", "buy")
+        assert len(journal.position_events()) == 1
+        journal.close()
+
+    def test_a_guard_without_results_gets_those_of_the_trades(self, database: Database, trades: int) -> None:
+        with database.connect() as connection:
+            write_version_1(connection, sample_rows(trades, results=False))
+        journal = database.open()
+        status = journal.status()
+        assert status is not None
+        expected = np.zeros(RING)
+        for number, trade in enumerate(sample_trades(trades)):
+            expected[number % RING] = round(float(trade["profit"] + trade["commission"] + trade["swap"]), 2)
+        assert status.guard.closed == trades
+        assert np.array_equal(status.guard.results, expected)
+        journal.close()
+
+    def test_a_guard_with_results_keeps_them(self, database: Database) -> None:
+        with database.connect() as connection:
+            write_version_1(connection, sample_rows(3, results=True))
+        journal = database.open()
+        status = journal.status()
+        assert status is not None
+        assert list(status.guard.results[:4]) == [1_000.0, 1_001.0, 1_002.0, 0.0]
+        journal.close()
+
+    def test_results_that_cannot_be_known_are_refused_and_nothing_has_changed(self, database: Database) -> None:
+        with database.connect() as connection:
+            write_version_1(connection, sample_rows(5, results=False))
+            connection.execute(text("DELETE FROM trades WHERE deal = 3"))
+            before = described(connection), content(connection)
+        with pytest.raises(StorageError, match=r"counted 5 closed trades.* holds 4"):
+            database.open()
+        with database.connect() as connection:
+            assert (described(connection), content(connection)) == before
+
+    def test_death_at_any_statement_leaves_the_old_version(self, database: Database) -> None:
+        with database.connect() as connection:
+            write_version_1(connection, sample_rows(3, results=False))
+            before = described(connection), content(connection)
+        deaths = 0
+        while True:
+            with death_at_statement(1 + self.stride * deaths) as seen:
+                try:
+                    database.open().close()
+                except Death:
+                    deaths += 1
+                    with database.connect() as connection:
+                        assert (described(connection), content(connection)) == before, seen[-1]
+                else:
+                    break
+        assert deaths * self.stride > 15
+        with database.connect() as connection:
+            assert connection.execute(text("SELECT version FROM schema_version")).scalar() == SCHEMA_VERSION
+
+    def test_a_look_leaves_the_old_version(self, database: Database) -> None:
+        with database.connect() as connection:
+            write_version_1(connection, sample_rows(3, results=False))
+            before = described(connection)
+        with pytest.raises(StorageError, match=r"version 1.* start the bot once"):
+            database.open(read_only=True)
+        with database.connect() as connection:
+            assert described(connection) == before
+
+    def test_it_happens_once(self, database: Database) -> None:
+        with database.connect() as connection:
+            write_version_1(connection, sample_rows(3, results=False))
+        database.open().close()
+        with death_at_statement(1):
+            database.open().close()
+
+    def test_death_while_a_new_journal_is_made_leaves_nothing(self, database: Database) -> None:
+        with death_at_statement(9), pytest.raises(Death):
+            database.open()
+        with database.connect() as connection:
+            assert inspect(connection).get_table_names() == []
+        journal = database.open()
+        assert journal.status() is None
+        journal.close()

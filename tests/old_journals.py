@@ -1,0 +1,211 @@
+"""Journals as older versions of the program wrote them: frozen, whatever the program does today."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, text
+
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Rows of each table of version 1."""
+
+_VERSION_1 = """
+CREATE TABLE bot_status (
+    id {serial} NOT NULL, schema_version INTEGER NOT NULL, identity VARCHAR NOT NULL, last_bar BIGINT NOT NULL,
+    bars_processed BIGINT NOT NULL, bars_missed BIGINT NOT NULL, last_deal BIGINT NOT NULL, cash {float} NOT NULL,
+    guard {blob} NOT NULL, models VARCHAR NOT NULL, finished INTEGER NOT NULL, PRIMARY KEY (id)
+);
+CREATE TABLE decisions (
+    bar {bigserial} NOT NULL, action VARCHAR NOT NULL, side INTEGER, votes INTEGER, confidence {float}, gap {float},
+    gates BIGINT, price {float} NOT NULL, spread {float} NOT NULL, atr {float}, candidate {blob},
+    equity {float} NOT NULL, PRIMARY KEY (bar)
+);
+CREATE TABLE intents (
+    id VARCHAR NOT NULL, bar BIGINT NOT NULL, kind VARCHAR NOT NULL, side INTEGER NOT NULL, volume {float} NOT NULL,
+    sl {float} NOT NULL, tp {float} NOT NULL, position BIGINT NOT NULL, reason INTEGER NOT NULL,
+    state VARCHAR NOT NULL, retcode INTEGER, "order" BIGINT, PRIMARY KEY (id)
+);
+CREATE INDEX ix_intents_state ON intents (state);
+CREATE TABLE position_events (
+    ticket {bigserial} NOT NULL, position BIGINT NOT NULL, time BIGINT NOT NULL, entry INTEGER NOT NULL,
+    reason INTEGER NOT NULL, volume {float} NOT NULL, price {float} NOT NULL, commission {float} NOT NULL,
+    swap {float} NOT NULL, profit {float} NOT NULL, magic BIGINT NOT NULL, comment VARCHAR NOT NULL,
+    PRIMARY KEY (ticket)
+);
+CREATE INDEX ix_position_events_position ON position_events (position);
+CREATE TABLE trades (
+    deal {bigserial} NOT NULL, position BIGINT NOT NULL, trade {blob} NOT NULL, exit_time BIGINT NOT NULL,
+    PRIMARY KEY (deal)
+);
+CREATE INDEX ix_trades_position ON trades (position);
+"""
+
+_RING = 32
+_FIELDS_1: list[Any] = [
+    *[(name, kind) for kind, name in (pair.split() for pair in (
+        "i8 time", "f8 equity", "f8 peak_equity", "i8 next_day", "i8 next_week", "f8 day_equity", "i8 day_losses",
+        "i1 day_blocked", "f8 week_peak", "i1 week_blocked", "i8 losses", "i8 wins", "i1 halted", "f8 halt_balance",
+        "i8 paused_until", "i8 closed"))],
+    ("balances", "f8", (_RING,)),
+]  # fmt: skip
+FIRST_GUARD = np.dtype(_FIELDS_1)
+"""The status's record before the risk model came; afterwards `results` followed at its end."""
+SECOND_GUARD = np.dtype([*_FIELDS_1, ("results", "f8", (_RING,))])
+
+_TRADE = np.dtype(
+    [("entry_time", "i8"), ("exit_time", "i8"), ("side", "i1"), ("reason", "i1")]
+    + [(name, "f8") for name in (
+        "volume", "entry_price", "exit_price", "sl", "tp", "profit", "commission", "swap", "balance", "risk",
+        "spread_cost", "slippage_cost")]
+)  # fmt: skip
+
+DEPOSIT = 250.0
+"""Booked between the second and the third trade of `sample_rows`: a difference of balances would count it."""
+
+
+def write_version_1(connection: Connection, rows: Rows) -> None:
+    """Create the tables of version 1 in an empty database and fill them."""
+    served = connection.dialect.name == "postgresql"
+    kinds = {"float": "FLOAT", "blob": "BYTEA" if served else "BLOB"}
+    kinds |= {"serial": "SERIAL" if served else "INTEGER", "bigserial": "BIGSERIAL" if served else "BIGINT"}
+    for statement in _VERSION_1.format(**kinds).split(";"):
+        if statement.strip():
+            connection.execute(text(statement))
+    for table, contents in rows.items():
+        for row in contents:
+            names = ", ".join(f'"{name}"' for name in row)
+            slots = ", ".join(f":{name}" for name in row)
+            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({slots})"), dict(row))
+
+
+def sample_trades(count: int) -> np.ndarray:
+    """Return `count` closed trades in order, whose results are cents that floats cannot hold."""
+    trades = np.zeros(count, dtype=_TRADE)
+    numbers = np.arange(count)
+    trades["exit_time"] = 1_704_284_100 + 900 * numbers
+    trades["profit"] = np.round(10.1 * np.where(numbers % 3 == 1, -1.0, 1.0) * (1 + numbers % 7), 2)
+    trades["commission"], trades["swap"] = -0.3, np.where(numbers % 4 == 0, -0.07, 0.0)
+    return trades
+
+
+def sample_rows(trades: int, *, results: bool) -> Rows:
+    """Return a journal of version 1 with some closed trades.
+
+    Parameters
+    ----------
+    trades : int
+    results : bool
+        Whether its guard knows `results` already.
+    """
+    closed = sample_trades(trades)
+    guard = np.zeros(1, dtype=SECOND_GUARD if results else FIRST_GUARD)[0]
+    guard["time"], guard["equity"], guard["losses"], guard["halted"], guard["closed"] = (
+        1_704_290_000,
+        480.5,
+        2,
+        1,
+        trades,
+    )
+    balance = 500.0
+    for number, trade in enumerate(closed):
+        balance += trade["profit"] + trade["commission"] + trade["swap"] + (DEPOSIT if number == 2 else 0.0)
+        guard["balances"][number % _RING] = trade["balance"] = round(balance, 2)
+        if results:
+            guard["results"][number % _RING] = 1_000.0 + number
+    status = {
+        "id": 1,
+        "schema_version": 1,
+        "identity": "me",
+        "last_bar": 1_704_290_000,
+        "bars_processed": 7,
+        "bars_missed": 1,
+        "last_deal": 2 * trades,
+        "cash": 480.5,
+        "guard": guard.tobytes(),
+        "models": "rf=rf.pkl",
+        "finished": 0,
+    }
+    decision = {
+        "bar": 1_704_290_000,
+        "action": "entry",
+        "side": 1,
+        "votes": 3,
+        "confidence": 0.7,
+        "gap": 0.3,
+        "gates": 0,
+        "price": 50_000.0,
+        "spread": 10.0,
+        "atr": 100.0,
+        "candidate": b"\x01\x02",
+        "equity": 480.5,
+    }
+    intent = {
+        "id": "e1",
+        "bar": 1_704_290_000,
+        "kind": "entry",
+        "side": 1,
+        "volume": 0.05,
+        "sl": 49_900.0,
+        "tp": 50_100.0,
+        "position": 0,
+        "reason": 0,
+        "state": "new",
+        "retcode": None,
+        "order": None,
+    }
+    deal = {
+        "ticket": 3,
+        "position": 2,
+        "time": 1_704_284_100,
+        "entry": 0,
+        "reason": 3,
+        "volume": 0.05,
+        "price": 50_010.0,
+        "commission": -0.1,
+        "swap": 0.0,
+        "profit": 0.0,
+        "magic": 1,
+        "comment": "e0",
+    }
+    # In the table they stand in no order: rows may have been inserted by several bars at once.
+    shuffled = [
+        {"deal": 2 * number + 1, "position": 2 * number, "trade": trade.tobytes(), "exit_time": int(trade["exit_time"])}
+        for number, trade in reversed(list(enumerate(closed)))
+    ]
+    return {
+        "bot_status": [status],
+        "decisions": [decision],
+        "intents": [intent],
+        "position_events": [deal],
+        "trades": shuffled,
+    }
+
+
+def rows_as_version_1(journal: Path, *, results: bool) -> Rows:
+    """Return what version 1 would have written where a SQLite journal of version 2 stands."""
+
+    with closing(sqlite3.connect(journal)) as connection:
+        connection.row_factory = sqlite3.Row
+
+        def rows_of(table: str) -> list[dict[str, Any]]:
+            return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
+
+        (status,) = rows_of("bot_status")
+        status["schema_version"] = 1
+        if not results:
+            status["guard"] = status["guard"][: FIRST_GUARD.itemsize]
+        decisions = [
+            {name: value for name, value in row.items() if name != "multiplier"} for row in rows_of("decisions")
+        ]
+        return {
+            "bot_status": [status],
+            "decisions": decisions,
+            "intents": rows_of("intents"),
+            "position_events": rows_of("deals"),
+            "trades": rows_of("trades"),
+        }

@@ -1,0 +1,47 @@
+"""The bot's journal: what it decided, intended, traded and is, in a database.
+
+Everything that belongs to one bar is written in one transaction, so that a bar has either
+been processed or not. An intent is written before its order is sent. SQLite in WAL mode is
+the default, PostgreSQL the other choice; both pass `tests/contracts/journal.py`.
+"""
+
+from trading.journal.journal import Journal
+from trading.journal.outbox import Outbox
+from trading.journal.place import journal_url, sqlite_url
+from trading.journal.tables import SCHEMA_VERSION
+from trading.journal.values import (
+    INTENT_FILLED,
+    INTENT_NEW,
+    INTENT_REJECTED,
+    AccountSnapshot,
+    BotStatus,
+    Decision,
+    Flag,
+    Intent,
+    Message,
+    ModelMetric,
+    NewsEvent,
+    PositionEvent,
+    QueuedMessage,
+)
+
+__all__ = [
+    "INTENT_FILLED",
+    "INTENT_NEW",
+    "INTENT_REJECTED",
+    "SCHEMA_VERSION",
+    "AccountSnapshot",
+    "BotStatus",
+    "Decision",
+    "Flag",
+    "Intent",
+    "Journal",
+    "Message",
+    "ModelMetric",
+    "NewsEvent",
+    "Outbox",
+    "PositionEvent",
+    "QueuedMessage",
+    "journal_url",
+    "sqlite_url",
+]

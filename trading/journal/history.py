@@ -1,0 +1,103 @@
+"""What the journal keeps beside the bars: events, snapshots, news, metrics, and switches.
+
+Every writing here may be repeated: the same event, moment or name is kept once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+
+from trading.journal.database import Database
+from trading.journal.tables import ACCOUNT_SNAPSHOTS, FLAGS, MODEL_METRICS, NEWS_EVENTS, POSITION_EVENTS
+from trading.journal.values import AccountSnapshot, Flag, ModelMetric, NewsEvent, PositionEvent
+
+
+class History:
+    """Tables that are written as things happen, outside the bar's transaction.
+
+    Parameters
+    ----------
+    database : Database
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._insert_event = database.insert_new(POSITION_EVENTS)
+        self._put_snapshot = database.insert_or_replace(ACCOUNT_SNAPSHOTS)
+        self._put_news = database.insert_or_replace(NEWS_EVENTS)
+        self._put_metric = database.insert_or_replace(MODEL_METRICS)
+        self._put_flag = database.insert_or_replace(FLAGS)
+
+    def record_position_event(self, ticket: int, time: int, kind: str, detail: str) -> None:
+        """Record that something happened to a position.
+
+        Parameters
+        ----------
+        ticket : int
+            The position's.
+        time : int
+            UTC epoch seconds. With `ticket` and `kind` it names the event: the first is kept.
+        kind : str
+            "opened", "adopted", "stop repaired", "closed", "foreign seen" ...
+        detail : str
+            For a person to read.
+        """
+        event = PositionEvent(ticket, time, kind, detail)
+        self._database.write(lambda connection: connection.execute(self._insert_event, event.__dict__))
+
+    def position_events(self, since: int = 0) -> Sequence[PositionEvent]:
+        """Return the events from a moment on, oldest first."""
+        table = POSITION_EVENTS
+        query = select(table).where(table.c.time >= since).order_by(table.c.time, table.c.ticket, table.c.kind)
+        return [PositionEvent(**row) for row in self._database.read(query)]
+
+    def snapshot_account(self, time: int, balance: float, equity: float, margin: float, positions: int) -> None:
+        """Record the account's money in USD and its number of open positions; one row per moment."""
+        snapshot = AccountSnapshot(time, balance, equity, margin, positions)
+        self._database.write(lambda connection: connection.execute(self._put_snapshot, snapshot.__dict__))
+
+    def account_snapshots(self, since: int = 0) -> Sequence[AccountSnapshot]:
+        """Return the snapshots from a moment on, oldest first."""
+        table = ACCOUNT_SNAPSHOTS
+        query = select(table).where(table.c.time >= since).order_by(table.c.time)
+        return [AccountSnapshot(**row) for row in self._database.read(query)]
+
+    def record_news(self, events: Sequence[NewsEvent]) -> None:
+        """Record scheduled releases; a release known already takes the newer impact."""
+        rows = [event.__dict__ for event in events]
+        if rows:
+            self._database.write(lambda connection: connection.execute(self._put_news, rows))
+
+    def news_events(self, start: int, end: int) -> Sequence[NewsEvent]:
+        """Return the releases from `start` until before `end`, UTC epoch seconds, oldest first."""
+        table = NEWS_EVENTS
+        span = select(table).where(table.c.time >= start, table.c.time < end)
+        rows = self._database.read(span.order_by(table.c.time, table.c.currency, table.c.title))
+        return [NewsEvent(**row) for row in rows]
+
+    def record_model_metric(self, time: int, name: str, value: float) -> None:
+        """Record a figure about a model; one value per moment and name."""
+        metric = ModelMetric(time, name, value)
+        self._database.write(lambda connection: connection.execute(self._put_metric, metric.__dict__))
+
+    def model_metrics(self, name: str, since: int = 0) -> Sequence[ModelMetric]:
+        """Return a figure's values from a moment on, oldest first."""
+        table = MODEL_METRICS
+        query = select(table).where(table.c.name == name, table.c.time >= since).order_by(table.c.time)
+        return [ModelMetric(**row) for row in self._database.read(query)]
+
+    def set_flag(self, name: str, value: str, time: int) -> None:
+        """Set a switch that must survive a restart, e.g. "paused"; the newest value counts."""
+        flag = Flag(name, value, time)
+        self._database.write(lambda connection: connection.execute(self._put_flag, flag.__dict__))
+
+    def clear_flag(self, name: str) -> None:
+        """Take a switch away; one that is not set stays so."""
+        self._database.write(lambda connection: connection.execute(delete(FLAGS).where(FLAGS.c.name == name)))
+
+    def flag(self, name: str) -> Flag | None:
+        """Return a switch, or None when it is not set."""
+        rows = self._database.read(select(FLAGS).where(FLAGS.c.name == name))
+        return Flag(**rows[0]) if rows else None

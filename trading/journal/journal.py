@@ -1,0 +1,215 @@
+"""The journal's core: bars with their decisions, intents, deals and trades."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import URL, Connection, select, text, update
+
+from novosky.errors import StorageError
+from trading.engine.records import Guard, from_bytes, to_bytes
+from trading.journal.database import Database
+from trading.journal.history import History
+from trading.journal.migrations import bring_up_to_date
+from trading.journal.outbox import Outbox
+from trading.journal.tables import (
+    BOT_STATUS,
+    DEALS,
+    DECISIONS,
+    INSERT_DEAL,
+    INSERT_DECISION,
+    INSERT_INTENT,
+    INSERT_STATUS,
+    INSERT_TRADE,
+    INTENTS,
+    TRADES,
+    UPDATE_STATUS,
+)
+from trading.journal.values import INTENT_NEW, INTENT_REJECTED, BotStatus, Decision, Intent, Message
+
+
+class Journal(History):
+    """A database of decisions, intents, deals and trades.
+
+    An older journal is brought up to date when it is opened. On PostgreSQL a journal open
+    for writing holds the lock that keeps a second bot away; of a SQLite file the driver
+    holds it (`trading.paper_session.single_instance`).
+
+    Parameters
+    ----------
+    url : URL or str
+        `sqlite_url` of a file, or `journal_url` of a database.
+    durable : bool
+        Sync every commit to the disk (live and paper); False for replays, which can be
+        repeated if the machine itself dies.
+    read_only : bool
+        Only look, beside a bot at work: nothing is created, brought up to date or locked.
+    patience : float
+        Seconds to wait for a PostgreSQL server that has gone away.
+
+    Attributes
+    ----------
+    outbox : Outbox
+
+    Raises
+    ------
+    StorageError
+        The database cannot be opened or written, is damaged, or is of a newer version.
+    LockedError
+        Another bot holds it.
+    """
+
+    def __init__(self, url: URL | str, *, durable: bool, read_only: bool = False, patience: float = 60.0) -> None:
+        database = Database(url, durable=durable, read_only=read_only, patience=patience)
+        try:
+            database.claim()
+            bring_up_to_date(database)
+        except BaseException:
+            database.close()
+            raise
+        super().__init__(database)
+        self.outbox = Outbox(database)
+
+    def check_writable(self) -> None:
+        """Fail at once, with `StorageError`, when the database is read-only."""
+        self._database.write(lambda connection: connection.execute(text("UPDATE bot_status SET id = id")))
+
+    def status(self) -> BotStatus | None:
+        """Return where the bot stands, or None for a new journal."""
+        row = self._one(select(BOT_STATUS))
+        if row is None:
+            return None
+        try:
+            guard = from_bytes(Guard, row["guard"])
+        except ValueError as error:
+            raise StorageError(
+                f"journal {self._database.place} was written by another version ({error}); use the matching release"
+            ) from error
+        return BotStatus(
+            identity=row["identity"],
+            last_bar=row["last_bar"],
+            bars_processed=row["bars_processed"],
+            bars_missed=row["bars_missed"],
+            last_deal=row["last_deal"],
+            cash=row["cash"],
+            guard=guard,
+            models=row["models"],
+            finished=bool(row["finished"]),
+        )
+
+    def save_status(self, status: BotStatus) -> None:
+        """Write the status alone, at the first start and at the end of a replay."""
+        self._database.write(lambda connection: _write_status(connection, status))
+
+    def record_bar(
+        self,
+        status: BotStatus,
+        decision: Decision,
+        intents: list[Intent],
+        deals: Sequence[Mapping[str, Any]],
+        trades: Sequence[Mapping[str, Any]],
+        messages: Sequence[Message] = (),
+    ) -> None:
+        """Write everything of one bar in one transaction.
+
+        The bar's decision is its key: a bar is recorded once, and after a connection that was
+        lost during the commit it tells whether the bar is there.
+
+        Parameters
+        ----------
+        deals, trades : sequences of mappings
+            Rows of `deals` and `trades`.
+        messages : sequence of Message
+            What people are told of this bar; queued in the same transaction.
+
+        Raises
+        ------
+        StorageError
+            Nothing of the bar was written, or it was recorded before.
+        """
+
+        def write(connection: Connection) -> None:
+            connection.execute(INSERT_DECISION, decision.__dict__)
+            if deals:
+                connection.execute(INSERT_DEAL, [dict(row) for row in deals])
+            if trades:
+                connection.execute(INSERT_TRADE, [dict(row) for row in trades])
+            if intents:
+                connection.execute(INSERT_INTENT, [{**intent.__dict__, "state": INTENT_NEW} for intent in intents])
+            self.outbox.enqueue_within(connection, messages)
+            _write_status(connection, status)
+
+        recorded = select(DECISIONS.c.bar).where(DECISIONS.c.bar == decision.bar)
+        self._database.write(write, arrived=recorded)
+
+    def open_intents(self) -> list[Intent]:
+        """Return the intents whose order has no known outcome, oldest first."""
+        query = select(INTENTS).where(INTENTS.c.state == INTENT_NEW).order_by(INTENTS.c.bar)
+        names = Intent.__dataclass_fields__
+        return [Intent(**{name: row[name] for name in names}) for row in self._database.read(query)]
+
+    def close_intent(
+        self,
+        intent: Intent,
+        state: str,
+        retcode: int,
+        order: int,
+        gates: int = 0,
+        messages: Sequence[Message] = (),
+    ) -> None:
+        """Record an order's outcome; a rejection also marks the bar's decision as blocked by `gates`.
+
+        Parameters
+        ----------
+        messages : sequence of Message
+            What people are told of the outcome; queued in the same transaction.
+        """
+
+        def write(connection: Connection) -> None:
+            connection.execute(
+                update(INTENTS).where(INTENTS.c.id == intent.id).values(state=state, retcode=retcode, order=order)
+            )
+            if state == INTENT_REJECTED and intent.kind == "entry":
+                connection.execute(
+                    update(DECISIONS).where(DECISIONS.c.bar == intent.bar).values(action="blocked", gates=gates)
+                )
+            self.outbox.enqueue_within(connection, messages)
+
+        self._database.write(write)
+
+    def intent(self, intent_id: str) -> Mapping[str, Any] | None:
+        """Return one intent's row, or None."""
+        return self._one(select(INTENTS).where(INTENTS.c.id == intent_id))
+
+    def entry_deal(self, position: int) -> Mapping[str, Any] | None:
+        """Return the row of the deal that opened a position, or None."""
+        return self._one(select(DEALS).where(DEALS.c.position == position, DEALS.c.entry == 0))
+
+    def trades(self) -> list[bytes]:
+        """Return the records of all closed trades in order of exit."""
+        query = select(TRADES).order_by(TRADES.c.exit_time, TRADES.c.deal)
+        return [row["trade"] for row in self._database.read(query)]
+
+    def blocks(self) -> Sequence[Mapping[str, Any]]:
+        """Return the decisions that were blocked, oldest first."""
+        query = select(DECISIONS).where(DECISIONS.c.action == "blocked").order_by(DECISIONS.c.bar)
+        return self._database.read(query)
+
+    def decision(self, bar: int) -> Mapping[str, Any] | None:
+        """Return the row of the decision at a bar's close (UTC epoch seconds), or None."""
+        return self._one(select(DECISIONS).where(DECISIONS.c.bar == bar))
+
+    def _one(self, query: Any) -> Mapping[str, Any] | None:
+        rows = self._database.read(query)
+        return rows[0] if rows else None
+
+    def close(self) -> None:
+        """Release the database."""
+        self._database.close()
+
+
+def _write_status(connection: Connection, status: BotStatus) -> None:
+    values = {**status.__dict__, "guard": to_bytes(status.guard), "finished": int(status.finished)}
+    if connection.execute(UPDATE_STATUS, values).rowcount == 0:
+        connection.execute(INSERT_STATUS, {**values, "id": 1})

@@ -1,0 +1,154 @@
+"""The tables of the journal, version 2, as SQLAlchemy knows them.
+
+Times are UTC epoch seconds, money USD, volumes lots. What a table looked like in an older
+version stands in `trading.journal.migrations` alone.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, insert, update
+
+SCHEMA_VERSION = 2
+
+METADATA = MetaData()
+
+SCHEMA = Table(
+    "schema_version",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+)
+BOT_STATUS = Table(
+    "bot_status",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("identity", String, nullable=False),
+    Column("last_bar", BigInteger, nullable=False),
+    Column("bars_processed", BigInteger, nullable=False),
+    Column("bars_missed", BigInteger, nullable=False),
+    Column("last_deal", BigInteger, nullable=False),
+    Column("cash", Float, nullable=False),
+    Column("guard", LargeBinary, nullable=False),
+    Column("models", String, nullable=False),
+    Column("finished", Integer, nullable=False),
+)
+DECISIONS = Table(
+    "decisions",
+    METADATA,
+    Column("bar", BigInteger, primary_key=True, autoincrement=False),
+    Column("action", String, nullable=False),
+    Column("side", Integer),
+    Column("votes", Integer),
+    Column("confidence", Float),
+    Column("gap", Float),
+    Column("gates", BigInteger),
+    Column("price", Float, nullable=False),
+    Column("spread", Float, nullable=False),
+    Column("atr", Float),
+    Column("candidate", LargeBinary),
+    Column("equity", Float, nullable=False),
+    # NULL where version 1 decided: what the risk model answered was not written down.
+    Column("multiplier", Float),
+)
+INTENTS = Table(
+    "intents",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("bar", BigInteger, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("side", Integer, nullable=False),
+    Column("volume", Float, nullable=False),
+    Column("sl", Float, nullable=False),
+    Column("tp", Float, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("reason", Integer, nullable=False),
+    Column("state", String, nullable=False, index=True),
+    Column("retcode", Integer),
+    Column("order", BigInteger),
+)
+DEALS = Table(
+    "deals",
+    METADATA,
+    Column("ticket", BigInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, nullable=False, index=True),
+    Column("time", BigInteger, nullable=False),
+    Column("entry", Integer, nullable=False),
+    Column("reason", Integer, nullable=False),
+    Column("volume", Float, nullable=False),
+    Column("price", Float, nullable=False),
+    Column("commission", Float, nullable=False),
+    Column("swap", Float, nullable=False),
+    Column("profit", Float, nullable=False),
+    Column("magic", BigInteger, nullable=False),
+    Column("comment", String, nullable=False),
+)
+TRADES = Table(
+    "trades",
+    METADATA,
+    Column("deal", BigInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, nullable=False, index=True),
+    Column("trade", LargeBinary, nullable=False),
+    Column("exit_time", BigInteger, nullable=False),
+)
+POSITION_EVENTS = Table(
+    "position_events",
+    METADATA,
+    Column("ticket", BigInteger, primary_key=True, autoincrement=False),
+    Column("time", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String, primary_key=True),
+    Column("detail", String, nullable=False),
+)
+ACCOUNT_SNAPSHOTS = Table(
+    "account_snapshots",
+    METADATA,
+    Column("time", BigInteger, primary_key=True, autoincrement=False),
+    Column("balance", Float, nullable=False),
+    Column("equity", Float, nullable=False),
+    Column("margin", Float, nullable=False),
+    Column("positions", Integer, nullable=False),
+)
+NEWS_EVENTS = Table(
+    "news_events",
+    METADATA,
+    Column("time", BigInteger, primary_key=True, autoincrement=False),
+    Column("currency", String, primary_key=True),
+    Column("title", String, primary_key=True),
+    Column("impact", String, nullable=False),
+)
+MODEL_METRICS = Table(
+    "model_metrics",
+    METADATA,
+    Column("time", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", String, primary_key=True),
+    Column("value", Float, nullable=False),
+)
+OUTBOX = Table(
+    "outbox",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("key", String, nullable=False, unique=True),
+    Column("kind", String, nullable=False),
+    Column("text", String, nullable=False),
+    Column("attachment", String),
+    Column("created", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    # NULL once nobody will try again: the message was sent or given up.
+    Column("next_try", BigInteger, index=True),
+    Column("sent_at", BigInteger),
+    Column("error", String),
+)
+FLAGS = Table(
+    "flags",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("value", String, nullable=False),
+    Column("time", BigInteger, nullable=False),
+)
+
+# Built once: SQLAlchemy compiles a statement it has seen before at no cost.
+INSERT_DEAL = insert(DEALS)
+INSERT_TRADE = insert(TRADES)
+INSERT_DECISION = insert(DECISIONS)
+INSERT_INTENT = insert(INTENTS)
+INSERT_STATUS = insert(BOT_STATUS)
+UPDATE_STATUS = update(BOT_STATUS).where(BOT_STATUS.c.id == 1)

@@ -1,0 +1,191 @@
+"""What the journal takes and gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trading.engine.records import Guard
+
+INTENT_NEW = "new"
+INTENT_FILLED = "filled"
+INTENT_REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class BotStatus:
+    """Where the bot stands after the newest processed bar.
+
+    Attributes
+    ----------
+    identity : str
+        Account, symbol and, in a replay, bars and settings this journal belongs to.
+    last_bar : int
+        Close of the newest processed bar, UTC epoch seconds; 0 before the first.
+    bars_processed, bars_missed : int
+        Bars acted on, and bars that closed while the bot was away.
+    last_deal : int
+        Ticket of the newest deal taken into account.
+    cash : float
+        Sum of all deals so far: the balance, USD.
+    guard : Guard
+        The breakers.
+    models : str
+        Which artifact serves each model.
+    finished : bool
+        True once a replay has reached its end.
+    """
+
+    identity: str
+    last_bar: int
+    bars_processed: int
+    bars_missed: int
+    last_deal: int
+    cash: float
+    guard: Guard
+    models: str
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Intent:
+    """An order the bot means to send: written first, sent second, closed third."""
+
+    id: str
+    bar: int
+    kind: str
+    side: int
+    volume: float
+    sl: float
+    tp: float
+    position: int
+    reason: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided at a close; fields of the candidate are None when there was none.
+
+    Attributes
+    ----------
+    gates : int or None
+        Bit mask of the failing gates, see `trading.engine.gates`.
+    multiplier : float
+        What the risk model made of the size; 1.0 where it was not asked.
+    """
+
+    bar: int
+    action: str
+    price: float
+    spread: float
+    equity: float
+    side: int | None = None
+    votes: int | None = None
+    confidence: float | None = None
+    gap: float | None = None
+    gates: int | None = None
+    atr: float | None = None
+    candidate: bytes | None = None
+    multiplier: float = 1.0
+
+
+@dataclass(frozen=True)
+class Message:
+    """Something a person is to be told.
+
+    Attributes
+    ----------
+    key : str
+        Names the occasion, e.g. "closed:17": of messages with one key only the first is kept.
+    kind : str
+        "trade", "risk", "report" ..., for whoever sorts messages.
+    text : str
+    created : int
+        UTC epoch seconds.
+    attachment : str or None
+        Path of a file to send along.
+    """
+
+    key: str
+    kind: str
+    text: str
+    created: int
+    attachment: str | None = None
+
+
+@dataclass(frozen=True)
+class QueuedMessage:
+    """A message with the story of its delivery.
+
+    Attributes
+    ----------
+    id : int
+        Rises in the order of queueing.
+    attempts : int
+        Deliveries that failed.
+    next_try : int or None
+        Not before this moment, UTC epoch seconds; None when it was sent or given up.
+    sent_at : int or None
+        UTC epoch seconds.
+    error : str or None
+        Why the newest attempt failed.
+    """
+
+    id: int
+    key: str
+    kind: str
+    text: str
+    attachment: str | None
+    created: int
+    attempts: int
+    next_try: int | None
+    sent_at: int | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class PositionEvent:
+    """Something that happened to a position, e.g. kind "opened", "adopted", "stop repaired"."""
+
+    ticket: int
+    time: int
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class AccountSnapshot:
+    """The account at a moment (UTC epoch seconds): USD, and how many positions were open."""
+
+    time: int
+    balance: float
+    equity: float
+    margin: float
+    positions: int
+
+
+@dataclass(frozen=True)
+class NewsEvent:
+    """A scheduled release: UTC epoch seconds, whose currency, its name, "high", "medium" or "low"."""
+
+    time: int
+    currency: str
+    title: str
+    impact: str
+
+
+@dataclass(frozen=True)
+class ModelMetric:
+    """A figure about a model at a moment, e.g. name "signal.brier"."""
+
+    time: int
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A switch a person or a rule has set, e.g. name "paused"; `time` is UTC epoch seconds."""
+
+    name: str
+    value: str
+    time: int
