@@ -168,6 +168,7 @@ def test_every_command_is_in_the_readme() -> None:
     readme, contributing = text_of("README.md"), text_of("CONTRIBUTING.md")
     shown = {
         "backtest": "python backtest_config.py",
+        "calendar": "python scripts/download_calendar.py",
         "data": "python scripts/download_data.py",
         "demo": "novosky demo",
         "leakage": "python scripts/leakage_check.py",

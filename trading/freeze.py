@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from novosky.errors import StorageError
+from novosky.files import write_text
+
 FREEZE_FLAG = Path("logs/trading_frozen.flag")
 
 
@@ -16,3 +19,16 @@ def is_frozen(flag: Path = FREEZE_FLAG) -> bool:
     except OSError:
         return True
     return True
+
+
+def freeze(reason: str, flag: Path = FREEZE_FLAG) -> None:
+    """Set the flag; `reason` is for whoever finds the file. Raises `StorageError` when it cannot be set."""
+    write_text(flag, reason + "\n")
+
+
+def unfreeze(flag: Path = FREEZE_FLAG) -> None:
+    """Remove the flag, if it is set; raises `StorageError` when it is there and cannot be removed."""
+    try:
+        flag.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"{flag} cannot be removed ({error.strerror}); remove it by hand") from error

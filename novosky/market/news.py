@@ -82,7 +82,9 @@ class NewsCalendar:
         return minutes
 
 
-def load_calendar(path: Path, *, currencies: tuple[str, ...] = ("USD",)) -> NewsCalendar:
+def load_calendar(
+    path: Path, *, currencies: tuple[str, ...] = ("USD",), impacts: tuple[str, ...] = ("high",)
+) -> NewsCalendar:
     """Read the scheduled high-impact events of some currencies from Parquet.
 
     Parameters
@@ -92,6 +94,8 @@ def load_calendar(path: Path, *, currencies: tuple[str, ...] = ("USD",)) -> News
         folder, of which all such files are joined.
     currencies : tuple of str
         Whose releases to keep, e.g. ``("USD", "EUR")``.
+    impacts : tuple of str
+        How weighty a release must be to count, in lower case: what its `impact` begins with.
 
     Returns
     -------
@@ -107,16 +111,38 @@ def load_calendar(path: Path, *, currencies: tuple[str, ...] = ("USD",)) -> News
     times = np.empty(0, dtype=np.int64)
     placeholders = 0
     for file in files:
-        found = _read_events(file, currencies)
-        tentative = found % 3600 == 3599
-        placeholders += int(tentative.sum())
-        times = np.concatenate((times, found[~tentative]))
+        found = calendar_of(read_table(file), currencies=currencies, impacts=impacts)
+        placeholders += found.placeholders
+        times = np.concatenate((times, found.event_times))
     if len(times) == 0:
-        raise DataError(f"{path}: no high-impact {'/'.join(currencies)} event; give another calendar or currency")
+        weight = "/".join(impacts)
+        raise DataError(f"{path}: no {weight}-impact {'/'.join(currencies)} event; give another calendar or currency")
     return NewsCalendar.from_times(times, placeholders=placeholders)
 
 
-def _read_events(file: Path, currencies: tuple[str, ...]) -> npt.NDArray[np.int64]:
+def calendar_of(table: pd.DataFrame, *, currencies: tuple[str, ...], impacts: tuple[str, ...]) -> NewsCalendar:
+    """Return the events of a calendar table that count, without those that carry no real time.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Columns `time` (UTC), `impact` and either `currency` or `country`.
+    currencies, impacts : tuples of str
+        As for `load_calendar`.
+    """
+    if "currency" in table.columns:
+        owner = table["currency"].astype(str)
+    else:
+        owner = table["country"].astype(str).map(_CURRENCY_OF_COUNTRY)
+    wanted = table["impact"].astype(str).str.lower().str.startswith(impacts) & owner.isin(currencies)
+    stamps = table.loc[wanted, "time"].dt.tz_convert("UTC").astype("datetime64[ns, UTC]").astype("int64")
+    times = np.asarray(stamps // 10**9, dtype=np.int64)
+    tentative = times % 3600 == 3599
+    return NewsCalendar.from_times(times[~tentative], placeholders=int(tentative.sum()))
+
+
+def read_table(file: Path) -> pd.DataFrame:
+    """Read a calendar file and check its columns; raises `DataError` like `load_calendar`."""
     if not file.is_file():
         raise DataError(f"{file}: no such calendar; download it or give the right --calendar path")
     try:
@@ -128,10 +154,4 @@ def _read_events(file: Path, currencies: tuple[str, ...]) -> npt.NDArray[np.int6
         raise DataError(f"{file}: not a calendar; it needs the columns time, impact and currency or country")
     if not isinstance(table["time"].dtype, pd.DatetimeTZDtype):
         raise DataError(f"{file}: column time has no time zone; calendar times must be UTC")
-    if "currency" in table.columns:
-        owner = table["currency"].astype(str)
-    else:
-        owner = table["country"].astype(str).map(_CURRENCY_OF_COUNTRY)
-    wanted = table["impact"].astype(str).str.lower().str.startswith("high") & owner.isin(currencies)
-    stamps = table.loc[wanted, "time"].dt.tz_convert("UTC").astype("datetime64[ns, UTC]").astype("int64")
-    return np.asarray(stamps // 10**9, dtype=np.int64)
+    return table

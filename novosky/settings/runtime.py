@@ -81,6 +81,21 @@ class SessionConfidence(Section):
     asian: float | None = Field(None, ge=0, le=1)
 
 
+class News(Section):
+    """Which scheduled releases count as news, and where the running bot reads the schedule."""
+
+    currencies: tuple[str, ...] = Field(("USD",), min_length=1)
+    """Whose releases count."""
+    impacts: tuple[Literal["high", "medium", "low"], ...] = Field(("high",), min_length=1)
+    """How weighty a release must be to count. The models were trained on high ones."""
+    base_url: str = Field("https://nfs.faireconomy.media", pattern="^https?://")
+    """Host of the Forex Factory weekly export."""
+    refresh_minutes: float = Field(60.0, ge=5, le=24 * 60)
+    """From an answer to the next request; the host refuses those who ask more than about twice in five minutes."""
+    stale_after_hours: float = Field(24.0, gt=0, le=7 * 24)
+    """A schedule not confirmed by its host for so long counts as stale; it is still used, and the bot says so."""
+
+
 class AdxFilter(Section):
     """Gate `adx_regime`: trade only when the trend is strong enough."""
 
@@ -201,6 +216,7 @@ class Settings(Section):
     session_confidence: SessionConfidence = SessionConfidence()
     news_block_minutes: float = Field(30.0, ge=0, le=24 * 60)
     """Gate `news_block`: no entries this many minutes before and after high-impact news."""
+    news: News = News()
     enable_ema_trend_filter: bool = False
     """Gate `ema_trend`: BUY only above EMA200, SELL only below."""
     adx_filter: AdxFilter = AdxFilter()

@@ -1,0 +1,12 @@
+"""Collect the weekly news calendar: `python scripts/download_calendar.py --help`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from novosky.cli.calendar import download_calendar
+from novosky.cli.main import run
+
+if __name__ == "__main__":
+    run(download_calendar)

@@ -1,0 +1,1 @@
+"""Telegram: what the bot tells, and the commands it takes from people it knows."""
