@@ -27,7 +27,7 @@ from trading.telegram.access import TelegramAccess
 R = TypeVar("R")
 BATCH = 100
 """Updates asked for at once, the most the API gives."""
-ADDRESS_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "telegram.Bot")
+ADDRESS_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "telegram.Bot")
 """Loggers that write the addresses of requests, which hold the token. Their records are cleaned
 here already: not every handler they may reach was set up by this program."""
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg")
