@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 from calendar_host import CalendarHost, Row, calendar_host, dripping, endless, reply, row, rows_of, truncated
@@ -24,10 +25,11 @@ from novosky.data.forex_factory import parse_week
 from novosky.data.synthetic import synthetic_bars
 from novosky.errors import DataError
 from novosky.market.news import load_calendar
-from novosky.settings import Settings
+from novosky.settings import Settings, load_ml_settings, load_settings
 from novosky.settings.runtime import News
 from trading.context import market_context
-from trading.news import CACHE_NAME, HISTORY_NAME, FileNews, LiveNews, NewsSource
+from trading.news import CACHE_NAME, HISTORY_NAME, FileNews, FixedNews, LiveNews, NewsSource
+from trading.signal_source import SignalSource
 
 PROTECTED = (
     "is_news_near",
@@ -541,3 +543,43 @@ def test_the_command_fails_with_the_networks_code(host: CalendarHost, tmp_path: 
     assert (code, "503" in said) == (10, True)
     code, said = run_command(tmp_path, "--output", "weeks.csv")
     assert code == 2
+
+
+# Where the bot asks.
+
+
+class Watching:
+    """A signal model that keeps the protected features it is shown."""
+
+    train_cutoff = pd.Timestamp("2020-01-01", tz="UTC")
+
+    def __init__(self, columns: list[int]) -> None:
+        self.columns = columns
+        self.shown: list[list[float]] = []
+
+    def predict_proba(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        self.shown.append(features[0, self.columns].tolist())
+        return np.tile([0.1, 0.8, 0.1], (len(features), 3, 1))
+
+
+def test_the_bot_sees_a_release_as_soon_as_it_is_fetched(news_desk: Desk, root: Path) -> None:
+    settings, ml_settings = load_settings(root / "config.json"), load_ml_settings(root / "ml_config.json")
+    ml_settings = ml_settings.model_copy(update={"ml_sltp": ml_settings.ml_sltp.model_copy(update={"enabled": False})})
+    count, close = live_window_bars(), int(at("2024-05-08 12:15"))
+    start = pd.Timestamp(close - 900 * count, unit="s", tz="UTC")
+    bars = synthetic_bars("null", count, seed=3, start=start.isoformat())
+    model = Watching([list(ml_settings.features).index(name) for name in PROTECTED[:4]])
+    live = news_desk.open()
+    source = SignalSource(model, settings, ml_settings, live)
+    before, _ = source.candidate(bars)
+    assert before is not None
+    assert np.isinf(before.news_minutes)
+    live.refresh(close)
+    after, _ = source.candidate(bars)
+    assert after is not None
+    assert after.news_minutes == 15.0
+    assert model.shown == [[0.0, 1.0, 0.0, 0.0], [1.0, 15 / 1440, 1.0, 1.0]]
+    known = FixedNews(load_calendar(news_desk.folder / HISTORY_NAME))
+    fixed, _ = SignalSource(model, settings, ml_settings, known).candidate(bars)
+    assert fixed is not None
+    assert fixed.tobytes() == after.tobytes()

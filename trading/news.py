@@ -24,7 +24,7 @@ Freshness = Literal["fresh", "stale", "missing"]
 
 HISTORY_NAME = "forexfactory_weeks.parquet"
 
-__all__ = ["CACHE_NAME", "HISTORY_NAME", "CalendarState", "FileNews", "LiveNews", "NewsSource"]
+__all__ = ["CACHE_NAME", "HISTORY_NAME", "CalendarState", "FileNews", "FixedNews", "LiveNews", "NewsSource"]
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +67,29 @@ class NewsSource(Protocol):
 
     def state(self, now: float) -> CalendarState:
         """Return how much that can be believed."""
+
+
+class FixedNews:
+    """A calendar that is known from the start and never changes: a replay's, a test's.
+
+    Parameters
+    ----------
+    calendar : NewsCalendar
+    """
+
+    def __init__(self, calendar: NewsCalendar) -> None:
+        self._calendar = calendar
+
+    def refresh(self, now: float) -> None:
+        """Do nothing."""
+
+    def calendar(self, now: float) -> NewsCalendar | None:
+        """Return the calendar."""
+        return self._calendar
+
+    def state(self, now: float) -> CalendarState:
+        """Return fresh: nobody expects it to change."""
+        return CalendarState("fresh", 0.0)
 
 
 class FileNews:

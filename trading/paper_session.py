@@ -20,6 +20,7 @@ from trading.engine.records import no_minutes
 from trading.journal import Journal, sqlite_url
 from trading.market_inputs import bar_columns, minutes_of
 from trading.models import Models
+from trading.news import FixedNews
 from trading.notify import Notifier
 from trading.paper import PaperBroker
 from trading.paper_store import PaperStore
@@ -203,6 +204,7 @@ def open_session(
         identity,
         settings.risk_profile.starting_balance_usd,
     )
+    known = None if news is None else FixedNews(news)
     journal = Journal(database or sqlite_url(journal_path), durable=durable)
     journal.check_writable()
     _check_pair(journal, broker, journal_path, market)
@@ -212,9 +214,9 @@ def open_session(
         broker,
         journal,
         notifier,
-        SignalSource(models.signal, settings, ml_settings, news, models.sltp),
+        SignalSource(models.signal, settings, ml_settings, known, models.sltp),
         params,
-        positions=None if models.position is None else PositionSource(models.position, ml_settings, news),
+        positions=None if models.position is None else PositionSource(models.position, ml_settings, known),
         risk=models.risk,
         identity=identity,
         models=models.description,

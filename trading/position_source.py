@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 from ml.feature_engineering import latest_bar, live_window_bars
-from novosky.market.news import NewsCalendar
+from novosky.market.bars import M15_SECONDS
 from novosky.settings import MlSettings
 from trading.engine.candidates import mean_of_members
 from trading.models import PositionModel
+from trading.news import NewsSource
 from trading.signal_source import feature_columns
 
 
@@ -20,11 +21,11 @@ class PositionSource:
     ----------
     model : PositionModel
     ml_settings : MlSettings
-    news : NewsCalendar or None
-        Injected into the news features.
+    news : NewsSource or None
+        Asked at every close; what it knows then goes into the news features.
     """
 
-    def __init__(self, model: PositionModel, ml_settings: MlSettings, news: NewsCalendar | None) -> None:
+    def __init__(self, model: PositionModel, ml_settings: MlSettings, news: NewsSource | None) -> None:
         self._model, self._news = model, news
         self._columns = feature_columns(ml_settings)
         self._bars_needed = live_window_bars()
@@ -43,7 +44,9 @@ class PositionSource:
         """
         if len(bars) < self._bars_needed:
             return None
-        row = latest_bar(bars, self._news).features[self._columns]
+        close = int(bars["time"].iloc[-1].timestamp()) + M15_SECONDS
+        calendar = None if self._news is None else self._news.calendar(close)
+        row = latest_bar(bars, calendar).features[self._columns]
         if not np.isfinite(row).all():
             return None
         answer = self._model.predict_proba(np.concatenate((row, inputs))[None, :])

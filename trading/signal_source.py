@@ -10,13 +10,13 @@ import pandas as pd
 
 from ml.feature_engineering import latest_bar, live_window_bars
 from novosky.market.bars import M15_SECONDS
-from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
 from trading.brackets import bracket_multiples, side_distances
 from trading.context import market_context
 from trading.engine.candidates import find_candidates
 from trading.engine.records import Candidate
 from trading.models import SignalModel, SltpModel
+from trading.news import NewsSource
 
 
 class SignalSource:
@@ -29,8 +29,8 @@ class SignalSource:
         Needed when `ml_sltp.enabled`.
     settings : Settings
     ml_settings : MlSettings
-    news : NewsCalendar or None
-        Injected into the news features and the news gate.
+    news : NewsSource or None
+        Asked at every close; what it knows then goes into the news features and the news gate.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class SignalSource:
         model: SignalModel,
         settings: Settings,
         ml_settings: MlSettings,
-        news: NewsCalendar | None,
+        news: NewsSource | None,
         sltp: SltpModel | None = None,
     ) -> None:
         self._model, self._settings, self._ml_settings, self._news = model, settings, ml_settings, news
@@ -62,7 +62,10 @@ class SignalSource:
         """
         if len(bars) < self.bars_needed:
             return None, None
-        newest = latest_bar(bars, self._news)
+        close = int(bars["time"].iloc[-1].timestamp()) + M15_SECONDS
+        # Asked once, so that features and gate see the same schedule.
+        calendar = None if self._news is None else self._news.calendar(close)
+        newest = latest_bar(bars, calendar)
         row = newest.features[self._columns]
         if not (np.isfinite(row).all() and np.isfinite([newest.atr, newest.ema200_distance, newest.adx]).all()):
             return None, None
@@ -72,13 +75,13 @@ class SignalSource:
             np.array([newest.ema200_distance]),
             np.array([newest.adx]),
             self._settings,
-            self._news,
+            calendar,
         )
         probabilities = self._model.predict_proba(row[None, :])
         distances = None if self._sltp is None else side_distances(self._sltp, row[None, :], probabilities)
         found: npt.NDArray[Any] = find_candidates(
             probabilities,
-            np.array([newest.time + M15_SECONDS]),
+            np.array([close]),
             context,
             *bracket_multiples(distances, self._settings, self._ml_settings),
         )
