@@ -134,6 +134,8 @@ def test_two_chats_do_not_slow_each_other(host: TelegramHost, journal: Journal) 
 
 TROUBLES: dict[str, Trouble] = {
     "500": failure(500, "Internal Server Error"),
+    "400 of a proxy": answer(400, b"<html>Bad Request</html>"),
+    "403 of a proxy": answer(403, b"<html>Forbidden</html>"),
     "502 of a proxy": answer(502, b"<html>Bad Gateway</html>"),
     "no json": answer(200, b"<html>login to the hotel network</html>"),
     "429 without words": answer(429, b"slow down"),

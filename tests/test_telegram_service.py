@@ -272,6 +272,10 @@ def test_a_batch_that_cannot_be_confirmed_is_no_tight_loop(machine: Machine, hos
 
 TROUBLES: dict[str, Trouble] = {
     "500": failure(500, "Internal Server Error"),
+    "400 of a proxy": answer(400, b"<html>Bad Request</html>"),
+    "403 of a proxy": answer(403, b"<html>Forbidden</html>"),
+    "400": failure(400, "Bad Request: whatever"),
+    "403": failure(403, "Forbidden: whatever"),
     "another bot polls": failure(409, "Conflict: terminated by other getUpdates request"),
     "no json": answer(200, b"<html>"),
     "no list": answer(200, b'{"ok": true, "result": {"a": 1}}'),

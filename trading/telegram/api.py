@@ -32,6 +32,11 @@ ADDRESS_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.
 here already: not every handler they may reach was set up by this program."""
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg")
 
+_CHAT_WORDS = ("chat not found", "not enough rights", "have no rights", "kicked", "deactivated")
+"""What a refusal says when it is the chat, not the message."""
+_NOT_TELEGRAMS_OWN = "Parsing the server response"
+"""In the library's words: the answer was not in the Bot API's form."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -185,15 +190,20 @@ class TelegramApi:
         except failures.InvalidToken:
             # The library's own message shows the token.
             raise TokenRefusedError("Telegram does not know this bot token; ask @BotFather for the valid one") from None
-        except (failures.Forbidden, failures.ChatMigrated) as error:
-            raise ChatClosedError(self._clean(error)) from None
-        except failures.BadRequest as error:
-            # A subclass of NetworkError in the library, though repeating it does not help.
-            reason = self._clean(error)
-            known = ("chat not found", "not enough rights", "have no rights", "kicked", "deactivated")
-            raise (ChatClosedError if any(word in reason.lower() for word in known) else RefusedError)(reason) from None
         except failures.TelegramError as error:
-            raise UnreachableError(f"{type(error).__name__}: {self._clean(error)}") from None
+            raise self._named(error) from None
+
+    def _named(self, error: failures.TelegramError) -> Exception:
+        reason = self._redactor.text(str(error))[:300]
+        if _NOT_TELEGRAMS_OWN in reason:
+            # A proxy on the way has its own 400 and 403; no message is given up for those.
+            return UnreachableError(reason)
+        if isinstance(error, failures.Forbidden | failures.ChatMigrated):
+            return ChatClosedError(reason)
+        if isinstance(error, failures.BadRequest):
+            # A subclass of NetworkError in the library, though repeating it does not help.
+            return (ChatClosedError if any(word in reason.lower() for word in _CHAT_WORDS) else RefusedError)(reason)
+        return UnreachableError(f"{type(error).__name__}: {reason}")
 
     async def _tracked(self, work: Coroutine[Any, Any, R]) -> R:
         with self._lock:
@@ -206,9 +216,6 @@ class TelegramApi:
         finally:
             with self._lock:
                 self._task = None
-
-    def _clean(self, error: Exception) -> str:
-        return self._redactor.text(str(error))[:300]
 
 
 class _UpdatesRequest(HTTPXRequest):

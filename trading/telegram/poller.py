@@ -11,7 +11,9 @@ from trading.journal import Message
 from trading.telegram.access import label_of
 from trading.telegram.api import (
     BotApi,
+    ChatClosedError,
     Incoming,
+    RefusedError,
     SlowDownError,
     TokenRefusedError,
     UnreachableError,
@@ -98,7 +100,7 @@ class Poller:
             return self._failed(str(error), error.seconds), 0
         except TokenRefusedError as error:
             return self._failed(str(error), TOKEN_WAIT), 0
-        except UnreachableError as error:
+        except (UnreachableError, RefusedError, ChatClosedError) as error:
             wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(self._failures, 16))
             return self._failed(str(error), wait * (1.0 + JITTER * self._rng.random())), 0
         if self._failures:
