@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -370,3 +372,24 @@ def test_a_defect_in_a_thread_reaches_the_bot(machine: Machine, host: TelegramHo
     assert service.stop()
     again = machine.start()
     assert again.catch_up(), "the command that ended the bot does not end it again"
+
+
+def test_processes_killed_at_random_moments_answer_every_command_once(machine: Machine, host: TelegramHost) -> None:
+    program = [sys.executable, str(Path(__file__).with_name("telegram_process.py"))]
+    program += [str(host.server.server_port), str(machine.folder)]
+    ids, moments = [host.says("/pause") for _ in range(60)], Random(5)
+    orders = machine.folder / "orders.txt"
+    for _ in range(3):
+        begun = orders.stat().st_size if orders.exists() else 0
+        with subprocess.Popen(program) as process:
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline and (orders.stat().st_size if orders.exists() else 0) <= begun:
+                time.sleep(0.005)
+            time.sleep(0.05 * moments.random())
+            process.kill()
+    assert machine.start().catch_up()
+    queued = [message.key for message in machine.journal.outbox.due(2**40, 500)]
+    assert sorted(key.partition("|")[0] for key in queued) == sorted(f"reply:{number}" for number in ids)
+    done = len(orders.read_text().split()) + len(machine.bot.orders)
+    assert machine.bot.orders, "the kills came in the middle"
+    assert 60 <= done <= 63, "a stop is repeated only when the process died over it"
