@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from paper_runs import planted_bars, settings_with
+from paper_runs import planted_bars, scattered_ml_settings, settings_with
 
 from novosky.market.server_time import ServerClock
-from novosky.settings import MlSettings, Settings
+from novosky.settings import Settings
 from trading.broker import Deal, OrderRequest, OrderResult
 from trading.engine.records import Minutes, no_minutes
 from trading.market_inputs import bar_columns
@@ -81,7 +81,7 @@ class Pair:
 
 def pair(frame: pd.DataFrame, settings: Settings, minutes: Minutes, folder: Path, clock: str = "NewYork+7") -> Pair:
     bars = bar_columns(frame, settings, fixed_spread=False)
-    params = build_params(settings, MlSettings.model_validate({"features": []}))
+    params = build_params(settings, scattered_ml_settings())
     rollovers = build_rollovers(settings, int(bars.time[0]), int(bars.time[-1]))
     balance = settings.risk_profile.starting_balance_usd
     store = PaperStore(folder / "paper.sqlite", durable=False)
