@@ -1,0 +1,501 @@
+"""What every stand-in for the MetaTrader 5 module must do: connection, shapes and market data.
+
+Numbers in the names are those of the fact sheet's contract tests. A subclass gives
+`module`, which puts its implementation in front of a simulated terminal: the terminal
+itself, or a client at the other end of a wire.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from terminal_stage import (
+    BAR,
+    BTCUSD,
+    NEW_YORK,
+    QUIET,
+    START,
+    UP,
+    Stage,
+    market,
+    market_request,
+    quote_market,
+    stage,
+)
+
+from novosky.market.server_time import ServerClock
+from trading.terminal import structs
+from trading.terminal.accounts import AccountTerms
+from trading.terminal.constants import ModuleConstants as C
+from trading.terminal.faults import call_failed, ipc_timeout, nothing_yet
+from trading.terminal.stamps import Stamps
+from trading.terminal.symbols import EURJPY, EURUSD
+from trading.terminal.terminal import SimulatedTerminal
+from trading.terminal.views import Installation
+
+Build = Callable[..., Stage]
+RATES = "time:<i8 open:<f8 high:<f8 low:<f8 close:<f8 tick_volume:<u8 spread:<i4 real_volume:<u8"
+TICKS = "time:<i8 bid:<f8 ask:<f8 last:<f8 volume:<u8 time_msc:<i8 flags:<u4 volume_real:<f8"
+DISCONNECTED = (-10004, "No IPC connection")
+CALLS: dict[str, tuple[Any, ...]] = {
+    "version": (),
+    "account_info": (),
+    "terminal_info": (),
+    "symbols_total": (),
+    "symbols_get": (),
+    "symbol_info": ("BTCUSD",),
+    "symbol_info_tick": ("BTCUSD",),
+    "market_book_get": ("BTCUSD",),
+    "copy_rates_from": ("BTCUSD", 15, START, 1),
+    "copy_rates_from_pos": ("BTCUSD", 15, 0, 1),
+    "copy_rates_range": ("BTCUSD", 15, START, START),
+    "copy_ticks_from": ("BTCUSD", START, 1, -1),
+    "copy_ticks_range": ("BTCUSD", START, START, -1),
+    "orders_total": (),
+    "orders_get": (),
+    "positions_total": (),
+    "positions_get": (),
+    "order_calc_margin": (0, "BTCUSD", 0.1, 50_000.0),
+    "order_calc_profit": (0, "BTCUSD", 0.1, 50_000.0, 50_001.0),
+    "order_check": (market_request(),),
+    "order_send": (market_request(),),
+    "history_orders_total": (0, 1),
+    "history_orders_get": (0, 1),
+    "history_deals_total": (0, 1),
+    "history_deals_get": (0, 1),
+}
+TRUTHS: dict[str, tuple[Any, ...]] = {
+    "symbol_select": ("BTCUSD", True),
+    "market_book_add": ("BTCUSD",),
+    "market_book_release": ("BTCUSD",),
+    "login": (1,),
+}
+POSITIONAL: dict[str, dict[str, Any]] = {
+    "symbol_info": {"symbol": "BTCUSD"},
+    "symbol_info_tick": {"symbol": "BTCUSD"},
+    "symbol_select": {"symbol": "BTCUSD"},
+    "copy_rates_from": {"symbol": "BTCUSD", "timeframe": 15, "date_from": START, "count": 1},
+    "copy_rates_from_pos": {"symbol": "BTCUSD", "timeframe": 15, "start_pos": 0, "count": 1},
+    "copy_rates_range": {"symbol": "BTCUSD", "timeframe": 15, "date_from": START, "date_to": START},
+    "copy_ticks_from": {"symbol": "BTCUSD", "date_from": START, "count": 1, "flags": -1},
+    "copy_ticks_range": {"symbol": "BTCUSD", "date_from": START, "date_to": START, "flags": -1},
+    "order_calc_margin": {"action": 0, "symbol": "BTCUSD", "volume": 0.1, "price": 1.0},
+    "order_calc_profit": {"action": 0, "symbol": "BTCUSD", "volume": 0.1, "price_open": 1.0, "price_close": 1.0},
+    "market_book_add": {"symbol": "BTCUSD"},
+    "market_book_get": {"symbol": "BTCUSD"},
+    "market_book_release": {"symbol": "BTCUSD"},
+    "history_orders_total": {"date_from": 0, "date_to": 1},
+    "history_deals_total": {"date_from": 0, "date_to": 1},
+}
+WITHOUT = [
+    "shutdown",
+    "version",
+    "terminal_info",
+    "account_info",
+    "positions_total",
+    "orders_total",
+    "symbols_total",
+    "last_error",
+]
+
+
+def layout(dtype: np.dtype[Any]) -> str:
+    """Return names and types of a dtype in one line."""
+    assert dtype.names is not None
+    return " ".join(f"{name}:{dtype[name].str}" for name in dtype.names)
+
+
+class ContractBase:
+    """How a contract gets its stages."""
+
+    def module(self, terminal: SimulatedTerminal) -> Any:
+        """Return the implementation under test in front of a terminal."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def build(self) -> Iterator[Build]:
+        """Make stages whose `mt5` is the implementation under test."""
+
+        def make(*feeds: Any, **options: Any) -> Stage:
+            made = stage(*feeds, **options)
+            made.mt5 = self.module(made.mt5)
+            return made
+
+        yield make
+
+
+class ConnectionContract(ContractBase):
+    """Connection and errors."""
+
+    @pytest.mark.parametrize("name", CALLS)
+    def test_1_before_initialize_every_query_answers_none(self, build: Build, name: str) -> None:
+        mt5 = build(attach=False).mt5
+        assert getattr(mt5, name)(*CALLS[name]) is None
+        assert mt5.last_error() == DISCONNECTED
+
+    @pytest.mark.parametrize("name", TRUTHS)
+    def test_1_before_initialize_every_switch_answers_false(self, build: Build, name: str) -> None:
+        mt5 = build(attach=False).mt5
+        assert getattr(mt5, name)(*TRUTHS[name]) is False
+        assert mt5.last_error() == DISCONNECTED
+
+    def test_2_initialize_connects_and_may_be_repeated(self, build: Build) -> None:
+        mt5 = build(attach=False).mt5
+        for _ in range(2):
+            assert mt5.initialize() is True
+            assert mt5.last_error() == (1, "Success")
+        assert mt5.version()[0] == 500
+
+    def test_3_a_wrong_path_finds_no_terminal(self, build: Build) -> None:
+        mt5 = build(attach=False).mt5
+        assert mt5.initialize("C:\\nowhere\\terminal64.exe") is False
+        assert mt5.last_error() == (-10003, "IPC initialize failed, MetaTrader 5 x64 not found")
+
+    @pytest.mark.parametrize("wrong", [{"password": "no"}, {"login": 7}, {"server": "Other-Live"}])
+    def test_3_wrong_credentials_all_fail_alike(self, build: Build, wrong: dict[str, Any]) -> None:
+        mt5 = build(attach=False, terms=AccountTerms(password="yes")).mt5
+        assert (
+            mt5.initialize(**{"login": 1, "password": "yes", "server": "Simulated-Demo", "timeout": 100} | wrong)
+            is False
+        )
+        assert mt5.last_error() == (-6, "Terminal: Authorization failed")
+        assert mt5.initialize(login=1, password="yes", server="Simulated-Demo") is True
+        assert mt5.login(1, **wrong) is False if "login" not in wrong else mt5.login(7) is False
+
+    def test_3_a_hanging_terminal_times_out(self, build: Build) -> None:
+        made = build(attach=False)
+        before = made.server.now_msc
+        made.faults.plan(ipc_timeout(seconds=5.0).on("initialize"))
+        assert made.mt5.initialize(timeout=5_000) is False
+        assert made.mt5.last_error() == (-10005, "IPC timeout")
+        assert made.server.now_msc == before + 5_000
+
+    def test_4_a_new_connection_finds_the_positions_unchanged(self, build: Build) -> None:
+        made = build()
+        made.deal(sl=49_000.0, tp=51_000.0)
+        before = made.positions
+        assert made.mt5.shutdown() is None
+        assert made.mt5.positions_get() is None
+        assert made.mt5.last_error() == DISCONNECTED
+        assert made.mt5.initialize()
+        assert made.positions == before
+
+    def test_5_last_error_lasts_until_the_next_call(self, build: Build) -> None:
+        mt5 = build().mt5
+        assert mt5.symbol_info("NOPE") is None
+        for _ in range(2):
+            code, text = mt5.last_error()
+            assert (type(code), type(text)) == (int, str) and code == -4
+        mt5.version()
+        assert mt5.last_error() == (1, "Success")
+
+    @pytest.mark.parametrize("name", POSITIONAL)
+    def test_6_keywords_are_an_error_to_positional_functions(self, build: Build, name: str) -> None:
+        with pytest.raises(TypeError):
+            getattr(build().mt5, name)(**POSITIONAL[name])
+
+    @pytest.mark.parametrize("name", WITHOUT)
+    def test_6_arguments_are_an_error_to_functions_without(self, build: Build, name: str) -> None:
+        with pytest.raises(TypeError):
+            getattr(build().mt5, name)(1)
+
+    @pytest.mark.parametrize("name", ["positions_get", "orders_get"])
+    def test_7_filters_are_named(self, build: Build, name: str) -> None:
+        mt5 = build().mt5
+        assert getattr(mt5, name)("BTCUSD") is None
+        assert mt5.last_error() == (-2, "Unnamed arguments not allowed")
+        assert getattr(mt5, name)(symbol="BTCUSD") == ()
+        assert getattr(mt5, name)(symbol=5) is None
+        assert mt5.last_error() == (-2, 'Invalid "symbol" argument')
+
+    def test_8_an_order_is_one_dictionary_or_keywords(self, build: Build) -> None:
+        made = build()
+        assert made.mt5.order_send(market_request(), **{}) is None  # noqa: PIE804 (the very point)
+        assert made.mt5.last_error() == (-2, "Unnamed arguments not allowed")
+        assert made.mt5.order_check(market_request(), **{}) is None  # noqa: PIE804
+        assert made.positions == ()
+        assert made.mt5.order_send(market_request()).retcode == 10009
+        assert made.mt5.order_send(**market_request()).retcode == 10009
+        assert [position.volume for position in made.positions] == [0.1, 0.1]
+
+    def test_9_a_wrong_type_sends_nothing(self, build: Build) -> None:
+        made = build()
+        for value in (None, np.float64(0.1), "0.1"):
+            assert made.mt5.order_send(market_request(volume=value)) is None
+            assert made.mt5.last_error() == (-2, 'Invalid "volume" argument')
+        assert made.positions == ()
+
+    def test_10_a_long_comment_sends_nothing(self, build: Build) -> None:
+        made = build()
+        assert made.mt5.order_send(market_request(comment="x" * 32)) is None
+        assert made.mt5.last_error() == (-2, 'Invalid "comment" argument')
+        assert made.deal(comment="y" * 25).retcode == 10009
+        assert made.position.comment == "y" * 25
+
+    def test_unknown_symbols_fail_each_function_its_own_way(self, build: Build) -> None:
+        mt5 = build().mt5
+        assert mt5.symbol_info_tick("NOPE") is None and mt5.last_error()[0] == -4
+        assert mt5.symbol_select("NOPE", True) is False and mt5.last_error() == (-1, "Terminal: Call failed")
+        assert mt5.copy_rates_from_pos("NOPE", 15, 0, 1) is None and mt5.last_error()[0] == -1
+
+    @pytest.mark.parametrize("name", ["Buy", "Sell", "Close"])
+    def test_the_helpers_that_ignore_stops_are_not_there(self, build: Build, name: str) -> None:
+        with pytest.raises(NotImplementedError):
+            getattr(build().mt5, name)("BTCUSD", 0.1)
+
+
+class ShapesContract(ContractBase):
+    """Result types as they come out of the functions."""
+
+    def test_13_the_dtypes_are_the_package_s(self, build: Build) -> None:
+        mt5 = build().mt5
+        assert layout(mt5.copy_rates_from_pos("BTCUSD", C.TIMEFRAME_M15, 0, 2).dtype) == RATES
+        assert layout(mt5.copy_ticks_from("BTCUSD", START, 2, C.COPY_TICKS_ALL).dtype) == TICKS
+        assert layout(mt5.copy_rates_range("BTCUSD", C.TIMEFRAME_M15, 0, 1).dtype) == RATES
+
+    def test_14_the_constants_are_attributes(self, build: Build) -> None:
+        mt5 = build().mt5
+        assert (mt5.TIMEFRAME_H1, mt5.ORDER_FILLING_RETURN, mt5.TRADE_RETCODE_DONE) == (0x4001, 2, 10009)
+
+    def test_15_every_field_has_its_type(self, build: Build) -> None:
+        made = build()
+        result = made.deal(sl=49_000.0, tp=51_000.0)
+        pending = {"action": 5, "symbol": "BTCUSD", "volume": 0.1, "type": 2, "price": 49_000.0, "type_filling": 2}
+        made.send(**pending)
+        mt5 = made.mt5
+        mt5.market_book_add("BTCUSD")
+        found: list[tuple[Any, ...]] = [
+            mt5.account_info(),
+            mt5.terminal_info(),
+            mt5.symbol_info("BTCUSD"),
+            mt5.symbol_info_tick("BTCUSD"),
+            *mt5.positions_get(),
+            *mt5.orders_get(),
+            *mt5.history_deals_get(0, 2**31),
+            *mt5.history_orders_get(0, 2**31),
+            *mt5.market_book_get("BTCUSD"),
+            mt5.order_check(market_request()),
+            result,
+            result.request,
+        ]
+        assert {type(value).__name__ for value in found} == {struct.__name__ for struct in structs.STRUCTS}
+        for value in found:
+            kinds = {
+                name: getattr(structs, kind) if kind == "TradeRequest" else built_in(kind)
+                for name, kind in annotations(value)
+            }
+            assert {name: type(field) for name, field in value._asdict().items()} == kinds  # type: ignore[attr-defined]
+
+
+def annotations(value: Any) -> list[tuple[str, str]]:
+    """Return the declared fields of a struct."""
+    return list(getattr(structs, type(value).__name__).__annotations__.items())
+
+
+def built_in(name: str) -> type:
+    """Return the type an annotation names."""
+    return {"int": int, "float": float, "bool": bool, "str": str}[name]
+
+
+def rows(count: int) -> list[tuple[float, float, float, float]]:
+    """Return bars of which no two are alike."""
+    return [(50_000.0 + k, 50_020.0 + k, 49_980.0 + k, 50_005.0 + k) for k in range(count)]
+
+
+class MarketDataContract(ContractBase):
+    """Bars, ticks and symbols."""
+
+    def test_16_the_last_row_is_forming(self, build: Build) -> None:
+        made = build(market(rows=rows(8)))
+        for _ in range(3):
+            made.server.advance()
+        whole = made.mt5.copy_rates_from_pos("BTCUSD", C.TIMEFRAME_M15, 0, 5)
+        assert (np.diff(whole["time"]) > 0).all() and (whole["time"] % BAR == 0).all()
+        assert whole["time"][-1] == made.mt5.symbol_info_tick("BTCUSD").time
+        closed = made.mt5.copy_rates_from_pos("BTCUSD", C.TIMEFRAME_M15, 1, 4)
+        assert closed.tolist() == whole[:-1].tolist()
+        assert made.mt5.copy_rates_from_pos("BTCUSD", C.TIMEFRAME_M15, 1, 1)[0] == whole[-2]
+        assert closed["close"].tolist() == [50_005.0, 50_006.0, 50_007.0, 50_008.0]
+
+    def test_16_a_forming_bar_knows_nothing_of_its_future(self, build: Build) -> None:
+        made = build(market(rows=[QUIET, UP, QUIET]))
+        made.deal()
+        forming = made.mt5.copy_rates_from_pos("BTCUSD", C.TIMEFRAME_M15, 0, 1)[0]
+        assert [forming[name] for name in ("time", "open", "high", "low", "close")] == [START + BAR] + [50_000.0] * 4
+        made.server.advance()
+        assert made.mt5.copy_rates_from_pos("BTCUSD", C.TIMEFRAME_M15, 1, 1)[0]["high"] == 50_150.0
+
+    def test_16_higher_timeframes_gather_bars_on_the_server_s_clock(self, build: Build) -> None:
+        made = build(market(rows=rows(12)))
+        while not made.server.at_end:
+            made.server.advance()
+        hours = made.mt5.copy_rates_from_pos("BTCUSD", C.TIMEFRAME_H1, 1, 5)
+        assert hours["time"].tolist() == [START, START + 3600, START + 7200]
+        assert hours["open"].tolist() == [50_000.0, 50_004.0, 50_008.0]
+        assert hours["high"].tolist() == [50_023.0, 50_027.0, 50_031.0]
+        assert hours["close"].tolist() == [50_008.0, 50_012.0, 50_016.0]
+        day = made.mt5.copy_rates_from_pos("BTCUSD", C.TIMEFRAME_D1, 0, 1)
+        assert day["time"][0] % 86_400 == 0 and day["low"][0] == 49_980.0
+
+    def test_16_a_timeframe_is_a_code_not_minutes(self, build: Build) -> None:
+        mt5 = build().mt5
+        assert mt5.copy_rates_from_pos("BTCUSD", 60, 0, 1) is None
+        assert mt5.last_error()[0] == -2
+
+    def test_17_a_range_includes_both_its_ends(self, build: Build) -> None:
+        made = build(market(rows=rows(8)))
+        for _ in range(4):
+            made.server.advance()
+        found = made.mt5.copy_rates_range("BTCUSD", C.TIMEFRAME_M15, START + BAR, START + 3 * BAR)
+        assert found["time"].tolist() == [START + BAR, START + 2 * BAR, START + 3 * BAR]
+        back = made.mt5.copy_rates_from("BTCUSD", C.TIMEFRAME_M15, START + 2 * BAR + 5, 2)
+        assert back["time"].tolist() == [START + BAR, START + 2 * BAR]
+
+    def test_18_a_date_in_seconds_and_in_utc_are_the_same(self, build: Build) -> None:
+        made = build(market(rows=rows(8)))
+        made.server.advance()
+        moment = datetime.fromtimestamp(START, tz=UTC)
+        for date in (START, moment):
+            assert made.mt5.copy_rates_from("BTCUSD", C.TIMEFRAME_M15, date, 1)["time"].tolist() == [START]
+
+    @pytest.mark.skipif(not hasattr(time, "tzset"), reason="the host's time zone cannot be changed on this system")
+    def test_18_a_date_without_a_zone_shifts_with_the_host(self, build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+        made = build(market(rows=rows(8)))
+        made.server.advance()
+        naive = datetime.fromtimestamp(START + BAR, tz=UTC).replace(tzinfo=None)
+        found = []
+        before = os.environ.get("TZ")
+        for zone in ("UTC", "Etc/GMT-1"):
+            monkeypatch.setenv("TZ", zone)
+            time.tzset()
+            found.append(made.mt5.copy_rates_from("BTCUSD", C.TIMEFRAME_M15, naive, 1))
+        monkeypatch.undo()
+        assert os.environ.get("TZ") == before
+        time.tzset()
+        assert found[0]["time"].tolist() == [START + BAR] and found[1] is None
+
+    @pytest.mark.parametrize(
+        ("rule", "moment", "hours"),
+        [
+            ("NewYork+7", "2024-03-08T12:00Z", 2),
+            ("NewYork+7", "2024-03-11T12:00Z", 3),
+            ("NewYork+7", "2024-03-29T12:00Z", 3),
+            ("NewYork+7", "2024-11-01T12:00Z", 3),
+            ("NewYork+7", "2024-11-04T12:00Z", 2),
+            ("Europe/Athens", "2024-03-11T12:00Z", 2),
+            ("Europe/Athens", "2024-10-28T12:00Z", 2),
+            ("UTC", "2024-07-01T12:00Z", 0),
+        ],
+    )
+    def test_19_every_stamp_is_the_server_s_wall_clock(self, build: Build, rule: str, moment: str, hours: int) -> None:
+        start = int(datetime.fromisoformat(moment).timestamp())
+        stamps = Stamps(ServerClock(rule))
+        made = build(market(rows=[QUIET] * 4, start=start, stamps=stamps))
+        made.deal()
+        wall = start + BAR + 3600 * hours
+        position, deal = made.position, made.deals()[0]
+        assert made.mt5.symbol_info_tick("BTCUSD").time_msc == 1000 * wall
+        assert made.mt5.copy_rates_from_pos("BTCUSD", C.TIMEFRAME_M15, 0, 1)["time"][0] == wall
+        assert made.mt5.copy_ticks_from("BTCUSD", wall, 1, C.COPY_TICKS_ALL)["time"][0] == wall
+        assert (position.time, position.time_msc, position.time_update) == (wall, 1000 * wall, wall)
+        assert (deal.time, deal.time_msc) == (wall, 1000 * wall)
+        (order,) = made.mt5.history_orders_get(ticket=deal.order)
+        assert (order.time_setup, order.time_done, order.time_expiration) == (wall, wall, 0)
+        assert made.server.stamps.clock.to_utc(np.array([deal.time])).tolist() == [start + BAR]
+
+    def test_19_bars_stay_unique_where_the_clock_is_set_back(self, build: Build) -> None:
+        """New York repeats an hour on 2024-11-03; a history keyed by time keeps one bar per stamp."""
+        start = int(pd.Timestamp("2024-11-03T05:00Z").timestamp())
+        made = build(market(rows=rows(12), start=start, stamps=NEW_YORK))
+        while not made.server.at_end:
+            made.server.advance()
+        found = made.mt5.copy_rates_from_pos("BTCUSD", C.TIMEFRAME_M15, 1, 20)
+        assert len(found) == 8 and (np.diff(found["time"]) == BAR).all()
+        assert found["tick_volume"].sum() == 12
+
+    def test_20_an_unselected_symbol_has_no_tick(self, build: Build) -> None:
+        made = build(installation=Installation(selection_delay=2.0), select=False)
+        mt5 = made.mt5
+        assert mt5.symbol_info_tick("BTCUSD") is None and mt5.last_error()[0] == -4
+        assert mt5.symbol_info("BTCUSD").select is False
+        assert made.deal().retcode == 10021
+        assert mt5.symbol_select("BTCUSD", True) is True
+        assert mt5.symbol_info_tick("BTCUSD").bid == 0.0
+        made.server.wait(2.0)
+        assert mt5.symbol_info_tick("BTCUSD").bid == 50_000.0
+        assert made.deal().retcode == 10009
+        assert mt5.symbol_select("BTCUSD", False) is False, "a position holds it"
+
+    def test_21_the_first_deep_request_fails_and_the_second_does_not(self, build: Build) -> None:
+        made = build()
+        made.faults.plan(call_failed("copy_rates_from_pos"))
+        assert made.mt5.copy_rates_from_pos("BTCUSD", C.TIMEFRAME_M15, 0, 2) is None
+        assert made.mt5.last_error() == (-1, "Terminal: Call failed")
+        assert len(made.mt5.copy_rates_from_pos("BTCUSD", C.TIMEFRAME_M15, 0, 2)) == 2
+
+    def test_21_the_history_can_be_empty_right_after_a_login(self, build: Build) -> None:
+        made = build()
+        made.faults.plan(nothing_yet("history_deals_get"))
+        assert made.mt5.history_deals_get(0, 2**31) == ()
+        assert len(made.mt5.history_deals_get(0, 2**31)) == 1, "the deposit"
+
+    def test_22_more_bars_than_the_chart_holds_are_refused(self, build: Build) -> None:
+        made = build(installation=Installation(maxbars=3))
+        assert made.mt5.copy_rates_from_pos("BTCUSD", C.TIMEFRAME_M15, 0, 4) is None
+        assert made.mt5.last_error()[0] == -1
+        assert made.mt5.terminal_info().maxbars == 3
+        assert len(made.mt5.copy_rates_from_pos("BTCUSD", C.TIMEFRAME_M15, 0, 2)) == 2
+
+    def test_23_frozen_quotes_repeat_the_last_tick(self, build: Build) -> None:
+        made = build(market(rows=rows(5)))
+        made.server.freeze_quotes()
+        stale = made.mt5.symbol_info_tick("BTCUSD")
+        made.server.advance()
+        assert made.mt5.symbol_info_tick("BTCUSD") == stale
+        made.server.thaw_quotes()
+        assert made.mt5.symbol_info_tick("BTCUSD").time == stale.time + BAR
+
+    def test_24_group_masks_are_applied_from_left_to_right(self, build: Build) -> None:
+        made = build(market(), quote_market(EURUSD, 1.1), quote_market(EURJPY, 150.0))
+
+        def names(group: str) -> list[str]:
+            return [symbol.name for symbol in made.mt5.symbols_get(group)]
+
+        assert names("*") == ["BTCUSD", "EURUSD", "EURJPY"]
+        assert names("*,!*USD*") == ["EURJPY"]
+        assert names("*USD*,!EUR*") == ["BTCUSD"]
+        assert names("EURUSD") == ["EURUSD"]
+        assert names("*,!EUR") == ["BTCUSD", "EURUSD", "EURJPY"], "no wildcard, no match"
+        assert made.mt5.symbols_total() == 3
+        assert [symbol.name for symbol in made.mt5.symbols_get(group="E*")] == ["EURUSD", "EURJPY"]
+
+    def test_ticks_are_ascending_and_never_of_the_future(self, build: Build) -> None:
+        made = build(market(rows=rows(6)))
+        made.deal()
+        ticks = made.mt5.copy_ticks_range("BTCUSD", START, START + 10 * BAR, C.COPY_TICKS_INFO)
+        assert ticks["bid"].tolist() == [50_000.0, 50_005.0, 50_001.0]
+        assert (ticks["ask"] - ticks["bid"] == 10.0).all() and (np.diff(ticks["time_msc"]) >= 0).all()
+        assert (ticks["flags"] & 6 == 6).all()
+        assert len(made.mt5.copy_ticks_from("BTCUSD", START, 9, C.COPY_TICKS_TRADE)) == 0
+
+    def test_the_depth_of_market_lists_sells_first(self, build: Build) -> None:
+        mt5 = build().mt5
+        assert mt5.market_book_get("BTCUSD") is None
+        assert mt5.market_book_add("BTCUSD") is True
+        sell, buy = mt5.market_book_get("BTCUSD")
+        assert (sell.type, sell.price, buy.type, buy.price) == (1, 50_010.0, 2, 50_000.0)
+        assert mt5.market_book_release("BTCUSD") is True
+        assert mt5.market_book_get("BTCUSD") is None
+
+    def test_the_symbol_states_its_contract(self, build: Build) -> None:
+        info = build(market(BTCUSD)).mt5.symbol_info("BTCUSD")
+        assert (info.digits, info.point, info.trade_tick_size, info.spread) == (2, 0.01, 0.01, 1_000)
+        assert (info.volume_min, info.volume_max, info.volume_step) == (0.01, 100.0, 0.01)
+        assert (info.trade_tick_value, info.trade_contract_size) == (0.01, 1.0)
