@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contracts.mt5_module import ConnectionContract, MarketDataContract, ShapesContract
+from contracts.mt5_market import MarketDataContract
+from contracts.mt5_module import ConnectionContract, ShapesContract
+from contracts.mt5_trading import CalculationContract, HedgingContract, NettingContract, PendingContract
 
 from trading.terminal.terminal import SimulatedTerminal
 
@@ -23,4 +25,20 @@ class TestShapes(Direct, ShapesContract):
 
 
 class TestMarketData(Direct, MarketDataContract):
+    pass
+
+
+class TestCalculation(Direct, CalculationContract):
+    pass
+
+
+class TestHedging(Direct, HedgingContract):
+    pass
+
+
+class TestNetting(Direct, NettingContract):
+    pass
+
+
+class TestPending(Direct, PendingContract):
     pass
