@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contracts.mt5_faults import FaultContract
 from contracts.mt5_market import MarketDataContract
 from contracts.mt5_module import ConnectionContract, ShapesContract
-from contracts.mt5_trading import CalculationContract, HedgingContract, NettingContract, PendingContract
+from contracts.mt5_netting import NettingContract, PendingContract
+from contracts.mt5_rejections import RejectionContract
+from contracts.mt5_trading import CalculationContract, HedgingContract
 
 from trading.terminal.terminal import SimulatedTerminal
 
@@ -41,4 +44,12 @@ class TestNetting(Direct, NettingContract):
 
 
 class TestPending(Direct, PendingContract):
+    pass
+
+
+class TestRejections(Direct, RejectionContract):
+    pass
+
+
+class TestFaults(Direct, FaultContract):
     pass

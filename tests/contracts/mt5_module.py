@@ -272,11 +272,7 @@ class ShapesContract(ContractBase):
         ]
         assert {type(value).__name__ for value in found} == {struct.__name__ for struct in structs.STRUCTS}
         for value in found:
-            kinds = {
-                name: getattr(structs, kind) if kind == "TradeRequest" else built_in(kind)
-                for name, kind in annotations(value)
-            }
-            assert {name: type(field) for name, field in value._asdict().items()} == kinds  # type: ignore[attr-defined]
+            assert [(name, type(field).__name__) for name, field in value._asdict().items()] == annotations(value)
 
 
 def annotations(value: Any) -> list[tuple[str, str]]:

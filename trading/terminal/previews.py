@@ -12,6 +12,9 @@ from trading.terminal.server import TradeServer
 from trading.terminal.structs import OrderCheckResult, TradeRequest
 from trading.terminal.views import check_result
 
+_UNPRICED = (C.TRADE_ACTION_SLTP, C.TRADE_ACTION_MODIFY, C.TRADE_ACTION_REMOVE, C.TRADE_ACTION_CLOSE_BY)
+"""Actions that take no margin; only sending tells whether they are taken."""
+
 
 def check(server: TradeServer, request: TradeRequest) -> OrderCheckResult:
     """Return whether a request would be taken at the present quote, and the account after it."""
@@ -24,6 +27,8 @@ def check(server: TradeServer, request: TradeRequest) -> OrderCheckResult:
         code, added = _deal(server, feed, request)
     elif not code and request.action == C.TRADE_ACTION_PENDING:
         code = checks.session(server, feed) or pending.refused_at_once(server, feed, request)
+    elif not code and request.action not in _UNPRICED:
+        code = C.TRADE_RETCODE_INVALID
     return check_result(server, request, code, comment_of(code), server.terms.shown(added))
 
 
