@@ -13,6 +13,7 @@ from novosky.errors import NovoskyError, StorageError
 # name: (module, attribute, one line of help). Modules are imported only when their command runs.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "backtest": ("novosky.cli.backtest", "backtest", "Backtest the configuration over history."),
+    "bridge": ("novosky.cli.bridge", "bridge", "Reach a MetaTrader 5 terminal on another machine."),
     "calendar": ("novosky.cli.calendar", "download_calendar", "Collect the weekly news calendar."),
     "data": ("novosky.cli.data", "download_data", "Import or download bars."),
     "demo": ("novosky.cli.demo", "demo", "Train, backtest and paper-trade on the embedded market."),

@@ -1,0 +1,196 @@
+"""`novosky bridge`: serve a MetaTrader 5 terminal to a bot on another machine, and ask whether it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from novosky.cli.options import FILE
+
+if TYPE_CHECKING:
+    from trading.bridge.client import BridgeModule
+    from trading.bridge.protocol import Hello
+
+PORT = 8787
+PINGS = 20
+
+EPILOG = """\b
+Examples:
+  novosky bridge serve --terminal "C:\\Program Files\\MetaTrader 5\\terminal64.exe"
+  novosky bridge ping
+"""
+SERVE_EPILOG = """\b
+NOVOSKY_BRIDGE_TOKEN holds the token, at least 32 random letters and digits, the same on both machines.
+Examples, the first two beside the terminal on Windows, the third anywhere:
+  novosky bridge serve --terminal "C:\\Program Files\\MetaTrader 5\\terminal64.exe"
+  novosky bridge serve --terminal "C:\\MT5\\terminal64.exe" --host 0.0.0.0 --cert cert.pem --key key.pem
+  novosky bridge serve --simulated data/BTCUSD_M15.parquet
+"""
+PING_EPILOG = """\b
+NOVOSKY_BRIDGE_TOKEN holds the token; NOVOSKY_BRIDGE_URL and NOVOSKY_BRIDGE_CA stand for --url and --ca.
+Examples:
+  novosky bridge ping
+  novosky bridge ping --url https://desk.example:8787 --ca cert.pem
+"""
+
+
+@click.group(epilog=EPILOG)
+def bridge() -> None:
+    """Reach a MetaTrader 5 terminal on another machine."""
+
+
+@bridge.command(epilog=SERVE_EPILOG)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; others need TLS.")
+@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 draws a free one.")
+@click.option("--cert", type=FILE, help="Certificate chain (PEM) for TLS.")
+@click.option("--key", type=FILE, help="Its private key (PEM).")
+@click.option("--terminal", type=FILE, help="terminal64.exe to attach to or start; clients get no other.")
+@click.option("--simulated", type=FILE, help="Serve a simulated terminal over this file's M15 bars instead.")
+@click.option(
+    "--pace", type=click.FloatRange(0, 1e6), default=1.0, show_default=True, help="Its seconds to one of ours."
+)
+@click.option("--config", type=FILE, default=Path("config.json"), show_default=True, help="Its account and costs.")
+@click.option("--ml-config", type=FILE, default=Path("ml_config.json"), show_default=True, help="Model settings.")
+def serve(
+    host: str,
+    port: int,
+    cert: Path | None,
+    key: Path | None,
+    terminal: Path | None,
+    simulated: Path | None,
+    pace: float,
+    config: Path,
+    ml_config: Path,
+) -> None:
+    """Serve one terminal until Ctrl-C or SIGTERM; a running call is answered first."""
+    import os
+    import signal
+    import threading
+
+    from novosky.clock import RealClock
+    from novosky.errors import UsageError
+    from trading.bridge.admission import TOKEN_VARIABLE, check_token
+    from trading.bridge.server import BridgeServer, tls_context
+
+    if (terminal is None) == (simulated is None):
+        raise UsageError("name the terminal by --terminal PATH, or a file of bars by --simulated FILE")
+    if (cert is None) != (key is None):
+        raise UsageError("--cert and --key belong together")
+    token = check_token(os.environ.get(TOKEN_VARIABLE, "").strip())
+    tls = tls_context(cert, key) if cert is not None and key is not None else None
+    if simulated is not None:
+        module, before = _simulated(simulated, config, ml_config, pace)
+    else:
+        module, before = _package(terminal), None
+    _log_to_stderr(token)
+    path = str(terminal) if terminal else None
+    server = BridgeServer(module, token, RealClock(), host=host, port=port, tls=tls, terminal=path, before=before)
+    stop = threading.Event()
+    # SIGBREAK is what Windows sends for Ctrl-Break and to services.
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: stop.set())
+    click.echo(f"serving {simulated or terminal} on {server.url}; Ctrl-C stops")
+    server.serve(stop)
+    click.echo("stopped")
+
+
+@bridge.command(epilog=PING_EPILOG)
+@click.option(
+    "--url", envvar="NOVOSKY_BRIDGE_URL", default=f"http://127.0.0.1:{PORT}", show_default=True, help="Where it is."
+)
+@click.option("--ca", type=FILE, envvar="NOVOSKY_BRIDGE_CA", help="Certificate to trust (PEM).")
+def ping(url: str, ca: Path | None) -> None:
+    """Ask a bridge who it is; print versions, the difference of the clocks and the latency."""
+    import os
+
+    from pydantic import SecretStr
+
+    from novosky.errors import BrokerError
+    from trading.bridge.access import BridgeAccess
+    from trading.bridge.admission import TOKEN_VARIABLE
+    from trading.bridge.client import BridgeModule
+    from trading.bridge.transport import LinkFailure
+
+    access = BridgeAccess(url, SecretStr(os.environ.get(TOKEN_VARIABLE, "").strip()), ca)
+    with BridgeModule(access.url, access.token.get_secret_value(), ca=access.ca) as mt5:
+        try:
+            _report(access.url, mt5)
+        except LinkFailure as link:
+            failure = link.failure
+            raise BrokerError(
+                f"{access.url}: {failure.code} {failure.text}; is the bridge running there, with this token?"
+            ) from link
+
+
+def _report(url: str, mt5: BridgeModule) -> None:
+    import statistics
+    import time
+
+    from novosky.clock import RealClock
+
+    clock = RealClock()
+    spans: list[float] = []
+    offsets: list[float] = []
+    hello: Hello | None = None
+    for _ in range(PINGS):
+        wall, begin = clock.now(), time.perf_counter()
+        hello = mt5.hello()
+        spans.append(time.perf_counter() - begin)
+        offsets.append(hello.time - (wall + spans[-1] / 2))
+    assert hello is not None
+    busy = f"busy with a call for {hello.busy:.1f} s" if hello.busy else "free"
+    # The quickest exchange leaves the least room for doubt about when the server looked at its clock.
+    best = min(range(PINGS), key=spans.__getitem__)
+    version = mt5.version()
+    code, text = mt5.last_error()
+    terminal = f"{version[0]}.{version[1]} of {version[2]}" if version else f"not connected: {code} {text}"
+    median, slowest = statistics.median(spans) * 1000, max(spans) * 1000
+    click.echo(f"bridge    {url}, {busy}")
+    click.echo(f"protocol  {hello.protocol}")
+    click.echo(f"package   {hello.package}")
+    click.echo(f"terminal  {terminal}")
+    click.echo(f"clock     {offsets[best]:+.3f} s against this machine, known to {spans[best] * 500:.1f} ms")
+    click.echo(f"latency   {median:.1f} ms in the middle, {slowest:.1f} ms at most, of {PINGS}")
+
+
+def _log_to_stderr(token: str) -> None:
+    import logging
+
+    from trading.bridge.log import TokenFilter
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.addFilter(TokenFilter(token))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def _simulated(bars: Path, config: Path, ml_config: Path, pace: float) -> tuple[Any, Callable[[], None]]:
+    import time
+
+    from novosky.data.store import load_bars
+    from novosky.settings import load_ml_settings, load_settings
+    from trading.bridge.simulated import simulated_market
+
+    settings, ml_settings = load_settings(config), load_ml_settings(ml_config)
+    module, market = simulated_market(load_bars(bars), settings, ml_settings, pace, time.monotonic)
+    return module, market.catch_up
+
+
+def _package(terminal: Path | None) -> Any:
+    """Return the official package, which exists for Windows only."""
+    import importlib
+
+    from novosky.errors import BrokerError, UsageError
+
+    if terminal is None or not terminal.is_file():
+        raise UsageError(f"there is no terminal at {terminal}; name its terminal64.exe")
+    try:
+        return importlib.import_module("MetaTrader5")
+    except ImportError as error:
+        raise BrokerError(
+            "the MetaTrader5 package is not installed; it exists for Windows: run the bridge there, beside the terminal"
+        ) from error

@@ -1,0 +1,163 @@
+"""One HTTP connection of the bridge's server: reads requests within bounds, answers or refuses."""
+
+from __future__ import annotations
+
+import io
+import logging
+import socket
+import ssl
+import time
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any
+
+from trading.bridge.protocol import CALL_PATH, HELLO_PATH, MAX_REQUEST_BYTES, Refused, dump, load_call
+from trading.bridge.refusal import Reason, Refusal
+from trading.bridge.values import ProtocolError
+
+if TYPE_CHECKING:
+    from trading.bridge.server import BridgeServer, Limits
+
+_log = logging.getLogger(__name__)
+
+
+class DeadlineReader(io.RawIOBase):
+    """Reads a socket so that a whole request has one deadline, however slowly its bytes drip.
+
+    A socket's own timeout begins anew with every byte, which is all that a slow client needs to
+    keep a connection for ever.
+    """
+
+    def __init__(self, connection: socket.socket, limits: Limits) -> None:
+        self._connection = connection
+        self._limits = limits
+        self._deadline = 0.0
+        self._idle = True
+        self.await_request()
+
+    def await_request(self) -> None:
+        """Begin to wait for the next request."""
+        self._idle = True
+        self._deadline = time.monotonic() + self._limits.idle_seconds
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what is there; TimeoutError when the deadline of a begun request has passed."""
+        left = self._deadline - time.monotonic()
+        try:
+            if left <= 0:
+                raise TimeoutError("the request took too long")
+            self._connection.settimeout(left)
+            count = self._connection.recv_into(buffer)
+        except TimeoutError:
+            if self._idle:
+                return 0
+            raise
+        if self._idle:
+            self._idle = False
+            self._deadline = time.monotonic() + self._limits.request_seconds
+        return count
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves the requests of one connection, one after the other."""
+
+    server: BridgeServer
+    protocol_version = "HTTP/1.1"
+    # Waiting to fill a packet would cost the other side's delayed acknowledgement, 40 ms a call.
+    disable_nagle_algorithm = True
+
+    def setup(self) -> None:
+        """Put the deadline between the connection and the parser."""
+        super().setup()
+        self._reader = DeadlineReader(self.connection, self.server.limits)
+        self.rfile = io.BufferedReader(self._reader)
+
+    def handle_one_request(self) -> None:
+        """Read and answer one request; the deadline counts from its first byte."""
+        self._reader.await_request()
+        try:
+            super().handle_one_request()
+        except (ConnectionError, ssl.SSLError) as error:
+            _log.info("%s went away: %s", self.client_address[0], type(error).__name__)
+            self.close_connection = True
+
+    def do_GET(self) -> None:
+        """Answer `GET /v1/hello`."""
+        self._respond(HELLO_PATH)
+
+    def do_POST(self) -> None:
+        """Answer `POST /v1/call`."""
+        self._respond(CALL_PATH)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what the parser cannot read or has no method for."""
+        refusal = Refusal(Reason.METHOD if code == 501 else Reason.MALFORMED, "this is no request of the bridge")
+        self.close_connection = True
+        self.request_version = self.protocol_version
+        self._refuse(refusal)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log the parser's words, which are about slow clients; never what a client sent."""
+        _log.warning("refused a request from %s: %s", self.client_address[0], "it came too slowly")
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Log nothing of a request that was served; calls come every second."""
+
+    def _respond(self, path: str) -> None:
+        try:
+            body = self._read_body()
+        except Refusal as refusal:
+            self._refuse(refusal)
+            return
+        with self.server.answering():
+            self._answer(path, body)
+
+    def _answer(self, path: str, body: bytes) -> None:
+        try:
+            self.server.doorkeeper.check(self.headers.get("Authorization"))
+            if self.path != path:
+                raise Refusal(Reason.PATH, "there is nothing at this address")
+            if path == HELLO_PATH:
+                data = self.server.hello()
+            else:
+                data = self.server.answer(load_call(body))
+        except Refusal as refusal:
+            self._refuse(refusal)
+        except ProtocolError as error:
+            self._refuse(Refusal(Reason.MALFORMED, str(error)))
+        else:
+            self._send(200, data)
+
+    def _read_body(self) -> bytes:
+        """Return the body; one of unknown or excessive length is not read and ends the connection."""
+        lengths = self.headers.get_all("Content-Length", [])
+        keep, self.close_connection = self.close_connection, True
+        if self.headers.get("Transfer-Encoding") is not None or (not lengths and self.command == "POST"):
+            raise Refusal(Reason.LENGTH, "a request must tell its length")
+        text = lengths[0] if lengths else "0"
+        if len(lengths) > 1 or not (text.isascii() and text.isdigit()) or len(text) > 12:
+            raise Refusal(Reason.MALFORMED, "the length of the request is not a number")
+        if int(text) > MAX_REQUEST_BYTES:
+            raise Refusal(Reason.OVERSIZED, f"a request has at most {MAX_REQUEST_BYTES} bytes")
+        body = self.rfile.read(int(text))
+        if len(body) != int(text):
+            raise Refusal(Reason.MALFORMED, "the request is shorter than it says")
+        self.close_connection = keep
+        return body
+
+    def _refuse(self, refusal: Refusal) -> None:
+        _log.warning("refused a request from %s: %s: %s", self.client_address[0], refusal.reason.word, refusal.message)
+        self._send(refusal.reason.status, dump(Refused(refusal.reason.word, refusal.message)))
+
+    def _send(self, status: int, data: bytes) -> None:
+        self.connection.settimeout(self.server.limits.answer_seconds)
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(data)

@@ -1,0 +1,315 @@
+"""The client's side of the wire: one kept connection, and every way it fails as the package's own.
+
+| what happened | `last_error()` | was the call executed? |
+|---|---|---|
+| nobody listens, or TLS fails | -10004 No IPC connection | no |
+| the server was restarted since | -10004 No IPC connection | no |
+| the call could not be sent, or was refused | -10001 IPC send failed | no, unless the line broke while sending |
+| the line broke before the answer, or it is no answer | -10002 IPC recv failed | unknown |
+| no answer in time | -10005 IPC timeout | unknown |
+| wrong token | -6 Terminal: Authorization failed | no |
+| other protocol or other structs | -5 Incompatible versions, ... | no |
+| an argument that cannot be carried | -2 Invalid arguments | no |
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import secrets
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from novosky.errors import UsageError
+from trading.bridge import protocol
+from trading.bridge.admission import check_token
+from trading.bridge.functions import SENT_ONCE
+from trading.bridge.values import Codec, ProtocolError, portable
+from trading.terminal import errors
+from trading.terminal.constants import ModuleConstants
+from trading.terminal.errors import Failure
+from trading.terminal.structs import STRUCTS
+
+_log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 30.0
+"""A connection unused for longer is not used again; well below the server's limit, so that the
+server never closes the door a call is just going through."""
+CONNECT_SECONDS = 5.0
+GRACE_SECONDS = 2.0
+"""Waited beyond a call's patience, so that the server's own word on the timeout arrives first."""
+
+
+class LinkFailure(Exception):
+    """The call has no answer; `failure` is what the package would say."""
+
+    def __init__(self, failure: Failure, *, passing: bool = False) -> None:
+        super().__init__(failure.text)
+        self.failure = failure
+        self.passing = passing
+        """Whether a new connection may mend it."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back: the value, or the exception the function raised, and the last error."""
+
+    value: Any
+    raised: tuple[str, str] | None
+    error: tuple[int, str]
+
+
+@dataclass
+class _Meeting:
+    """The server as met by hello, and the session begun with it."""
+
+    hello: protocol.Hello
+    session: str
+    seq: int
+    lead: float
+    """Seconds the server's clock is ahead of this machine's monotonic one."""
+
+
+def check_address(url: str) -> str:
+    """Return the address of a bridge that a token may be sent to.
+
+    Raises
+    ------
+    UsageError
+        Not an address, or an open line to another machine.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host or parts.path.strip("/") or parts.query or parts.username:
+        raise UsageError("the bridge's address must look like https://host:8787 or http://127.0.0.1:8787")
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = host == "localhost"
+    if parts.scheme == "http" and not loopback:
+        raise UsageError(f"{host} is another machine; its bridge must be called by https://, or through a tunnel")
+    return url.rstrip("/")
+
+
+class Transport:
+    """Calls functions on one server; used by one thread at a time.
+
+    Parameters
+    ----------
+    url, token : str
+        The server and its bearer token.
+    ca : Path, optional
+        The certificate (or its authority's) to trust instead of the public authorities.
+
+    Raises
+    ------
+    UsageError
+        An address or token that must not be used.
+    """
+
+    def __init__(self, url: str, token: str, ca: Path | None = None) -> None:
+        import httpx
+
+        self.url = check_address(url)
+        headers = {"Authorization": f"Bearer {check_token(token)}", "Accept-Encoding": "identity"}
+        limits = httpx.Limits(max_connections=1, keepalive_expiry=IDLE_SECONDS)
+        # Proxies and .netrc of the environment would carry the token elsewhere, or replace it.
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers=headers,
+            limits=limits,
+            verify=_trust(ca),
+            trust_env=False,
+            follow_redirects=False,
+        )
+        self._codec = Codec({kind.__name__: kind for kind in STRUCTS})
+        self._meeting: _Meeting | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give up the connection; the next call opens a new one."""
+        self._http.close()
+
+    def hello(self) -> protocol.Hello:
+        """Ask the server who it is, and begin a new session with it.
+
+        Raises
+        ------
+        LinkFailure
+            It does not answer, or cannot be worked with.
+        """
+        return self._meet().hello
+
+    def _meet(self) -> _Meeting:
+        before = time.monotonic()
+        status, data = self._exchange("GET", protocol.HELLO_PATH, None, CONNECT_SECONDS)
+        if status == 404:
+            raise LinkFailure(_incompatible("the server does not know this client's protocol"))
+        if status != 200:
+            raise self._refusal(data)
+        try:
+            hello = protocol.load_hello(data)
+        except ProtocolError as error:
+            raise self._not_understood(error) from error
+        if hello.protocol != protocol.PROTOCOL_VERSION:
+            versions = f"the bridge server speaks protocol {hello.protocol}, this client {protocol.PROTOCOL_VERSION}"
+            raise LinkFailure(_incompatible(f"{versions}; bring both to the same release of novosky"))
+        own = self._codec.layout()
+        strange = sorted(name for name in own.keys() | hello.structs.keys() if own.get(name) != hello.structs.get(name))
+        if strange:
+            raise LinkFailure(_incompatible(f"package {hello.package} has another {strange[0]} than this client knows"))
+        lead = hello.stamp - (before + time.monotonic()) / 2
+        self._meeting = _Meeting(hello, secrets.token_hex(16), 0, lead)
+        return self._meeting
+
+    @property
+    def package(self) -> str | None:
+        """Version of the package on the other side, once it is known."""
+        return self._meeting.hello.package if self._meeting else None
+
+    def call(self, function: str, args: Sequence[Any], kwargs: Mapping[str, Any] | None, patience: float) -> Reply:
+        """Call a function; what only reads is tried once more on a new connection.
+
+        Parameters
+        ----------
+        function : str
+            Its name.
+        args, kwargs
+            Its arguments; `kwargs` is None where the call was written without any.
+        patience : float
+            Seconds to wait for the answer.
+
+        Raises
+        ------
+        LinkFailure
+            There is no answer.
+        """
+        try:
+            return self._call(function, args, kwargs, patience)
+        except LinkFailure as failure:
+            if function in SENT_ONCE or not failure.passing:
+                raise
+            _log.info("%s: %s; trying once more", function, failure)
+        return self._call(function, args, kwargs, patience)
+
+    def _call(self, function: str, args: Sequence[Any], kwargs: Mapping[str, Any] | None, patience: float) -> Reply:
+        meeting = self._meeting or self._meet()
+        meeting.seq += 1
+        data = self._call_bytes(meeting, function, args, kwargs, patience)
+        before = time.monotonic()
+        status, data = self._exchange("POST", protocol.CALL_PATH, data, patience + GRACE_SECONDS)
+        if status != 200:
+            raise self._refusal(data)
+        try:
+            answer = protocol.load_answer(data)
+            if answer.seq != meeting.seq:
+                raise ProtocolError("the answer belongs to another call")
+            value = self._codec.decode(answer.value)
+        except ProtocolError as error:
+            raise self._not_understood(error) from error
+        # The two clocks drift apart by seconds a week; each answer sets the lead anew.
+        meeting.lead = answer.stamp - (before + time.monotonic()) / 2
+        raised = (answer.raised[0], answer.raised[1]) if answer.raised else None
+        return Reply(value, raised, (answer.error[0], answer.error[1]))
+
+    def _call_bytes(
+        self,
+        meeting: _Meeting,
+        function: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any] | None,
+        patience: float,
+    ) -> bytes:
+        try:
+            encoded = [self._codec.encode(portable(value)) for value in args]
+            named = None
+            if kwargs is not None:
+                named = {name: self._codec.encode(portable(value)) for name, value in kwargs.items()}
+        except ProtocolError as error:
+            _log.warning("%s was not sent: %s", function, error)
+            raise LinkFailure(errors.INVALID_ARGUMENTS) from error
+        stamp = time.monotonic() + meeting.lead
+        hello = meeting.hello
+        data = protocol.dump(
+            protocol.Call(hello.server, meeting.session, meeting.seq, stamp, float(patience), function, encoded, named)
+        )
+        if len(data) > protocol.MAX_REQUEST_BYTES:
+            _log.warning("%s was not sent: its arguments are too large", function)
+            raise LinkFailure(errors.INVALID_ARGUMENTS)
+        return data
+
+    def _exchange(self, method: str, path: str, body: bytes | None, wait: float) -> tuple[int, bytes]:
+        """Send a request and return status and body of the response."""
+        import httpx
+
+        timeout = httpx.Timeout(wait, connect=CONNECT_SECONDS)
+        try:
+            with self._http.stream(method, path, content=body, timeout=timeout) as response:
+                if int(response.headers.get("Content-Length", -1)) not in range(protocol.MAX_ANSWER_BYTES + 1):
+                    raise LinkFailure(errors.RECEIVE_FAILED)
+                return response.status_code, response.read()
+        except (httpx.HTTPError, ValueError) as error:
+            failure = _as_failure(error)
+            # Its text may quote the request; the kind of error says enough.
+            _log.warning("bridge %s: %s (%s)", self.url, failure.failure.text, type(error).__name__)
+            raise failure from error
+
+    def _refusal(self, data: bytes) -> LinkFailure:
+        """Return what the package would say of a refused request."""
+        try:
+            refused = protocol.load_refused(data)
+        except ProtocolError as error:
+            return self._not_understood(error)
+        _log.warning("the bridge refused a request: %s: %s", refused.refused, refused.message)
+        if refused.refused in ("restarted", "stale", "replayed"):
+            self._meeting = None
+        failure, passing = _REFUSALS.get(refused.refused, (errors.SEND_FAILED, False))
+        return LinkFailure(failure, passing=passing)
+
+    def _not_understood(self, error: ProtocolError) -> LinkFailure:
+        _log.warning("bridge %s: its answer cannot be read: %s", self.url, error)
+        return LinkFailure(errors.RECEIVE_FAILED)
+
+
+_REFUSALS: Mapping[str, tuple[Failure, bool]] = {
+    "token": (errors.AUTH_FAILED, False),
+    "restarted": (errors.NO_CONNECTION, True),
+    "stale": (errors.SEND_FAILED, True),
+    "replayed": (errors.SEND_FAILED, True),
+    "timeout": (errors.TIMEOUT, False),
+    "answer": (errors.RECEIVE_FAILED, False),
+}
+
+
+def _as_failure(error: Exception) -> LinkFailure:
+    import httpx
+
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return LinkFailure(errors.NO_CONNECTION)
+    if isinstance(error, httpx.WriteError | httpx.WriteTimeout):
+        return LinkFailure(errors.SEND_FAILED, passing=True)
+    if isinstance(error, httpx.ReadTimeout | httpx.PoolTimeout):
+        return LinkFailure(errors.TIMEOUT)
+    return LinkFailure(errors.RECEIVE_FAILED, passing=True)
+
+
+def _incompatible(detail: str) -> Failure:
+    return Failure(ModuleConstants.RES_E_INVALID_VERSION, f"Incompatible versions, {detail}")
+
+
+def _trust(ca: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(ca) if ca else None)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"{ca} is no certificate in PEM: {error}") from error
