@@ -169,6 +169,7 @@ def test_every_command_is_in_the_readme() -> None:
     shown = {
         "backtest": "python backtest_config.py",
         "calendar": "python scripts/download_calendar.py",
+        "bridge": "novosky bridge serve",
         "data": "python scripts/download_data.py",
         "demo": "novosky demo",
         "leakage": "python scripts/leakage_check.py",
