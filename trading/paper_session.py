@@ -62,11 +62,12 @@ class PaperMarket:
 
 @dataclass(frozen=True)
 class PaperSession:
-    """A wired bot with the parts its driver needs."""
+    """A wired bot with the parts its driver needs, and what identifies its models' answers."""
 
     bot: Bot
     broker: PaperBroker
     journal: Journal
+    fingerprint: str
 
     def close(self) -> None:
         """Release the account's files."""
@@ -215,7 +216,7 @@ def open_session(
         models=models.description,
         frozen=frozen,
     )
-    return PaperSession(bot, broker, journal)
+    return PaperSession(bot, broker, journal, models.fingerprint)
 
 
 def _check_pair(journal: Journal, broker: PaperBroker, path: Path, market: PaperMarket) -> None:
