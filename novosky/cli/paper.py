@@ -127,7 +127,7 @@ def _session(
     from trading.freeze import is_frozen
     from trading.model_files import load_models
     from trading.notify import ConsoleNotifier, SilentNotifier
-    from trading.paper_session import discard_account, open_session, single_instance
+    from trading.paper_session import check_account_files, discard_account, open_session, single_instance
 
     # pm2 and systemd stop a program this way; it ends like Ctrl-C, with its files closed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -136,6 +136,7 @@ def _session(
     models = load_models(run.models, settings, ml_settings)
     news = load_calendar(run.calendar) if run.calendar else None
     with single_instance(run.journal):
+        check_account_files(run.journal)
         if run.fresh:
             discard_account(run.journal)
         session = open_session(
