@@ -6,8 +6,9 @@ from backtest.position_opinions import PositionOpinions
 from backtest.run import Prepared
 from novosky.settings import MlSettings, Settings
 from trading.engine.equity import equity_state
-from trading.engine.exits import VERDICT_EXIT, bars_held, position_verdict
-from trading.engine.records import Account, Guard, Params
+from trading.engine.exits import first_exit
+from trading.engine.records import Account, Bars, Guard, Params
+from trading.engine.step import HOLD, LEAVE, hold_until
 from trading.models import Models, RiskModel
 from trading.parameters import build_params
 
@@ -19,30 +20,33 @@ class ModelAnswers:
     ----------
     params : Params
         With the exit rule.
+    bars : Bars
+        Of the window.
     opinions : PositionOpinions or None
     risk : RiskModel or None
     """
 
-    def __init__(self, params: Params, opinions: PositionOpinions | None, risk: RiskModel | None) -> None:
-        self._params, self._opinions, self._risk = params, opinions, risk
+    def __init__(self, params: Params, bars: Bars, opinions: PositionOpinions | None, risk: RiskModel | None) -> None:
+        self._params, self._bars, self._opinions, self._risk = params, bars, opinions, risk
+        self._multipliers: dict[tuple[float, ...], float] = {}
 
-    def leave_position(self, bar: int, account: Account, guard: Guard) -> bool:
-        """Tell whether the exit rule is met at the close of `bar`."""
-        params = self._params
-        # The engine asks after a bar's close; the account's clock stands at its open.
-        time = int(account.time) + int(params.bar_seconds)
-        # Before that the rule cannot be met, whatever the model says: short trades never ask it.
-        if self._opinions is None or bars_held(account, params, time) < params.min_bars_held:
-            return False
-        opinion = self._opinions.at(bar, account, params)
-        if opinion is None:
-            return False
-        hold, leave, add = opinion.tolist()
-        return int(position_verdict(account, params, time, hold, leave, add)) == VERDICT_EXIT
+    def leave_position(self, bar: int, account: Account, guard: Guard) -> float:
+        """Look over the closes the position can last to for the first at which the exit rule is met."""
+        if self._opinions is None:
+            return HOLD
+        opinion = self._opinions.about(bar, account, self._params)
+        leave = int(first_exit(account, self._params, self._bars, opinion.rows, opinion.probabilities, bar))
+        return LEAVE if leave == bar else hold_until(leave if leave > bar else opinion.until)
 
     def risk_multiplier(self, bar: int, account: Account, guard: Guard) -> float:
         """Return what the risk model makes of the account at the close of `bar`."""
-        return 1.0 if self._risk is None else self._risk.multiplier(equity_state(guard, self._params))
+        if self._risk is None:
+            return 1.0
+        state = equity_state(guard, self._params)
+        known = self._multipliers.get(state)
+        if known is None:
+            known = self._multipliers[state] = self._risk.multiplier(state)
+        return known
 
 
 def model_answers(models: Models, prepared: Prepared, settings: Settings, ml_settings: MlSettings) -> ModelAnswers:
@@ -55,4 +59,4 @@ def model_answers(models: Models, prepared: Prepared, settings: Settings, ml_set
     """
     models.require(ml_settings)
     opinions = None if models.position is None else PositionOpinions(models.position, prepared)
-    return ModelAnswers(build_params(settings, ml_settings), opinions, models.risk)
+    return ModelAnswers(build_params(settings, ml_settings), prepared.bars, opinions, models.risk)

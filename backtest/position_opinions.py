@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from backtest.run import Prepared
 from trading.engine.candidates import mean_of_members
-from trading.engine.exits import fill_position_inputs, last_bar_open
+from trading.engine.exits import fill_position_inputs, last_bar_open, trade_key
 from trading.engine.records import Account, Params
 from trading.models import PositionModel
 
 FloatArray = npt.NDArray[np.float64]
-_Trade = tuple[int, int, float, float]
-"""Side, entry time, entry price and stop: all of a position that its inputs depend on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Opinion:
+    """What the model says of one trade at the closes it can last to.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (k,)
+        Bars with warm features, ascending.
+    probabilities : ndarray, shape (k, 3)
+        HOLD, EXIT, ADD at their closes.
+    until : int
+        First bar the opinion does not reach to.
+    """
+
+    rows: npt.NDArray[np.int64]
+    probabilities: FloatArray
+    until: int
 
 
 class PositionOpinions:
-    """Probabilities of HOLD, EXIT, ADD at the closes of open positions, kept once asked for.
+    """Opinions about open positions, kept once asked for.
 
     They do not depend on thresholds, balance or volume, so that runs with other settings
     over the same window share one instance.
@@ -32,25 +51,26 @@ class PositionOpinions:
         self._model, self._prepared = model, prepared
         self._row_of = np.full(len(prepared.bars.time), -1, dtype=np.int64)
         self._row_of[prepared.rows] = np.arange(len(prepared.rows))
-        self._known: dict[_Trade, dict[int, FloatArray]] = {}
+        self._known: dict[tuple[int, int, float, float], Opinion] = {}
 
-    def at(self, bar: int, account: Account, params: Params) -> FloatArray | None:
-        """Return the probabilities, shape (3,), at the close of `bar`; None where features are not warm."""
-        trade = (int(account.side), int(account.entry_time), float(account.entry_price), float(account.sl))
-        known = self._known.setdefault(trade, {})
-        if bar not in known:
-            self._ask(bar, account, params, known)
-        return known.get(bar)
+    def about(self, bar: int, account: Account, params: Params) -> Opinion:
+        """Return an opinion that reaches at least to the close of `bar`, where the position is open."""
+        trade = trade_key(account)
+        known = self._known.get(trade)
+        if known is None or bar >= known.until:
+            known = self._known[trade] = self._ask(bar, account, params)
+        return known
 
-    def _ask(self, bar: int, account: Account, params: Params, known: dict[int, FloatArray]) -> None:
+    def _ask(self, bar: int, account: Account, params: Params) -> Opinion:
         """Ask for every bar the position can last from `bar` on, in one batch."""
         bars = self._prepared.bars
-        span = np.arange(bar, int(last_bar_open(account, params, bars, bar)) + 1, dtype=np.int64)
+        until = int(last_bar_open(account, params, bars, bar)) + 1
+        span = np.arange(bar, until, dtype=np.int64)
         span = span[self._row_of[span] >= 0]
         if len(span) == 0:
-            return
+            return Opinion(span, np.empty((0, 3)), until)
         features = self._prepared.features[self._row_of[span]]
         inputs = np.empty((len(span), 4))
         fill_position_inputs(account, params, bars, span, inputs)
-        mean = mean_of_members(self._model.predict_proba(np.concatenate((features, inputs), axis=1)))
-        known.update(zip(span.tolist(), mean, strict=True))
+        answer = self._model.predict_proba(np.concatenate((features, inputs), axis=1))
+        return Opinion(span, mean_of_members(answer), until)

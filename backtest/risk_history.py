@@ -40,6 +40,7 @@ from trading.engine.breakers import judge_close, start_guard
 from trading.engine.candidates import MarketContext, likeliest_sides
 from trading.engine.equity import equity_state
 from trading.engine.records import Account, Guard, Params, new_record
+from trading.engine.step import HOLD
 from trading.parameters import build_params
 
 FloatArray = npt.NDArray[np.float64]
@@ -223,9 +224,9 @@ class StateRecorder:
         self._params = params
         self.states: dict[int, tuple[float, ...]] = {}
 
-    def leave_position(self, bar: int, account: Account, guard: Guard) -> bool:
+    def leave_position(self, bar: int, account: Account, guard: Guard) -> float:
         """Hold."""
-        return False
+        return HOLD
 
     def risk_multiplier(self, bar: int, account: Account, guard: Guard) -> float:
         """Note the state and leave the size as it is."""

@@ -37,7 +37,7 @@ from trading.engine.records import (
     new_records,
     no_minutes,
 )
-from trading.engine.step import ASK_MULTIPLIER, ASK_POSITION, DONE, advance
+from trading.engine.step import ASK_MULTIPLIER, ASK_POSITION, DONE, HOLD, advance
 from trading.market_inputs import bar_columns, minutes_of, window_rows
 from trading.models import SignalModel, SltpModel
 from trading.parameters import build_params, build_rollovers
@@ -46,8 +46,8 @@ from trading.parameters import build_params, build_rollovers
 class StateAnswers(Protocol):
     """Answers that depend on the state of the account: position model and risk model."""
 
-    def leave_position(self, bar: int, account: Account, guard: Guard) -> bool:
-        """Tell whether the open position is to be left after the close of `bar`."""
+    def leave_position(self, bar: int, account: Account, guard: Guard) -> float:
+        """Answer ASK_POSITION about the open position at the close of `bar`."""
 
     def risk_multiplier(self, bar: int, account: Account, guard: Guard) -> float:
         """Return the size multiplier for a candidate at the close of `bar`."""
@@ -56,9 +56,9 @@ class StateAnswers(Protocol):
 class NeutralAnswers:
     """Hold to the bracket, size at 1.0: the answers while both models are off."""
 
-    def leave_position(self, bar: int, account: Account, guard: Guard) -> bool:
+    def leave_position(self, bar: int, account: Account, guard: Guard) -> float:
         """Hold."""
-        return False
+        return HOLD
 
     def risk_multiplier(self, bar: int, account: Account, guard: Guard) -> float:
         """Leave the size as it is."""
@@ -230,7 +230,7 @@ def simulate(
 
 def _answer(question: int, answers: StateAnswers, run: Run, account: Account, guard: Guard) -> float:
     if question == ASK_POSITION:
-        return float(answers.leave_position(run.bar, account, guard))
+        return answers.leave_position(run.bar, account, guard)
     assert question == ASK_MULTIPLIER
     return answers.risk_multiplier(run.bar, account, guard)
 

@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from ml.compat import library_versions
 from ml.ensemble_predictor import EnsemblePredictor
 from ml.feature_engineering import warm_up_bars
 from ml.stage_files import STAGE_ORDER
-from ml.train import train
+from ml.train import TrainingReport, train
 from novosky.errors import DataError, ModelError
 from novosky.market.bars import epoch_seconds
 from novosky.market.news import NewsCalendar
@@ -189,25 +190,18 @@ def run_fold(plan: WalkPlan, window: FoldWindow) -> FoldOutcome:
 
     Raises
     ------
+    DataError
+        A stage finds too few labels, entries or trades in the fold's past; names the fold.
     ModelError
         A label of the training rows reaches into the fold.
     """
     past = training_bars(plan.history, window)
-    yardstick = fit_yardstick(past, plan.ml_settings, seed=plan.seed, quantile=plan.quantile, news=plan.news)
+    with _named(window):
+        yardstick = fit_yardstick(past, plan.ml_settings, seed=plan.seed, quantile=plan.quantile, news=plan.news)
     alone = _switched(plan, ())
     with tempfile.TemporaryDirectory(prefix="walk-forward-") as folder:
         models = Path(folder) / "models"
-        report = train(
-            past,
-            plan.ml_settings,
-            plan.settings,
-            models,
-            STAGE_ORDER if plan.all_models else ("signal",),
-            warm_start=False,
-            seed=plan.seed,
-            news=plan.news,
-            trade_history=out_of_fold_sequences,
-        )
+        report = _train(plan, window, past, models)
         signal = EnsemblePredictor(models, plan.ml_settings)
         cutoffs = [yardstick.train_cutoff, *(stage.train_cutoff for stage in (report, *report.later))]
         cutoff = int(max(cutoffs).timestamp())
@@ -235,6 +229,32 @@ def run_fold(plan: WalkPlan, window: FoldWindow) -> FoldOutcome:
         random_growth=growth,
         variants=variants,
     )
+
+
+def _train(plan: WalkPlan, window: FoldWindow, past: pd.DataFrame, models: Path) -> TrainingReport:
+    """Train a fold's models on its past."""
+    with _named(window):
+        return train(
+            past,
+            plan.ml_settings,
+            plan.settings,
+            models,
+            STAGE_ORDER if plan.all_models else ("signal",),
+            warm_start=False,
+            seed=plan.seed,
+            news=plan.news,
+            trade_history=out_of_fold_sequences,
+        )
+
+
+@contextmanager
+def _named(window: FoldWindow) -> Iterator[None]:
+    """Say in which fold the bars do not suffice: what is too little in one may do in all others."""
+    try:
+        yield
+    except DataError as error:
+        first, last = (pd.Timestamp(moment, unit="s", tz="UTC") for moment in (window.train_start, window.train_end))
+        raise DataError(f"fold {window.number}, trained on {first:%Y-%m-%d} to {last:%Y-%m-%d}: {error}") from error
 
 
 def _switched(plan: WalkPlan, on: Collection[str]) -> WalkPlan:

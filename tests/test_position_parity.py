@@ -154,11 +154,11 @@ def test_the_backtest_asks_once_per_trade_and_remembers() -> None:
     )
     opinions = PositionOpinions(model, prepared)
     params = build_params(scenario.settings, scenario.ml_settings)
-    first = simulate(prepared, scenario.settings, scenario.ml_settings, answers=ModelAnswers(params, opinions, None))
+    first = simulate(prepared, scenario.settings, scenario.ml_settings, answers=ModelAnswers(params, prepared.bars, opinions, None))
     assert 0 < len(model.asked) <= len(first.trades) + 1
     assert max(model.asked) > 5
     questions = len(model.asked)
-    again = simulate(prepared, scenario.settings, scenario.ml_settings, answers=ModelAnswers(params, opinions, None))
+    again = simulate(prepared, scenario.settings, scenario.ml_settings, answers=ModelAnswers(params, prepared.bars, opinions, None))
     assert again.trades.tobytes() == first.trades.tobytes()
     assert len(model.asked) == questions
 

@@ -35,6 +35,7 @@ from novosky.market.bars import epoch_seconds
 from novosky.settings import MlSettings, Settings
 from trading.engine.gates import gate_names
 from trading.engine.records import Account, Guard, new_record
+from trading.engine.step import HOLD
 from trading.parameters import build_params
 
 BAR = 900
@@ -335,5 +336,5 @@ def test_the_recorder_changes_nothing(done: Backtest) -> None:
     guard, account = new_record(Guard), new_record(Account)
     guard.time = 123
     assert recorder.risk_multiplier(5, account, guard) == 1.0
-    assert recorder.leave_position(5, account, guard) is False
+    assert recorder.leave_position(5, account, guard) == HOLD
     assert list(recorder.states) == [123]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from trading.engine.fills import EXIT_MODEL
 from trading.engine.records import Bars, Minutes, no_minutes, no_rollovers, to_bytes
-from trading.engine.step import ASK_MULTIPLIER, ASK_POSITION
+from trading.engine.step import ASK_MULTIPLIER, ASK_POSITION, hold_until
 
 from .market import BAR, DAY, Market, begin, candidate_rows, neutral_params, play, realistic_params
 from .random_market import fixed_answers, random_bars, random_market
@@ -137,6 +137,29 @@ def test_multiplier_changes_sizes_and_nothing_else(seed: int) -> None:
     assert plain.blocks.tobytes() == scaled.blocks.tobytes()
     if len(plain.trades):
         assert scaled.trades["volume"][0] != plain.trades["volume"][0]
+
+
+@on_random_markets
+@given(seeds)
+def test_an_answer_for_many_closes_is_as_good_as_one_for_each(seed: int) -> None:
+    market = random_market(seed)
+    params = random_params(seed, position_model=1)
+    answers = fixed_answers(seed)
+    asked: list[int] = []
+
+    def foresee(question: int, bar: int) -> float:
+        if question != ASK_POSITION:
+            return answers(question, bar)
+        asked.append(bar)
+        until = bar
+        while until < len(market.bars.time) and answers(question, until) == 0.0:
+            until += 1
+        return 1.0 if until == bar else hold_until(until)
+
+    each = play(params, market, answer=answers)
+    assert state_of(play(params, market, answer=foresee)) == state_of(each)
+    # A trade that is never left is asked about once.
+    assert len(asked) <= 2 * len(each.trades) + 2
 
 
 @on_random_markets

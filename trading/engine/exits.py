@@ -23,6 +23,12 @@ def bars_held(account: Account, params: Params, time: int) -> int:
 
 
 @compiled
+def trade_key(account: Account) -> tuple[int, int, float, float]:
+    """Return side, entry time, entry price and stop: all of a position that its inputs depend on."""
+    return account.side, account.entry_time, account.entry_price, account.sl
+
+
+@compiled
 def position_inputs(
     account: Account, params: Params, time: int, bid: float, spread: float
 ) -> tuple[float, float, float, float]:
@@ -62,6 +68,38 @@ def position_verdict(account: Account, params: Params, time: int, hold: float, l
     if add >= params.add_threshold:
         return VERDICT_ADD
     return VERDICT_HOLD
+
+
+@compiled
+def first_exit(
+    account: Account,
+    params: Params,
+    bars: Bars,
+    rows: npt.NDArray[np.int64],
+    probabilities: npt.NDArray[np.float64],
+    begin: int,
+) -> int:
+    """Return the first of the bars `rows` from `begin` on at whose close the model is followed out, -1 when none.
+
+    Parameters
+    ----------
+    account : Account
+        With the open position.
+    params : Params
+    bars : Bars
+    rows : ndarray of int64, shape (k,)
+        Ascending.
+    probabilities : ndarray, shape (k, 3)
+        HOLD, EXIT, ADD at their closes.
+    begin : int
+    """
+    for k in range(len(rows)):
+        if rows[k] >= begin:
+            time = bars.time[rows[k]] + params.bar_seconds
+            hold, leave, add = probabilities[k, 0], probabilities[k, 1], probabilities[k, 2]
+            if position_verdict(account, params, time, hold, leave, add) == VERDICT_EXIT:
+                return int(rows[k])
+    return -1
 
 
 @compiled

@@ -246,6 +246,8 @@ class Run:
     rollover: I8
     blocks: I8
     pending_candidate: I8
+    ask_from: I8
+    """First bar at whose close the position model is asked about the open position again."""
     bars_in_market: I8
     peak: F8
     """Highest equity at a close."""

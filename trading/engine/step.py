@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from novosky.compiled import compiled
 from trading.engine.breakers import judge_close
+from trading.engine.exits import bars_held
 from trading.engine.fills import (
     BOTH_TOUCHED,
     EXIT_HALT,
@@ -40,7 +41,9 @@ from trading.engine.sizing import FITS, plan_order
 
 DONE = 0
 ASK_POSITION = 1
-"""Answer 1.0 to leave the open position, 0.0 to hold it."""
+"""Answer LEAVE, or HOLD to be asked again at the next close, or `hold_until` a later one."""
+LEAVE = 1.0
+HOLD = 0.0
 ASK_MULTIPLIER = 2
 """Answer the risk multiplier of the candidate."""
 
@@ -49,6 +52,11 @@ _POSITION = 1
 _CANDIDATE = 2
 _MULTIPLIER = 3
 _ORDER_BIT = 15
+
+
+def hold_until(bar: int) -> float:
+    """Return the answer to ASK_POSITION that holds the position and asks again at the close of `bar`, not before."""
+    return -float(bar)
 
 
 @compiled
@@ -238,13 +246,20 @@ def advance(
                 reason = wants_exit(account, guard)
                 if reason != 0:
                     place_exit(account, time, reason)
-                elif params.position_model != 0:
+                elif (
+                    params.position_model != 0
+                    and i >= run.ask_from
+                    # Before that the rule cannot be met, whatever the model says: short trades never ask it.
+                    and bars_held(account, params, time) >= params.min_bars_held
+                ):
                     run.phase = _POSITION
                     run.bar = i
                     return ASK_POSITION
         elif run.phase == _POSITION:
-            if answer != 0.0:
+            if answer > 0.0:
                 place_exit(account, time, EXIT_MODEL)
+            else:
+                run.ask_from = int(-answer)
             run.phase = _CANDIDATE
         if next_candidate == i:
             if account.side == 0:
@@ -259,6 +274,7 @@ def advance(
                     _note_block(run, blocks, run.candidate, mask)
                 else:
                     run.pending_candidate = run.candidate
+                    run.ask_from = 0
                     place_entry(account, time, candidate.side, volume, sl, tp)
             run.candidate += 1
             next_candidate = next_bar(candidates, run)
