@@ -48,6 +48,14 @@ def source_hash(root: Path = ROOT) -> str:
     return digest.hexdigest()[:16]
 
 
+def cache_folder() -> Path | None:
+    """Return where compiled code is kept, or None when no folder is writable and every start compiles anew."""
+    if not _own_cache():
+        return None
+    folder: str = getattr(numba.config, "CACHE_DIR")  # noqa: B009 (not in the stubs)
+    return Path(folder)
+
+
 @functools.cache
 def _own_cache() -> bool:
     """Point Numba to the cache of these sources; False when there is no place for one.

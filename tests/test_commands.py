@@ -32,6 +32,7 @@ SCRIPTS = {
     "scripts/leakage_check.py": "leakage",
     "scripts/walk_forward.py": "walk-forward",
     "scripts/model_report.py": "model-report",
+    "scripts/onboarding.py": "onboarding",
 }
 """Script and the name of the same command under `novosky`."""
 HELP_SECONDS = 1.0 if os.environ.get("CI") == "true" else 0.5
@@ -71,7 +72,7 @@ def test_help_gives_examples_that_the_command_itself_accepts(name: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [*([script] for script in SCRIPTS), ["-c", NOVOSKY], *(["-c", NOVOSKY, name] for name in ("demo", "schema"))],
+    [*([script] for script in SCRIPTS), ["-c", NOVOSKY], *(["-c", NOVOSKY, name] for name in ("demo", "doctor", "schema"))],
     ids=lambda arguments: arguments[-1] if arguments[-1] != NOVOSKY else "novosky",
 )
 def test_help_answers_at_once(arguments: list[str]) -> None:

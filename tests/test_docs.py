@@ -22,7 +22,7 @@ from trading.engine.gates import GATE_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
-KEPT_OUT_OF_GIT = ("data/", "demo/", "logs/", "models/", "reports/", ".venv")
+KEPT_OUT_OF_GIT = (".env", "data/", "demo/", "logs/", "models/", "reports/", ".venv")
 """What runs leave behind: named in the documents, absent from a fresh checkout."""
 SECTIONS = {
     "novosky/errors.py": errors.__doc__ or "",
@@ -101,6 +101,9 @@ def check_program(words: list[str]) -> bool:
             assert (ROOT / file).is_file()
     elif program in ("python", "py"):
         assert arguments[:2] in (["-m", "venv"], ["-m", "pytest"]), "an unknown module"
+    elif program == "pm2":
+        assert arguments[0] == "start"
+        assert (ROOT / arguments[1]).is_file()
     elif program in ("mypy", "lint-imports", "ruff"):
         # Tools of the development environment.
         assert program in text_of("Makefile")
@@ -114,6 +117,9 @@ def check_name(span: str) -> bool:
     if span.startswith("--"):
         every = [cli.get_command(click.Context(cli), name) for name in COMMANDS]
         return any(span in option.opts for command in every if command for option in command.params) or span == "--help"
+    if span.startswith("NOVOSKY_"):
+        services = text_of("ecosystem.config.js") + text_of("deploy/novosky.service")
+        return span.partition("=")[0] in services
     return span in GATE_NAMES or span in keys_of(Settings) | keys_of(MlSettings)
 
 
@@ -172,8 +178,10 @@ def test_every_command_is_in_the_readme() -> None:
         "bridge": "novosky bridge serve",
         "data": "python scripts/download_data.py",
         "demo": "novosky demo",
+        "doctor": "novosky doctor",
         "leakage": "python scripts/leakage_check.py",
         "model-report": "python scripts/model_report.py",
+        "onboarding": "python scripts/onboarding.py",
         "schema": "novosky schema",
         "trade": "python trading.py",
         "train": "python train_ml_model.py",

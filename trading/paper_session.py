@@ -64,11 +64,12 @@ class PaperMarket:
 
 @dataclass(frozen=True)
 class PaperSession:
-    """A wired bot with the parts its driver needs."""
+    """A wired bot with the parts its driver needs, and what identifies its models' answers."""
 
     bot: Bot
     broker: PaperBroker
     journal: Journal
+    fingerprint: str
 
     def close(self) -> None:
         """Release the account's files."""
@@ -144,11 +145,37 @@ def discard_account(journal: Path) -> None:
     UsageError
         The file there is no database; nothing is deleted.
     """
-    for database in (journal, broker_file(journal)):
-        if database.exists() and database.stat().st_size and not database.read_bytes()[:16].startswith(SQLITE_MAGIC):
-            raise UsageError(f"{database} is not a journal and was left alone; name the account's file with --journal")
+    foreign = _foreign_file(journal)
+    if foreign is not None:
+        raise UsageError(f"{foreign} is not a journal and was left alone; name the account's file with --journal")
     for file in journal_files(journal):
         file.unlink(missing_ok=True)
+
+
+def check_account_files(journal: Path) -> None:
+    """Refuse a file that is no database before anything is written beside it.
+
+    Raises
+    ------
+    StorageError
+        The journal, or the simulated broker's file beside it, is damaged or something else.
+    """
+    foreign = _foreign_file(journal)
+    if foreign is not None:
+        raise StorageError(
+            f"{foreign} is not a journal, or damaged at its very beginning, and was left alone; put a copy back or "
+            "name the account's file with --journal"
+        )
+
+
+def _foreign_file(journal: Path) -> Path | None:
+    """Return the first of the account's databases that exists and does not begin like one."""
+    for database in (journal, broker_file(journal)):
+        if database.is_file() and database.stat().st_size:
+            with database.open("rb") as stream:
+                if stream.read(len(SQLITE_MAGIC)) != SQLITE_MAGIC:
+                    return database
+    return None
 
 
 def broker_file(journal: Path) -> Path:
@@ -222,7 +249,7 @@ def open_session(
         models=models.description,
         frozen=frozen,
     )
-    return PaperSession(bot, broker, journal)
+    return PaperSession(bot, broker, journal, models.fingerprint)
 
 
 def _check_pair(journal: Journal, broker: PaperBroker, path: Path, market: PaperMarket) -> None:

@@ -16,6 +16,7 @@ from novosky.cli.options import refuse_collisions
 if TYPE_CHECKING:
     from novosky.settings import Settings
     from novosky.settings.overrides import AccountFlags
+    from trading.health import Heartbeat
     from trading.paper_session import PaperMarket, PaperSession
 
 DEFAULT_DAYS = 365
@@ -77,6 +78,7 @@ def follow(run: PaperRun, *, once: bool) -> None:
     """Follow the embedded market in real time until interrupted; any end is a clean one."""
     from novosky.clock import RealClock
     from novosky.errors import UsageError
+    from trading.health import Heartbeat, health_file
     from trading.live_market import live_market
 
     with _session(run, lambda: live_market(run.journal, RealClock().now()), bars=None, live=True) as (
@@ -88,8 +90,16 @@ def follow(run: PaperRun, *, once: bool) -> None:
             raise UsageError(
                 f"this account was opened with {deposit:g} USD; leave --balance out, or begin anew with --fresh"
             )
+        heartbeat = Heartbeat(
+            health_file(run.journal),
+            settings,
+            session.fingerprint,
+            lambda: (session.bot.status, session.broker.positions()),
+            RealClock().now,
+        )
         try:
-            _follow(session, once=once)
+            with heartbeat:
+                _follow(session, heartbeat, once=once)
         finally:
             _export(session, settings, run)
         _print_standing(session)
@@ -117,7 +127,7 @@ def _session(
     from trading.freeze import is_frozen
     from trading.model_files import load_models
     from trading.notify import ConsoleNotifier, SilentNotifier
-    from trading.paper_session import discard_account, open_session, single_instance
+    from trading.paper_session import check_account_files, discard_account, open_session, single_instance
 
     # pm2 and systemd stop a program this way; it ends like Ctrl-C, with its files closed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -126,6 +136,7 @@ def _session(
     models = load_models(run.models, settings, ml_settings)
     news = load_calendar(run.calendar) if run.calendar else None
     with single_instance(run.journal):
+        check_account_files(run.journal)
         if run.fresh:
             discard_account(run.journal)
         session = open_session(
@@ -151,6 +162,7 @@ def replay_market(window: Window, *, fixed_spread: bool) -> PaperMarket:
     """Read the bars of a replay over the backtest's window; bars before it serve as history."""
     from novosky.cli.backtest import choose_window
     from novosky.data.store import load_bars
+    from trading.health import REPLAY_NAME
     from trading.market_inputs import window_rows
     from trading.paper_session import PaperMarket
 
@@ -158,7 +170,7 @@ def replay_market(window: Window, *, fixed_spread: bool) -> PaperMarket:
     bounds = choose_window(frame["time"], window.start, window.end, window.days or DEFAULT_DAYS, None)
     first, last = window_rows(frame, *bounds)
     m1 = load_bars(window.m1, seconds=60) if window.m1 is not None else None
-    name = f"replay of {window.bars.name}"
+    name = f"{REPLAY_NAME}{window.bars.name}"
     return PaperMarket(name, frame.iloc[:last].reset_index(drop=True), first, m1, fixed_spread)
 
 
@@ -178,7 +190,7 @@ def _replay_with_progress(session: PaperSession, market: PaperMarket) -> None:
         run_replay(session.bot.cycle, session.broker, lambda bar: progress.update(task, completed=done(bar)))
 
 
-def _follow(session: PaperSession, *, once: bool) -> None:
+def _follow(session: PaperSession, heartbeat: Heartbeat, *, once: bool) -> None:
     from novosky.clock import RealClock
     from novosky.errors import UsageError
     from trading.replay import PacedMarket
@@ -190,6 +202,7 @@ def _follow(session: PaperSession, *, once: bool) -> None:
         market.catch_up()
         acted = session.bot.cycle()
         if acted:
+            heartbeat.beat()
             click.echo(f"bar {session.bot.status.bars_processed}: equity {session.bot.status.guard.equity:.2f} USD")
         if session.broker.at_end:
             raise UsageError("the embedded market has ended; begin a new account with --fresh")
@@ -213,27 +226,3 @@ def _print_standing(session: PaperSession) -> None:
         f"{status.bars_processed} bars processed, {status.bars_missed} missed, "
         f"{status.guard.closed} trades closed, balance {status.cash:.2f} USD, equity {status.guard.equity:.2f} USD"
     )
-
-
-def show_health(journal: Path) -> None:
-    """Print where the bot of this journal stands; StorageError when there is none."""
-    from novosky.errors import StorageError
-    from trading.exports import utc_text
-    from trading.journal import Journal, sqlite_url
-
-    if not journal.exists():
-        raise StorageError(f"no journal at {journal}; start the bot once, or name its file with --journal")
-    status = Journal(sqlite_url(journal), durable=True, read_only=True).status()
-    if status is None:
-        raise StorageError(f"{journal} holds no bot yet; start the bot once")
-    guard = status.guard
-    click.echo(f"account        {status.identity}")
-    click.echo(f"models         {status.models}")
-    click.echo(
-        f"last bar       {utc_text(status.last_bar)} ({status.bars_processed} processed, {status.bars_missed} missed)"
-    )
-    click.echo(f"equity         {guard.equity:.2f} USD, balance {status.cash:.2f} USD, {guard.closed} trades closed")
-    click.echo(f"losses in row  {guard.losses} ({guard.day_losses} since 00:00 UTC)")
-    breakers = (("day", guard.day_blocked), ("week", guard.week_blocked), ("HARD HALT", guard.halted))
-    latched = [name for name, flag in breakers if flag]
-    click.echo(f"breakers       {', '.join(latched) or 'none latched'}")

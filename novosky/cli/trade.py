@@ -28,7 +28,8 @@ Examples:
 @click.option("--end", type=UtcDate(), help="Replay: end, UTC, exclusive.")
 @click.option("--days", type=click.IntRange(1, MOST_DAYS), help="Replay: window length without --start.  [365]")
 @click.option("--once", is_flag=True, help="Act on the newest closed bar and exit.")
-@click.option("--health", is_flag=True, help="Show where the bot stands and exit.")
+@click.option("--health", is_flag=True, help="Show where the bot stands; exits 1 when it is behind the market.")
+@click.option("--stale-bars", type=click.IntRange(0), help="With --health: closed bars it may be behind.  [2]")
 @click.option("--journal", type=FILE, help="Journal file; the default depends on the mode.  [logs/paper.sqlite]")
 @click.option("--fresh", is_flag=True, help="Discard the paper account and begin anew.")
 @click.option("--trades", "trades_file", type=FILE, help="Write the closed trades as CSV.")
@@ -45,6 +46,7 @@ def trade(
     days: int | None,
     once: bool,
     health: bool,
+    stale_bars: int | None,
     journal: Path | None,
     fresh: bool,
     trades_file: Path | None,
@@ -62,7 +64,10 @@ def trade(
     replay = replay or data
     journal = journal or default_journal(replay)
     if health:
-        paper_runs.show_health(journal)
+        from novosky.cli.health import show_health
+        from trading.health import MOST_BARS_BEHIND
+
+        show_health(journal, MOST_BARS_BEHIND if stale_bars is None else stale_bars)
         return
     if not paper:
         raise UsageError(

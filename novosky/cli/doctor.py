@@ -1,0 +1,198 @@
+"""`novosky doctor`: is this machine fit to trade, and what is to be mended."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from novosky.cli.options import FILE, FOLDER
+
+if TYPE_CHECKING:
+    from trading.doctor.broker import BrokerProbe
+    from trading.doctor.finding import Finding
+
+EPILOG = """\b
+Examples:
+  novosky doctor
+  novosky doctor --json
+  novosky doctor --online --journal logs/paper.sqlite
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.option("--online", is_flag=True, help="Ask Telegram, too; otherwise nothing leaves this machine.")
+@click.option("--journal", type=FILE, default=Path("logs/paper.sqlite"), show_default=True, help="Journal file.")
+@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="Stored bars.")
+@click.option("--env-file", type=FILE, default=Path(".env"), show_default=True, help="Where secrets are kept.")
+@click.option("--config", type=FILE, default=Path("config.json"), show_default=True, help="Runtime settings.")
+@click.option("--ml-config", type=FILE, default=Path("ml_config.json"), show_default=True, help="Model settings.")
+@click.option("--models", type=FOLDER, default=Path("models"), show_default=True, help="Model directory.")
+def doctor(
+    as_json: bool,
+    online: bool,
+    journal: Path,
+    data: Path,
+    env_file: Path,
+    config: Path,
+    ml_config: Path,
+    models: Path,
+) -> None:
+    """Check this machine: settings, models, journal, disk, clock, secrets, broker.
+
+    Every line is OK, WARN or FAIL with its mend; nothing is changed and no secret is shown.
+    Exits 0 when nothing failed, 1 otherwise.
+    """
+    findings = examine_machine(config, ml_config, models, journal=journal, data=data, env_file=env_file, online=online)
+    if as_json:
+        failed = _print_json(findings)
+    else:
+        failed = print_findings(findings)
+    if failed:
+        sys.exit(1)
+
+
+def examine_machine(
+    config: Path,
+    ml_config: Path,
+    models: Path,
+    *,
+    journal: Path = Path("logs/paper.sqlite"),
+    data: Path = Path("data/BTCUSD_M15.parquet"),
+    env_file: Path = Path(".env"),
+    online: bool = False,
+    probe: BrokerProbe | None = None,
+) -> Iterator[Finding]:
+    """Yield the findings of all checks, each as soon as it is known."""
+    from novosky.clock import RealClock
+
+    now = RealClock().now()
+    yield from _machine_findings(models, journal, data)
+    yield from _settings_findings(config, ml_config, models, now, probe)
+    yield from _account_findings(models, journal, data, now)
+    yield from _secret_findings(env_file, online=online)
+
+
+def _machine_findings(models: Path, journal: Path, data: Path) -> Iterator[Finding]:
+    from novosky.compiled import ROOT, cache_folder
+    from trading.doctor import machine
+
+    yield machine.check_python(sys.version_info[:3])
+    yield machine.check_packages(ROOT / "requirements.txt", _installed)
+    yield machine.check_compiled_cache(cache_folder())
+    folders = {"logs": Path("logs"), "journal": journal.parent, "data": data.parent, "models": models}
+    for name, folder in folders.items():
+        yield machine.check_folder(f"folder {name}", folder)
+    yield machine.check_time_zones()
+
+
+def _installed(name: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _settings_findings(
+    config: Path, ml_config: Path, models: Path, now: float, probe: BrokerProbe | None
+) -> Iterator[Finding]:
+    """Check both settings files, and what can only be judged by them."""
+    import novosky.settings as settings_package
+    from ml.feature_engineering import get_feature_names
+    from novosky.errors import SettingsError
+    from novosky.settings import load_ml_settings, load_settings
+    from trading.doctor import broker, configuration, model_set
+
+    try:
+        settings = load_settings(config)
+    except SettingsError as error:
+        settings = None
+        yield configuration.refused_settings(config, error)
+    try:
+        ml_settings = load_ml_settings(ml_config)
+    except SettingsError as error:
+        ml_settings = None
+        yield configuration.refused_settings(ml_config, error)
+    yield configuration.check_schemas(Path(settings_package.__file__).parent)
+    if settings is not None:
+        yield configuration.check_profile(settings, config)
+        yield configuration.check_server_clock(settings, now)
+        yield from broker.check_broker(probe, settings, now)
+    if ml_settings is not None:
+        yield configuration.check_features(ml_settings.features, get_feature_names(), ml_config)
+    yield from model_set.check_models(models, settings, ml_settings, now)
+
+
+def _account_findings(models: Path, journal: Path, data: Path, now: float) -> Iterator[Finding]:
+    from ml.compat import read_manifest
+    from novosky.compiled import ROOT
+    from novosky.errors import ModelError
+    from trading.doctor import account, machine
+    from trading.freeze import FREEZE_FLAG
+
+    witnesses = {"this program was installed": (ROOT / "requirements.txt").stat().st_mtime}
+    # A set without a manifest is reported with the models; the clock then has one witness less.
+    with suppress(ModelError):
+        witnesses["the models' newest bar"] = read_manifest(models).train_cutoff.timestamp()
+    yield machine.check_system_clock(now, witnesses)
+    yield account.check_bars(data, now)
+    yield account.check_journal(journal)
+    yield account.check_lock(journal)
+    yield account.check_freeze(FREEZE_FLAG)
+
+
+def _secret_findings(env_file: Path, *, online: bool) -> Iterator[Finding]:
+    import os
+
+    from novosky.environment import read_environment
+    from novosky.errors import SettingsError
+    from trading.doctor import secrets
+    from trading.doctor.finding import Grade, fail
+
+    yield secrets.check_env_file(env_file)
+    try:
+        environment = read_environment(env_file, os.environ)
+    except SettingsError as error:
+        yield fail("secrets file", str(error), "correct it; the checks of secrets were left out")
+        return
+    telegram = secrets.check_telegram(environment)
+    yield telegram
+    if online and telegram.grade is Grade.OK:
+        yield secrets.check_telegram_online(environment)
+    yield secrets.check_hub(environment)
+    yield from secrets.check_database(environment)
+
+
+def print_findings(findings: Iterator[Finding]) -> int:
+    """Print one line per finding as it comes, and its mend below; return how many failed."""
+    from trading.doctor.finding import Grade
+
+    colours = {Grade.OK: "green", Grade.WARN: "yellow", Grade.FAIL: "red"}
+    counts = dict.fromkeys(Grade, 0)
+    for finding in findings:
+        counts[finding.grade] += 1
+        click.echo(f"{click.style(f'{finding.grade:<4}', fg=colours[finding.grade])}  {finding.name}: {finding.text}")
+        if finding.mend:
+            click.echo(f"      mend: {finding.mend}")
+    click.echo(f"{counts[Grade.OK]} OK, {counts[Grade.WARN]} WARN, {counts[Grade.FAIL]} FAIL")
+    return counts[Grade.FAIL]
+
+
+def _print_json(findings: Iterator[Finding]) -> int:
+    """Print the findings as one JSON object; return how many failed."""
+    import json
+    from dataclasses import asdict
+
+    from trading.doctor.finding import Grade
+
+    found: Sequence[Finding] = list(findings)
+    failed = sum(finding.grade is Grade.FAIL for finding in found)
+    click.echo(json.dumps({"failed": failed, "findings": [asdict(finding) for finding in found]}, indent=2))
+    return failed

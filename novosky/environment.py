@@ -1,0 +1,142 @@
+"""Secrets and what differs from machine to machine: environment variables, or a private file `.env`.
+
+Nothing here is ever written to settings, logs or the journal. A variable of the process wins
+over the file's, so that a service manager can override it. The file's syntax is what systemd,
+shells and Docker share: `NAME=value` per line, `#` before a comment, optional quotes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from novosky.errors import SettingsError, StorageError
+
+ENV_FILE = Path(".env")
+PRIVATE = 0o600
+_LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """An environment variable the programs read.
+
+    Attributes
+    ----------
+    name : str
+    purpose : str
+        One line for people.
+    secret : bool
+        True when its value must never be shown.
+    """
+
+    name: str
+    purpose: str
+    secret: bool
+
+
+BROKER = Variable("NOVOSKY_BROKER", "how the account is reached: paper, mt5 or bridge", secret=False)
+TERMINAL = (
+    Variable("MT5_LOGIN", "account number; empty uses the account the terminal is logged in to", secret=True),
+    Variable("MT5_PASSWORD", "password of that account", secret=True),
+    Variable("MT5_SERVER", "name of the broker's server", secret=False),
+    Variable("MT5_PATH", "terminal64.exe, where several terminals are installed", secret=False),
+)
+BRIDGE = (
+    Variable("NOVOSKY_BRIDGE_URL", "address of the bridge beside the terminal", secret=False),
+    Variable("NOVOSKY_BRIDGE_TOKEN", "at least 32 random letters and digits, the same on both machines", secret=True),
+)
+TELEGRAM = (
+    Variable("TELEGRAM_BOT_TOKEN", "token of the bot, from @BotFather", secret=True),
+    Variable("TELEGRAM_CHAT_IDS", "chats that are told everything and may command, separated by commas", secret=True),
+)
+HUB_FOLDER = Variable("NOVOSKY_HUB", "folder of published models, file:///path", secret=False)
+HUB_STORE = (
+    Variable("R2_ENDPOINT_URL", "address of the S3 store", secret=False),
+    Variable("R2_ACCESS_KEY_ID", "its key", secret=True),
+    Variable("R2_SECRET_ACCESS_KEY", "the key's secret", secret=True),
+    Variable("R2_BUCKET", "its bucket", secret=False),
+)
+DATABASE = Variable("NOVOSKY_DATABASE_URL", "PostgreSQL for the journal; empty keeps it in logs/", secret=True)
+
+
+def read_environment(file: Path, process: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a `.env` file with those of the process over them; empty ones count as unset.
+
+    Parameters
+    ----------
+    file : Path
+        May be absent.
+    process : mapping
+        Usually `os.environ`.
+
+    Raises
+    ------
+    SettingsError
+        The file cannot be read; the message names the line and never shows its text.
+    """
+    values = {**_file_variables(file), **process}
+    return {name: value for name, value in values.items() if value != ""}
+
+
+def _file_variables(file: Path) -> dict[str, str]:
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise SettingsError(f"{file} cannot be read ({reason}); mend its permissions or write it anew") from error
+    values: dict[str, str] = {}
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if not line or line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise SettingsError(f"{file}, line {number}: not of the form NAME=value; correct it or begin it with #")
+        values[match[1]] = _unquoted(match[2])
+    return values
+
+
+def _unquoted(text: str) -> str:
+    if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1]
+    return text
+
+
+def template(variables: Sequence[Variable], values: Mapping[str, str]) -> str:
+    """Return the text of a `.env` file; secrets stay empty whatever `values` holds."""
+    lines = ["# Read by NOVOSKY at start. Keep it private: chmod 600, never into git."]
+    for variable in variables:
+        value = "" if variable.secret else values.get(variable.name, "")
+        lines += ["", f"# {variable.purpose}", f"{variable.name}={value}"]
+    return "\n".join(lines) + "\n"
+
+
+def create_private(path: Path, text: str) -> bool:
+    """Create a file that only its owner can read; False, and nothing is touched, when there is one already.
+
+    Raises
+    ------
+    StorageError
+        It cannot be written; nothing is left behind.
+    """
+    try:
+        # Exclusive and private from its first byte on: no moment at which others could read it.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise StorageError(f"{path} could not be created ({error.strerror}); mend the permissions") from error
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise StorageError(f"{path} could not be written ({error.strerror}); free disk space") from error
+    return True

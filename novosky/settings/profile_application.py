@@ -1,0 +1,87 @@
+"""Putting a profile into the content of config.json: the same for a person who chooses one and for the optimiser."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from novosky.equity_state import MOST_MULTIPLIER
+from novosky.settings.profiles import Profile, Range
+from novosky.settings.runtime import DynamicPositionSizing, RiskManagement, RiskProfile
+
+
+def apply_profile(content: Mapping[str, Any], profile: Profile) -> dict[str, Any]:
+    """Return settings that follow a profile, no safety limit laxer than the profile's.
+
+    | key | becomes |
+    |---|---|
+    | `risk_profile.name` | the profile's |
+    | `risk_percent` | as it is, or the nearest end of the profile's range |
+    | `max_risk_per_trade_pct` | at most `most_risk_per_trade` |
+    | `max_weekly_drawdown_pct`, `max_total_drawdown_pct` | the profile's; tighter ones stay while the profile stays |
+    | `sl_atr_mult`, `tp_atr_mult` | inside the profile's range, unless `atr_mult_range` states another one |
+
+    Everything else, unknown keys included, is kept, in its order. Applying a profile twice
+    changes nothing more.
+
+    Parameters
+    ----------
+    content : mapping
+        The JSON content of config.json; not changed.
+    profile : Profile
+
+    Returns
+    -------
+    dict
+        New content, to be validated as `Settings` before it is written.
+    """
+    result = copy.deepcopy(dict(content))
+    sizing = _section(result, "dynamic_position_sizing")
+    sizing["risk_percent"] = _within(
+        sizing.get("risk_percent", DynamicPositionSizing().risk_percent), profile.risk_percent
+    )
+    sizing["max_risk_per_trade_pct"] = min(
+        sizing.get("max_risk_per_trade_pct", DynamicPositionSizing().max_risk_per_trade_pct),
+        most_risk_per_trade(profile),
+    )
+    chosen = _section(result, "risk_profile")
+    stays = chosen.get("name", RiskProfile().name) == profile.name
+    chosen["name"] = profile.name
+    for key in ("max_weekly_drawdown_pct", "max_total_drawdown_pct"):
+        limit: float = getattr(profile, key)
+        # Another profile is another appetite, so its limits replace the old ones. Under the same
+        # profile a limit that a person has tightened is a decision that no optimiser may undo.
+        result[key] = min(result.get(key, limit), limit) if stays else limit
+    _bracket(result, profile)
+    return result
+
+
+def most_risk_per_trade(profile: Profile) -> float:
+    """Return the largest loss at the stop, percent of equity, that a profile allows.
+
+    The upper end of its risk range, scaled by the risk model's largest multiplier: more than
+    that no trade of this profile is ever sized for.
+    """
+    return round(profile.risk_percent[1] * MOST_MULTIPLIER, 6)
+
+
+def _bracket(content: dict[str, Any], profile: Profile) -> None:
+    """Bring the fixed bracket into the profile's range; a range stated in the file overrides the profile's."""
+    management = content.get("risk_management", {})
+    if management.get("atr_mult_range") is not None:
+        return
+    management = _section(content, "risk_management")
+    defaults = RiskManagement()
+    for key, default in (("sl_atr_mult", defaults.sl_atr_mult), ("tp_atr_mult", defaults.tp_atr_mult)):
+        management[key] = _within(management.get(key, default), profile.atr_mult)
+
+
+def _section(content: dict[str, Any], name: str) -> dict[str, Any]:
+    section: dict[str, Any] = content.setdefault(name, {})
+    return section
+
+
+def _within(value: float, limits: Range) -> float:
+    least, most = limits
+    return min(max(value, least), most)

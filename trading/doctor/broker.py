@@ -1,0 +1,140 @@
+"""Checks of a connected broker: its symbol and its clock against config.json."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from novosky.errors import BrokerError
+from novosky.market.server_time import ServerClock
+from novosky.settings import Settings
+from trading.doctor.finding import Finding, fail, ok, warn
+
+QUARTER = 900
+"""Server clocks differ from UTC by whole quarters of an hour."""
+FRESH_SECONDS = 120
+"""A tick further from every quarter than this is old and tells nothing of the clock."""
+UNITS_PER_USD = {"USD": 1.0, "USC": 100.0}
+"""Account currencies: dollars, and the cents of a cent account."""
+NOT_CONFIGURED = "set NOVOSKY_BROKER to mt5 or bridge, or trade with --paper"
+
+
+@dataclass(frozen=True)
+class SymbolFacts:
+    """What the terminal says of the symbol.
+
+    Attributes
+    ----------
+    symbol : str
+    point, tick_size : float
+        Price steps.
+    digits : int
+    contract_size : float
+        Units in one lot.
+    volume_min, volume_max, volume_step : float
+        Lots.
+    stops_level : int
+        Points.
+    tick_value : float
+        Account currency per tick and lot.
+    currency : str
+        Of the account; USC on a cent account.
+    """
+
+    symbol: str
+    point: float
+    tick_size: float
+    digits: int
+    contract_size: float
+    volume_min: float
+    volume_max: float
+    volume_step: float
+    stops_level: int
+    tick_value: float
+    currency: str
+
+
+class BrokerProbe(Protocol):
+    """What the checks ask of a connected broker."""
+
+    def facts(self) -> SymbolFacts:
+        """Return the symbol's contract (`symbol_info`, `account_info`); BrokerError when it is not there."""
+
+    def server_seconds(self) -> int | None:
+        """Return the newest tick's time as the server writes it, its wall clock as epoch seconds; None without one."""
+
+
+def check_broker(probe: BrokerProbe | None, settings: Settings, now: float) -> list[Finding]:
+    """Compare a broker to the settings; one warning when there is none."""
+    if probe is None:
+        return [warn("broker", "not configured", NOT_CONFIGURED)]
+    try:
+        return [
+            check_limits(probe.facts(), settings),
+            check_tick_value(probe.facts(), settings),
+            check_clock_offset(probe.server_seconds(), settings, now),
+        ]
+    except BrokerError as error:
+        return [fail("broker", str(error), "start the terminal, log in, and check the symbol's name")]
+
+
+def check_limits(facts: SymbolFacts, settings: Settings) -> Finding:
+    """Compare the contract's limits to `broker` in config.json, which sizing and backtests use."""
+    stated = settings.broker
+    differing = [
+        f"broker.{key} is {getattr(stated, key):g}, the broker says {value:g}"
+        for key, value in (
+            ("point", facts.point),
+            ("digits", facts.digits),
+            ("contract_size", facts.contract_size),
+            ("volume_min", facts.volume_min),
+            ("volume_max", facts.volume_max),
+            ("volume_step", facts.volume_step),
+            ("stops_level", facts.stops_level),
+        )
+        if not math.isclose(getattr(stated, key), value, rel_tol=1e-9)
+    ]
+    if differing:
+        return fail("broker limits", "; ".join(differing), "write the broker's values into config.json")
+    return ok("broker limits", f"{facts.symbol} as in config.json")
+
+
+def check_tick_value(facts: SymbolFacts, settings: Settings) -> Finding:
+    """Compare the money a price step is worth to what sizing assumes.
+
+    Brokers are known to report a tick value of another account type or of zero; sizing from it
+    would be wrong by orders of magnitude.
+    """
+    if facts.currency not in UNITS_PER_USD:
+        text = f"the account is kept in {facts.currency}; all sums here are USD"
+        return fail("tick value", text, f"use an account in {' or '.join(UNITS_PER_USD)}")
+    expected = settings.lot_units * UNITS_PER_USD[facts.currency]
+    if not (facts.tick_value > 0.0 and facts.tick_size > 0.0):
+        text = f"tick value {facts.tick_value:g}, tick size {facts.tick_size:g}"
+        return fail("tick value", text, "wait until the symbol is quoted, or ask the broker")
+    per_unit = facts.tick_value / facts.tick_size
+    if not math.isclose(per_unit, expected, rel_tol=0.01):
+        text = f"one lot gains {per_unit:g} {facts.currency} per 1 USD of price, config.json says {expected:g}"
+        return fail("tick value", text, "correct broker.contract_size and account_type in config.json")
+    return ok("tick value", f"{per_unit:g} {facts.currency} per lot and 1 USD of price")
+
+
+def check_clock_offset(server: int | None, settings: Settings, now: float) -> Finding:
+    """Measure the server's clock by its newest tick and compare it to the rule."""
+    mend = "correct broker.server_clock in config.json (UTC, NewYork+7 or an IANA zone)"
+    if server is None:
+        return warn("clock offset", "no tick yet", "run again while the market is open")
+    offset = server - now
+    measured = round(offset / QUARTER) * QUARTER
+    if abs(offset - measured) > FRESH_SECONDS:
+        text = "the newest tick is old, or this machine's clock is off"
+        return warn("clock offset", text, "run again while the market is open; check network time")
+    rule = settings.broker.server_clock
+    expected = int(ServerClock(rule).from_utc(np.array([int(now)]))[0]) - int(now)
+    if measured != expected:
+        text = f"the server is at UTC{measured / 3600:+g}, {rule} gives UTC{expected / 3600:+g}"
+        return fail("clock offset", text, mend)
+    return ok("clock offset", f"the server is at UTC{measured / 3600:+g}, as {rule} says")
