@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -149,11 +149,42 @@ def read_manifest(models_dir: Path) -> Manifest:
     return _parse(content, path)
 
 
+def _is_text_map(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(entry, str) for entry in value.values())
+
+
+def _is_moment(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and pd.Timestamp(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+_ENTRY_KINDS: Mapping[str, Callable[[Any], bool]] = {
+    "features": lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
+    "artifacts": _is_text_map,
+    "versions": _is_text_map,
+    "train_start": _is_moment,
+    "train_end": _is_moment,
+    "train_cutoff_date": _is_moment,
+    "data_hash": _is_text,
+    "config_hash": _is_text,
+}
+"""What each entry of a manifest must be, so that one edited by hand is refused when it is read."""
+
+
 def _parse(content: Any, path: Path) -> Manifest:
     names = {field.name for field in fields(Manifest)}
     if not isinstance(content, dict) or set(content) != names or content["format"] != _FORMAT:
         raise ModelError(f"{path} is not a manifest of format {_FORMAT}; {MEND}")
-    manifest = Manifest(**{**content, "features": tuple(map(str, content["features"]))})
+    wrong = [name for name, fits in _ENTRY_KINDS.items() if not fits(content[name])]
+    if wrong:
+        raise ModelError(f"{path}: {wrong[0]} is {content[wrong[0]]!r}, which training never writes there; {MEND}")
+    manifest = Manifest(**{**content, "features": tuple(content["features"])})
     if manifest.feature_count != len(manifest.features) or manifest.feature_hash != feature_hash(manifest.features):
         raise ModelError(
             f"{path} contradicts itself: its feature list does not have the count or hash it states; {MEND}"
@@ -263,6 +294,38 @@ def read_artifact(models_dir: Path, manifest: Manifest, name: str, mend: str = M
         raise ModelError(f"{path} cannot be read ({error.strerror}); {mend}") from error
     if hashlib.sha256(content).hexdigest() != expected:
         raise ModelError(f"{path} is damaged or foreign: its SHA-256 differs from {MANIFEST_NAME}; {mend}")
+    return content
+
+
+def read_metadata(models_dir: Path, manifest: Manifest, name: str, texts: Sequence[str], mend: str) -> dict[str, Any]:
+    """Return a metadata file of the set, its SHA-256 checked.
+
+    Parameters
+    ----------
+    models_dir : Path
+    manifest : Manifest
+    name : str
+    texts : sequence of str
+        Keys that must be there and hold text.
+    mend : str
+        What to do about a file that is wrong.
+
+    Raises
+    ------
+    ModelError
+        As in `read_artifact`; or no JSON object, or one of the keys is missing.
+    """
+    try:
+        content = json.loads(read_artifact(models_dir, manifest, name, mend))
+    except ValueError as error:
+        raise ModelError(f"{models_dir / name} is not JSON ({error}); {mend}") from error
+    if not isinstance(content, dict):
+        raise ModelError(
+            f"{models_dir / name} is no JSON object and does not say {', '.join(texts) or 'anything'}; {mend}"
+        )
+    for key in texts:
+        if not isinstance(content.get(key), str):
+            raise ModelError(f"{models_dir / name} does not say {key}, which training writes there; {mend}")
     return content
 
 

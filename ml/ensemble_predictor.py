@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import logging
 import pickle
 import warnings
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml.compat import Manifest, hash_training_settings, read_artifact
+from ml.compat import Manifest, hash_training_settings, read_artifact, read_metadata
 from ml.ensemble import (
     MEMBERS,
     N_CLASSES,
@@ -189,11 +188,10 @@ def _load(models_dir: Path, manifest: Manifest, manifest_hash: str, files: Ensem
 def _read_metadata(models_dir: Path, manifest: Manifest, files: EnsembleFiles) -> Mapping[str, Any] | None:
     """Return the metadata, or None with a warning: only the last step of a chain needs it."""
     try:
-        content: Mapping[str, Any] = json.loads(read_artifact(models_dir, manifest, files.metadata, files.mend))
+        return read_metadata(models_dir, manifest, files.metadata, (), files.mend)
     except ModelError as error:
         _LOG.warning("%s", error)
         return None
-    return content
 
 
 def _load_scaling(

@@ -31,8 +31,7 @@ class PositionPredictor(ServedEnsemble):
 
     def __init__(self, models_dir: Path, ml_settings: MlSettings) -> None:
         super().__init__(models_dir, ml_settings, POSITION_FILES)
-        trained_with = None if self._metadata is None else self._metadata["config_hash"]
-        if trained_with is not None and trained_with != hash_position_settings(ml_settings):
+        if self._metadata is not None and self._metadata.get("config_hash") != hash_position_settings(ml_settings):
             _LOG.warning(
                 "ml_config.json has other position_model settings than the models in %s were trained with; "
                 "retrain with `%s` for them to take effect",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.compat import MANIFEST_NAME, Manifest, read_artifact, read_manifest
+from ml.compat import MANIFEST_NAME, Manifest, read_artifact, read_manifest, read_metadata
 from ml.ensemble import Float64Array
 from ml.ensemble_predictor import unpickle
 from ml.loading import load_undisturbed
@@ -190,24 +190,27 @@ def _named_or_there(models_dir: Path) -> bool:
 
 
 def _load(models_dir: Path, manifest: Manifest) -> _LoadedModel:
-    content = {name: read_artifact(models_dir, manifest, name, mend_of("risk")) for name in STAGE_FILES["risk"]}
-    metadata = _metadata(content[RISK_METADATA])
+    content = {name: read_artifact(models_dir, manifest, name, mend_of("risk")) for name in (RISK_MODEL, RISK_SCALER)}
+    metadata = read_metadata(models_dir, manifest, RISK_METADATA, ("config_hash",), mend_of("risk"))
+    _check_inputs(metadata)
     mean, scale = _scaling(content[RISK_SCALER])
     return _LoadedModel(
         manifest, RiskRegressor(mean, scale, _booster(content[RISK_MODEL])), str(metadata["config_hash"])
     )
 
 
-def _metadata(content: bytes) -> Mapping[str, Any]:
-    """Decode the metadata and check what the model is told."""
-    metadata: Mapping[str, Any] = json.loads(content)
-    trained = list(metadata["features"])
+def _check_inputs(metadata: Mapping[str, Any]) -> None:
+    """Check what the model is told; raises `ModelCompatibilityError`."""
+    trained = metadata.get("features")
     if trained != list(RISK_FEATURES):
         raise ModelCompatibilityError(
-            f"{RISK_METADATA}: the risk model was trained on {', '.join(map(str, trained))}, but the account state is "
+            f"{RISK_METADATA}: the risk model was trained on {_listed(trained)}, but the account state is "
             f"{', '.join(RISK_FEATURES)}; {mend_of('risk')}"
         )
-    return metadata
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(map(str, names)) if isinstance(names, list) else "inputs it does not name"
 
 
 def _scaling(content: bytes) -> tuple[Float64Array, Float64Array]:

@@ -40,7 +40,7 @@ from ml.model_set import recover_model_set
 from ml.shap_report import FeatureImportance, ShapSummary, signal_fingerprint
 from ml.signal_trainer import SignalDataset, build_dataset
 from ml.training_window import check_calendar, check_training_bars
-from novosky.errors import DataError, ModelCompatibilityError, ModelError, UsageError
+from novosky.errors import ModelCompatibilityError, ModelError, UsageError
 from novosky.files import sha256_of
 from novosky.market.bars import slice_bars
 from novosky.market.news import NewsCalendar

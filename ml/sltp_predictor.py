@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ml.compat import Manifest, read_artifact
+from ml.compat import Manifest, read_artifact, read_metadata
 from ml.ensemble import Float64Array
 from ml.loading import load_undisturbed
 from ml.stage_files import SLTP_METADATA, SLTP_STOP, SLTP_TARGET, STAGE_COMMANDS, mend_of
@@ -182,7 +182,7 @@ def _load(models_dir: Path, manifest: Manifest) -> _LoadedModels:
         name: _booster(read_artifact(models_dir, manifest, name, mend), name, inputs)
         for name in (SLTP_STOP, SLTP_TARGET)
     }
-    metadata = json.loads(read_artifact(models_dir, manifest, SLTP_METADATA, mend))
+    metadata = read_metadata(models_dir, manifest, SLTP_METADATA, ("config_hash",), mend)
     return _LoadedModels(manifest, boosters[SLTP_STOP], boosters[SLTP_TARGET], metadata["config_hash"])
 
 

@@ -66,8 +66,8 @@ def _check_rows(x: Sized, rows: int) -> None:
 def _refuse_empty(train: IntArray, fold: int) -> None:
     if len(train) == 0:
         raise DataError(
-            f"fold {fold} has no training rows after purging and embargo; use fewer folds, a shorter label horizon "
-            "or more bars"
+            f"fold {fold} has no training rows after purging and embargo; use fewer folds, a smaller embargo_bars, "
+            "a shorter label horizon or more bars"
         )
 
 

@@ -84,7 +84,8 @@ def check_training_bars(bars: pd.DataFrame, manifest: Manifest) -> None:
     if not inside.any() or hash_bars(bars.loc[inside]) != manifest.data_hash:
         raise DataError(
             f"the bars from {manifest.train_start} to {manifest.train_end} are not those the models were trained on; "
-            "give the file of the training with --data, newer bars appended to it where there are any"
+            "give the file of the training with --data, newer bars appended to it where there are any, and let --start "
+            "and --end cut none of them off"
         )
 
 

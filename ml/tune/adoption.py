@@ -55,10 +55,12 @@ def adopt(file: SettingsFile, values: Values, search: Literal["signal", "positio
     StorageError
         It could not be written; the old one is in place.
     """
-    if file.path.read_bytes() != file.content:
+    there = file.path.is_file()
+    if not there or file.path.read_bytes() != file.content:
         raise SettingsError(
-            f"{file.path} was changed while the search ran, so the best settings were not written over it; run the "
-            "command again: the study holds its trials, and only the changed settings are tried anew"
+            f"{file.path} was {'changed' if there else 'taken away'} while the search ran, so the best settings were "
+            "not written over it; run the command again: the study holds its trials, and only the changed settings "
+            "are tried anew"
         )
     content: dict[str, Any] = json.loads(file.content.decode("utf-8-sig"))
     place_values(content, values)

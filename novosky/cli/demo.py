@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novosky.cli.options import FILE, FOLDER
+from novosky.cli.options import FILE, FOLDER, SEED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +104,7 @@ class DemoFiles:
 @click.option(
     "--bars", type=click.IntRange(min=8_000), default=16_000, show_default=True, help="M15 bars of the market."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Seed of market and models.")
+@click.option("--seed", type=SEED, default=7, show_default=True, help="Seed of market and models.")
 @click.option("--config", type=FILE, default=Path("config.json"), show_default=True, help="Runtime settings.")
 @click.option("--ml-config", type=FILE, default=Path("ml_config.json"), show_default=True, help="Model settings.")
 def demo(folder: Path, bars: int, seed: int, config: Path, ml_config: Path) -> None:
@@ -124,7 +124,8 @@ def demo(folder: Path, bars: int, seed: int, config: Path, ml_config: Path) -> N
     split = _split(files.bars)
     _step(2, f"train all four models on the first {TRAIN_SHARE:.0%} (a reduced number of trees)")
     settings = ("--config", files.config, "--ml-config", files.ml_config, "--models", files.models)
-    _call("train", "--ensemble", "--position", "--sltp", "--risk", "--no-warmstart", "--data", files.bars, "--end", split, "--seed", seed, *settings)
+    _call("train", "--ensemble", "--position", "--sltp", "--risk", "--no-warmstart", "--data", files.bars,
+          "--end", split, "--seed", seed, *settings)  # fmt: skip
     _step(3, "backtest the bars the models have never seen")
     _call("backtest", "--data", files.bars, "--start", split, "--oos-only", *settings, "--seed", seed,
           "--trades", files.backtest_trades, "--json", files.metrics, "--report", files.report)  # fmt: skip

@@ -9,9 +9,13 @@ from typing import Any, TypeVar
 
 import click
 
+from novosky.seeds import MOST_SEED
+
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+SEED = click.IntRange(0, MOST_SEED)
+"""A seed of models."""
 YEARS = range(1970, 2200)
 """Years a bar can lie in; beyond them epoch nanoseconds run over."""
 MOST_DAYS = 36_500

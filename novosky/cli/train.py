@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novosky.cli.options import FILE, UtcDate, file_options
+from novosky.cli.options import FILE, SEED, UtcDate, file_options
 from novosky.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ Bars from --end on stay unseen: test on them with backtest_config.py --oos-only.
 @click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
 @click.option("--start", type=UtcDate(), help="First bar's open, UTC.")
 @click.option("--end", type=UtcDate(), help="End of the training window, UTC, exclusive.")
-@click.option("--seed", type=click.IntRange(min=0), help="Instead of the seeds in ml_config.json.")
+@click.option("--seed", type=SEED, help="Instead of the seeds in ml_config.json.")
 @file_options
 def train(
     ensemble: bool,
@@ -94,7 +94,6 @@ def train(
     training = refresh or any(chosen.values())
     _check_flags(training, refresh, shap_only, no_warmstart or start is not None or end is not None, end is not None)
     from backtest.risk_history import out_of_fold_sequences
-
     from ml.train import train as train_models
     from novosky.data.store import load_bars
     from novosky.market.bars import slice_bars

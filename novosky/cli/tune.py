@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from novosky.cli.options import FILE, UtcDate, file_options
+from novosky.cli.options import FILE, SEED, UtcDate, file_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ def tuning_options(function: F) -> F:
     for option in (
         file_options,
         click.option("--dry-run", is_flag=True, help="Print the result and write nothing but the study."),
-        click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Seed of the sampler."),
+        click.option("--seed", type=SEED, default=7, show_default=True, help="Seed of the sampler."),
         click.option("--study", help="Name of the study; without it, named after what its trials have in common."),
         click.option(
             "--storage",

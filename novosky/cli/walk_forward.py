@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from novosky.cli.options import FILE, FOLDER, UtcDate, account_options
+from novosky.cli.options import FILE, FOLDER, SEED, UtcDate, account_options
 
 if TYPE_CHECKING:
     from backtest.folds import FoldOutcome, Leg
@@ -63,7 +63,7 @@ settings, seed and code. The cache can be deleted at any time.
 )
 @click.option("--json", "json_file", type=FILE, help="Write every number as JSON.")
 @click.option("--report", type=FILE, default=Path("reports/walk_forward.html"), show_default=True, help="HTML report.")
-@click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Seed of models and benchmarks.")
+@click.option("--seed", type=SEED, default=7, show_default=True, help="Seed of models and benchmarks.")
 def walk_forward(
     data: Path,
     start: datetime,

@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from novosky.equity_state import EQUITY_STATE
+from novosky.seeds import MOST_SEED
 from novosky.settings.base import Section
 
 
@@ -74,7 +75,7 @@ class EnsembleModel(Section):
     """`balanced` gives every class the same total weight; probabilities are calibrated on the plain weights."""
     recency_half_life_days: float | None = Field(None, gt=0)
     """Weight of a row halves with every so many days of age; null weighs all ages alike."""
-    seed: int = Field(7, ge=0)
+    seed: int = Field(7, ge=0, le=MOST_SEED)
 
 
 class SignalModel(EnsembleModel):
@@ -116,7 +117,7 @@ class SltpModel(Section):
     folds: int = Field(3, ge=2, le=20)
     """Purged folds whose out-of-fold distances the risk model's backtest uses."""
     embargo_bars: int = Field(96, ge=0)
-    seed: int = Field(7, ge=0)
+    seed: int = Field(7, ge=0, le=MOST_SEED)
 
 
 class RiskModel(Section):
@@ -132,7 +133,7 @@ class RiskModel(Section):
     """Mean length of the blocks of trades that are resampled together."""
     min_trades: int = Field(60, ge=20)
     """Fewer trades than this in the completed backtest teach nothing that would hold."""
-    seed: int = Field(7, ge=0)
+    seed: int = Field(7, ge=0, le=MOST_SEED)
 
 
 class Training(Section):
