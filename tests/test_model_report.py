@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,14 @@ from desk import LATER_BARS, Desk
 from position_sets import train_position_set
 from signal_sets import TRAIN_BARS, runtime_settings
 
-from ml.compat import read_manifest
+from ml.compat import read_manifest, write_manifest
 from ml.ensemble_predictor import EnsemblePredictor
 from ml.feature_engineering import PROTECTED_FEATURES, add_all_features
 from ml.labeling import triple_barrier
 from ml.model_figures import CLASSES, MODELS, ModelReport
 from ml.model_page import model_page, psi_figure, reliability_figure
 from ml.model_report import MIN_ROWS, build_report
-from ml.stage_files import OUT_OF_FOLD_NAME
+from ml.stage_files import OUT_OF_FOLD_NAME, STAGE_FILES
 from novosky.data.store import load_bars, save_bars
 from novosky.data.synthetic import synthetic_bars
 from novosky.errors import DataError, ModelCompatibilityError, ModelError, UsageError
@@ -243,9 +244,17 @@ def test_another_market_drifts_more_than_the_same_one(
     assert drifted["hour_sin"].psi == before["hour_sin"].psi
 
 
-def test_a_set_without_position_models_says_so(report: ModelReport) -> None:
-    assert (report.position.present, dict(report.position.training)) == (False, {})
-    assert report.position.reason == "the set has no position models"
+def test_a_set_without_position_models_says_so(
+    desk: Desk, settings: Settings, ml_settings: MlSettings, bars: pd.DataFrame, tmp_path: Path
+) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(desk.models, models)
+    manifest = read_manifest(models)
+    kept = {name: digest for name, digest in manifest.artifacts.items() if name not in STAGE_FILES["position"]}
+    write_manifest(models, replace(manifest, artifacts=kept))
+    found = build_report(models, settings, ml_settings, bars).position
+    assert (found.present, dict(found.training)) == (False, {})
+    assert found.reason == "the set has no position models"
 
 
 def test_position_models_are_not_measured_live_and_the_report_says_so(root: Path, tmp_path: Path) -> None:
@@ -339,7 +348,8 @@ def test_too_few_live_rows_are_not_measured_and_the_report_says_why(
     assert f"{live['rows']} labelled rows are fewer than {MIN_ROWS}" in live["reason"]
     assert f"299 rows with features are fewer than {MIN_ROWS}" in drift["reason"]
     page = (tmp_path / "reports" / "model_report.html").read_text(encoding="utf-8")
-    assert page.count("Not measured: ") == 2
+    # Calibration, drift, and the position models, whose live closes are never followed.
+    assert page.count("Not measured: ") == 3
 
 
 @pytest.mark.parametrize("window", ["--start 2031-01-01", "--end 2022-01-20"])
