@@ -209,7 +209,8 @@ def run_fold(plan: WalkPlan, window: FoldWindow) -> FoldOutcome:
             trade_history=out_of_fold_sequences,
         )
         signal = EnsemblePredictor(models, plan.ml_settings)
-        cutoff = max(*(int(one.train_cutoff.timestamp()) for one in (report, *report.later, yardstick)))
+        cutoffs = [yardstick.train_cutoff, *(stage.train_cutoff for stage in (report, *report.later))]
+        cutoff = int(max(cutoffs).timestamp())
         if cutoff >= window.train_end:
             raise ModelError(f"fold {window.number}: a training label looked at a bar of the fold or its embargo")
         prepared = _prepare(alone, window, signal)

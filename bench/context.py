@@ -16,6 +16,7 @@ from novosky.errors import NovoskyError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ml.signal_artifacts import TrainingReport
     from novosky.settings import MlSettings, Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,15 +86,34 @@ class BenchContext:
 
     @cached_property
     def ml_config(self) -> Path:
-        """The checkout's ml_config.json; with --quick one with the demo's smaller signal model."""
+        """The checkout's ml_config.json; with --quick one with smaller models that learn from fewer entries."""
         if not self.quick:
             return ROOT / "ml_config.json"
-        from novosky.cli.demo import reduced_ml_config
+        return self.written("ml_config.json", _quick(json.loads((ROOT / "ml_config.json").read_text(encoding="utf-8"))))
+
+    @cached_property
+    def ml_config_all(self) -> Path:
+        """The same with position and SLTP model switched on."""
+        content = json.loads(self.ml_config.read_text(encoding="utf-8"))
+        content.pop("$schema", None)
+        for section in ("position_model", "ml_sltp"):
+            content[section]["enabled"] = True
+        return self.written("ml_config_all.json", content)
+
+    @cached_property
+    def config_all(self) -> Path:
+        """The checkout's config.json with the risk model switched on."""
+        content = json.loads((ROOT / "config.json").read_text(encoding="utf-8"))
+        content.pop("$schema", None)
+        content["risk_model"]["enabled"] = True
+        return self.written("config_all.json", content)
+
+    def written(self, name: str, content: dict[str, Any]) -> Path:
+        """Write a settings file of this run."""
         from novosky.files import write_json
 
-        reduced = self.folder / "ml_config.json"
-        write_json(reduced, reduced_ml_config(json.loads((ROOT / "ml_config.json").read_text(encoding="utf-8"))))
-        return reduced
+        write_json(self.folder / name, content)
+        return self.folder / name
 
     @cached_property
     def ml_settings(self) -> MlSettings:
@@ -109,7 +129,7 @@ class BenchContext:
 
     @cached_property
     def training(self) -> Training:
-        """The signal models trained as configured, once for all measures that need them."""
+        """All four models trained as configured, once for all measures that need them."""
         return train_once(self)
 
     @cached_property
@@ -142,18 +162,19 @@ class Training:
     models: Path
     seconds: float
     steps: tuple[tuple[str, float], ...]
-    rows: int
-    device: str
+    reports: tuple[TrainingReport, ...]
 
 
 def train_once(context: BenchContext) -> Training:
-    """Train the signal models on the context's training window."""
+    """Train all four models on the context's training window."""
     import time
 
+    from backtest.risk_history import out_of_fold_sequences
+    from ml.stage_files import STAGE_ORDER
     from ml.train import train
 
     bars = context.bars(context.training_bars)
-    context.say(f"training the signal models on {len(bars):,} bars")
+    context.say(f"training all four models on {len(bars):,} bars")
     models = context.folder / "models"
     began = time.perf_counter()
     steps: list[tuple[str, float]] = []
@@ -162,12 +183,26 @@ def train_once(context: BenchContext) -> Training:
         context.ml_settings,
         context.settings,
         models,
-        ("signal",),
+        STAGE_ORDER,
         warm_start=False,
         progress=lambda step, done, total: steps.append((step, time.perf_counter() - began)),
         seed=SEED,
+        trade_history=out_of_fold_sequences,
     )
-    return Training(models, time.perf_counter() - began, tuple(steps), report.rows, report.device)
+    return Training(models, time.perf_counter() - began, tuple(steps), (report, *report.later))
+
+
+def _quick(content: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with small models whose later stages find enough to learn from in two months."""
+    from novosky.cli.demo import reduced_ml_config
+
+    reduced = reduced_ml_config(content)
+    trees = {name: reduced["signal_model"][name] for name in ("rf", "xgb", "lgb")}
+    entries = {"entry_confidence": 0.4, "entry_min_gap": 0.0, "min_entries": 50}
+    reduced["position_model"] = {**reduced["position_model"], **trees, **entries}
+    reduced["prediction"] = {"confidence_threshold": 0.45, "min_probability_diff": 0.0}
+    reduced["risk_model"] = {**reduced["risk_model"], "min_trades": 20, "horizon_trades": 5}
+    return reduced
 
 
 def run_json(command: list[str], **environment: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bench.context import ROOT, BenchContext
+from bench.context import BenchContext
 from bench.measure import Required, Result, not_measured, result_of
 
 SPEED = Required("at least", 100.0)
@@ -47,7 +47,7 @@ def measure_memory(context: BenchContext) -> Iterator[Result]:
 
 
 def replay_once(context: BenchContext, number: int, *, durable: bool) -> dict[str, Any]:
-    """Replay the last bars of a window in a fresh process."""
+    """Replay the last bars of a window in a fresh process, all four models switched on."""
     from ml.feature_engineering import live_window_bars
     from novosky.data.store import save_bars
 
@@ -59,8 +59,8 @@ def replay_once(context: BenchContext, number: int, *, durable: bool) -> dict[st
         "bench.replay_run",
         data,
         context.model_set,
-        ROOT / "config.json",
-        context.ml_config,
+        context.config_all,
+        context.ml_config_all,
         count,
         context.folder / f"replay-{number}.sqlite",
         "yes" if durable else "no",

@@ -32,6 +32,7 @@ from ml.ensemble import (
     predict_base,
     tree_count,
 )
+from ml.weighting import fit_weights
 from novosky.errors import DataError
 from novosky.settings.ml import EnsembleModel
 
@@ -58,11 +59,15 @@ class TrainingRows:
     labels : ndarray of int8
         0 HOLD, 1 and 2 the two ways to act.
     weights : ndarray of float64
+        Of calibration and metrics; `ml.weighting` makes those of the fits from them.
+    times : ndarray of int64
+        Bar opens, seconds since 1970-01-01 UTC.
     """
 
     features: Float64Array
     labels: ClassArray
     weights: Float64Array
+    times: IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +201,8 @@ def _fit_all(
             device=devices.of(name),
             previous=warm.bases[name] if warm is not None and fold is None else None,
         )
-        base = fit_base(plan, settings, features[kept], rows.labels[kept], rows.weights[kept])
+        weights = fit_weights(rows.weights[kept], rows.labels[kept], rows.times[kept], settings)
+        base = fit_base(plan, settings, features[kept], rows.labels[kept], weights)
         if fold is None:
             return name, fold, base
         # The fold's member has served once it has answered for its held-out rows.

@@ -17,9 +17,10 @@ from ml.ensemble import N_CLASSES, ClassArray, Float64Array
 from ml.ensemble_files import POSITION_FILES
 from ml.ensemble_trainer import Folds, Progress, TrainedEnsemble, TrainingRows, train_ensemble
 from ml.out_of_fold import OutOfFold, find_entries
-from ml.position_labeling import Bracket, PositionLabels, label_positions
+from ml.position_labeling import Bracket, PositionLabels, label_positions, thin_rows
 from ml.signal_trainer import average_uniqueness
 from novosky.errors import DataError
+from novosky.market.bars import epoch_seconds
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
 
@@ -38,6 +39,8 @@ class PositionDataset:
         0 HOLD, 1 EXIT, 2 ADD.
     weights : ndarray of float64
         Average uniqueness of the row's trade, scaled to mean 1.
+    times : ndarray of int64
+        Bar opens of the rows, seconds since 1970-01-01 UTC.
     trade : ndarray of int64
         The row's trade.
     first, last : ndarray of int64, shape (m,)
@@ -49,6 +52,7 @@ class PositionDataset:
     features: Float64Array
     labels: ClassArray
     weights: Float64Array
+    times: IntArray
     trade: IntArray
     first: IntArray
     last: IntArray
@@ -92,6 +96,49 @@ def build_position_dataset(
     DataError
         Too few entries, or too few closes of a class; says how many there are and must be.
     """
+    frame, labels = follow_entries(bars, out_of_fold, settings, ml_settings, news)
+    return describe_closes(bars, frame, labels, ml_settings)
+
+
+def describe_closes(
+    bars: pd.DataFrame, frame: pd.DataFrame, labels: PositionLabels, ml_settings: MlSettings
+) -> PositionDataset:
+    """Describe every `row_every_bars`-th close of the trades that `follow_entries` returned.
+
+    Raises
+    ------
+    DataError
+        Too few closes of a class; says how many there are and must be.
+    """
+    labels = thin_rows(labels, ml_settings.position_model.row_every_bars)
+    _check_classes(labels, ml_settings)
+    uniqueness = average_uniqueness(labels.first, labels.last, len(bars))[labels.trade]
+    return PositionDataset(
+        features=close_features(frame, labels, ml_settings),
+        labels=labels.labels,
+        weights=uniqueness / uniqueness.mean(),
+        times=epoch_seconds(bars)[labels.bar],
+        trade=labels.trade,
+        first=labels.first,
+        last=labels.last,
+        cutoff=bars["time"].iloc[int(labels.last.max())],
+    )
+
+
+def follow_entries(
+    bars: pd.DataFrame,
+    out_of_fold: OutOfFold,
+    settings: Settings,
+    ml_settings: MlSettings,
+    news: NewsCalendar | None = None,
+) -> tuple[pd.DataFrame, PositionLabels]:
+    """Return the feature frame of the bars and every close of the out-of-fold entries' trades.
+
+    Raises
+    ------
+    DataError
+        Too few entries; says how many there are and must be.
+    """
     from ml.feature_engineering import add_all_features
 
     model = ml_settings.position_model
@@ -102,19 +149,14 @@ def build_position_dataset(
     atr = frame["atr"].to_numpy(dtype=np.float64)
     labels = label_positions(bars, atr, entries, bracket_of(settings, ml_settings), seams)
     _check_entries(len(labels.first), ml_settings)
-    _check_classes(labels, ml_settings)
-    uniqueness = average_uniqueness(labels.first, labels.last, len(bars))[labels.trade]
+    return frame, labels
+
+
+def close_features(frame: pd.DataFrame, labels: PositionLabels, ml_settings: MlSettings) -> Float64Array:
+    """Return what the position model is told at each labelled close, shape (n, k + 4)."""
     # Bars with an entry are warm, and no later bar is colder.
     features = frame[list(ml_settings.features)].to_numpy(dtype=np.float64)[labels.bar]
-    return PositionDataset(
-        features=np.concatenate((features, labels.inputs), axis=1),
-        labels=labels.labels,
-        weights=uniqueness / uniqueness.mean(),
-        trade=labels.trade,
-        first=labels.first,
-        last=labels.last,
-        cutoff=bars["time"].iloc[int(labels.last.max())],
-    )
+    return np.concatenate((features, labels.inputs), axis=1)
 
 
 def _check_entries(found: int, ml_settings: MlSettings) -> None:
@@ -174,7 +216,7 @@ def train_position(
     """
     settings = ml_settings.position_model
     return train_ensemble(
-        TrainingRows(dataset.features, dataset.labels, dataset.weights),
+        TrainingRows(dataset.features, dataset.labels, dataset.weights, dataset.times),
         trade_folds(dataset, settings.calibration_folds, settings.embargo_bars),
         settings,
         devices=devices,

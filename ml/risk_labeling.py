@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ml.ensemble import Float64Array
+from ml.labeling import FloatArray
 from novosky.equity_state import LEAST_MULTIPLIER, MOST_MULTIPLIER
 
 # Halvings of the range of multipliers: 1.15 / 2**60 is below the spacing of its numbers.
@@ -14,7 +14,7 @@ _HALVINGS = 60
 _CHUNK = 65_536
 
 
-def label_multipliers(returns: Float64Array, horizon_trades: int) -> Float64Array:
+def label_multipliers(returns: FloatArray, horizon_trades: int) -> FloatArray:
     """Return the best multiplier for every trade that has a whole horizon from it on.
 
     The label of trade k maximises the log growth of the account over the trades k to
@@ -44,7 +44,7 @@ def label_multipliers(returns: Float64Array, horizon_trades: int) -> Float64Arra
     return best_multipliers(np.lib.stride_tricks.sliding_window_view(returns, horizon_trades))
 
 
-def best_multipliers(windows: Float64Array) -> Float64Array:
+def best_multipliers(windows: FloatArray) -> FloatArray:
     """Return the multiplier m within the bounds that maximises sum(log(1 + m * r)) of each row.
 
     The sum is concave in m, so its slope sum(r / (1 + m * r)) changes sign once and halving
@@ -68,7 +68,7 @@ def best_multipliers(windows: Float64Array) -> Float64Array:
     return answer
 
 
-def _solve(windows: Float64Array) -> Float64Array:
+def _solve(windows: FloatArray) -> FloatArray:
     low = np.full(len(windows), LEAST_MULTIPLIER)
     high = np.full(len(windows), MOST_MULTIPLIER)
     falls_at_once = ~_still_growing(windows, low)
@@ -82,7 +82,7 @@ def _solve(windows: Float64Array) -> Float64Array:
     return np.asarray(np.where(falls_at_once, LEAST_MULTIPLIER, best))
 
 
-def _still_growing(windows: Float64Array, multipliers: Float64Array) -> npt.NDArray[np.bool_]:
+def _still_growing(windows: FloatArray, multipliers: FloatArray) -> npt.NDArray[np.bool_]:
     """Tell whether a larger multiplier grows each row more; not beyond ruin."""
     left = 1.0 + multipliers[:, None] * windows
     alive: npt.NDArray[np.bool_] = np.all(left > 0.0, axis=1)

@@ -181,7 +181,7 @@ def train_signal(
     settings = ml_settings.signal_model
     splitter = PurgedKFold(settings.calibration_folds, label_end=dataset.label_end, embargo=settings.embargo_bars)
     return train_ensemble(
-        TrainingRows(dataset.features, dataset.labels, dataset.weights),
+        TrainingRows(dataset.features, dataset.labels, dataset.weights, dataset.times.as_unit("s").asi8),
         list(splitter.split(dataset.features)),
         settings,
         devices=devices,

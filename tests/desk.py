@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from signal_sets import TRAIN_BARS, runtime_settings, small_ml_settings
+from position_sets import SMALL_POSITION
+from signal_sets import TRAIN_BARS, small_ml_settings
 
+from backtest.risk_history import out_of_fold_sequences
+from ml.stage_files import STAGE_ORDER
 from ml.train import train
 from novosky.data.store import save_bars
 from novosky.data.synthetic import synthetic_bars
+from novosky.settings import load_ml_settings, load_settings
 
 LATER_BARS = 2_000
 """Bars after the training window, for tests out of sample."""
 EAGER = {"confidence_threshold": 0.4, "min_probability_diff": 0.02}
 """Thresholds that the weak opinions of a few small trees can pass, so that there are trades to write."""
+BRACKET = {"sl_atr_mult": 1.0, "tp_atr_mult": 1.0, "atr_mult_range": {"least": 0.8, "most": 1.2}}
+"""Narrow enough that trades end within the window."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +53,25 @@ class Desk:
 
 
 def lay_out_desk(root: Path, folder: Path) -> Desk:
-    """Train on the first bars of a planted market and store everything a command needs."""
+    """Train all four models on the first bars of a planted market and store everything a command needs."""
     desk = Desk(folder)
     market = synthetic_bars("planted", TRAIN_BARS + LATER_BARS, seed=3)
     save_bars(desk.bars, market)
-    shutil.copy(root / "config.json", desk.config)
-    ml_settings = small_ml_settings()
-    content = ml_settings.model_dump(mode="json", exclude={"schema_reference"}) | {"prediction": EAGER}
+    runtime = json.loads((root / "config.json").read_text(encoding="utf-8"))
+    runtime["risk_management"].update(BRACKET)
+    runtime["risk_model"]["enabled"] = True
+    desk.config.write_text(json.dumps(runtime))
+    content = small_ml_settings().model_dump(mode="json", exclude={"schema_reference"})
+    content |= {"prediction": EAGER, "position_model": SMALL_POSITION}
+    content["ml_sltp"] |= {"enabled": True, "folds": 2}
+    content["risk_model"] |= {"min_trades": 20, "horizon_trades": 5, "samples": 5000}
     desk.ml_config.write_text(json.dumps(content))
-    train(market.iloc[:TRAIN_BARS], ml_settings, runtime_settings(root), desk.models, ("signal",))
+    train(
+        market.iloc[:TRAIN_BARS],
+        load_ml_settings(desk.ml_config),
+        load_settings(desk.config),
+        desk.models,
+        STAGE_ORDER,
+        trade_history=out_of_fold_sequences,
+    )
     return desk

@@ -32,8 +32,13 @@ MARKET_BARS = 2_500
 
 
 def settings_with(**sections: Any) -> Settings:
-    """Return the checkout's config.json with the given keys replaced, section by section."""
+    """Return the checkout's config.json with the given keys replaced, section by section.
+
+    Brackets of one ATR, so that a short window holds many trades; the risk model is off.
+    """
     content = json.loads((ROOT / "config.json").read_text(encoding="utf-8"))
+    content["risk_management"] |= {"sl_atr_mult": 1.0, "tp_atr_mult": 1.0}
+    content["risk_model"] = {"enabled": False}
     content |= {"max_total_drawdown_pct": 90.0, "max_weekly_drawdown_pct": 60.0, "max_daily_loss": 30.0}
     for name, value in sections.items():
         content[name] = {**content.get(name, {}), **value} if isinstance(value, dict) else value

@@ -243,7 +243,7 @@ def open_live(journal: Path, scenario: Scenario, clock: HandClock) -> PaperSessi
         live_market(journal, clock.now()),
         scenario.settings,
         scenario.ml_settings,
-        scenario.model,
+        scenario.models,
         journal,
         SilentNotifier(),
         news=None,

@@ -84,11 +84,12 @@ def test_trades_missing_at_the_end_are_an_error_too(tmp_path: Path) -> None:
         compare_trades(files)
 
 
-def test_the_reduced_settings_change_the_signal_model_only(root: Path, tmp_path: Path) -> None:
+def test_the_reduced_settings_change_models_and_what_the_market_needs_only(root: Path, tmp_path: Path) -> None:
     full = json.loads((root / "ml_config.json").read_text(encoding="utf-8"))
     reduced = reduced_ml_config(full)
     changed = {key for key in full if full[key] != reduced.get(key)}
-    assert changed <= {"signal_model", "$schema"}
+    assert changed <= {"signal_model", "position_model", "risk_model", "labeling", "prediction", "$schema"}
+    assert reduced["features"] == full["features"]
     written = tmp_path / "ml_config.json"
     written.write_text(json.dumps(reduced), encoding="utf-8")
     before, after = load_ml_settings(root / "ml_config.json").signal_model, load_ml_settings(written).signal_model

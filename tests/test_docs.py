@@ -175,6 +175,7 @@ def test_every_command_is_in_the_readme() -> None:
         "schema": "novosky schema",
         "trade": "python trading.py",
         "train": "python train_ml_model.py",
+        "tune": "python ml/tune/hyperparams.py",
         "walk-forward": "python scripts/walk_forward.py",
     }
     assert set(shown) == set(COMMANDS)

@@ -20,13 +20,25 @@ if TYPE_CHECKING:
 TRAIN_SHARE = 0.75
 """Share of the bars to train on; the rest is the out-of-sample window."""
 
-REDUCED_SIGNAL_MODEL: dict[str, Any] = {
+REDUCED_ENSEMBLE: dict[str, Any] = {
     "rf": {"n_estimators": 60, "max_depth": 6, "min_samples_leaf": 60, "max_features": 0.3, "max_samples": 0.5},
     "xgb": {"n_estimators": 80, "max_depth": 3, "learning_rate": 0.06, "min_child_weight": 30.0},
     "lgb": {"n_estimators": 80, "num_leaves": 9, "learning_rate": 0.06, "min_child_samples": 60},
     "calibration_folds": 2,
 }
 """Trees enough to find the planted edge, few enough to grow them in seconds."""
+
+MARKET_TERMS: dict[str, Any] = {
+    # The invented edge lasts hours, so labels and brackets are narrow.
+    "labeling": {"atr_tp_mult": 1.0, "atr_sl_mult": 1.0, "horizon_bars": 96},
+    "prediction": {"confidence_threshold": 0.46, "min_probability_diff": 0.1},
+    # A few months hold few trades to learn from.
+    "position_model": {"entry_confidence": 0.42, "entry_min_gap": 0.05, "min_entries": 100, "row_every_bars": 1},
+    "risk_model": {"min_trades": 20, "horizon_trades": 10},
+}
+"""What in `ml_config.json` is made for years of real bars, and what stands there for the embedded market."""
+
+BRACKET: dict[str, Any] = {"sl_atr_mult": 1.0, "tp_atr_mult": 1.0, "atr_mult_range": {"least": 0.8, "most": 1.2}}
 
 EPILOG = """\b
 Examples:
@@ -110,9 +122,9 @@ def demo(folder: Path, bars: int, seed: int, config: Path, ml_config: Path) -> N
     _call("data", "--source", "synthetic", "--kind", "planted", "--bars", bars, "--seed", seed,
           "--output", files.bars, "--replace")  # fmt: skip
     split = _split(files.bars)
-    _step(2, f"train on the first {TRAIN_SHARE:.0%} (a reduced number of trees)")
+    _step(2, f"train all four models on the first {TRAIN_SHARE:.0%} (a reduced number of trees)")
     settings = ("--config", files.config, "--ml-config", files.ml_config, "--models", files.models)
-    _call("train", "--ensemble", "--no-warmstart", "--data", files.bars, "--end", split, "--seed", seed, *settings)
+    _call("train", "--ensemble", "--position", "--sltp", "--risk", "--no-warmstart", "--data", files.bars, "--end", split, "--seed", seed, *settings)
     _step(3, "backtest the bars the models have never seen")
     _call("backtest", "--data", files.bars, "--start", split, "--oos-only", *settings, "--seed", seed,
           "--trades", files.backtest_trades, "--json", files.metrics, "--report", files.report)  # fmt: skip
@@ -125,11 +137,15 @@ def demo(folder: Path, bars: int, seed: int, config: Path, ml_config: Path) -> N
 
 
 def reduced_ml_config(content: dict[str, Any]) -> dict[str, Any]:
-    """Return an `ml_config.json` object with a smaller signal model and everything else as it was."""
-    model = {**content.get("signal_model", {})}
-    for name, value in REDUCED_SIGNAL_MODEL.items():
-        model[name] = {**model.get(name, {}), **value} if isinstance(value, dict) else value
-    reduced = {**content, "signal_model": model}
+    """Return an `ml_config.json` object with smaller models, made for the embedded market."""
+    reduced = {**content}
+    for name, terms in MARKET_TERMS.items():
+        reduced[name] = {**reduced.get(name, {}), **terms}
+    for section in ("signal_model", "position_model"):
+        model = {**reduced.get(section, {})}
+        for name, value in REDUCED_ENSEMBLE.items():
+            model[name] = {**model.get(name, {}), **value} if isinstance(value, dict) else value
+        reduced[section] = model
     # The schema's relative place is another one in the demo's folder.
     reduced.pop("$schema", None)
     return reduced
@@ -144,8 +160,13 @@ def _write_settings(files: DemoFiles, config: Path, ml_config: Path) -> None:
     load_ml_settings(ml_config)
     runtime = json.loads(config.read_text(encoding="utf-8"))
     runtime.pop("$schema", None)
+    runtime["risk_management"] = {**runtime.get("risk_management", {}), **BRACKET}
+    runtime["risk_model"] = {"enabled": True}
+    models = reduced_ml_config(json.loads(ml_config.read_text(encoding="utf-8")))
+    for section in ("position_model", "ml_sltp"):
+        models[section] = {**models.get(section, {}), "enabled": True}
     write_json(files.config, runtime)
-    write_json(files.ml_config, reduced_ml_config(json.loads(ml_config.read_text(encoding="utf-8"))))
+    write_json(files.ml_config, models)
 
 
 def _split(bars: Path) -> str:

@@ -16,9 +16,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "data": ("novosky.cli.data", "download_data", "Import or download bars."),
     "demo": ("novosky.cli.demo", "demo", "Train, backtest and paper-trade on the embedded market."),
     "leakage": ("novosky.cli.leakage", "leakage_check", "Prove that features never look ahead."),
+    "model-report": ("novosky.cli.model_report", "model_report", "Report calibration and drift of the models."),
     "schema": ("novosky.cli.schema", "schema", "Write the JSON Schemas of both settings files."),
     "trade": ("novosky.cli.trade", "trade", "Run the bot."),
     "train": ("novosky.cli.train", "train", "Train the models."),
+    "tune": ("novosky.cli.tune", "tune", "Search hyperparameters and thresholds."),
     "walk-forward": ("novosky.cli.walk_forward", "walk_forward", "Train and trade fold after fold, out of sample."),
 }
 

@@ -1,0 +1,180 @@
+"""Signal settings, judged by the trades they would have opened on bars after their training.
+
+A fold's members and calibrators learn from rows whose labels ended before the fold began,
+as training would have made them then. The test rows are decided by the signal decision, the
+trades filled at the next open with spread and slippage in the traded bracket and followed to
+stop, target or the labels' horizon, one at a time. The gates of the execution rules that
+look at the account, at sessions or at news take no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from ml.compat import hash_bars
+from ml.device import Devices
+from ml.ensemble import MEMBERS, Float64Array, Scaling
+from ml.ensemble_trainer import Progress, TrainingRows, train_ensemble
+from ml.out_of_fold import OutOfFold, find_entries
+from ml.position_labeling import Bracket, Entries, IntArray, label_positions
+from ml.position_trainer import bracket_of
+from ml.signal_trainer import SignalDataset, build_dataset
+from ml.tune.objective import check_past, fixed_settings
+from ml.tune.scoring import FoldResult, one_at_a_time
+from ml.tune.search_space import SIGNAL_SPACE, Parameter
+from novosky.market.bars import epoch_seconds
+from novosky.market.news import NewsCalendar
+from novosky.settings import MlSettings, Settings
+
+
+@dataclass(frozen=True, eq=False)
+class SignalObjective:
+    """The training window, its folds and the terms of its trades.
+
+    Attributes
+    ----------
+    bars : pandas.DataFrame
+        Bar frame of the training window; nothing after it is known here.
+    atr : ndarray of float64
+        USD, one per bar.
+    dataset : SignalDataset
+    folds : list of (training rows, test rows)
+        Of the dataset.
+    bracket : Bracket
+    comparable : mapping
+    devices : Devices
+    threads : int
+    """
+
+    bars: pd.DataFrame
+    atr: Float64Array
+    dataset: SignalDataset
+    folds: list[tuple[IntArray, IntArray]]
+    bracket: Bracket
+    comparable: Mapping[str, Any]
+    devices: Devices
+    threads: int
+
+    @classmethod
+    def prepare(
+        cls,
+        bars: pd.DataFrame,
+        settings: Settings,
+        ml_settings: MlSettings,
+        *,
+        folds: int,
+        devices: Devices,
+        threads: int,
+        news: NewsCalendar | None = None,
+    ) -> Self:
+        """Build features, labels and folds once for all trials.
+
+        Raises
+        ------
+        UsageError
+            More folds than the rows give.
+        DataError
+            Too few labelled rows, or a fold without a past.
+        """
+        from ml.feature_engineering import add_all_features
+        from ml.splits import PurgedWalkForward
+
+        dataset = build_dataset(bars, ml_settings, news)
+        model = ml_settings.signal_model
+        splitter = PurgedWalkForward(folds, label_end=dataset.label_end, embargo=model.embargo_bars)
+        walk = list(splitter.split(dataset.features))
+        for fold, (train, _) in enumerate(walk):
+            check_past(dataset.labels[train], fold, model.calibration_folds)
+        bracket = bracket_of(settings, ml_settings)
+        return cls(
+            bars=bars,
+            atr=add_all_features(bars, news)["atr"].to_numpy(dtype=np.float64),
+            dataset=dataset,
+            folds=walk,
+            bracket=bracket,
+            comparable={
+                "search": "signal",
+                "bars": hash_bars(bars),
+                "features": list(ml_settings.features),
+                "news_events": None if news is None else len(news.event_times),
+                "labeling": ml_settings.labeling.model_dump(mode="json"),
+                "signal_model": fixed_settings(model.model_dump(mode="json"), SIGNAL_SPACE, "signal_model"),
+                "bracket": vars(bracket),
+                "folds": folds,
+                "devices": [devices.xgb, devices.lgb],
+            },
+            devices=devices,
+            threads=threads,
+        )
+
+    @property
+    def space(self) -> tuple[Parameter, ...]:
+        """What may be turned."""
+        return SIGNAL_SPACE
+
+    def run_fold(self, ml_settings: MlSettings, fold: int, progress: Progress) -> FoldResult:
+        """Train on the fold's past and trade its test rows.
+
+        Raises
+        ------
+        DataError
+            The past is too short to hold every class in every calibration fold.
+        """
+        train, test = self.folds[fold]
+        probabilities = self._predict(train, test, ml_settings, progress)
+        times = epoch_seconds(self.bars)[self.dataset.bar_index[test]]
+        rule = ml_settings.prediction
+        entries = find_entries(
+            self.bars, OutOfFold(times, probabilities), rule.confidence_threshold, rule.min_probability_diff
+        )
+        results = take_trades(self.bars, self.atr, entries, self.bracket)
+        return FoldResult(gains=results, results=results, acted=len(results))
+
+    def _predict(self, train: IntArray, test: IntArray, ml_settings: MlSettings, progress: Progress) -> Float64Array:
+        """Return calibrated probabilities of the test rows, shape (n, 3 members, 3)."""
+        from ml.splits import PurgedKFold, label_end_positions
+
+        data, model = self.dataset, ml_settings.signal_model
+        splitter = PurgedKFold(
+            model.calibration_folds,
+            label_end=label_end_positions(data.label_end, train),
+            embargo=model.embargo_bars,
+        )
+        weights = data.weights[train]
+        times = epoch_seconds(self.bars)[data.bar_index]
+        trained = train_ensemble(
+            TrainingRows(data.features[train], data.labels[train], weights / weights.mean(), times[train]),
+            list(splitter.split(train)),
+            model,
+            devices=self.devices,
+            threads=self.threads,
+            seed=model.seed,
+            warm=None,
+            progress=progress,
+        )
+        scaled = Scaling(trained.scaler.mean_, trained.scaler.scale_).apply(data.features[test])
+        return np.stack([trained.members[name].predict_proba(scaled) for name in MEMBERS], axis=1)
+
+
+def take_trades(bars: pd.DataFrame, atr: Float64Array, entries: Entries, bracket: Bracket) -> Float64Array:
+    """Return the results of the entries in R, costs paid, taken one at a time.
+
+    An entry whose order no broker would accept, or whose trade a gap or the end of the bars
+    hides, is not taken.
+
+    Parameters
+    ----------
+    bars : pandas.DataFrame
+    atr : ndarray, shape (n,)
+        USD, one per bar.
+    entries : Entries
+    bracket : Bracket
+    """
+    seams = np.array(bars.attrs.get("seams", ()), dtype=np.int64)
+    trades = label_positions(bars, atr, entries, bracket, seams)
+    return trades.final_r[one_at_a_time(trades.first, trades.last)]
