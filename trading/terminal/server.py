@@ -1,0 +1,281 @@
+"""The broker's side: markets, books and time. It knows nothing of the terminals that ask it.
+
+The driver of a simulation holds this object and lets time pass; the bot holds only a
+`SimulatedTerminal` on it, which offers the package's functions and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from novosky.errors import StorageError, UsageError
+from trading.engine.fills import floating_profit
+from trading.engine.records import Account, from_bytes, to_bytes
+from trading.terminal import pending, settlement
+from trading.terminal.accounts import AccountTerms, Funds
+from trading.terminal.book import Book, OpenPosition, PendingOrder
+from trading.terminal.constants import ModuleConstants as C
+from trading.terminal.dealing import execute
+from trading.terminal.faults import Fault
+from trading.terminal.market import Feed
+from trading.terminal.replies import reply
+from trading.terminal.sequences import filled
+from trading.terminal.stamps import Stamps
+from trading.terminal.store import MemoryStore, TerminalStore
+from trading.terminal.structs import OrderSendResult, TradeDeal, TradeRequest
+
+
+@dataclass
+class Conditions:
+    """What a person or the broker can switch at any moment.
+
+    Attributes
+    ----------
+    connected : bool
+        The terminal's line to the trade server.
+    algo_trading : bool
+        The terminal's Algo Trading button.
+    api_allowed : bool
+        The terminal's switch for this package.
+    account_trading, expert_trading : bool
+        What the server lets the account and its programs do.
+    silent_fills : bool
+        Answers to filled orders name neither the deal nor its price.
+    """
+
+    connected: bool = True
+    algo_trading: bool = True
+    api_allowed: bool = True
+    account_trading: bool = True
+    expert_trading: bool = True
+    silent_fills: bool = False
+
+
+class TradeServer:
+    """A broker with one account over known markets.
+
+    Parameters
+    ----------
+    feeds : sequence of Feed
+        The first leads the clock; all are on the same stamps.
+    terms : AccountTerms
+    balance : float
+        The first deposit in USD.
+    store : TerminalStore or None
+        Where the account lives; None keeps it in memory.
+    identity : str
+        Names these markets and terms; a store made for others is refused.
+
+    Attributes
+    ----------
+    conditions : Conditions
+        Change them at will.
+    number : int
+        Requests so far.
+    """
+
+    def __init__(
+        self,
+        feeds: Sequence[Feed],
+        terms: AccountTerms,
+        balance: float,
+        *,
+        store: TerminalStore | None = None,
+        identity: str = "",
+    ) -> None:
+        self.feeds = {feed.spec.name: feed for feed in feeds}
+        self.main, self.terms, self.identity = feeds[0], terms, identity
+        self.stamps: Stamps = feeds[0].stamps
+        self.conditions = Conditions()
+        self.book = Book()
+        self.number = 0
+        self._elapsed_msc = 0
+        self._store: TerminalStore = MemoryStore() if store is None else store
+        self._saved = self._store.load()
+        self._stored = (0, 0)
+        if self._saved is None:
+            self._open_account(balance)
+        else:
+            self.book.deals, self.book.orders = self._store.deals(), self._store.orders()
+            self._stored = (len(self.book.deals), len(self.book.orders))
+            self._restore(self._saved)
+
+    def _open_account(self, balance: float) -> None:
+        self.book.balance = balance
+        stamp = self.stamps.seconds(int(self.main.bars.time[self.main.first]))
+        deposit = filled(
+            TradeDeal,
+            ticket=self.book.next_deal(),
+            time=stamp,
+            time_msc=1000 * stamp,
+            type=C.DEAL_TYPE_BALANCE,
+            profit=self.terms.booked(balance),
+            comment="deposit",
+        )
+        self.book.deals.append(deposit)
+        self.save()
+
+    @property
+    def now(self) -> int:
+        """Time of the leading market, UTC epoch seconds."""
+        return self.main.quote().time
+
+    @property
+    def now_msc(self) -> int:
+        """The broker's clock, UTC epoch milliseconds, waiting included."""
+        return 1000 * self.now + self._elapsed_msc
+
+    @property
+    def begun(self) -> bool:
+        """True once the account's first bar has begun."""
+        return self.main.bar >= self.main.first
+
+    @property
+    def at_end(self) -> bool:
+        """True once the leading market's last bar has closed."""
+        return self.main.at_end
+
+    @property
+    def next_close(self) -> int:
+        """UTC epoch seconds at which the leading market's next bar closes."""
+        return self.main.next_close
+
+    @property
+    def stops_out_by_level(self) -> bool:
+        """True when the engine's own stop-out, in percent of margin, is the account's."""
+        return self.terms.margin_so_mode == C.ACCOUNT_STOPOUT_MODE_PERCENT
+
+    def advance(self) -> None:
+        """Move to the close of the leading market's next bar; every market goes along."""
+        moment = self.next_close
+        self._end_bar(self.main)
+        for feed in self.feeds.values():
+            while feed is not self.main and not feed.at_end and feed.next_close <= moment:
+                self._end_bar(feed)
+        self._elapsed_msc = 0
+        self.save()
+
+    def _end_bar(self, feed: Feed) -> None:
+        if not feed.opened:
+            settlement.begin_bar(self, feed)
+        settlement.settle_bar(self, feed)
+        pending.settle_orders(self, feed)
+        feed.end_bar()
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass without a person waiting; bars whose time has come close."""
+        moment = self.now_msc + round(1000 * seconds)
+        while not self.at_end and 1000 * self.next_close <= moment:
+            self.advance()
+        self._elapsed_msc = moment - 1000 * self.now
+
+    def respecify(self, symbol: str, **changes: Any) -> None:
+        """Let the broker change a symbol's terms, such as its `trade_mode`."""
+        feed = self.feeds[symbol]
+        feed.spec = replace(feed.spec, **changes)
+
+    def closed_since(self, moment: int) -> int:
+        """Return how many of the account's bars closed after `moment` (UTC epoch seconds)."""
+        feed = self.main
+        closes = feed.bars.time[feed.first : feed.closed] + feed.params.bar_seconds
+        return int((closes > moment).sum())
+
+    def funds(self) -> Funds:
+        """Return the account's money at the present quotes."""
+        balance = self.book.balance
+        equity, profit, margin = balance, 0.0, 0.0
+        for position in self.book.positions.values():
+            account, feed = position.account, self.feeds[position.symbol]
+            quote = feed.quote()
+            floating = float(floating_profit(account, feed.params, quote.bid, quote.ask - quote.bid))
+            equity = equity + floating + float(account.swap)
+            profit += floating + float(account.swap)
+            margin += float(account.margin)
+        shown = self.terms.shown
+        return Funds(self.terms.booked(balance), shown(equity), shown(profit), shown(margin))
+
+    def free_usd(self) -> float:
+        """Return the free margin in USD."""
+        if not self.book.positions:
+            return self.book.balance
+        return self.funds().free / self.terms.unit
+
+    def send(self, request: TradeRequest, fault: Fault) -> OrderSendResult:
+        """Carry out a request and store what came of it."""
+        result = execute(self, request, fault)
+        self.save()
+        done = result.retcode in (C.TRADE_RETCODE_DONE, C.TRADE_RETCODE_DONE_PARTIAL, C.TRADE_RETCODE_PLACED)
+        if done and fault.executes and fault.retcode:
+            order = result.order if fault.shows_order else 0
+            return reply(fault.retcode, request, order=order, number=self.number)
+        return result
+
+    def save(self) -> None:
+        """Store the account.
+
+        Raises
+        ------
+        StorageError
+            Nothing was stored, and memory stands where the disk does: what was not stored
+            did not happen.
+        """
+        content = self._content()
+        deals, orders = self._stored
+        try:
+            self._store.save(content, self.book.deals[deals:], self.book.orders[orders:])
+        except StorageError:
+            self.book.forget(deals, orders)
+            if self._saved is not None:
+                self._restore(self._saved)
+            raise
+        self._saved, self._stored = content, (len(self.book.deals), len(self.book.orders))
+
+    def close(self) -> None:
+        """Release the account's file."""
+        self._store.close()
+
+    def _content(self) -> str:
+        book = self.book
+        content = {
+            "identity": self.identity,
+            "balance": float(book.balance),
+            "tickets": [book.order_ticket, book.deal_ticket, self.number],
+            "feeds": {
+                name: [int(feed.bars.time[feed.bar]) if feed.bar >= 0 else None, feed.opened]
+                for name, feed in self.feeds.items()
+            },
+            "positions": [
+                vars(position) | {"account": to_bytes(position.account).hex()} for position in book.positions.values()
+            ],
+            "pending": [asdict(order) for order in book.pending.values()],
+        }
+        return json.dumps(content)
+
+    def _restore(self, text: str) -> None:
+        content = json.loads(text)
+        if content["identity"] != self.identity:
+            raise UsageError(
+                "the simulated account on disk belongs to other bars, settings or models; "
+                "give another --journal, or --fresh to discard it"
+            )
+        book = self.book
+        book.balance = content["balance"]
+        book.order_ticket, book.deal_ticket, self.number = content["tickets"]
+        for name, (opened_at, opened) in content["feeds"].items():
+            feed = self.feeds[name]
+            feed.bar = -1 if opened_at is None else int(feed.bars.time.searchsorted(opened_at))
+            feed.opened = opened
+        try:
+            positions = [
+                OpenPosition(**fields | {"account": from_bytes(Account, bytes.fromhex(fields["account"]))})
+                for fields in content["positions"]
+            ]
+        except ValueError as error:
+            raise StorageError(
+                f"the simulated account was written by another version ({error}); start with --fresh"
+            ) from error
+        book.positions = {position.ticket: position for position in positions}
+        book.pending = {fields["ticket"]: PendingOrder(**fields) for fields in content["pending"]}

@@ -1,0 +1,43 @@
+"""The server's wall clock on its stamps: UTC inside the simulator, the broker's time at its edge."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from novosky.market.server_time import ServerClock
+
+QUARTER = 900
+
+
+class Stamps:
+    """Turns UTC into what a server of this rule writes; zero stays zero.
+
+    Parameters
+    ----------
+    clock : ServerClock
+    """
+
+    def __init__(self, clock: ServerClock) -> None:
+        self.clock = clock
+        self._shifts: dict[int, int] = {}
+
+    def _shift(self, utc: int) -> int:
+        # Every zone keeps one offset for a whole quarter of an hour.
+        quarter = utc // QUARTER
+        if quarter not in self._shifts:
+            moment = np.array([quarter * QUARTER], dtype=np.int64)
+            self._shifts = {quarter: int(self.clock.from_utc(moment)[0]) - quarter * QUARTER}
+        return self._shifts[quarter]
+
+    def seconds(self, utc: int) -> int:
+        """Return the stamp of a UTC moment, both in epoch seconds."""
+        return utc + self._shift(utc) if utc else 0
+
+    def milliseconds(self, utc: int) -> int:
+        """Return the stamp of a UTC moment, both in epoch milliseconds."""
+        return utc + 1000 * self._shift(utc // 1000) if utc else 0
+
+    def of(self, utc: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the stamps of UTC epoch seconds, shape (n,)."""
+        return self.clock.from_utc(utc)
