@@ -62,7 +62,7 @@ def _symbol(server: TradeServer, request: TradeRequest) -> str:
 
 def deal(server: TradeServer, feed: Feed, request: TradeRequest, fault: Fault) -> OrderSendResult:
     """Carry out a market order at the next quote."""
-    target = _target(server, request)
+    target = target_of(server, request)
     code = before_quote(server, feed, request, target)
     if not code:
         if not feed.opened:
@@ -106,7 +106,7 @@ def _filled(
     )
 
 
-def _target(server: TradeServer, request: TradeRequest) -> OpenPosition | None:
+def target_of(server: TradeServer, request: TradeRequest) -> OpenPosition | None:
     """Return the position a market order closes or, on a netting account, changes."""
     if request.position:
         return server.book.positions.get(request.position)
@@ -181,7 +181,7 @@ def _fill(
 
 def change_levels(server: TradeServer, feed: Feed, request: TradeRequest) -> OrderSendResult | int:
     """Set stop and target of a position; a level left out is removed."""
-    position = _target(server, request)
+    position = target_of(server, request)
     code = checks.trade_mode(feed.spec, 0, entry=False)
     if code:
         return code

@@ -27,7 +27,7 @@ DAY = 86_400
 _LIMIT_OF = {C.ORDER_TYPE_BUY_STOP_LIMIT: C.ORDER_TYPE_BUY_LIMIT, C.ORDER_TYPE_SELL_STOP_LIMIT: C.ORDER_TYPE_SELL_LIMIT}
 
 
-def refused(server: TradeServer, feed: Feed, request: TradeRequest, kind: int, lots: float) -> int:
+def refused(server: TradeServer, feed: Feed, request: TradeRequest, kind: int) -> int:
     """Return why a pending order of this type cannot stand, 0 when it can."""
     spec, side, quote = feed.spec, order_side(kind), feed.quote()
     if kind in checks.MARKET:
@@ -57,8 +57,8 @@ def _waits(feed: Feed, kind: int, price: float, quote: Quote) -> bool:
     return price > 0.0 and away > 0.0 and away >= float(feed.params.stops_distance) - 1e-9
 
 
-def place(server: TradeServer, feed: Feed, request: TradeRequest) -> OrderSendResult | int:
-    """Place a pending order."""
+def refused_at_once(server: TradeServer, feed: Feed, request: TradeRequest) -> int:
+    """Return why a new pending order is refused, 0 when it is not."""
     spec = feed.spec
     code = (
         checks.trade_mode(spec, order_side(request.type), entry=True)
@@ -66,16 +66,22 @@ def place(server: TradeServer, feed: Feed, request: TradeRequest) -> OrderSendRe
         or checks.expiration(server, spec, request)
         or checks.filling(spec, request)
         or checks.volume(server, spec, request, entry=True)
-        or refused(server, feed, request, request.type, request.volume)
+        or refused(server, feed, request, request.type)
     )
+    if not code and len(server.book.pending) >= server.terms.limit_orders > 0:
+        return C.TRADE_RETCODE_LIMIT_ORDERS
+    return code
+
+
+def place(server: TradeServer, feed: Feed, request: TradeRequest) -> OrderSendResult | int:
+    """Place a pending order."""
+    code = refused_at_once(server, feed, request)
     if code:
         return code
-    if len(server.book.pending) >= server.terms.limit_orders > 0:
-        return C.TRADE_RETCODE_LIMIT_ORDERS
     ticket = server.book.next_order()
     server.book.pending[ticket] = PendingOrder(
         ticket,
-        spec.name,
+        feed.spec.name,
         request.type,
         request.volume,
         request.price,
@@ -104,7 +110,7 @@ def modify(server: TradeServer, feed: Feed, request: TradeRequest) -> OrderSendR
     order = server.book.pending.get(request.order)
     if order is None or order.symbol != feed.spec.name:
         return C.TRADE_RETCODE_INVALID
-    code = _frozen(feed, order) or refused(server, feed, request, order.type, order.volume)
+    code = _frozen(feed, order) or refused(server, feed, request, order.type)
     if code:
         return code
     names = ("price", "stoplimit", "sl", "tp", "type_time", "expiration")

@@ -20,12 +20,13 @@ from trading.terminal.book import Book, OpenPosition, PendingOrder
 from trading.terminal.constants import ModuleConstants as C
 from trading.terminal.dealing import execute
 from trading.terminal.faults import Fault
+from trading.terminal.history import current_tick
 from trading.terminal.market import Feed
 from trading.terminal.replies import reply
 from trading.terminal.sequences import filled
 from trading.terminal.stamps import Stamps
 from trading.terminal.store import MemoryStore, TerminalStore
-from trading.terminal.structs import OrderSendResult, TradeDeal, TradeRequest
+from trading.terminal.structs import OrderSendResult, Tick, TradeDeal, TradeRequest
 
 
 @dataclass
@@ -42,6 +43,8 @@ class Conditions:
         The terminal's switch for this package.
     account_trading, expert_trading : bool
         What the server lets the account and its programs do.
+    api_answers : bool
+        With the switch off, orders are answered with 10027 instead of failing with -8.
     silent_fills : bool
         Answers to filled orders name neither the deal nor its price.
     """
@@ -51,6 +54,7 @@ class Conditions:
     api_allowed: bool = True
     account_trading: bool = True
     expert_trading: bool = True
+    api_answers: bool = False
     silent_fills: bool = False
 
 
@@ -93,6 +97,7 @@ class TradeServer:
         self.book = Book()
         self.number = 0
         self._elapsed_msc = 0
+        self._frozen: dict[str, Tick] = {}
         self._store: TerminalStore = MemoryStore() if store is None else store
         self._saved = self._store.load()
         self._stored = (0, 0)
@@ -176,6 +181,18 @@ class TradeServer:
         """Let the broker change a symbol's terms, such as its `trade_mode`."""
         feed = self.feeds[symbol]
         feed.spec = replace(feed.spec, **changes)
+
+    def tick(self, feed: Feed) -> Tick:
+        """Return a market's newest tick as terminals get it."""
+        return self._frozen.get(feed.spec.name) or current_tick(feed)
+
+    def freeze_quotes(self) -> None:
+        """Let no new tick reach the terminals, while the market goes on."""
+        self._frozen = {name: current_tick(feed) for name, feed in self.feeds.items()}
+
+    def thaw_quotes(self) -> None:
+        """Let ticks through again."""
+        self._frozen = {}
 
     def closed_since(self, moment: int) -> int:
         """Return how many of the account's bars closed after `moment` (UTC epoch seconds)."""
