@@ -318,6 +318,10 @@ class Journal:
         """Return one intent's row, or None."""
         return self._one(select(_intents).where(_intents.c.id == intent_id))
 
+    def intent_of_order(self, order: int) -> Mapping[str, Any] | None:
+        """Return the row of the entry whose order had this ticket, or None; brokers overwrite comments."""
+        return self._one(select(_intents).where(_intents.c.order == order, _intents.c.kind == "entry"))
+
     def entry_deal(self, position: int) -> Mapping[str, Any] | None:
         """Return the row of the deal that opened a position, or None."""
         query = select(_position_events).where(_position_events.c.position == position, _position_events.c.entry == 0)
