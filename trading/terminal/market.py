@@ -31,6 +31,7 @@ RATES_DTYPE = np.dtype(
         ("real_volume", "<u8"),
     ]
 )
+_BLOCK = np.dtype((np.void, RATES_DTYPE.itemsize))
 Rates = npt.NDArray[np.void]
 _FINEST = 8
 """Decimals of a volume that are kept."""
@@ -168,9 +169,14 @@ class Feed:
 
     def seen(self, begin: int = 0) -> Rates:
         """Return the rows from `begin` on that a terminal shows now, the forming one last."""
-        closed = self.rows[begin : self.closed]
-        forming = self._forming()
-        return closed.copy() if forming is None else np.append(closed, forming)
+        closed, forming = self.rows[begin : self.closed], self._forming()
+        if forming is None:
+            return closed.copy()
+        result = np.empty(len(closed) + 1, dtype=RATES_DTYPE)
+        # As blocks of bytes: copied field by field this takes ten times as long.
+        result.view(_BLOCK)[:-1] = closed.view(_BLOCK)
+        result[-1] = forming[0]
+        return result
 
     def _forming(self) -> Rates | None:
         quote = self.quote()

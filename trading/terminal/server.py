@@ -134,6 +134,16 @@ class TradeServer:
         return 1000 * self.now + self._elapsed_msc
 
     @property
+    def bar(self) -> int:
+        """Index of the leading market's newest bar that has begun."""
+        return self.main.bar
+
+    @property
+    def deposit(self) -> float:
+        """The money the account was opened with, USD."""
+        return float(self.book.deals[0].profit) / self.terms.unit
+
+    @property
     def begun(self) -> bool:
         """True once the account's first bar has begun."""
         return self.main.bar >= self.main.first

@@ -8,6 +8,8 @@ import numpy.typing as npt
 from novosky.market.server_time import ServerClock
 
 QUARTER = 900
+_KEPT = 4096
+"""Quarters whose offset is remembered."""
 
 
 class Stamps:
@@ -27,7 +29,9 @@ class Stamps:
         quarter = utc // QUARTER
         if quarter not in self._shifts:
             moment = np.array([quarter * QUARTER], dtype=np.int64)
-            self._shifts = {quarter: int(self.clock.from_utc(moment)[0]) - quarter * QUARTER}
+            if len(self._shifts) == _KEPT:
+                self._shifts.clear()
+            self._shifts[quarter] = int(self.clock.from_utc(moment)[0]) - quarter * QUARTER
         return self._shifts[quarter]
 
     def seconds(self, utc: int) -> int:
