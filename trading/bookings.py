@@ -107,7 +107,8 @@ def book_deals(broker: Broker, journal: Journal, params: Params, status: BotStat
 
 
 def _trade_of(journal: Journal, params: Params, entry: Any, exit_deal: Deal, cash: float) -> Trade:
-    intent = journal.intent(entry["comment"])
+    # The position's ticket is that of the order which opened it; brokers cut comments and write over them.
+    intent = journal.intent(entry["comment"]) or journal.intent_of_order(entry["position"])
     if intent is None:
         raise BrokerError(
             f"position {exit_deal.position} carries the order id {entry['comment']!r}, which this journal never wrote; "

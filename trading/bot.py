@@ -18,29 +18,17 @@ import pandas as pd
 from novosky.errors import BrokerError
 from novosky.market.bars import M15_SECONDS, epoch_seconds
 from trading.bookings import MAGIC, Booked, book_deals
-from trading.broker import (
-    RETCODE_DONE,
-    RETCODE_INVALID_STOPS,
-    RETCODE_LIMIT_POSITIONS,
-    RETCODE_MARKET_CLOSED,
-    RETCODE_NO_MONEY,
-    RETCODE_POSITION_CLOSED,
-    RETCODE_PRICE_OFF,
-    Broker,
-    OrderRequest,
-    OrderResult,
-    Position,
-    Quote,
-)
+from trading.broker import Broker, BrokerUnavailable, Position, Quote
 from trading.engine.breakers import count_closed, judge_close, start_guard
 from trading.engine.equity import equity_state
 from trading.engine.exits import VERDICT_ADD, VERDICT_EXIT, position_inputs, position_verdict
-from trading.engine.fills import EXIT_MODEL, EXIT_NAMES, rounded
-from trading.engine.gates import MARGIN, MARKET_CLOSED, STOPS_LEVEL, VOLUME, gate_names
+from trading.engine.fills import EXIT_MANUAL, EXIT_MODEL, EXIT_NAMES, rounded
+from trading.engine.gates import MARKET_CLOSED
 from trading.engine.records import Account, Candidate, Guard, Params, Trade, from_bytes, new_record, to_bytes
 from trading.engine.step import asks_multiplier, judge_candidate, wants_exit
 from trading.exports import SIDE_NAMES, utc_text, volume_text
-from trading.journal import INTENT_FILLED, INTENT_REJECTED, BotStatus, Decision, Intent, Journal
+from trading.intents import Intents
+from trading.journal import BotStatus, Decision, Intent, Journal
 from trading.models import RiskModel
 from trading.notify import Notifier
 from trading.position_source import PositionSource
@@ -49,13 +37,6 @@ from trading.signal_source import SignalSource
 __all__ = ["MAGIC", "Bot"]
 
 _log = logging.getLogger(__name__)
-_REJECTION_GATES = {
-    RETCODE_INVALID_STOPS: STOPS_LEVEL,
-    RETCODE_NO_MONEY: MARGIN,
-    RETCODE_MARKET_CLOSED: MARKET_CLOSED,
-    # The account holds as many positions as the broker allows, someone else's among them.
-    RETCODE_LIMIT_POSITIONS: VOLUME,
-}
 
 
 class Bot:
@@ -99,9 +80,16 @@ class Bot:
         self._signals, self._positions, self._risk = signals, positions, risk
         self._params, self._frozen = params, frozen
         self._foreign: set[int] = set()
+        self._held = 0
+        self._away = False
         self._status = self._start(identity, models)
-        self._unsettled = True
-        self._settle_open_intents()
+        self._intents = Intents(broker, journal, notifier, MAGIC, int(params.entry_valid_seconds))
+        try:
+            self._intents.settle()
+        except BrokerUnavailable as error:
+            # The first cycle that finds the broker looks them up.
+            self._intents.unsettled = True
+            _log.warning("open orders cannot be looked up yet: %s", error)
 
     @property
     def status(self) -> BotStatus:
@@ -135,25 +123,44 @@ class Bot:
         Returns
         -------
         bool
-            True when a bar was processed.
+            True when a bar was processed. False also while the broker cannot be asked or an
+            order's outcome is unknown: nothing is recorded, and the next call tries again.
         """
+        try:
+            acted = self._act()
+        except BrokerUnavailable as error:
+            self._intents.unsettled = True
+            if not self._away:
+                self._away = True
+                _log.warning("the broker cannot be asked, the bot waits: %s", error)
+                self._notifier.send(f"the broker cannot be asked, the bot waits: {error}")
+            return False
+        if self._away:
+            self._away = False
+            self._notifier.send("the broker answers again")
+        return acted
+
+    def _act(self) -> bool:
         bars = self._broker.closed_bars(self._signals.bars_needed)
         if len(bars) == 0:
             return False
         close = int(bars["time"].iloc[-1].timestamp()) + M15_SECONDS
+        if self._intents.unsettled and not self._intents.settle():
+            return False
         if close <= self._status.last_bar:
             return False
-        if self._unsettled:
-            self._settle_open_intents()
         quote = self._broker.quote()
         booked = book_deals(self._broker, self._journal, self._params, self._status)
-        position = self._own_position()
+        position = self._own_position(booked)
+        protected = position if position is None else self._intents.protect(position)
+        exposed = position is not None and protected is None
+        position = protected or position
         account = self._account_record(position, booked)
         guard = from_bytes(Guard, to_bytes(self._status.guard))
         self._judge(account, guard, booked, close, quote)
         alarms = _alarms(self._status.guard, guard)
         if account.side != 0:
-            decision, intents = self._manage(account, guard, position, bars, close, quote)
+            decision, intents = self._manage(account, guard, position, bars, close, quote, exposed=exposed)
         else:
             decision, intents = self._seek(account, guard, bars, close, quote)
         status = replace(
@@ -170,7 +177,7 @@ class Bot:
         self._status = status
         # Orders before messages: whoever is told of a trade can wait, the market does not.
         for intent in intents:
-            self._send(intent)
+            self._intents.send(intent)
         for closed in booked.closed:
             self._notifier.send(_trade_message(closed.trade))
         for alarm in alarms:
@@ -199,7 +206,7 @@ class Bot:
             count_closed(guard, self._params, trade.balance, net, close)
         judge_close(account, guard, self._params, close, quote.bid, self._spread(quote))
 
-    def _own_position(self) -> Position | None:
+    def _own_position(self, booked: Booked) -> Position | None:
         positions = self._broker.positions()
         own = [position for position in positions if position.magic == MAGIC]
         for position in positions:
@@ -209,6 +216,10 @@ class Bot:
         if len(own) > 1:
             tickets = ", ".join(str(position.ticket) for position in own)
             raise BrokerError(f"{len(own)} positions carry this bot's magic ({tickets}); close all but one by hand")
+        if self._held and not own and all(closed.position != self._held for closed in booked.closed):
+            # It closed between the two questions: the deal is asked for again, not taken for granted.
+            raise BrokerUnavailable(f"position {self._held} is gone and the deal that closed it is not known yet")
+        self._held = own[0].ticket if own else 0
         return own[0] if own else None
 
     def _account_record(self, position: Position | None, booked: Booked) -> Account:
@@ -231,10 +242,19 @@ class Bot:
         return account
 
     def _manage(
-        self, account: Account, guard: Guard, position: Position | None, bars: pd.DataFrame, close: int, quote: Quote
+        self,
+        account: Account,
+        guard: Guard,
+        position: Position | None,
+        bars: pd.DataFrame,
+        close: int,
+        quote: Quote,
+        *,
+        exposed: bool,
     ) -> tuple[Decision, list[Intent]]:
+        """Decide about the open position; one that is `exposed`, without its stop, has to go."""
         decision = Decision(close, "hold", quote.bid, 0.0, 0.0)
-        reason = int(wants_exit(account, guard))
+        reason = int(wants_exit(account, guard)) or (EXIT_MANUAL if exposed else 0)
         if reason == 0 and self._params.position_model != 0:
             decision, reason = self._ask_position(decision, account, bars, close, quote)
         if reason == 0 or position is None:
@@ -276,6 +296,9 @@ class Bot:
             judged = self._judge_candidate(candidate, account, guard, quote, multiplier)
             decision = replace(decision, multiplier=multiplier)
         mask, volume, sl, tp = judged
+        if quote.time - close > self._params.entry_valid_seconds:
+            # The market was closed, or the bot away, since the close: this is no longer its quote.
+            mask |= MARKET_CLOSED
         decision = _describe(decision, candidate, int(mask))
         if mask != 0:
             return decision, []
@@ -295,55 +318,6 @@ class Bot:
             multiplier,
             int(self._frozen()),
         )
-
-    def _send(self, intent: Intent) -> None:
-        """Send an intent's order and record the outcome."""
-        request = OrderRequest(intent.side, intent.volume, intent.sl, intent.tp, intent.position, MAGIC, intent.id)
-        self._close_intent(intent, self._broker.send(request))
-
-    def _close_intent(self, intent: Intent, result: OrderResult) -> None:
-        if result.retcode == RETCODE_PRICE_OFF:
-            # Nothing happened yet: the order waits for a quote, or for the next close to find it stale.
-            self._unsettled = True
-            return
-        if result.retcode == RETCODE_DONE or (intent.kind == "exit" and result.retcode == RETCODE_POSITION_CLOSED):
-            self._journal.close_intent(intent, INTENT_FILLED, result.retcode, result.order)
-            if intent.kind == "entry":
-                self._notifier.send(
-                    f"{SIDE_NAMES[intent.side]} {volume_text(intent.volume)} at {result.price:.2f}, "
-                    f"stop {intent.sl:.2f}, target {intent.tp:.2f}"
-                )
-            return
-        gates = _REJECTION_GATES.get(result.retcode, 0)
-        if gates == 0:
-            raise BrokerError(
-                f"order {intent.id} was refused with {result.retcode} ({result.comment}); "
-                "check the account and start again"
-            )
-        self._journal.close_intent(intent, INTENT_REJECTED, result.retcode, result.order, gates)
-        _log.warning("order %s refused: %s (%s)", intent.id, result.comment, ", ".join(gate_names(gates)))
-
-    def _settle_open_intents(self) -> None:
-        """Find out what became of orders whose outcome was never recorded.
-
-        The broker is asked by the order's comment. An order it has never seen is sent now if
-        the decision is still fresh: the quote is the one that followed the close.
-        """
-        self._unsettled = False
-        for intent in self._journal.open_intents():
-            if self._reached_broker(intent):
-                self._journal.close_intent(intent, INTENT_FILLED, RETCODE_DONE, 0)
-            elif self._broker.quote().time - intent.bar <= self._params.entry_valid_seconds:
-                self._send(intent)
-            else:
-                self._close_intent(intent, OrderResult(RETCODE_MARKET_CLOSED, 0, 0, 0.0, "decision is stale"))
-
-    def _reached_broker(self, intent: Intent) -> bool:
-        if intent.kind == "exit":
-            return all(position.ticket != intent.position for position in self._broker.positions())
-        if any(position.comment.startswith(intent.id) for position in self._broker.positions()):
-            return True
-        return any(deal.comment.startswith(intent.id) for deal in self._broker.deals(self._status.last_deal))
 
 
 def _alarms(before: Guard, after: Guard) -> list[str]:

@@ -12,12 +12,20 @@ from typing import Final, Protocol
 
 import pandas as pd
 
+from novosky.errors import BrokerError
+
+RETCODE_UNKNOWN: Final = -1
+"""Not of the package: the order may have been executed and nobody can say yet. Never send it again."""
+RETCODE_NOT_PLACED: Final = -2
+"""Not of the package: the outcome was unclear, was looked up, and the order never reached the market."""
 RETCODE_DONE: Final = 10009
+RETCODE_DONE_PARTIAL: Final = 10010
 RETCODE_INVALID_STOPS: Final = 10016
 RETCODE_MARKET_CLOSED: Final = 10018
 RETCODE_NO_MONEY: Final = 10019
 RETCODE_PRICE_OFF: Final = 10021
 """There is no quote to execute at; nothing was executed."""
+RETCODE_NO_CHANGES: Final = 10025
 RETCODE_POSITION_CLOSED: Final = 10036
 RETCODE_LIMIT_POSITIONS: Final = 10040
 
@@ -30,6 +38,10 @@ DEAL_REASON_EXPERT: Final = 3
 DEAL_REASON_SL: Final = 4
 DEAL_REASON_TP: Final = 5
 DEAL_REASON_SO: Final = 6
+
+
+class BrokerUnavailable(BrokerError):
+    """The broker cannot be asked at the moment; nothing was changed, and asking again later may work."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +140,12 @@ class OrderResult:
 
 
 class Broker(Protocol):
-    """A hedging account with one symbol. Implementations pass `tests/contracts/broker.py`."""
+    """A hedging account with one symbol. Implementations pass `tests/contracts/broker.py`.
+
+    Every reading method may raise `BrokerUnavailable`; what cannot be read is never reported
+    as empty. Orders do not raise it: their result says that nothing was executed
+    (`RETCODE_PRICE_OFF`) or that nobody knows (`RETCODE_UNKNOWN`).
+    """
 
     def quote(self) -> Quote:
         """Return the newest quote (`symbol_info_tick`)."""
@@ -149,3 +166,19 @@ class Broker(Protocol):
 
     def send(self, request: OrderRequest) -> OrderResult:
         """Send a market order and return the answer (`order_send`)."""
+
+    def outcome_of(self, request: OrderRequest, since: int) -> OrderResult:
+        """Look up what became of an order that may have been sent at or after `since` (UTC epoch seconds).
+
+        Returns
+        -------
+        OrderResult
+            `RETCODE_DONE` with the tickets of what was executed, `RETCODE_NOT_PLACED` when it
+            certainly was not, `RETCODE_UNKNOWN` when that cannot be told yet.
+        """
+
+    def modify_stops(self, position: int, sl: float, tp: float) -> OrderResult:
+        """Set stop and target of an open position, both of them (`order_send` with TRADE_ACTION_SLTP).
+
+        `RETCODE_NO_CHANGES` when they already are what was asked for.
+        """

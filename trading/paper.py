@@ -23,7 +23,9 @@ from trading.broker import (
     RETCODE_INVALID_STOPS,
     RETCODE_LIMIT_POSITIONS,
     RETCODE_MARKET_CLOSED,
+    RETCODE_NO_CHANGES,
     RETCODE_NO_MONEY,
+    RETCODE_NOT_PLACED,
     RETCODE_POSITION_CLOSED,
     RETCODE_PRICE_OFF,
     AccountState,
@@ -48,6 +50,7 @@ from trading.engine.fills import (
     nights_until,
     open_of_bar,
     settle_touch,
+    stops_allowed,
     touched,
 )
 from trading.engine.records import Account, Bars, Minutes, Params, Rollovers, Trade, new_record
@@ -313,6 +316,30 @@ class PaperBroker:
     def deals(self, after_ticket: int) -> list[Deal]:
         """Return the deals with a higher ticket, oldest first."""
         return self._store.deals(after_ticket)
+
+    def outcome_of(self, request: OrderRequest, since: int) -> OrderResult:
+        """Return what became of an order; here nothing is ever unknown."""
+        held = {position.ticket for position in self.positions()}
+        for deal in self._store.deals(0):
+            if request.position:
+                if deal.entry == DEAL_ENTRY_OUT and deal.position == request.position and deal.position not in held:
+                    return OrderResult(RETCODE_DONE, deal.position, deal.ticket, deal.price, "Request executed")
+            elif deal.time >= since and deal.entry == DEAL_ENTRY_IN and deal.comment == request.comment:
+                return OrderResult(RETCODE_DONE, deal.position, deal.ticket, deal.price, "Request executed")
+        return self._answer(RETCODE_NOT_PLACED, "no trace of the order")
+
+    def modify_stops(self, position: int, sl: float, tp: float) -> OrderResult:
+        """Set stop and target of the open position; see `Broker.modify_stops`."""
+        account, quote = self._state.account, self.quote()
+        if account.side == 0 or position != self._state.position:
+            return self._answer(RETCODE_POSITION_CLOSED, "Position doesn't exist")
+        if (account.sl, account.tp) == (sl, tp):
+            return self._answer(RETCODE_NO_CHANGES, "No changes")
+        if not stops_allowed(self._params, account.side, quote.bid, quote.ask - quote.bid, sl, tp):
+            return self._answer(RETCODE_INVALID_STOPS, "Invalid stops")
+        account.sl, account.tp = sl, tp
+        self._save()
+        return self._answer(RETCODE_DONE, "Request executed")
 
     def closed_bars(self, count: int) -> pd.DataFrame:
         """Return the newest closed bars as a bar frame."""

@@ -20,7 +20,9 @@ from trading.broker import (
     RETCODE_INVALID_STOPS,
     RETCODE_LIMIT_POSITIONS,
     RETCODE_MARKET_CLOSED,
+    RETCODE_NO_CHANGES,
     RETCODE_NO_MONEY,
+    RETCODE_NOT_PLACED,
     RETCODE_POSITION_CLOSED,
     RETCODE_PRICE_OFF,
     Broker,
@@ -274,6 +276,41 @@ class BrokerContract:
         stage.broker.send(buy())
         stage.go_on()
         self.assert_refused(stage, sell(comment="e2"), RETCODE_LIMIT_POSITIONS)
+
+    def test_an_order_that_was_executed_is_found_again(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, QUIET, QUIET], Terms())
+        order = buy(comment="e6595a2c4")
+        sent = stage.broker.send(order)
+        assert replace(stage.broker.outcome_of(order, START + BAR), comment="") == replace(sent, comment="")
+        stage.go_on()
+        (position,) = stage.broker.positions()
+        leave = close(position, comment="x6595a648")
+        sent = stage.broker.send(leave)
+        found = stage.broker.outcome_of(leave, START + 2 * BAR)
+        assert (found.retcode, found.deal, found.price) == (RETCODE_DONE, sent.deal, sent.price)
+        assert stage.broker.outcome_of(order, START + BAR).retcode == RETCODE_DONE, "closed since, but executed"
+
+    def test_an_order_that_was_never_sent_is_told_from_one_that_was(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, QUIET, QUIET], Terms())
+        assert stage.broker.outcome_of(buy(comment="e6595a2c4"), START + BAR).retcode == RETCODE_NOT_PLACED
+        stage.broker.send(buy(comment="e6595a2c4"))
+        stage.go_on()
+        (position,) = stage.broker.positions()
+        assert stage.broker.outcome_of(close(position), START + 2 * BAR).retcode == RETCODE_NOT_PLACED
+
+    def test_stops_of_an_open_position_can_be_set(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, QUIET, UP], Terms(stops_distance=20.0))
+        stage.broker.send(buy())
+        stage.go_on()
+        (position,) = stage.broker.positions()
+        assert stage.broker.modify_stops(position.ticket, 49_910.0, 50_110.0).retcode == RETCODE_NO_CHANGES
+        assert stage.broker.modify_stops(position.ticket, 49_990.0, 50_110.0).retcode == RETCODE_INVALID_STOPS
+        assert stage.broker.modify_stops(position.ticket + 1, 49_900.0, 50_140.0).retcode == RETCODE_POSITION_CLOSED
+        assert stage.broker.modify_stops(position.ticket, 49_900.0, 50_140.0).retcode == RETCODE_DONE
+        (position,) = stage.broker.positions()
+        assert (position.sl, position.tp) == (49_900.0, 50_140.0)
+        stage.go_on()
+        assert stage.broker.deals(0)[-1].price == 50_140.0
 
     def test_deals_ascend_and_add_up_to_the_balance(self, tmp_path: Path) -> None:
         stage = self.stage(tmp_path, [QUIET, UP, QUIET, DOWN, QUIET, QUIET], Terms(slippage=0.25, midnights=(1, 4)))

@@ -182,6 +182,10 @@ class Journal(History):
         """Return one intent's row, or None."""
         return self._one(select(INTENTS).where(INTENTS.c.id == intent_id))
 
+    def intent_of_order(self, order: int) -> Mapping[str, Any] | None:
+        """Return the row of the entry whose order had this ticket, or None; brokers overwrite comments."""
+        return self._one(select(INTENTS).where(INTENTS.c.order == order, INTENTS.c.kind == "entry"))
+
     def entry_deal(self, position: int) -> Mapping[str, Any] | None:
         """Return the row of the deal that opened a position, or None."""
         return self._one(select(DEALS).where(DEALS.c.position == position, DEALS.c.entry == 0))

@@ -1,0 +1,150 @@
+"""Play a scenario through the bot over the MetaTrader 5 adapter over the simulated terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from paper_runs import Outcome, Scenario
+
+from novosky.market.server_time import ServerClock
+from trading.bot import Bot
+from trading.bot_exports import export_blocks, export_trades
+from trading.engine.records import no_minutes, to_bytes
+from trading.journal import Journal, sqlite_url
+from trading.market_inputs import bar_columns, minutes_of
+from trading.mt5.broker import Mt5Broker
+from trading.mt5.terms import Access, Timing
+from trading.notify import Notifier, SilentNotifier
+from trading.parameters import build_params, build_rollovers
+from trading.position_source import PositionSource
+from trading.signal_source import SignalSource
+from trading.terminal.accounts import AccountTerms
+from trading.terminal.clock import TerminalClock
+from trading.terminal.faults import FaultPlan
+from trading.terminal.market import feed_from_frame
+from trading.terminal.server import TradeServer
+from trading.terminal.stamps import Stamps
+from trading.terminal.store import SqliteStore, TerminalStore
+from trading.terminal.symbols import spec_from_settings
+from trading.terminal.terminal import SimulatedTerminal
+
+
+@dataclass
+class Mt5Session:
+    """A wired bot and the world it trades in."""
+
+    server: TradeServer
+    faults: FaultPlan
+    mt5: SimulatedTerminal
+    broker: Mt5Broker
+    journal: Journal
+    bot: Bot
+
+    def close(self) -> None:
+        """Release files and connection; the server's account stays."""
+        self.broker.close()
+        self.journal.close()
+
+    def go_on(self, bars: int) -> None:
+        """Let the market and the bot go on for some bars."""
+        for _ in range(bars):
+            self.server.advance()
+            self.bot.cycle()
+
+    def go_on_until(self, condition: Callable[[], bool]) -> None:
+        """Let the market and the bot go on until a condition holds."""
+        while not condition():
+            assert not self.server.at_end, "it never happened"
+            self.go_on(1)
+
+    def finish(self) -> None:
+        """Run to the end of the market."""
+        while not self.server.at_end:
+            self.go_on(1)
+
+    def outcome(self, scenario: Scenario, folder: Path) -> Outcome:
+        """Read the files the session writes."""
+        trades, blocked = folder / "mt5-trades.csv", folder / "mt5-blocked.csv"
+        digits = scenario.settings.broker.digits
+        export_trades(self.journal, trades, digits)
+        export_blocks(self.journal, blocked, scenario.settings.symbol, digits)
+        return Outcome(trades.read_bytes(), blocked.read_bytes(), to_bytes(self.bot.status.guard))
+
+
+def trade_server(scenario: Scenario, store: TerminalStore | None = None) -> TradeServer:
+    """Return the broker's side of a scenario."""
+    settings = scenario.settings
+    params = build_params(settings, scenario.ml_settings)
+    bars = bar_columns(scenario.bars, settings, fixed_spread=scenario.fixed_spread)
+    feed = feed_from_frame(
+        spec_from_settings(settings),
+        scenario.bars,
+        bars,
+        params,
+        Stamps(ServerClock(settings.broker.server_clock)),
+        scenario.first,
+        build_rollovers(settings, int(bars.time[0]), int(bars.time[-1])),
+        no_minutes() if scenario.m1 is None else minutes_of(scenario.bars, scenario.m1),
+    )
+    terms = AccountTerms(
+        currency="USC" if settings.account_type == "cent" else "USD",
+        leverage=int(settings.account.leverage),
+        stop_out=settings.account.stop_out_level,
+        limit_positions=1,
+    )
+    return TradeServer([feed], terms, settings.risk_profile.starting_balance_usd, store=store, identity="scenario")
+
+
+def open_mt5(
+    scenario: Scenario,
+    journal_path: Path,
+    server: TradeServer | None = None,
+    *,
+    notifier: Notifier | None = None,
+    timing: Timing | None = None,
+) -> Mt5Session:
+    """Open or resume the bot of a scenario on a server, in memory or beside the journal."""
+    settings, ml_settings, models = scenario.settings, scenario.ml_settings, scenario.models
+    if server is None:
+        server = trade_server(scenario, SqliteStore(journal_path.with_suffix(".server"), durable=False))
+    faults = FaultPlan()
+    mt5 = SimulatedTerminal(server, faults)
+    broker = Mt5Broker(
+        mt5,
+        settings,
+        TerminalClock(server),
+        Access(server.terms.login, server.terms.server, real=False),
+        timing=timing,
+        volume_unit=server.main.volume_scale,
+    )
+    journal = Journal(sqlite_url(journal_path), durable=False)
+    bot = Bot(
+        broker,
+        journal,
+        notifier or SilentNotifier(),
+        SignalSource(models.signal, settings, ml_settings, scenario.news, models.sltp),
+        build_params(settings, ml_settings),
+        positions=None if models.position is None else PositionSource(models.position, ml_settings, scenario.news),
+        risk=models.risk,
+        identity="scenario",
+        models=models.description,
+        frozen=lambda: False,
+    )
+    return Mt5Session(server, faults, mt5, broker, journal, bot)
+
+
+def mt5_outcome(scenario: Scenario, folder: Path) -> Outcome:
+    """Run the whole scenario through the bot over the adapter."""
+    session = open_mt5(scenario, folder / "mt5.sqlite")
+    session.finish()
+    outcome = session.outcome(scenario, folder)
+    session.close()
+    return outcome
+
+
+def with_clock(scenario: Scenario, rule: str) -> Scenario:
+    """Return a scenario whose server keeps another clock."""
+    broker = scenario.settings.broker.model_copy(update={"server_clock": rule})
+    return replace(scenario, settings=scenario.settings.model_copy(update={"broker": broker}))

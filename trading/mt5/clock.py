@@ -1,0 +1,145 @@
+"""The server's stamps and UTC: MetaTrader 5 writes its server's wall clock as if it were epoch seconds.
+
+Whatever the documentation says. A stamp of zero means "never" and stays zero. In the hour
+that an autumn switch repeats, a stamp stands for two moments; the later one is meant unless
+it lies in the future.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from novosky.errors import BrokerError, DataError
+from novosky.market.server_time import ServerClock
+
+Seconds = npt.NDArray[np.int64]
+_DAY = 86_400
+_QUARTER = 900
+"""Time zones differ by whole quarters of an hour."""
+_AHEAD = 5
+"""Seconds by which a server's clock may run ahead of this machine's."""
+
+
+class ServerTime:
+    """Converts stamps by a time zone rule.
+
+    Parameters
+    ----------
+    rule : str
+        As in `broker.server_clock`: ``"UTC"``, ``"NewYork+7"`` or an IANA zone.
+    """
+
+    def __init__(self, rule: str) -> None:
+        self.rule = rule
+        self._clock = ServerClock(rule)
+        self._offsets: dict[int, int | None] = {}
+
+    def stamp(self, utc: int) -> int:
+        """Return the server's stamp of a UTC moment, both in epoch seconds; zero stays zero."""
+        if utc == 0:
+            return 0
+        offset = self._offset(utc // _DAY)
+        if offset is not None:
+            return utc + offset
+        return int(self._clock.from_utc(np.array([utc], dtype=np.int64))[0])
+
+    def utc(self, stamp: int, now: float) -> int:
+        """Return the UTC moment of a stamp, both in epoch seconds; zero stays zero.
+
+        Parameters
+        ----------
+        stamp : int
+        now : float
+            UTC epoch seconds, to tell the two passes of a repeated hour apart.
+
+        Raises
+        ------
+        BrokerError
+            The rule knows no such time: it is not this server's.
+        """
+        if stamp == 0:
+            return 0
+        offset = self._offset(stamp // _DAY)
+        if offset is not None:
+            return stamp - offset
+        return int(self.utc_of(np.array([stamp], dtype=np.int64), now)[0])
+
+    def utc_of(self, stamps: Seconds, now: float) -> Seconds:
+        """Return the UTC moments of many stamps, shape (n,); see `utc`."""
+        if len(stamps) == 0:
+            return stamps.copy()
+        first, last = self._offset(int(stamps[0]) // _DAY), self._offset(int(stamps[-1]) // _DAY)
+        days = (int(stamps[-1]) - int(stamps[0])) // _DAY
+        if first is not None and first == last and 0 <= days < _SHORTEST_SEASON:
+            return stamps - first
+        try:
+            earlier = self._clock.to_utc(stamps, repeated="earlier")
+            later = self._clock.to_utc(stamps, repeated="later")
+        except DataError as error:
+            raise BrokerError(f"the server's stamps contradict broker.server_clock: {error}") from error
+        return np.where(later <= now + _AHEAD, later, earlier)
+
+    def _offset(self, day: int) -> int | None:
+        """Return the offset that holds all through a day and its neighbours, None around a switch."""
+        if day not in self._offsets:
+            edges = np.array([day - 1, day + 2], dtype=np.int64) * _DAY
+            before, after = self._clock.from_utc(edges) - edges
+            self._offsets[day] = int(before) if before == after else None
+        return self._offsets[day]
+
+
+_SHORTEST_SEASON = 60
+"""Days that two switches are apart at least: equal offsets at both ends mean no switch between."""
+
+
+@dataclass
+class OffsetCheck:
+    """Compares fresh ticks with the rule; entries wait until one has confirmed it.
+
+    A tick in the future, or one that has just arrived with a stamp far from now, proves the
+    rule wrong. An old tick proves nothing: the market may be closed.
+
+    Attributes
+    ----------
+    time : ServerTime
+    confirmed : bool
+        True once a tick agreed with the rule.
+    """
+
+    time: ServerTime
+    confirmed: bool = False
+    _stamp_msc: int = 0
+    _read_at: float = 0.0
+
+    def observe(self, time_msc: int, now: float) -> None:
+        """Take note of the newest tick.
+
+        Parameters
+        ----------
+        time_msc : int
+            The tick's stamp in milliseconds.
+        now : float
+            UTC epoch seconds at which it was read.
+
+        Raises
+        ------
+        BrokerError
+            The measured offset contradicts the rule.
+        """
+        arrived = self._stamp_msc not in (0, time_msc) and 0 <= now - self._read_at < _QUARTER / 2
+        self._stamp_msc, self._read_at = time_msc, now
+        lead = time_msc / 1000.0 - self.time.stamp(int(now)) - (now - int(now))
+        if abs(lead) < _QUARTER / 2:
+            self.confirmed = True
+        elif lead > 0 or arrived:
+            raise BrokerError(
+                f"the newest quote is stamped {round(lead / _QUARTER) * _QUARTER / 3600:+g} h from what "
+                f"broker.server_clock = {self.time.rule!r} says; set the rule of this server"
+            )
+
+    def age(self, time_msc: int, now: float) -> float:
+        """Return for how many seconds a tick has stood, by its stamp: quotes that freeze grow old."""
+        return max(0.0, now - self.time.utc(time_msc // 1000, now) - time_msc % 1000 / 1000.0)

@@ -1,0 +1,162 @@
+"""One thread owns the module: every call queued, its error read in the same turn, no call waited for forever.
+
+The package is global, blocking and not thread-safe: concurrent calls answer None, mix up
+`last_error`, or hang. A call into it cannot be interrupted either, so a thread that hangs is
+given up together with the connection it holds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from novosky.errors import BrokerError
+from trading.mt5.module import TerminalModule
+
+EXIT, READ, ENTRY = 0, 1, 2
+"""Priorities of queued calls: whatever closes or protects a position goes first."""
+SUCCESS_CODE = 1
+SEND_FAILED_CODE = -10001
+
+
+class LinkWedged(BrokerError):
+    """A call into the module never came back; its thread and the module with it are given up."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call returned, and what `last_error` said in the same turn."""
+
+    value: Any
+    code: int
+    text: str
+
+    @property
+    def failed(self) -> bool:
+        """True when there is no value and the terminal says why; an empty result is none."""
+        return (self.value is None or self.value is False) and self.code != SUCCESS_CODE
+
+
+@dataclass(order=True)
+class _Job:
+    priority: int
+    number: int
+    action: Callable[[], Any] = field(compare=False)
+    done: threading.Event = field(compare=False, default_factory=threading.Event)
+    started: float | None = field(compare=False, default=None)
+    answer: Answer | None = field(compare=False, default=None)
+    raised: BaseException | None = field(compare=False, default=None)
+
+
+class Worker:
+    """Makes all calls into one module, one after the other.
+
+    Parameters
+    ----------
+    module : TerminalModule
+    timeout : float
+        Real seconds a call may take once it has begun, unless the call says otherwise.
+
+    Attributes
+    ----------
+    wedged : bool
+        True once a call has hung; every later call raises `LinkWedged` at once.
+    """
+
+    def __init__(self, module: TerminalModule, timeout: float) -> None:
+        self._module, self._timeout = module, timeout
+        self._jobs: queue.PriorityQueue[_Job] = queue.PriorityQueue()
+        self._numbers = itertools.count()
+        self.wedged = False
+        # A daemon: a call that hangs must not keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name="mt5-worker", daemon=True)
+        self._thread.start()
+
+    def call(self, name: str, *args: Any, priority: int = READ, timeout: float | None = None, **kwargs: Any) -> Answer:
+        """Call a function of the module; a module's broken connection is a failed answer, not an exception.
+
+        Raises
+        ------
+        LinkWedged
+            It took longer than allowed, or an earlier call did.
+        """
+        function = getattr(self._module, name)
+        if kwargs:
+            return self._perform(lambda: function(*args, **kwargs), priority, timeout)
+        # The package tells no keywords from an empty mapping of them, and refuses the latter.
+        return self._perform(lambda: function(*args), priority, timeout)
+
+    def order_send(self, request: dict[str, Any], *, priority: int) -> Answer:
+        """Send a request; see `call`."""
+        return self._perform(lambda: self._module.order_send(request), priority, None)
+
+    def order_check(self, request: dict[str, Any], *, priority: int) -> Answer:
+        """Check a request; see `call`."""
+        return self._perform(lambda: self._module.order_check(request), priority, None)
+
+    def stop(self) -> None:
+        """Let the thread end once it has nothing to do."""
+        self._jobs.put(_Job(ENTRY + 1, next(self._numbers), _end))
+
+    def _perform(self, action: Callable[[], Any], priority: int, timeout: float | None) -> Answer:
+        if self.wedged:
+            raise LinkWedged("a call into MetaTrader 5 hung and the connection was given up; restart the bot")
+        allowed = self._timeout if timeout is None else timeout
+        job = _Job(priority, next(self._numbers), action)
+        self._jobs.put(job)
+        self._wait(job, allowed)
+        if job.raised is not None:
+            raise job.raised
+        assert job.answer is not None, "a job that is done has an answer"
+        return job.answer
+
+    def _wait(self, job: _Job, allowed: float) -> None:
+        remaining = allowed
+        while not job.done.wait(remaining):
+            # Time spent behind other calls is not the call's own; whoever hangs there is found by its caller.
+            started = job.started
+            spent = 0.0 if started is None else time.monotonic() - started
+            if self.wedged or spent >= allowed:
+                self._give_up()
+                raise LinkWedged(f"MetaTrader 5 has not answered for {allowed:g} s; restart the terminal and the bot")
+            remaining = allowed - spent
+
+    def _give_up(self) -> None:
+        self.wedged = True
+        while True:
+            try:
+                waiting = self._jobs.get_nowait()
+            except queue.Empty:
+                return
+            waiting.raised = LinkWedged("an earlier call into MetaTrader 5 hung; this one was never made")
+            waiting.done.set()
+
+    def _run(self) -> None:
+        while True:
+            job = self._jobs.get()
+            if job.action is _end:
+                return
+            if self.wedged:
+                job.raised = LinkWedged("an earlier call into MetaTrader 5 hung; this one was never made")
+                job.done.set()
+                return
+            job.started = time.monotonic()
+            try:
+                value = job.action()
+                code, text = self._module.last_error()
+                job.answer = Answer(value, code, text)
+            except (OSError, EOFError) as error:
+                # A remote module's own connection broke: the caller learns no more than from a broken pipe.
+                job.answer = Answer(None, SEND_FAILED_CODE, f"{type(error).__name__}: {error}")
+            except BaseException as error:
+                job.raised = error
+            job.done.set()
+
+
+def _end() -> None:
+    """Mark the last job of a worker."""
