@@ -322,10 +322,27 @@ class Journal:
         """Return the row of the entry whose order had this ticket, or None; brokers overwrite comments."""
         return self._one(select(_intents).where(_intents.c.order == order, _intents.c.kind == "entry"))
 
+    def exit_of(self, position: int) -> Mapping[str, Any] | None:
+        """Return the row of the newest intent to close a position, or None."""
+        rows = self._all(
+            select(_intents)
+            .where(_intents.c.position == position, _intents.c.kind == "exit")
+            .order_by(_intents.c.bar.desc())
+            .limit(1)
+        )
+        return rows[0] if rows else None
+
     def entry_deal(self, position: int) -> Mapping[str, Any] | None:
         """Return the row of the deal that opened a position, or None."""
         query = select(_position_events).where(_position_events.c.position == position, _position_events.c.entry == 0)
         return self._one(query)
+
+    def held_positions(self, magic: int) -> frozenset[int]:
+        """Return the positions that were opened with this magic and of which nothing was closed yet."""
+        own = (_position_events.c.magic == magic) & (_position_events.c.entry == 0)
+        query = select(_position_events.c.position).where(own)
+        closed = select(_trades.c.position)
+        return frozenset(row["position"] for row in self._all(query.where(_position_events.c.position.not_in(closed))))
 
     def trades(self) -> list[bytes]:
         """Return the records of all closed trades in order of exit."""
