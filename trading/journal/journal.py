@@ -188,19 +188,14 @@ class Journal(History):
 
     def exit_of(self, position: int) -> Mapping[str, Any] | None:
         """Return the row of the newest intent to close a position, or None."""
-        rows = self._all(
-            select(INTENTS)
-            .where(INTENTS.c.position == position, INTENTS.c.kind == "exit")
-            .order_by(INTENTS.c.bar.desc())
-            .limit(1)
-        )
-        return rows[0] if rows else None
+        exits = select(INTENTS).where(INTENTS.c.position == position, INTENTS.c.kind == "exit")
+        return self._one(exits.order_by(INTENTS.c.bar.desc()).limit(1))
 
     def held_positions(self, magic: int) -> frozenset[int]:
         """Return the positions that were opened with this magic and of which nothing was closed yet."""
         own = (DEALS.c.magic == magic) & (DEALS.c.entry == 0)
         opened = select(DEALS.c.position).where(own, DEALS.c.position.not_in(select(TRADES.c.position)))
-        return frozenset(row["position"] for row in self._all(opened))
+        return frozenset(row["position"] for row in self._database.read(opened))
 
     def entry_deal(self, position: int) -> Mapping[str, Any] | None:
         """Return the row of the deal that opened a position, or None."""
