@@ -28,6 +28,7 @@ SCRIPTS = {
     "trading.py": "trade",
     "train_ml_model.py": "train",
     "backtest_config.py": "backtest",
+    "scripts/download_calendar.py": "calendar",
     "scripts/download_data.py": "data",
     "scripts/leakage_check.py": "leakage",
     "scripts/walk_forward.py": "walk-forward",
@@ -72,7 +73,11 @@ def test_help_gives_examples_that_the_command_itself_accepts(name: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [*([script] for script in SCRIPTS), ["-c", NOVOSKY], *(["-c", NOVOSKY, name] for name in ("demo", "doctor", "schema"))],
+    [
+        *([script] for script in SCRIPTS),
+        ["-c", NOVOSKY],
+        *(["-c", NOVOSKY, name] for name in ("demo", "doctor", "schema")),
+    ],
     ids=lambda arguments: arguments[-1] if arguments[-1] != NOVOSKY else "novosky",
 )
 def test_help_answers_at_once(arguments: list[str]) -> None:
