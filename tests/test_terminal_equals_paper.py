@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from paper_runs import planted_bars, scattered_ml_settings, settings_with
 
-from novosky.market.server_time import ServerClock
 from novosky.settings import Settings
 from trading.broker import Deal, OrderRequest, OrderResult
 from trading.engine.records import Minutes, no_minutes
@@ -19,11 +18,8 @@ from trading.market_inputs import bar_columns
 from trading.paper import PaperBroker
 from trading.paper_store import PaperStore
 from trading.parameters import build_params, build_rollovers
-from trading.terminal.accounts import AccountTerms
-from trading.terminal.market import feed_from_frame
+from trading.terminal.opening import paper_server
 from trading.terminal.server import TradeServer
-from trading.terminal.stamps import Stamps
-from trading.terminal.symbols import spec_from_settings
 from trading.terminal.terminal import SimulatedTerminal
 from trading.terminal.views import Installation
 
@@ -86,14 +82,10 @@ def pair(frame: pd.DataFrame, settings: Settings, minutes: Minutes, folder: Path
     balance = settings.risk_profile.starting_balance_usd
     store = PaperStore(folder / "paper.sqlite", durable=False)
     paper = PaperBroker(frame, bars, FIRST, params, rollovers, minutes, store, "x", balance)
-    stamps = Stamps(ServerClock(clock))
-    feed = feed_from_frame(spec_from_settings(settings), frame, bars, params, stamps, FIRST, rollovers, minutes)
-    cent = settings.account_type == "cent"
-    terms = AccountTerms(currency="USC" if cent else "USD", leverage=int(settings.account.leverage))
-    server = TradeServer([feed], terms, balance)
+    server = paper_server(frame, FIRST, settings, params, minutes, balance, clock=clock)
     mt5 = SimulatedTerminal(server, installation=Installation(selected=("BTCUSD",)))
     assert mt5.initialize()
-    return Pair(paper, server, mt5, terms.unit)
+    return Pair(paper, server, mt5, server.terms.unit)
 
 
 def random_requests(pair: Pair, generator: np.random.Generator, lots: tuple[float, ...]) -> None:

@@ -9,12 +9,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from paper_runs import settings_with
-from terminal_stage import BTCUSD, Row, market, market_request, quote_market, stage
+from terminal_stage import BTCUSD, QUIET, Row, market, market_request, quote_market, stage
 
 from trading.terminal.accounts import AccountTerms, below_stop_out
-from trading.terminal.faults import Fault, FaultPlan, SeededFaults, call_failed, hang, requote
+from trading.terminal.faults import (
+    Fault,
+    FaultPlan,
+    SeededFaults,
+    answers,
+    call_failed,
+    disconnected,
+    hang,
+    ipc_timeout,
+    late_position,
+    partial_fill,
+    pipe_cut_after,
+    pipe_cut_before,
+    requote,
+    server_timeout,
+    terminal_restart,
+    truncated_comment,
+)
 from trading.terminal.symbols import EURUSD, USDJPY, matches_group, spec_from_settings
 from trading.terminal.terminal import SimulatedTerminal
+from trading.terminal.views import Installation
 
 
 def test_faults_strike_the_calls_they_were_planned_for() -> None:
@@ -171,3 +189,46 @@ def test_margins_of_a_pair_are_held_in_its_base_currency() -> None:
     assert account is not None and account.margin == pytest.approx(110.0)
     checked = made.mt5.order_check(market_request(symbol="EURUSD", volume=0.1))
     assert checked is not None and checked.margin == pytest.approx(220.0)
+
+
+STORM = [
+    *(answers(code) for code in (10004, 10006, 10011, 10020, 10024, 10028)),
+    server_timeout(filled=True),
+    server_timeout(filled=False),
+    ipc_timeout(filled=True),
+    ipc_timeout(),
+    pipe_cut_before(),
+    pipe_cut_after(),
+    partial_fill(0.1),
+    late_position(2.0),
+    truncated_comment(5),
+    terminal_restart(),
+    disconnected(),
+    Fault("*", failure=ipc_timeout().failure),
+    call_failed("positions_get"),
+]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_storm_of_faults_ends_in_answers_and_books_that_agree(seed: int) -> None:
+    """Whatever goes wrong, a call answers or fails with a code, and the server's books stay whole."""
+    generator = np.random.default_rng(seed)
+    made = stage(market(rows=[QUIET] * 80, commission_per_lot=1.0), balance=50_000.0)
+    plan = SeededFaults(generator=np.random.default_rng(seed), rate=0.4, choices=STORM)
+    mt5 = SimulatedTerminal(made.server, plan, Installation(selected=("BTCUSD",)))
+    codes = set()
+    while not made.server.at_end:
+        mt5.initialize()
+        answer = mt5.order_send(market_request(int(generator.integers(2)), 0.2, type_filling=1, comment="x" * 20))
+        codes.add(mt5.last_error()[0] if answer is None else answer.retcode)
+        held = mt5.positions_get()
+        assert held is not None or mt5.last_error()[0] < 0
+        if held and generator.random() < 0.3:
+            mt5.order_send(market_request(1 - held[0].type, held[0].volume, position=held[0].ticket))
+        made.server.advance()
+    assert 10009 in codes and len(codes) > 6 and len(plan.struck) > 20
+    deals = made.mt5.history_deals_get(0, 2**31)
+    assert deals is not None
+    assert made.balance == pytest.approx(sum(deal.profit + deal.commission for deal in deals))
+    net = sum(deal.volume * (1 - 2 * deal.type) for deal in deals if deal.type < 2)
+    assert net == pytest.approx(sum(position.volume * (1 - 2 * position.type) for position in made.positions))

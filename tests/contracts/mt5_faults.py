@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from terminal_stage import BAR, QUIET, START, market, market_request, quote_market
+from terminal_stage import BAR, DOWN, QUIET, START, market, market_request, quote_market
 
 from contracts.mt5_module import Build, ContractBase
 from trading.terminal.accounts import AccountTerms
@@ -207,6 +207,21 @@ class FaultContract(ContractBase):
         assert made.mt5.last_error()[0] == -10004
         assert made.mt5.positions_total() is None
         assert made.mt5.initialize() and made.mt5.account_info() is not None
+
+    def test_behind_a_lost_line_the_server_s_stops_go_on(self, build: Build) -> None:
+        made = build(market(rows=[QUIET, QUIET, DOWN, QUIET]))
+        made.deal(0, 0.1, sl=49_900.0)
+        made.server.advance()
+        stale = made.mt5.symbol_info_tick("BTCUSD")
+        made.server.lose_line()
+        made.server.advance()
+        assert made.mt5.terminal_info().connected is False
+        assert made.mt5.account_info().trade_allowed is False
+        assert made.mt5.symbol_info_tick("BTCUSD") == stale
+        assert made.deal().retcode == 10031
+        made.server.restore_line()
+        assert made.positions == () and made.deals()[-1].reason == 4
+        assert made.mt5.symbol_info_tick("BTCUSD").time == stale.time + BAR
 
     def test_time_passes_and_bars_close_while_waiting(self, build: Build) -> None:
         made = build()

@@ -104,16 +104,23 @@ class ContractBase:
         """Return the implementation under test in front of a terminal."""
         raise NotImplementedError
 
+    def release(self, module: Any) -> None:
+        """Stop what `module` started; called for each when its test is over."""
+
     @pytest.fixture
     def build(self) -> Iterator[Build]:
         """Make stages whose `mt5` is the implementation under test."""
+        modules: list[Any] = []
 
         def make(*feeds: Any, **options: Any) -> Stage:
             made = stage(*feeds, **options)
             made.mt5 = self.module(made.mt5)
+            modules.append(made.mt5)
             return made
 
         yield make
+        for module in modules:
+            self.release(module)
 
 
 class ConnectionContract(ContractBase):

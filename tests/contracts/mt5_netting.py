@@ -11,6 +11,8 @@ from contracts.mt5_module import Build, ContractBase
 from trading.terminal.accounts import AccountTerms
 
 NETTING = AccountTerms(leverage=100, margin_mode=0)
+DAY_BREAK = 1_704_326_400
+"""2024-01-04 00:00 UTC."""
 
 
 class NettingContract(ContractBase):
@@ -135,3 +137,56 @@ class PendingContract(ContractBase):
         assert self.pending(made, 2, 49_900.0, sl=49_800.0, tp=49_950.0).retcode == 10009
         assert self.pending(made, 2, 50_020.0).retcode == 10015, "above the ask a limit would not wait"
         assert self.pending(made, 4, 50_000.0).retcode == 10015
+
+    def test_36_near_its_price_an_order_is_frozen(self, build: Build) -> None:
+        made = build()
+        placed = self.pending(made, 2, 50_000.0)
+        made.server.respecify("BTCUSD", freeze_level=1_000.0)
+        assert made.send(action=8, order=placed.order).retcode == 10029
+        change = {"action": 7, "order": placed.order, "symbol": "BTCUSD", "price": 49_000.0}
+        assert made.send(**change).retcode == 10029
+        made.server.respecify("BTCUSD", freeze_level=999.0)
+        assert made.send(**change).retcode == 10009
+
+    @pytest.mark.parametrize(("lifetime", "expiration"), [(1, 0), (3, DAY_BREAK - 3 * BAR)])
+    def test_36_an_order_can_live_until_the_server_s_midnight(
+        self, build: Build, lifetime: int, expiration: int
+    ) -> None:
+        made = build(market(rows=[QUIET] * 8, start=DAY_BREAK - 5 * BAR))
+        placed = self.pending(made, 2, 49_000.0, type_time=lifetime, expiration=expiration)
+        while made.server.now < DAY_BREAK:
+            assert made.mt5.orders_total() == 1
+            made.server.advance()
+        made.server.advance()
+        assert made.mt5.history_orders_get(ticket=placed.order)[0].state == 6
+
+    def test_36_an_order_that_cannot_be_paid_is_rejected_when_it_triggers(self, build: Build) -> None:
+        made = build(market(rows=[QUIET, DOWN, QUIET]), balance=600.0)
+        placed = self.pending(made, 2, 49_900.0, volume=1.0)
+        made.deal(0, 1.0)
+        made.server.advance()
+        assert len(made.positions) == 1
+        assert made.mt5.history_orders_get(ticket=placed.order)[0].state == 5
+
+    def test_36_a_stop_behind_the_trigger_counts_within_the_bar(self, build: Build) -> None:
+        """Nothing tells the order of prices inside a bar, so the stop is taken and a target is not."""
+        made = build(market(rows=[QUIET, DOWN, QUIET]))
+        self.pending(made, 2, 49_950.0, sl=49_900.0)
+        self.pending(made, 2, 49_950.0, tp=49_960.0)
+        made.server.advance()
+        assert made.position.tp == 49_960.0
+        assert [(deal.entry, deal.reason, deal.price) for deal in made.deals()] == [
+            (0, 3, 49_950.0),
+            (1, 4, 49_900.0),
+            (0, 3, 49_950.0),
+        ]
+
+    def test_36_on_a_netting_account_an_order_changes_the_position(self, build: Build) -> None:
+        made = build(market(rows=[QUIET, DOWN, QUIET]), terms=NETTING)
+        made.deal(0, 0.3)
+        self.pending(made, 5, 49_900.0)
+        made.server.advance()
+        assert made.position.volume == pytest.approx(0.2)
+
+    def test_36_an_order_of_a_market_type_cannot_wait(self, build: Build) -> None:
+        assert self.pending(build(), 0, 50_010.0).retcode == 10013

@@ -30,8 +30,6 @@ _LIMIT_OF = {C.ORDER_TYPE_BUY_STOP_LIMIT: C.ORDER_TYPE_BUY_LIMIT, C.ORDER_TYPE_S
 def refused(server: TradeServer, feed: Feed, request: TradeRequest, kind: int) -> int:
     """Return why a pending order of this type cannot stand, 0 when it can."""
     spec, side, quote = feed.spec, order_side(kind), feed.quote()
-    if kind in checks.MARKET:
-        return C.TRADE_RETCODE_INVALID
     code = checks.trade_mode(spec, side, entry=True) or checks.expiration(server, spec, request)
     if code:
         return code
@@ -60,6 +58,8 @@ def _waits(feed: Feed, kind: int, price: float, quote: Quote) -> bool:
 def refused_at_once(server: TradeServer, feed: Feed, request: TradeRequest) -> int:
     """Return why a new pending order is refused, 0 when it is not."""
     spec = feed.spec
+    if request.type in checks.MARKET:
+        return C.TRADE_RETCODE_INVALID
     code = (
         checks.trade_mode(spec, order_side(request.type), entry=True)
         or checks.order_kind(spec, request)

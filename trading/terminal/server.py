@@ -21,7 +21,7 @@ from trading.terminal.constants import ModuleConstants as C
 from trading.terminal.dealing import execute
 from trading.terminal.faults import Fault
 from trading.terminal.history import current_tick
-from trading.terminal.market import Feed
+from trading.terminal.market import Feed, Quote
 from trading.terminal.replies import reply
 from trading.terminal.sequences import filled
 from trading.terminal.stamps import Stamps
@@ -203,6 +203,20 @@ class TradeServer:
     def thaw_quotes(self) -> None:
         """Let ticks through again."""
         self._frozen = {}
+
+    def lose_line(self) -> None:
+        """Cut the terminals off: quotes stand still and orders are refused, the server goes on."""
+        self.conditions.connected = False
+        self.freeze_quotes()
+
+    def restore_line(self) -> None:
+        """Connect the terminals again."""
+        self.conditions.connected = True
+        self.thaw_quotes()
+
+    def quote(self) -> Quote:
+        """Return the leading market's newest quote, its time in UTC epoch seconds."""
+        return self.main.quote()
 
     def closed_since(self, moment: int) -> int:
         """Return how many of the account's bars closed after `moment` (UTC epoch seconds)."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from novosky.market.trading_hours import Weekday
-from novosky.settings import Settings
 from trading.engine.records import Params, new_record
 from trading.terminal.constants import SYMBOL_EXPIRATION_ALL, SYMBOL_ORDER_ALL
 from trading.terminal.constants import ModuleConstants as C
+
+if TYPE_CHECKING:
+    from novosky.settings import Settings
 
 BAR_SECONDS = 900
 

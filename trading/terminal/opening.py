@@ -1,0 +1,73 @@
+"""Open a simulated broker on a bar frame with the terms that config.json states."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from novosky.market.server_time import ServerClock
+from trading.engine.records import Minutes, Params
+from trading.market_inputs import bar_columns
+from trading.parameters import build_rollovers
+from trading.terminal.accounts import AccountTerms
+from trading.terminal.market import feed_from_frame
+from trading.terminal.server import TradeServer
+from trading.terminal.stamps import Stamps
+from trading.terminal.store import TerminalStore
+from trading.terminal.symbols import spec_from_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from novosky.settings import Settings
+
+
+def terms_from_settings(settings: Settings) -> AccountTerms:
+    """Return the account that config.json describes; a cent account is kept in USC."""
+    account = settings.account
+    return AccountTerms(
+        currency="USC" if settings.account_type == "cent" else "USD",
+        leverage=round(account.leverage),
+        margin_call=account.margin_call_level,
+        stop_out=account.stop_out_level,
+    )
+
+
+def paper_server(
+    frame: pd.DataFrame,
+    first: int,
+    settings: Settings,
+    params: Params,
+    minutes: Minutes,
+    balance: float,
+    *,
+    store: TerminalStore | None = None,
+    identity: str = "",
+    fixed_spread: bool = False,
+    clock: str = "UTC",
+) -> TradeServer:
+    """Return the broker of a paper account.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        All bars; those before row `first` are history only.
+    params : Params
+        Of the same settings (`parameters.build_params`): costs, contract and stop-out.
+    minutes : Minutes
+        May be empty.
+    balance : float
+        The first deposit, USD.
+    store : TerminalStore or None
+        None keeps the account in memory.
+    fixed_spread : bool
+        True when `costs.spread` replaces the bars' own.
+    clock : str
+        Rule of the clock on the terminal's stamps. Nights are counted on the settings' own
+        `broker.server_clock` whatever it is. The default repeats no hour in autumn, so that
+        every bar of a replay keeps a stamp of its own.
+    """
+    bars = bar_columns(frame, settings, fixed_spread=fixed_spread)
+    rollovers = build_rollovers(settings, int(bars.time[0]), int(bars.time[-1]))
+    stamps = Stamps(ServerClock(clock))
+    feed = feed_from_frame(spec_from_settings(settings), frame, bars, params, stamps, first, rollovers, minutes)
+    return TradeServer([feed], terms_from_settings(settings), balance, store=store, identity=identity)
