@@ -284,11 +284,12 @@ CHOICES = (
 def test_under_faults_at_random_there_is_one_position_at_most_and_the_books_agree(
     scenario: Scenario, tmp_path: Path, seed: int
 ) -> None:
-    faults = SeededFaults(generator=np.random.default_rng(seed), rate=0.03, choices=CHOICES)
+    faults = SeededFaults(generator=np.random.default_rng(seed), choices=CHOICES)
     server: TradeServer = trade_server(scenario, MemoryStore())
     # Two positions would be possible here; only the bot's own care prevents them.
     server.terms = replace(server.terms, limit_positions=0)
     session = open_mt5(scenario, tmp_path / "j.sqlite", server, faults=faults)
+    faults.rate = 0.03
     while not server.at_end:
         session.go_on(1)
         assert len(own(session)) <= 1

@@ -86,9 +86,9 @@ def test_52_waiting_calls_are_made_by_priority_exits_first() -> None:
         calls = [pool.submit(worker.call, "slow")]
         assert entered.wait(5.0)
         for name, priority in (("entry", ENTRY), ("read", READ), ("exit", EXIT)):
-            waiting = worker._jobs.qsize()
+            waiting = len(worker._waiting)
             calls.append(pool.submit(worker.call, name, priority=priority))
-            while worker._jobs.qsize() == waiting:
+            while len(worker._waiting) == waiting:
                 pass
         release.set()
         for call in calls:
