@@ -21,7 +21,7 @@ from trading.engine.breakers import count_closed, judge_equity, start_guard
 from trading.engine.fills import floating_profit, required_margin, rounded
 from trading.engine.records import Account, Guard, Params, Trade, from_bytes, new_record
 from trading.exports import utc_text
-from trading.journal import INTENT_NEW, Journal
+from trading.journal import INTENT_FILLED, Journal
 
 DAY_SECONDS = 86_400
 OPEN = 0
@@ -366,5 +366,5 @@ def _net(trade: Trade, params: Params) -> float:
 
 
 def is_refused(intent: Row | None) -> bool:
-    """Tell whether an order was refused or never answered."""
-    return intent is not None and (intent["state"] == INTENT_NEW or intent["retcode"] is None or not intent["order"])
+    """Tell whether an order was meant to be sent and was refused, or has no outcome yet."""
+    return intent is not None and intent["state"] != INTENT_FILLED
