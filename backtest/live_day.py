@@ -343,7 +343,8 @@ def _set_exit_on_its_way(account: Account, day: JournalDay, ticket: int) -> None
 
 
 def _split(deals: Iterable[Row]) -> tuple[list[Row], list[Row]]:
-    entries, exits = [], []
+    entries: list[Row] = []
+    exits: list[Row] = []
     for deal in deals:
         (entries if deal["entry"] == DEAL_ENTRY_IN else exits).append(deal)
     return entries, exits

@@ -303,7 +303,7 @@ def test_the_summary_names_the_kinds_that_occurred(
 
 
 def test_a_day_the_journal_does_not_know_is_refused(finished: Path, day: int, scenario: Scenario) -> None:
-    with pytest.raises(DataError, match="no bar of 2023-0.-..: it covers"):
+    with pytest.raises(DataError, match=r"no bar of 2023-0.-..: it covers"):
         report_of(finished, day + 400 * DAY, scenario)
 
 
