@@ -31,11 +31,14 @@ from trading.engine.records import (
     Block,
     Guard,
     Minutes,
+    Params,
     Run,
     Trade,
+    from_bytes,
     new_record,
     new_records,
     no_minutes,
+    to_bytes,
 )
 from trading.engine.step import ASK_MULTIPLIER, ASK_POSITION, DONE, HOLD, advance
 from trading.market_inputs import bar_columns, minutes_of, window_rows
@@ -152,6 +155,25 @@ def prepare(
     )
 
 
+@dataclass(frozen=True)
+class Opening:
+    """An account that was already trading when the window began.
+
+    Attributes
+    ----------
+    account : Account
+        With its open position and the order on its way, if any. Trades are numbered on from
+        `account.closed`.
+    guard : Guard
+    since : int
+        Server midnights after this moment (UTC epoch seconds) are still to be charged.
+    """
+
+    account: Account
+    guard: Guard
+    since: int
+
+
 def simulate(
     prepared: Prepared,
     settings: Settings,
@@ -160,6 +182,7 @@ def simulate(
     answers: StateAnswers | None = None,
     labels: tuple[str, ...] = (),
     progress: Callable[[int], None] | None = None,
+    opening: Opening | None = None,
 ) -> BacktestResult:
     """Run the rules over a prepared window.
 
@@ -171,6 +194,9 @@ def simulate(
         Marks that every output must carry.
     progress : callable or None
         Called with the bar index at every question.
+    opening : Opening or None
+        Go on from this state, which is left as it is, instead of with a fresh account. An order
+        on its way that is not filled is noted as a block of candidate -1.
 
     Raises
     ------
@@ -190,15 +216,15 @@ def simulate(
         prepared.context,
         *bracket_multiples(prepared.distances, settings, ml_settings),
     )
-    balance = settings.risk_profile.starting_balance_usd
-    account, guard, run = new_record(Account), new_record(Guard), new_record(Run)
-    account.balance = balance
-    run.peak = balance
-    start_guard(guard, params, int(bars.time[0]), balance)
-    trades = new_records(Trade, len(candidates) + 1)
-    blocks = new_records(Block, len(candidates))
+    opening = opening or _fresh_account(settings, params, int(bars.time[0]))
+    account = from_bytes(Account, to_bytes(opening.account))
+    guard = from_bytes(Guard, to_bytes(opening.guard))
+    run, balance, earlier = new_record(Run), float(account.balance), int(account.closed)
+    run.peak, run.pending_candidate = guard.equity, -1
+    trades = new_records(Trade, earlier + len(candidates) + 2)
+    blocks = new_records(Block, len(candidates) + 1)
     equity = np.empty(len(bars.time))
-    rollovers = build_rollovers(settings, int(bars.time[0]), int(bars.time[-1]))
+    rollovers = build_rollovers(settings, opening.since, int(bars.time[-1]))
     reply = 0.0
     while True:
         question = advance(
@@ -212,7 +238,7 @@ def simulate(
     return BacktestResult(
         bars=bars,
         candidates=candidates,
-        trades=trades[: account.closed],
+        trades=trades[earlier : account.closed],
         blocks=blocks[: run.blocks],
         equity=equity,
         params=params,
@@ -226,6 +252,13 @@ def simulate(
         minutes=prepared.minutes,
         rollovers=rollovers,
     )
+
+
+def _fresh_account(settings: Settings, params: Params, time: int) -> Opening:
+    account, guard = new_record(Account), new_record(Guard)
+    account.balance = settings.risk_profile.starting_balance_usd
+    start_guard(guard, params, time, account.balance)
+    return Opening(account, guard, time)
 
 
 def _answer(question: int, answers: StateAnswers, run: Run, account: Account, guard: Guard) -> float:

@@ -34,6 +34,7 @@ SCRIPTS = {
     "scripts/walk_forward.py": "walk-forward",
     "scripts/model_report.py": "model-report",
     "scripts/onboarding.py": "onboarding",
+    "scripts/replay_day.py": "replay-day",
 }
 """Script and the name of the same command under `novosky`."""
 HELP_SECONDS = 1.0 if os.environ.get("CI") == "true" else 0.5

@@ -182,6 +182,7 @@ def test_every_command_is_in_the_readme() -> None:
         "leakage": "python scripts/leakage_check.py",
         "model-report": "python scripts/model_report.py",
         "onboarding": "python scripts/onboarding.py",
+        "replay-day": "python scripts/replay_day.py",
         "schema": "novosky schema",
         "trade": "python trading.py",
         "train": "python train_ml_model.py",

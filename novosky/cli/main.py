@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "leakage": ("novosky.cli.leakage", "leakage_check", "Prove that features never look ahead."),
     "model-report": ("novosky.cli.model_report", "model_report", "Report calibration and drift of the models."),
     "onboarding": ("novosky.cli.onboarding", "onboarding", "Choose a profile and set this machine up."),
+    "replay-day": ("novosky.cli.replay_day", "replay_day", "Replay a live day and split the difference."),
     "schema": ("novosky.cli.schema", "schema", "Write the JSON Schemas of both settings files."),
     "trade": ("novosky.cli.trade", "trade", "Run the bot."),
     "train": ("novosky.cli.train", "train", "Train the models."),

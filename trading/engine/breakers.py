@@ -97,8 +97,13 @@ def judge_close(account: Account, guard: Guard, params: Params, time: int, bid: 
     bid, spread : float
         The quote at the close, USD.
     """
+    judge_equity(account, guard, params, time, floating_equity(account, params, bid, spread))
+
+
+@compiled
+def judge_equity(account: Account, guard: Guard, params: Params, time: int, equity: float) -> None:
+    """Bring the guard to a close at which the account's floating equity, USD, is known; see `judge_close`."""
     closed = account.closed != guard.closed
-    equity = floating_equity(account, params, bid, spread)
     begun = time > guard.next_day
     if begun:
         # The market was closed over midnight: what this bar lost is the new day's already.

@@ -215,6 +215,18 @@ class Journal(History):
         """Return the row of the decision at a bar's close (UTC epoch seconds), or None."""
         return self._one(select(DECISIONS).where(DECISIONS.c.bar == bar))
 
+    def decisions(self) -> Sequence[Mapping[str, Any]]:
+        """Return the rows of all decisions, oldest first."""
+        return self._database.read(select(DECISIONS).order_by(DECISIONS.c.bar))
+
+    def intents(self) -> Sequence[Mapping[str, Any]]:
+        """Return the rows of all intents, oldest first."""
+        return self._database.read(select(INTENTS).order_by(INTENTS.c.bar))
+
+    def deals(self) -> Sequence[Mapping[str, Any]]:
+        """Return the rows of all deals in order of their tickets, foreign ones and deposits too."""
+        return self._database.read(select(DEALS).order_by(DEALS.c.ticket))
+
     def _one(self, query: Any) -> Mapping[str, Any] | None:
         rows = self._database.read(query)
         return rows[0] if rows else None

@@ -1,0 +1,102 @@
+"""`scripts/replay_day.py`: replay a live day through the backtest and say where the two part."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from novosky.cli.options import FILE, UtcDate, account_options, file_options, refuse_collisions
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+EPILOG = """\b
+Examples:
+  python scripts/replay_day.py 2024-03-01 --data data/BTCUSD_M15.parquet
+  python scripts/replay_day.py 2024-03-01 --journal logs/paper.sqlite --spread 16.95 --json drift.json
+  python scripts/replay_day.py 2024-03-01 --journal postgresql://bot@127.0.0.1:5432/novosky
+
+Give the account and cost flags that the bot was started with. Times are UTC. Exits 0 whenever
+the day could be replayed, whatever was found.
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("date", type=UtcDate())
+@click.option(
+    "--journal",
+    default="logs/paper.sqlite",
+    show_default=True,
+    help="Journal of the bot: a SQLite file or the URL of a PostgreSQL database; it is only read.",
+)
+@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
+@click.option("--m1", type=FILE, help="M1 bars that decide bars which touch both stop and target.")
+@file_options
+@account_options
+@click.option("--json", "json_file", type=FILE, help="Write every figure as JSON.")
+def replay_day(
+    date: datetime,
+    journal: str,
+    data: Path,
+    m1: Path | None,
+    config: Path,
+    ml_config: Path,
+    models: Path,
+    calendar: Path | None,
+    json_file: Path | None,
+    **flags: Any,
+) -> None:
+    """Replay the UTC day DATE of the bot's journal and split what it earned otherwise into causes.
+
+    The replay begins with the account the journal had at midnight. Each difference is a signal,
+    a gate, a price, a cost, something missed, or unexplained; together they are the live result
+    minus the replay's, to the cent.
+    """
+    from rich.console import Console
+
+    from backtest.replay_day import ReplaySetup
+    from backtest.replay_day import replay_day as replay
+    from backtest.replay_report import print_report, report_json
+    from novosky.data.store import load_bars
+    from novosky.errors import UsageError
+    from novosky.files import write_json
+    from novosky.market.news import load_calendar
+    from novosky.settings import load_ml_settings, load_settings
+    from novosky.settings.overrides import AccountFlags, apply_flags
+    from trading.journal import Journal
+    from trading.model_files import load_models
+
+    if (date.hour, date.minute, date.second, date.microsecond) != (0, 0, 0, 0):
+        raise UsageError(f"DATE is a day like 2024-03-01, not the moment {date:%Y-%m-%dT%H:%M}")
+    inputs = {"--data": data, "--m1": m1, "--config": config, "--ml-config": ml_config, "--calendar": calendar}
+    file = None if "://" in journal else Path(journal)
+    refuse_collisions({"--json": json_file}, {**inputs, "--models": models, "--journal": file})
+    opened = Journal(journal_place(journal), durable=False, read_only=True)
+    try:
+        settings = apply_flags(load_settings(config), AccountFlags(**flags))
+        ml_settings = load_ml_settings(ml_config)
+        setup = ReplaySetup(
+            load_bars(data),
+            settings,
+            ml_settings,
+            load_models(models, settings, ml_settings),
+            news=load_calendar(calendar) if calendar else None,
+            m1=load_bars(m1, seconds=60) if m1 else None,
+            fixed_spread=flags["spread"] is not None,
+        )
+        report = replay(opened, int(date.timestamp()), setup)
+    finally:
+        opened.close()
+    print_report(Console(), report)
+    if json_file is not None:
+        write_json(json_file, report_json(report))
+
+
+def journal_place(text: str) -> URL:
+    """Return the URL of a journal that was named by its file or by its database's URL."""
+    from trading.journal import journal_url, sqlite_url
+
+    return journal_url(text) if "://" in text else sqlite_url(Path(text))

@@ -1,0 +1,12 @@
+"""Replay a live day through the backtest: `python scripts/replay_day.py --help`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from novosky.cli.main import run
+from novosky.cli.replay_day import replay_day
+
+if __name__ == "__main__":
+    run(replay_day)
