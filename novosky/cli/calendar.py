@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from novosky.cli.options import FILE
 from novosky.clock import RealClock
 from novosky.errors import DataError, NetworkError
 
@@ -17,14 +18,15 @@ EPILOG = """\b
 Examples:
   python scripts/download_calendar.py
   python scripts/download_calendar.py --input ff_calendar_thisweek.json --output data/calendar/2024.parquet
-  python backtest_config.py --data data/BTCUSD_M15.parquet --calendar data/calendar/forexfactory_weeks.parquet
+
+Backtests and the bot read the result with --calendar.
 """
 
 
 @click.command(epilog=EPILOG)
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     default=Path("data/calendar/forexfactory_weeks.parquet"),
     show_default=True,
     help="Calendar the week is added to; the running bot keeps the one named here by default.",
@@ -32,10 +34,10 @@ Examples:
 @click.option(
     "--input",
     "source",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=FILE,
     help="A weekly export saved earlier, instead of asking the host.",
 )
-@click.option("--config", type=click.Path(path_type=Path), default=Path("config.json"), show_default=True)
+@click.option("--config", type=FILE, default=Path("config.json"), show_default=True)
 @click.option("--base-url", help="Another host than news.base_url of the configuration.")
 def download_calendar(output: Path, source: Path | None, config: Path, base_url: str | None) -> None:
     """Add this week's scheduled releases to a calendar that --calendar of every command reads.
@@ -55,6 +57,8 @@ def download_calendar(output: Path, source: Path | None, config: Path, base_url:
     if source is not None:
         try:
             week = parse_week(source.read_bytes())
+        except FileNotFoundError as error:
+            raise DataError(f"{source}: no such file; save the weekly export there, or leave --input out") from error
         except DataError as error:
             raise DataError(f"{source}: {error}; save the export again") from error
     else:
