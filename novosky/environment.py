@@ -40,14 +40,16 @@ class Variable:
 
 BROKER = Variable("NOVOSKY_BROKER", "how the account is reached: paper, mt5 or bridge", secret=False)
 TERMINAL = (
-    Variable("MT5_LOGIN", "account number; empty uses the account the terminal is logged in to", secret=True),
-    Variable("MT5_PASSWORD", "password of that account", secret=True),
+    Variable("MT5_LOGIN", "account number; no other account is ever traded", secret=True),
+    Variable("MT5_PASSWORD", "its password; empty where the terminal is logged in to it already", secret=True),
     Variable("MT5_SERVER", "name of the broker's server", secret=False),
     Variable("MT5_PATH", "terminal64.exe, where several terminals are installed", secret=False),
 )
+ACCOUNT_KIND = Variable("NOVOSKY_ACCOUNT", "demo or real; real money is traded only where this says real", secret=False)
 BRIDGE = (
     Variable("NOVOSKY_BRIDGE_URL", "address of the bridge beside the terminal", secret=False),
     Variable("NOVOSKY_BRIDGE_TOKEN", "at least 32 random letters and digits, the same on both machines", secret=True),
+    Variable("NOVOSKY_BRIDGE_CA", "the bridge's certificate, where no public authority signed it", secret=False),
 )
 TELEGRAM = (
     Variable("TELEGRAM_BOT_TOKEN", "token of the bot, from @BotFather", secret=True),

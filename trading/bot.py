@@ -11,24 +11,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pandas as pd
 
 from novosky.errors import BrokerError
 from novosky.market.bars import M15_SECONDS, epoch_seconds
+from trading.announcements import Announcer, bar_messages
 from trading.bookings import MAGIC, Booked, book_deals
 from trading.broker import Broker, BrokerUnavailable, Position, Quote
 from trading.engine.breakers import count_closed, judge_close, start_guard
 from trading.engine.equity import equity_state
 from trading.engine.exits import VERDICT_ADD, VERDICT_EXIT, position_inputs, position_verdict
-from trading.engine.fills import EXIT_MANUAL, EXIT_MODEL, EXIT_NAMES, rounded
+from trading.engine.fills import EXIT_HALT, EXIT_MANUAL, EXIT_MODEL, EXIT_NAMES, rounded
 from trading.engine.gates import MARKET_CLOSED
-from trading.engine.records import Account, Candidate, Guard, Params, Trade, from_bytes, new_record, to_bytes
+from trading.engine.records import Account, Candidate, Guard, Params, from_bytes, new_record, to_bytes
 from trading.engine.step import asks_multiplier, judge_candidate, wants_exit
-from trading.exports import SIDE_NAMES, utc_text, volume_text
+from trading.exports import utc_text
 from trading.intents import Intents
-from trading.journal import BotStatus, Decision, Intent, Journal
+from trading.journal import BotStatus, Decision, Intent, Journal, Message
 from trading.models import RiskModel
 from trading.notify import Notifier
 from trading.position_source import PositionSource
@@ -60,6 +62,8 @@ class Bot:
         Which artifact serves each model, for the status.
     frozen : callable
         Tells whether the freeze flag is set; asked before every entry.
+    queued : bool
+        True when something sends the journal's outbox on: messages are then queued in it, too.
     """
 
     def __init__(
@@ -75,15 +79,17 @@ class Bot:
         identity: str,
         models: str,
         frozen: Callable[[], bool],
+        queued: bool = False,
     ) -> None:
-        self._broker, self._journal, self._notifier = broker, journal, notifier
+        self._broker, self._journal = broker, journal
+        self._announcer = Announcer(journal, notifier, queued=queued)
         self._signals, self._positions, self._risk = signals, positions, risk
         self._params, self._frozen = params, frozen
         self._foreign: set[int] = set()
         self._held = journal.held_positions(MAGIC)
         self._away = False
         self._status = self._start(identity, models)
-        self._intents = Intents(broker, journal, notifier, MAGIC, int(params.entry_valid_seconds))
+        self._intents = Intents(broker, journal, self._announcer, MAGIC, int(params.entry_valid_seconds))
         try:
             self._intents.settle()
         except BrokerUnavailable as error:
@@ -95,6 +101,11 @@ class Bot:
     def status(self) -> BotStatus:
         """Where the bot stands."""
         return self._status
+
+    @property
+    def away(self) -> bool:
+        """True while the broker cannot be asked."""
+        return self._away
 
     def _start(self, identity: str, models: str) -> BotStatus:
         status = self._journal.status()
@@ -126,19 +137,62 @@ class Bot:
             True when a bar was processed. False also while the broker cannot be asked or an
             order's outcome is unknown: nothing is recorded, and the next call tries again.
         """
+        return self._reaching_broker(self._act)
+
+    def close_position(self) -> bool:
+        """Close the bot's own position at the market, because a person says so.
+
+        Returns
+        -------
+        bool
+            True once there is none; False asks for another try later.
+        """
+        return self._reaching_broker(self._close_now)
+
+    def halt(self) -> None:
+        """Latch the hard halt, because a person says so; it outlives restarts like the guard's own."""
+        if self._status.guard.halted:
+            return
+        guard = from_bytes(Guard, to_bytes(self._status.guard))
+        guard.halted = 1
+        status = replace(self._status, guard=guard)
+        text = "HARD HALT by order: no entries until risk_profile.starting_balance_usd is changed"
+        message = Message(f"halted:{status.last_bar}", "risk", text, status.last_bar)
+        self._journal.save_status(status, self._announcer.within([message]))
+        self._status = status
+        self._announcer.show([message])
+
+    def _reaching_broker(self, action: Callable[[], bool]) -> bool:
+        """Do what needs the broker; False while it cannot be asked, which a person is told once."""
+        bar = self._status.last_bar
         try:
-            acted = self._act()
+            done = action()
         except BrokerUnavailable as error:
             self._intents.unsettled = True
             if not self._away:
                 self._away = True
                 _log.warning("the broker cannot be asked, the bot waits: %s", error)
-                self._notifier.send(f"the broker cannot be asked, the bot waits: {error}")
+                text = f"the broker cannot be asked, the bot waits: {error}"
+                self._announcer.tell(Message(f"away:{bar}", "broker", text, bar))
             return False
         if self._away:
             self._away = False
-            self._notifier.send("the broker answers again")
-        return acted
+            self._announcer.tell(Message(f"back:{bar}", "broker", "the broker answers again", bar))
+        return done
+
+    def _close_now(self) -> bool:
+        if self._intents.unsettled and not self._intents.settle():
+            return False
+        own = [position for position in self._broker.positions() if position.magic == MAGIC]
+        for position in own:
+            bar, reason = self._status.last_bar, EXIT_HALT if self._status.guard.halted else EXIT_MANUAL
+            # Several tries may fall into one bar, each an order of its own.
+            names = (f"m{bar:x}-{number}" for number in count())
+            name = next(name for name in names if self._journal.intent(name) is None)
+            intent = Intent(name, bar, "exit", -position.side, position.volume, 0.0, 0.0, position.ticket, reason)
+            self._journal.record_order(intent)
+            self._intents.send(intent)
+        return not own or not any(position.magic == MAGIC for position in self._broker.positions())
 
     def _act(self) -> bool:
         bars = self._broker.closed_bars(self._signals.bars_needed)
@@ -158,7 +212,7 @@ class Bot:
         account = self._account_record(position, booked)
         guard = from_bytes(Guard, to_bytes(self._status.guard))
         self._judge(account, guard, booked, close, quote)
-        alarms = _alarms(self._status.guard, guard)
+        messages = bar_messages(booked, self._status.guard, guard, close)
         if account.side != 0:
             decision, intents = self._manage(account, guard, position, bars, close, quote, exposed=exposed)
         else:
@@ -173,15 +227,13 @@ class Bot:
             guard=guard,
         )
         decision = replace(decision, spread=self._spread(quote), equity=float(guard.equity))
-        self._journal.record_bar(status, decision, intents, booked.deals, [closed.row for closed in booked.closed])
+        trades = [closed.row for closed in booked.closed]
+        self._journal.record_bar(status, decision, intents, booked.deals, trades, self._announcer.within(messages))
         self._status = status
         # Orders before messages: whoever is told of a trade can wait, the market does not.
         for intent in intents:
             self._intents.send(intent)
-        for closed in booked.closed:
-            self._notifier.send(_trade_message(closed.trade))
-        for alarm in alarms:
-            self._notifier.send(alarm)
+        self._announcer.show(messages)
         return True
 
     def _missed(self, close: int) -> int:
@@ -321,25 +373,6 @@ class Bot:
         )
 
 
-def _alarms(before: Guard, after: Guard) -> list[str]:
-    """Say which limits this bar has reached or lifted."""
-    texts = (
-        ("day_blocked", "daily loss limit reached: no entries until 00:00 UTC"),
-        ("week_blocked", "weekly drawdown limit reached: no entries until Monday 00:00 UTC"),
-        (
-            "halted",
-            f"HARD HALT: equity {after.equity:.2f} USD against a starting balance of {after.halt_balance:.2f}; "
-            "no entries until risk_profile.starting_balance_usd is changed",
-        ),
-    )
-    alarms = [text for name, text in texts if getattr(after, name) > getattr(before, name)]
-    if after.halt_balance != before.halt_balance:
-        alarms.insert(
-            0, f"the hard halt now measures from {after.halt_balance:.2f} USD, before {before.halt_balance:.2f}"
-        )
-    return alarms
-
-
 def _describe(decision: Decision, candidate: Candidate, mask: int) -> Decision:
     return replace(
         decision,
@@ -350,12 +383,4 @@ def _describe(decision: Decision, candidate: Candidate, mask: int) -> Decision:
         gap=float(candidate.gap),
         gates=mask,
         candidate=to_bytes(candidate),
-    )
-
-
-def _trade_message(trade: Trade) -> str:
-    net = trade.profit + trade.commission + trade.swap
-    return (
-        f"closed {SIDE_NAMES[int(trade.side)]} {volume_text(trade.volume)} at {trade.exit_price:.2f} "
-        f"({EXIT_NAMES[int(trade.reason)]}), result {net:+.2f} USD, balance {trade.balance:.2f}"
     )

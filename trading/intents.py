@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 
 from novosky.errors import BrokerError
+from trading.announcements import Announcer
 from trading.broker import (
     RETCODE_DONE,
     RETCODE_DONE_PARTIAL,
@@ -29,8 +30,7 @@ from trading.broker import (
 )
 from trading.engine.gates import MARGIN, MARKET_CLOSED, STOPS_LEVEL, VOLUME, gate_names
 from trading.exports import SIDE_NAMES, volume_text
-from trading.journal import INTENT_FILLED, INTENT_REJECTED, Intent, Journal
-from trading.notify import Notifier
+from trading.journal import INTENT_FILLED, INTENT_REJECTED, Intent, Journal, Message
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Intents:
     ----------
     broker : Broker
     journal : Journal
-    notifier : Notifier
+    announcer : Announcer
     magic : int
     fresh_seconds : int
         How long after its bar's close an order that certainly never left may still be sent.
@@ -92,8 +92,8 @@ class Intents:
         True while an intent may be without an outcome.
     """
 
-    def __init__(self, broker: Broker, journal: Journal, notifier: Notifier, magic: int, fresh_seconds: int) -> None:
-        self._broker, self._journal, self._notifier = broker, journal, notifier
+    def __init__(self, broker: Broker, journal: Journal, announcer: Announcer, magic: int, fresh_seconds: int) -> None:
+        self._broker, self._journal, self._announcer = broker, journal, announcer
         self._magic, self._fresh_seconds = magic, fresh_seconds
         self._waiting: set[str] = set()
         self._alerted: int | str | None = None
@@ -145,7 +145,11 @@ class Intents:
             return None
         result = self._broker.modify_stops(position.ticket, row["sl"], row["tp"])
         if result.retcode not in (RETCODE_DONE, RETCODE_NO_CHANGES):
-            self._alert(result.retcode, f"position {position.ticket} has no stop and none is taken: {result.comment}")
+            self._alert(
+                result.retcode,
+                f"position {position.ticket} has no stop and none is taken: {result.comment}",
+                position.time,
+            )
             return None
         _log.warning("position %d had lost its stop or target; they are set again", position.ticket)
         return Position(**{**position.__dict__, "sl": row["sl"], "tp": row["tp"]})
@@ -167,7 +171,9 @@ class Intents:
             return
         if result.retcode == RETCODE_UNKNOWN:
             self.unsettled = True
-            self._alert(intent.id, f"order {intent.id}: {result.comment}; nothing else is sent until it is known")
+            self._alert(
+                intent.id, f"order {intent.id}: {result.comment}; nothing else is sent until it is known", intent.bar
+            )
             return
         if result.retcode in (RETCODE_DONE, RETCODE_DONE_PARTIAL) or (
             intent.kind == "exit" and result.retcode == RETCODE_POSITION_CLOSED
@@ -177,13 +183,17 @@ class Intents:
         self._rejected(intent, result)
 
     def _filled(self, intent: Intent, result: OrderResult) -> None:
-        self._journal.close_intent(intent, INTENT_FILLED, result.retcode, result.order)
+        messages: list[Message] = []
         if intent.kind == "entry":
             self._alerted = None
-            self._notifier.send(
+            text = (
                 f"{SIDE_NAMES[intent.side]} {volume_text(intent.volume)} at {result.price:.2f}, "
                 f"stop {intent.sl:.2f}, target {intent.tp:.2f}"
             )
+            messages = [Message(f"filled:{intent.id}", "trade", text, intent.bar)]
+        within = self._announcer.within(messages)
+        self._journal.close_intent(intent, INTENT_FILLED, result.retcode, result.order, 0, within)
+        self._announcer.show(messages)
 
     def _rejected(self, intent: Intent, result: OrderResult) -> None:
         gates = _REJECTION_GATES.get(result.retcode, MARKET_CLOSED)
@@ -192,7 +202,9 @@ class Intents:
         if result.retcode in SWITCHED_OFF:
             effect = "no entries" if intent.kind == "entry" else f"position {intent.position} stays open"
             self._alert(
-                result.retcode, f"{SWITCHED_OFF[result.retcode]} ({result.retcode}): {effect} until that changes"
+                result.retcode,
+                f"{SWITCHED_OFF[result.retcode]} ({result.retcode}): {effect} until that changes",
+                intent.bar,
             )
         elif result.retcode not in _REJECTION_GATES:
             raise BrokerError(
@@ -200,9 +212,9 @@ class Intents:
                 "check the account and start again"
             )
 
-    def _alert(self, trouble: int | str, message: str) -> None:
+    def _alert(self, trouble: int | str, message: str, bar: int) -> None:
         """Tell a person once; the same trouble at the next bar is no news."""
         if trouble != self._alerted:
             self._alerted = trouble
             _log.error("%s", message)
-            self._notifier.send(message)
+            self._announcer.tell(Message(f"trouble:{bar}:{trouble}", "broker", message, bar))

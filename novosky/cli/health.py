@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from sqlalchemy import URL
+
     from trading.health import Health
     from trading.journal import BotStatus
 
 
-def show_health(journal: Path, most_behind: int) -> None:
+def show_health(journal: Path | None, most_behind: int) -> None:
     """Print where the bot of this journal stands and exit 1 when it has fallen behind the market.
+
+    Parameters
+    ----------
+    journal : Path or None
+        None looks where the live bot keeps it, and when it was never started at the paper bot's.
 
     Raises
     ------
@@ -25,14 +32,17 @@ def show_health(journal: Path, most_behind: int) -> None:
     from novosky.errors import StorageError
     from trading.freeze import FREEZE_FLAG, is_frozen
     from trading.health import health_file, judge_health, read_health
-    from trading.journal import Journal, sqlite_url
+    from trading.journal import Journal
 
-    if not journal.exists():
-        raise StorageError(f"no journal at {journal}; start the bot once, or name its file with --journal")
-    status = Journal(sqlite_url(journal), durable=True, read_only=True).status()
+    place, url, beside = _find_journal(journal)
+    books = Journal(url, durable=True, read_only=True)
+    try:
+        status = books.status()
+    finally:
+        books.close()
     if status is None:
-        raise StorageError(f"{journal} holds no bot yet; start the bot once")
-    health = read_health(health_file(journal))
+        raise StorageError(f"{place} holds no bot yet; start the bot once")
+    health = read_health(health_file(beside))
     _print_status(status)
     if is_frozen():
         click.echo(f"frozen         {FREEZE_FLAG} is set: no new entries")
@@ -42,6 +52,26 @@ def show_health(journal: Path, most_behind: int) -> None:
     click.echo(f"{'healthy' if verdict.healthy else 'STALE':<15}{verdict.reason}")
     if not verdict.healthy:
         sys.exit(1)
+
+
+def _find_journal(named: Path | None) -> tuple[str, URL, Path]:
+    """Return the journal in words, its URL, and the file the health file lies beside."""
+    import os
+
+    from novosky.cli.live import JOURNAL, database_of
+    from novosky.cli.trade import default_journal
+    from novosky.environment import ENV_FILE, read_environment
+    from novosky.errors import StorageError
+    from trading.journal import journal_url, sqlite_url
+
+    if named is None:
+        database = database_of(read_environment(ENV_FILE, os.environ))
+        if database is not None:
+            return "the database", journal_url(database), JOURNAL
+        named = JOURNAL if JOURNAL.exists() else default_journal(None)
+    if not named.exists():
+        raise StorageError(f"no journal at {named}; start the bot once, or name its file with --journal")
+    return str(named), sqlite_url(named), named
 
 
 def _print_status(status: BotStatus) -> None:

@@ -188,7 +188,8 @@ def _variables(broker: str, hub: str, *, telegram: bool) -> tuple[tuple[Variable
     from novosky import environment
 
     variables: list[Variable] = [environment.BROKER]
-    variables += {"mt5": environment.TERMINAL, "bridge": environment.BRIDGE}.get(broker, ())
+    account = (*environment.TERMINAL, environment.ACCOUNT_KIND)
+    variables += {"mt5": account, "bridge": (*environment.BRIDGE, *account)}.get(broker, ())
     if telegram:
         variables += environment.TELEGRAM
     values: dict[str, str] = {}

@@ -1,7 +1,8 @@
-"""The bot's command: paper over a file, paper in real time, health."""
+"""The bot's command: live, paper over a file, paper in real time, health."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from novosky.cli.options import FILE, MOST_DAYS, UtcDate, account_options, file_
 
 EPILOG = """\b
 Examples:
+  python trading.py
   python trading.py --paper --replay data/BTCUSD_M15.parquet --start 2024-01-01 --trades trades.csv
   python trading.py --paper
   python trading.py --paper --once
@@ -30,7 +32,11 @@ Examples:
 @click.option("--once", is_flag=True, help="Act on the newest closed bar and exit.")
 @click.option("--health", is_flag=True, help="Show where the bot stands; exits 1 when it is behind the market.")
 @click.option("--stale-bars", type=click.IntRange(0), help="With --health: closed bars it may be behind.  [2]")
-@click.option("--journal", type=FILE, help="Journal file; the default depends on the mode.  [logs/paper.sqlite]")
+@click.option(
+    "--journal",
+    type=FILE,
+    help="Journal file; the default depends on the mode.  [logs/novosky.sqlite, logs/paper.sqlite]",
+)
 @click.option("--fresh", is_flag=True, help="Discard the paper account and begin anew.")
 @click.option("--trades", "trades_file", type=FILE, help="Write the closed trades as CSV.")
 @click.option("--blocked", "blocked_file", type=FILE, help="Write the blocked signals as CSV.")
@@ -57,23 +63,30 @@ def trade(
     calendar: Path | None,
     **flags: Any,
 ) -> None:
-    """Run the bot. It acts once per closed bar and can be killed and restarted at any moment."""
+    """Run the bot. It acts once per closed bar and can be killed and restarted at any moment.
+
+    Without --paper it trades the account that NOVOSKY_BROKER, MT5_LOGIN and MT5_SERVER name, in the
+    environment or in .env, through MetaTrader 5.
+    """
     from novosky.cli import paper as paper_runs
     from novosky.errors import UsageError
 
     replay = replay or data
-    journal = journal or default_journal(replay)
     if health:
         from novosky.cli.health import show_health
         from trading.health import MOST_BARS_BEHIND
 
-        show_health(journal, MOST_BARS_BEHIND if stale_bars is None else stale_bars)
+        named = journal or (default_journal(replay) if paper or replay is not None else None)
+        show_health(named, MOST_BARS_BEHIND if stale_bars is None else stale_bars)
         return
     if not paper:
-        raise UsageError(
-            "only --paper is available: a real account needs the MetaTrader 5 terminal, which is not connected; "
-            "add --paper, or --paper --replay FILE"
-        )
+        simulated = {"--replay": replay, "--start": start, "--end": end, "--days": days, "--m1": m1}
+        _refuse_paper_options(simulated | {"--fresh": fresh or None}, flags)
+        from novosky.cli.live import LiveRun, trade_live
+
+        trade_live(LiveRun(config, ml_config, models, calendar, journal, trades_file, blocked_file), once=once)
+        return
+    journal = journal or default_journal(replay)
     if replay is None and any(option is not None for option in (start, end, days, m1)):
         raise UsageError("--start, --end, --days and --m1 belong to --replay FILE")
     if replay is not None and once:
@@ -87,6 +100,16 @@ def trade(
         paper_runs.replay(run, paper_runs.Window(replay, m1, start, end, days))
     else:
         paper_runs.follow(run, once=once)
+
+
+def _refuse_paper_options(options: Mapping[str, object], flags: Mapping[str, object]) -> None:
+    """Refuse what only a simulated account can be told; a real one has its own history and terms."""
+    from novosky.errors import UsageError
+
+    given = [name for name, value in options.items() if value is not None]
+    given += [f"--{name.replace('_', '-')}" for name, value in flags.items() if value not in (None, False)]
+    if given:
+        raise UsageError(f"{', '.join(given)}: only with --paper; a real account has its own terms")
 
 
 def default_journal(replay: Path | None) -> Path:

@@ -98,9 +98,20 @@ class Journal(History):
             finished=bool(row["finished"]),
         )
 
-    def save_status(self, status: BotStatus) -> None:
-        """Write the status alone, at the first start and at the end of a replay."""
-        self._database.write(lambda connection: _write_status(connection, status))
+    def save_status(self, status: BotStatus, messages: Sequence[Message] = ()) -> None:
+        """Write the status alone: at the first start, at the end of a replay, at a halt by order."""
+
+        def write(connection: Connection) -> None:
+            _write_status(connection, status)
+            self.outbox.enqueue_within(connection, messages)
+
+        self._database.write(write)
+
+    def record_order(self, intent: Intent) -> None:
+        """Write an intent that no bar has decided: a person's order between two closes."""
+        values = {**intent.__dict__, "state": INTENT_NEW}
+        arrived = select(INTENTS).where(INTENTS.c.id == intent.id)
+        self._database.write(lambda connection: connection.execute(INSERT_INTENT, values), arrived=arrived)
 
     def record_bar(
         self,

@@ -1,0 +1,185 @@
+"""What `trading.py` does without --paper: trade an account through MetaTrader 5."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from novosky.cli.options import refuse_collisions
+
+if TYPE_CHECKING:
+    from novosky.settings import Settings
+    from trading.controls import Switches
+    from trading.journal import Journal
+    from trading.live_session import LiveParts
+
+LOGS = Path("logs")
+JOURNAL = LOGS / "novosky.sqlite"
+CALENDAR_FOLDER = LOGS
+LEVEL_VARIABLE = "NOVOSKY_LOG_LEVEL"
+_SLICE = 0.5
+"""Seconds after which a stop is noticed at the latest while waiting."""
+
+
+@dataclass(frozen=True)
+class LiveRun:
+    """What a live run was told.
+
+    Attributes
+    ----------
+    config, ml_config, models, calendar
+        The files to read; the calendar is the past's, this week's is fetched.
+    journal : Path or None
+        Where to keep the journal; None leaves it to NOVOSKY_DATABASE_URL, or `logs/novosky.sqlite`.
+    trades_file, blocked_file : Path or None
+        Where to write the tables at the end.
+    """
+
+    config: Path
+    ml_config: Path
+    models: Path
+    calendar: Path | None
+    journal: Path | None
+    trades_file: Path | None
+    blocked_file: Path | None
+
+
+class Stop:
+    """Whether the bot was told to stop; the step under way is finished first."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self) -> bool:
+        """Tell whether it was."""
+        return self.asked
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM over; the second one interrupts at once."""
+        earlier = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def stop(number: int, frame: object) -> None:
+            if self.asked:
+                raise KeyboardInterrupt
+            self.asked = True
+
+        for number in earlier:
+            signal.signal(number, stop)
+        try:
+            yield
+        finally:
+            for number, handler in earlier.items():
+                signal.signal(number, handler)
+
+    def wait(self, seconds: float, switches: Switches) -> None:
+        """Wait, but no longer than until a person orders something or the bot is told to stop."""
+        remaining = seconds
+        while remaining > 0.0 and not self.asked:
+            # In slices: a signal handler must not touch the event its own thread waits on.
+            if switches.thrown.wait(min(_SLICE, remaining)):
+                switches.thrown.clear()
+                return
+            remaining -= _SLICE
+
+
+def trade_live(run: LiveRun, *, once: bool) -> None:
+    """Trade until told to stop, then end like an interrupted program, with everything closed.
+
+    Raises
+    ------
+    NovoskyError
+        What no waiting mends, with its exit code.
+    KeyboardInterrupt
+        It was told to stop.
+    """
+    import os
+
+    from novosky.environment import ENV_FILE, read_environment
+    from novosky.log import configure_logging
+    from novosky.settings.secrets import load_secrets
+    from trading.live_session import live_session
+
+    refuse_collisions(
+        {"--journal": run.journal, "--trades": run.trades_file, "--blocked": run.blocked_file},
+        {"--config": run.config, "--ml-config": run.ml_config, "--calendar": run.calendar, "--models": run.models},
+    )
+    environment = read_environment(ENV_FILE, os.environ)
+    hidden = load_secrets(ENV_FILE).hidden_values
+    stop = Stop()
+    with stop.signals():
+        parts = live_parts(run, environment, stop, lambda: configure_logging(LOGS, _level(environment), secrets=hidden))
+        with live_session(parts) as session:
+            try:
+                session.run(stop, once=once)
+            finally:
+                _export(session.journal, parts.settings, run)
+    if stop.asked:
+        raise KeyboardInterrupt
+
+
+def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Callable[[], None]) -> LiveParts:
+    """Read everything a live bot is made of; nothing of the account is touched.
+
+    Parameters
+    ----------
+    log : callable
+        Begins the log; called once it is clear that there is an account to trade.
+    """
+    import secrets
+    from random import Random
+
+    from novosky.clock import RealClock
+    from novosky.settings import load_ml_settings, load_settings
+    from trading.journal import journal_url
+    from trading.live_access import reach_from_environment
+    from trading.live_session import LiveParts
+    from trading.model_files import load_models
+    from trading.news import LiveNews
+    from trading.telegram.access import TelegramAccess
+
+    reach = reach_from_environment(environment)
+    telegram = TelegramAccess.from_environment(environment)
+    named = database_of(environment) if run.journal is None else None
+    log()
+    settings, ml_settings = load_settings(run.config), load_ml_settings(run.ml_config)
+    models = load_models(run.models, settings, ml_settings)
+    return LiveParts(
+        settings=settings,
+        ml_settings=ml_settings,
+        models=models,
+        reach=reach,
+        folder=LOGS if run.journal is None else run.journal.parent,
+        journal=run.journal or JOURNAL,
+        database=None if named is None else journal_url(named),
+        news=LiveNews(CALENDAR_FOLDER, settings.news, Random(), history=run.calendar),
+        telegram=telegram,
+        clock=RealClock(),
+        wait=stop.wait,
+        rng=Random(),
+        new_code=lambda: f"{secrets.randbelow(10**6):06d}",
+    )
+
+
+def database_of(environment: Mapping[str, str]) -> str | None:
+    """Return the URL of the journal's database, None when it is a file."""
+    from novosky.environment import DATABASE
+
+    return environment.get(DATABASE.name, "").strip() or None
+
+
+def _level(environment: Mapping[str, str]) -> str:
+    return environment.get(LEVEL_VARIABLE, "INFO")
+
+
+def _export(journal: Journal, settings: Settings, run: LiveRun) -> None:
+    from trading.bot_exports import export_blocks, export_trades
+
+    if run.trades_file is not None:
+        export_trades(journal, run.trades_file, settings.broker.digits)
+    if run.blocked_file is not None:
+        export_blocks(journal, run.blocked_file, settings.symbol, settings.broker.digits)

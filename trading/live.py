@@ -1,0 +1,123 @@
+"""The live bot's loop: acts on every closed bar, and obeys a person between them.
+
+It holds no rule and no thread of its own. Only this loop talks to the broker; what other
+threads want of it they write into the journal (`trading.controls`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from novosky.clock import Clock
+from novosky.market.bars import M15_SECONDS
+from trading.bot import Bot
+from trading.controls import Switches
+from trading.news import NewsSource
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """Seconds between the loop's doings.
+
+    Attributes
+    ----------
+    poll : float
+        From one look at clock and switches to the next; well below what an entry may be late.
+    reconcile : float
+        At most so long without asking the broker, though no bar is due.
+    retry : float
+        From an order to close that did not succeed to the next: markets can be closed for days.
+    """
+
+    poll: float = 5.0
+    reconcile: float = 60.0
+    retry: float = 60.0
+
+
+class LiveLoop:
+    """Drives a bot until it is told to stop.
+
+    Parameters
+    ----------
+    bot : Bot
+    switches : Switches
+    news : NewsSource
+    clock : Clock
+        Tells the time.
+    wait : callable
+        Waits for so many seconds, less when something is to be done at once.
+    check : callable
+        Raises what has ended another thread.
+    seen : callable
+        Called with True after each processed bar and with False after other dealings with the broker.
+    rhythm : Rhythm
+    """
+
+    def __init__(
+        self,
+        bot: Bot,
+        switches: Switches,
+        news: NewsSource,
+        clock: Clock,
+        *,
+        wait: Callable[[float], None],
+        check: Callable[[], None],
+        seen: Callable[[bool], None],
+        rhythm: Rhythm | None = None,
+    ) -> None:
+        self._bot, self._switches, self._news, self._clock = bot, switches, news, clock
+        self._wait, self._check, self._seen = wait, check, seen
+        self._rhythm = Rhythm() if rhythm is None else rhythm
+        self._asked = self._tried = float("-inf")
+
+    def run(self, stopping: Callable[[], bool]) -> None:
+        """Loop until `stopping`; a step that has begun is finished.
+
+        Raises
+        ------
+        NovoskyError
+            What no waiting mends.
+        """
+        while not stopping():
+            self.step()
+            if not stopping():
+                self._wait(self._rhythm.poll)
+
+    def step(self) -> bool:
+        """Do what is due and return whether a bar was processed."""
+        self._check()
+        self._obey()
+        acted = self._cycle_when_due()
+        # Never between a bar and its order: the host may take its time.
+        self._news.refresh(self._clock.now())
+        return acted
+
+    def _cycle_when_due(self) -> bool:
+        now = self._clock.now()
+        bar_due = now >= self._bot.status.last_bar + M15_SECONDS
+        if not bar_due and now - self._asked < self._rhythm.reconcile:
+            return False
+        self._asked = now
+        acted = self._bot.cycle()
+        if acted or not (bar_due or self._bot.away):
+            self._seen(acted)
+        return acted
+
+    def _obey(self) -> None:
+        """Carry out a person's order; it stands until no position is open."""
+        halting, closing = self._switches.halt_ordered(), self._switches.close_ordered()
+        if not (halting or closing):
+            self._tried = float("-inf")
+            return
+        if halting:
+            self._bot.halt()
+        now = self._clock.now()
+        if now - self._tried < self._rhythm.retry:
+            return
+        self._tried = now
+        if not self._bot.close_position():
+            return
+        self._switches.closed()
+        self._switches.halted()
+        self._seen(False)

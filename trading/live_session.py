@@ -1,0 +1,357 @@
+"""Wire a live bot: adapter, journal, switches, Telegram, news, health, around one account.
+
+Starting is recovering. What a person ordered while the bot was away is obeyed first, orders
+without a known outcome are looked up next, and only then a bar is acted on.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from sqlalchemy import URL
+
+from novosky.clock import Clock
+from novosky.errors import NovoskyError
+from novosky.settings import MlSettings, Settings
+from trading.announcements import Announcer
+from trading.bot import Bot
+from trading.broker import BrokerUnavailable
+from trading.controls import Switches
+from trading.freeze import FREEZE_FLAG
+from trading.health import HEALTH_NAME, Heartbeat
+from trading.journal import Journal, Message, sqlite_url
+from trading.live import LiveLoop, Rhythm
+from trading.live_access import Reach, account_key, account_name
+from trading.live_report import DailyReporter
+from trading.live_view import LiveView, Watch
+from trading.models import Models
+from trading.mt5.broker import Mt5Broker
+from trading.mt5.terms import LIVE_ENTRY_SECONDS, Timing
+from trading.news import NewsSource
+from trading.paper_session import check_account_files, single_instance
+from trading.parameters import build_params
+from trading.position_source import PositionSource
+from trading.signal_source import SignalSource
+from trading.telegram.access import TelegramAccess
+from trading.telegram.service import TelegramService
+
+TELEGRAM_PATIENCE = 10.0
+"""Seconds a start waits for Telegram; a position needs managing whether or not it is up."""
+FAREWELL_SECONDS = 3.0
+"""For the last messages to leave."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LiveParts:
+    """Everything a live bot is made of; nothing in it has touched the account yet.
+
+    Attributes
+    ----------
+    settings, ml_settings, models
+        What it trades by.
+    reach : Reach
+    folder : Path
+        Holds locks, health file, handled commands and pictures; usually `logs`.
+    journal : Path
+        SQLite file, unless `database` is given.
+    database : URL or None
+        PostgreSQL.
+    news : NewsSource
+    telegram : TelegramAccess or None
+    clock : Clock
+    wait : callable or None
+        Waits between two looks, given the switches' event; the clock's own sleep unless given.
+    rng : random.Random
+        Spreads repeated attempts.
+    new_code : callable
+        Draws confirmation codes.
+    freeze_flag : Path
+    rhythm : Rhythm
+    timing : Timing
+    volume_unit : float
+        See `Mt5Broker`.
+    durable : bool
+    """
+
+    settings: Settings
+    ml_settings: MlSettings
+    models: Models
+    reach: Reach
+    folder: Path
+    journal: Path
+    news: NewsSource
+    clock: Clock
+    rng: Random
+    new_code: Callable[[], str]
+    database: URL | None = None
+    telegram: TelegramAccess | None = None
+    wait: Callable[[float, Switches], None] | None = None
+    freeze_flag: Path = FREEZE_FLAG
+    rhythm: Rhythm = field(default_factory=Rhythm)
+    timing: Timing = field(default_factory=Timing)
+    volume_unit: float = 1.0
+    durable: bool = True
+
+    @property
+    def identity(self) -> str:
+        """What the journal belongs to."""
+        return account_name(self.reach.access, self.settings.symbol)
+
+
+class _LogNotifier:
+    """Writes messages to the log and wakes whoever sends the outbox on."""
+
+    def __init__(self) -> None:
+        self.wake: Callable[[], None] = lambda: None
+
+    def send(self, message: str) -> None:
+        _log.info("%s", message)
+        self.wake()
+
+
+class LiveSession:
+    """A live bot, ready to run. Made by `live_session`, which also takes it apart.
+
+    Parameters
+    ----------
+    parts : LiveParts
+    journal : Journal
+    broker : Mt5Broker
+    """
+
+    def __init__(self, parts: LiveParts, journal: Journal, broker: Mt5Broker) -> None:
+        self.parts, self.journal, self.broker = parts, journal, broker
+        self.watch = Watch()
+        self.switches = Switches(journal, parts.clock, "Telegram", parts.freeze_flag)
+        self.view = LiveView(
+            journal,
+            self.switches,
+            self.watch,
+            parts.news,
+            parts.settings,
+            parts.ml_settings,
+            parts.clock,
+            parts.identity,
+        )
+        self._notifier = _LogNotifier()
+        self.announcer = Announcer(journal, self._notifier, queued=parts.telegram is not None)
+        self.telegram = self._make_telegram()
+        self.reporter = DailyReporter(journal, self.view, parts.folder)
+        self.bot: Bot | None = None
+
+    def _make_telegram(self) -> TelegramService | None:
+        parts = self.parts
+        if parts.telegram is None:
+            return None
+        service = TelegramService(
+            parts.telegram,
+            self.journal.outbox,
+            self.view,
+            self.switches,
+            ledger=parts.folder / "telegram.json",
+            clock=parts.clock,
+            rng=parts.rng,
+            new_code=parts.new_code,
+        )
+        self.view.more_health = service.health
+        self._notifier.wake = service.wake
+        return service
+
+    def run(self, stopping: Callable[[], bool], *, once: bool = False) -> None:
+        """Obey what was ordered meanwhile, start the bot, and loop until `stopping`.
+
+        Parameters
+        ----------
+        stopping : callable
+        once : bool
+            Act on the newest closed bar and return.
+
+        Raises
+        ------
+        NovoskyError
+            What no waiting mends; with `once` also a broker that cannot be asked.
+        """
+        if self.telegram is not None:
+            if not self.telegram.catch_up(TELEGRAM_PATIENCE):
+                _log.warning("Telegram does not answer; what was sent to the bot meanwhile is obeyed later")
+            self.telegram.start()
+        self.parts.news.refresh(self.parts.clock.now())
+        bot = self._start_bot(stopping, once=once)
+        if bot is None:
+            return
+        self.bot = bot
+        heartbeat = Heartbeat(
+            self.parts.folder / HEALTH_NAME,
+            self.parts.settings,
+            self.parts.models.fingerprint,
+            lambda: (bot.status, self.watch.sight.positions),
+            self.parts.clock.now,
+        )
+        with heartbeat:
+            self._loop(bot, heartbeat, stopping, once=once)
+
+    def _loop(self, bot: Bot, heartbeat: Heartbeat, stopping: Callable[[], bool], *, once: bool) -> None:
+        def seen(acted: bool) -> None:
+            self._look(bot, acted=acted)
+            if acted:
+                heartbeat.beat()
+
+        loop = LiveLoop(
+            bot,
+            self.switches,
+            self.parts.news,
+            self.parts.clock,
+            wait=self._wait,
+            check=self._check,
+            seen=seen,
+            rhythm=self.parts.rhythm,
+        )
+        if not once:
+            loop.run(stopping)
+            return
+        loop.step()
+        if bot.away:
+            raise BrokerUnavailable("the broker cannot be asked; nothing was done, see the log")
+
+    def _start_bot(self, stopping: Callable[[], bool], *, once: bool) -> Bot | None:
+        """Return the bot once the broker can be asked; None when told to stop first."""
+        status = self.journal.status()
+        bar = 0 if status is None else status.last_bar
+        while not stopping():
+            try:
+                bot = self._make_bot()
+            except BrokerUnavailable as error:
+                if once:
+                    raise
+                if not self.watch.away:
+                    self.watch.away = True
+                    text = f"the broker cannot be asked, the bot waits: {error}"
+                    self.announcer.tell(Message(f"away:{bar}", "broker", text, bar))
+                self._check_threads()
+                self._wait(self.parts.rhythm.poll)
+                continue
+            if self.watch.away:
+                self.announcer.tell(Message(f"back:{bar}", "broker", "the broker answers again", bar))
+            return bot
+        return None
+
+    def _make_bot(self) -> Bot:
+        parts, models = self.parts, self.parts.models
+        params = build_params(parts.settings, parts.ml_settings)
+        # Unlike a replay's, the loop takes its time between the close and the order.
+        params.entry_valid_seconds = LIVE_ENTRY_SECONDS
+        return Bot(
+            self.broker,
+            self.journal,
+            self._notifier,
+            SignalSource(models.signal, parts.settings, parts.ml_settings, parts.news, models.sltp),
+            params,
+            positions=None
+            if models.position is None
+            else PositionSource(models.position, parts.ml_settings, parts.news),
+            risk=models.risk,
+            identity=parts.identity,
+            models=models.description,
+            frozen=self.switches.entries_stopped,
+            queued=parts.telegram is not None,
+        )
+
+    def _look(self, bot: Bot, *, acted: bool) -> None:
+        """Take note of the account for people, after everything that matters is done."""
+        try:
+            self.watch.look(self.broker)
+        except BrokerUnavailable as error:
+            _log.warning("the account could not be looked at: %s", error)
+            return
+        account = self.watch.sight.account
+        if not acted or account is None:
+            return
+        self.journal.snapshot_account(
+            bot.status.last_bar, account.balance, account.equity, account.margin, len(self.watch.sight.positions)
+        )
+        if self.telegram is not None and self.reporter.report(self.parts.clock.now(), self._notes(bot)):
+            self.telegram.wake()
+
+    def _notes(self, bot: Bot) -> tuple[str, ...]:
+        calendar = self.parts.news.state(self.parts.clock.now())
+        missed = bot.status.bars_missed
+        notes = [f"the news calendar is {calendar}"] if calendar.freshness != "fresh" else []
+        return tuple(notes + ([f"{missed} bars missed since the journal began"] if missed else []))
+
+    def _check(self) -> None:
+        self.watch.away = self.bot is not None and self.bot.away
+        self._check_threads()
+
+    def _check_threads(self) -> None:
+        if self.telegram is not None:
+            self.telegram.check()
+
+    def _wait(self, seconds: float) -> None:
+        if self.parts.wait is None:
+            self.parts.clock.sleep(seconds)
+        else:
+            self.parts.wait(seconds, self.switches)
+
+    def tell_end(self, error: BaseException | None) -> None:
+        """Say that the bot ends, and why; a fatal error is given a moment to reach its reader."""
+        if self.telegram is None or not isinstance(error, NovoskyError):
+            return
+        now = math.floor(self.parts.clock.now())
+        self.announcer.tell(Message(f"fatal:{now}", "error", f"the bot has stopped: {error}", now))
+        for _ in range(round(FAREWELL_SECONDS / 0.1)):
+            if not self.journal.outbox.due(now, 1):
+                return
+            self.parts.clock.sleep(0.1)
+
+    def close(self) -> None:
+        """Stop the threads and leave the terminal; what is unsent stays in the outbox."""
+        if self.telegram is not None and not self.telegram.stop():
+            _log.warning("Telegram's threads did not end in time")
+        self.broker.close()
+
+
+@contextmanager
+def live_session(parts: LiveParts) -> Iterator[LiveSession]:
+    """Open the account for this process alone, and leave it in order whatever happens.
+
+    Raises
+    ------
+    LockedError
+        Another bot holds the account or the journal.
+    StorageError
+        The folder or the journal cannot be written.
+    UsageError
+        A model is switched on and not given.
+    """
+    parts.models.require(parts.ml_settings)
+    with ExitStack() as stack:
+        stack.enter_context(single_instance(parts.folder / f"account-{account_key(parts.reach.access)}"))
+        if parts.database is None:
+            stack.enter_context(single_instance(parts.journal))
+            check_account_files(parts.journal)
+        journal = Journal(parts.database or sqlite_url(parts.journal), durable=parts.durable)
+        stack.callback(journal.close)
+        journal.check_writable()
+        broker = Mt5Broker(
+            parts.reach.connect(),
+            parts.settings,
+            parts.clock,
+            parts.reach.access,
+            timing=parts.timing,
+            renew=parts.reach.connect if parts.reach.renewable else None,
+            volume_unit=parts.volume_unit,
+        )
+        session = LiveSession(parts, journal, broker)
+        stack.callback(session.close)
+        try:
+            yield session
+        except NovoskyError as error:
+            session.tell_end(error)
+            raise
