@@ -26,7 +26,7 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-@click.option("--online", is_flag=True, help="Ask Telegram, too; otherwise nothing leaves this machine.")
+@click.option("--online", is_flag=True, help="Ask Telegram and the broker, too; otherwise nothing leaves this machine.")
 @click.option("--journal", type=FILE, default=Path("logs/paper.sqlite"), show_default=True, help="Journal file.")
 @click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="Stored bars.")
 @click.option("--env-file", type=FILE, default=Path(".env"), show_default=True, help="Where secrets are kept.")
@@ -73,9 +73,46 @@ def examine_machine(
 
     now = RealClock().now()
     yield from _machine_findings(models, journal, data)
-    yield from _settings_findings(config, ml_config, models, now, probe)
+    if probe is not None:
+        yield from _settings_findings(config, ml_config, models, now, probe)
+    else:
+        yield from _findings_with_broker(config, ml_config, models, now, env_file, online=online)
     yield from _account_findings(models, journal, data, now)
     yield from _secret_findings(env_file, online=online)
+
+
+def _findings_with_broker(
+    config: Path, ml_config: Path, models: Path, now: float, env_file: Path, *, online: bool
+) -> Iterator[Finding]:
+    """Check the settings, against the broker of the environment where one is named and may be asked."""
+    import os
+
+    from novosky.clock import RealClock
+    from novosky.environment import BROKER, read_environment
+    from novosky.errors import NovoskyError, SettingsError
+    from novosky.settings import load_settings
+    from trading.doctor.finding import fail
+
+    try:
+        environment = read_environment(env_file, os.environ)
+        symbol = load_settings(config).symbol
+    except SettingsError:
+        # Both files have findings of their own.
+        environment, symbol = {}, ""
+    if not online or environment.get(BROKER.name) not in ("mt5", "bridge"):
+        yield from _settings_findings(config, ml_config, models, now, None)
+        return
+    from trading.live_access import reach_from_environment
+    from trading.mt5_probe import Mt5Probe
+
+    try:
+        probe = Mt5Probe(reach_from_environment(environment), symbol, RealClock())
+    except NovoskyError as error:
+        yield fail("broker access", str(error), "correct it in .env or the environment")
+        yield from _settings_findings(config, ml_config, models, now, None)
+        return
+    with probe:
+        yield from _settings_findings(config, ml_config, models, now, probe)
 
 
 def _machine_findings(models: Path, journal: Path, data: Path) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ FRESH_SECONDS = 120
 """A tick further from every quarter than this is old and tells nothing of the clock."""
 UNITS_PER_USD = {"USD": 1.0, "USC": 100.0}
 """Account currencies: dollars, and the cents of a cent account."""
-NOT_CONFIGURED = "set NOVOSKY_BROKER to mt5 or bridge, or trade with --paper"
+NOT_ASKED = "set NOVOSKY_BROKER to mt5 or bridge and add --online, or trade with --paper"
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class BrokerProbe(Protocol):
 def check_broker(probe: BrokerProbe | None, settings: Settings, now: float) -> list[Finding]:
     """Compare a broker to the settings; one warning when there is none."""
     if probe is None:
-        return [warn("broker", "not configured", NOT_CONFIGURED)]
+        return [warn("broker", "not asked", NOT_ASKED)]
     try:
         return [
             check_limits(probe.facts(), settings),
