@@ -104,12 +104,13 @@ def open_mt5(
     *,
     notifier: Notifier | None = None,
     timing: Timing | None = None,
+    faults: FaultPlan | None = None,
 ) -> Mt5Session:
     """Open or resume the bot of a scenario on a server, in memory or beside the journal."""
     settings, ml_settings, models = scenario.settings, scenario.ml_settings, scenario.models
     if server is None:
         server = trade_server(scenario, SqliteStore(journal_path.with_suffix(".server"), durable=False))
-    faults = FaultPlan()
+    faults = FaultPlan() if faults is None else faults
     mt5 = SimulatedTerminal(server, faults)
     broker = Mt5Broker(
         mt5,

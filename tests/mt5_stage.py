@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from trading.engine.records import Bars, Rollovers
 from trading.mt5.broker import Mt5Broker
 from trading.mt5.terms import Access, Timing
 from trading.terminal.accounts import AccountTerms
+from trading.terminal.book import OpenPosition
 from trading.terminal.clock import TerminalClock
 from trading.terminal.faults import Fault, FaultPlan
 from trading.terminal.market import Feed
@@ -164,3 +166,28 @@ def stage(
         broker.connect()
         mt5.calls.clear()
     return Mt5Stage(server, faults, mt5, broker, clock, configured, access, timing)
+
+
+def held(play: Mt5Stage) -> tuple[OpenPosition, ...]:
+    """Return what the broker really holds, whatever the terminal says."""
+    return tuple(play.server.book.positions.values())
+
+
+class Watching(TerminalClock):
+    """Does something whenever somebody waits.
+
+    Parameters
+    ----------
+    server : TradeServer
+    meanwhile : callable
+        Called with the seconds before they pass.
+    """
+
+    def __init__(self, server: TradeServer, meanwhile: Callable[[float], None]) -> None:
+        super().__init__(server)
+        self._meanwhile = meanwhile
+
+    def sleep(self, seconds: float) -> None:
+        """Let something happen, then time pass."""
+        self._meanwhile(seconds)
+        super().sleep(seconds)

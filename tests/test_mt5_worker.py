@@ -22,6 +22,10 @@ THREADS = 20
 IMPATIENT = Timing(call=0.2, history_call=0.2, connect_call=0.2)
 
 
+def wait_for(release: threading.Event) -> None:
+    release.wait(5.0)
+
+
 def test_56_twenty_threads_are_serialised_and_each_error_belongs_to_its_call() -> None:
     mt5 = stage().mt5
     worker = Worker(mt5, 30.0)
@@ -82,9 +86,9 @@ def test_52_waiting_calls_are_made_by_priority_exits_first() -> None:
         calls = [pool.submit(worker.call, "slow")]
         assert entered.wait(5.0)
         for name, priority in (("entry", ENTRY), ("read", READ), ("exit", EXIT)):
-            waiting = worker._jobs.qsize()
+            waiting = len(worker._waiting)
             calls.append(pool.submit(worker.call, name, priority=priority))
-            while worker._jobs.qsize() == waiting:
+            while len(worker._waiting) == waiting:
                 pass
         release.set()
         for call in calls:
@@ -112,7 +116,7 @@ def test_a_remote_modules_broken_connection_is_a_failed_answer() -> None:
 def test_57_a_hung_call_times_out_and_its_worker_is_never_used_again() -> None:
     play = stage(timing=IMPATIENT)
     release = threading.Event()
-    play.plan(hang(lambda: release.wait(5.0) and None, "symbol_info_tick"))
+    play.plan(hang(lambda: wait_for(release), "symbol_info_tick"))
     with pytest.raises(LinkWedged, match="has not answered for"):
         play.broker.quote()
     made = dict(play.mt5.calls)
@@ -126,7 +130,7 @@ def test_57_a_hung_call_times_out_and_its_worker_is_never_used_again() -> None:
 def test_57_threads_waiting_behind_a_hung_call_are_told_at_once() -> None:
     play = stage(timing=replace(IMPATIENT, call=0.3))
     release = threading.Event()
-    play.plan(hang(lambda: release.wait(5.0) and None, "symbol_info_tick"))
+    play.plan(hang(lambda: wait_for(release), "symbol_info_tick"))
     with ThreadPoolExecutor(8) as pool:
         calls = [pool.submit(play.broker.quote) for _ in range(8)]
         for call in calls:
@@ -148,7 +152,7 @@ def test_57_with_a_module_to_renew_the_link_goes_on() -> None:
     broker = Mt5Broker(play.mt5, play.settings, play.clock, ACCESS, timing=IMPATIENT, renew=renew)
     broker.connect()
     release = threading.Event()
-    play.plan(hang(lambda: release.wait(5.0) and None, "positions_get"))
+    play.plan(hang(lambda: wait_for(release), "positions_get"))
     with pytest.raises(BrokerUnavailable):
         broker.positions()
     assert broker.positions() == []
@@ -159,7 +163,7 @@ def test_57_with_a_module_to_renew_the_link_goes_on() -> None:
 def test_57_an_order_that_hangs_is_unknown_and_found_by_the_next_process() -> None:
     play = stage(timing=IMPATIENT)
     release = threading.Event()
-    play.plan(hang(lambda: release.wait(5.0) and None))
+    play.plan(hang(lambda: wait_for(release)))
     order = buy(comment="e6595a2c4")
     assert play.broker.send(order).retcode == RETCODE_UNKNOWN
     assert play.broker.outcome_of(order, int(play.clock.now())).retcode == RETCODE_UNKNOWN

@@ -65,12 +65,15 @@ class Booked:
         Ticket of the newest deal.
     cash : float
         The balance after it, USD.
+    opened : frozenset of int
+        The bot's own positions that were opened and not closed again.
     """
 
     deals: list[dict[str, Any]]
     closed: list[ClosedTrade]
     last_deal: int
     cash: float
+    opened: frozenset[int]
 
 
 def book_deals(broker: Broker, journal: Journal, params: Params, status: BotStatus) -> Booked:
@@ -103,7 +106,8 @@ def book_deals(broker: Broker, journal: Journal, params: Params, status: BotStat
                 )
             if entry is not None and entry["magic"] == MAGIC:
                 closed.append(ClosedTrade(deal.ticket, deal.position, _trade_of(journal, params, entry, deal, cash)))
-    return Booked(rows, closed, last, cash)
+    own = {position for position, entry in entries.items() if entry["magic"] == MAGIC}
+    return Booked(rows, closed, last, cash, frozenset(own - {trade.position for trade in closed}))
 
 
 def _trade_of(journal: Journal, params: Params, entry: Any, exit_deal: Deal, cash: float) -> Trade:
@@ -115,6 +119,8 @@ def _trade_of(journal: Journal, params: Params, entry: Any, exit_deal: Deal, cas
             "put the journal that opened it back"
         )
     exit_intent = journal.intent(exit_deal.comment) if exit_deal.comment else None
+    if exit_intent is None and exit_deal.magic == MAGIC:
+        exit_intent = journal.exit_of(exit_deal.position)
     trade = new_record(Trade)
     trade.entry_time, trade.exit_time = entry["time"], exit_deal.time
     trade.side = intent["side"]

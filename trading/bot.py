@@ -80,7 +80,7 @@ class Bot:
         self._signals, self._positions, self._risk = signals, positions, risk
         self._params, self._frozen = params, frozen
         self._foreign: set[int] = set()
-        self._held = 0
+        self._held = journal.held_positions(MAGIC)
         self._away = False
         self._status = self._start(identity, models)
         self._intents = Intents(broker, journal, notifier, MAGIC, int(params.entry_valid_seconds))
@@ -216,10 +216,11 @@ class Bot:
         if len(own) > 1:
             tickets = ", ".join(str(position.ticket) for position in own)
             raise BrokerError(f"{len(own)} positions carry this bot's magic ({tickets}); close all but one by hand")
-        if self._held and not own and all(closed.position != self._held for closed in booked.closed):
-            # It closed between the two questions: the deal is asked for again, not taken for granted.
-            raise BrokerUnavailable(f"position {self._held} is gone and the deal that closed it is not known yet")
-        self._held = own[0].ticket if own else 0
+        left = (booked.opened | self._held) - {closed.position for closed in booked.closed}
+        if left and not own:
+            # It closed between the two questions, or a list is incomplete: both are asked again.
+            raise BrokerUnavailable(f"position {min(left)} is not listed and no deal is known that closed it")
+        self._held = frozenset(position.ticket for position in own)
         return own[0] if own else None
 
     def _account_record(self, position: Position | None, booked: Booked) -> Account:

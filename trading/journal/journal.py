@@ -186,9 +186,20 @@ class Journal(History):
         """Return the row of the entry whose order had this ticket, or None; brokers overwrite comments."""
         return self._one(select(INTENTS).where(INTENTS.c.order == order, INTENTS.c.kind == "entry"))
 
+    def exit_of(self, position: int) -> Mapping[str, Any] | None:
+        """Return the row of the newest intent to close a position, or None."""
+        exits = select(INTENTS).where(INTENTS.c.position == position, INTENTS.c.kind == "exit")
+        return self._one(exits.order_by(INTENTS.c.bar.desc()).limit(1))
+
     def entry_deal(self, position: int) -> Mapping[str, Any] | None:
         """Return the row of the deal that opened a position, or None."""
         return self._one(select(DEALS).where(DEALS.c.position == position, DEALS.c.entry == 0))
+
+    def held_positions(self, magic: int) -> frozenset[int]:
+        """Return the positions that were opened with this magic and of which nothing was closed yet."""
+        own = (DEALS.c.magic == magic) & (DEALS.c.entry == 0)
+        query = select(DEALS.c.position).where(own, DEALS.c.position.not_in(select(TRADES.c.position)))
+        return frozenset(row["position"] for row in self._database.read(query))
 
     def trades(self) -> list[bytes]:
         """Return the records of all closed trades in order of exit."""

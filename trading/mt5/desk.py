@@ -15,6 +15,7 @@ from trading.mt5.link import Link
 from trading.mt5.lookup import Lookup
 from trading.mt5.money import CALIBRATION_TICKS, Money, sizing_problem
 from trading.mt5.retcodes import Reaction, reaction_to, retcode_of_error
+from trading.mt5.symbols import await_tick
 from trading.mt5.terms import Access, Timing
 from trading.mt5.worker import EXIT, LinkWedged
 from trading.terminal.constants import ModuleConstants as C
@@ -70,7 +71,11 @@ class Desk:
             There is none yet.
         """
         self.link.ensure()
-        tick = self.link.read("symbol_info_tick", self.symbol)
+        answer = self.link.ask("symbol_info_tick", self.symbol)
+        if answer.failed and answer.code == C.RES_E_NOT_FOUND:
+            # Someone took the symbol out of Market Watch.
+            await_tick(self.link, self.clock, self.timing, self.symbol)
+        tick = self.link.read("symbol_info_tick", self.symbol) if answer.failed else answer.value
         if not tick or not (tick.bid > 0.0 and tick.ask > 0.0):
             raise BrokerUnavailable(f"{self.symbol} has no quote")
         return tick

@@ -37,6 +37,7 @@ _log = logging.getLogger(__name__)
 
 UNPROTECTED = "no stops"
 """Comment of the order that closes a position whose stops the broker would not take."""
+_THROTTLED = OrderResult(RETCODE_PRICE_OFF, 0, 0, 0.0, "the broker takes no more requests for now")
 _NOISE = 1e-9
 
 
@@ -56,6 +57,8 @@ class _Attempt:
         UTC epoch seconds.
     tries : int
         Sends so far.
+    refused : OrderResult
+        The newest refusal.
     """
 
     request: OrderRequest
@@ -64,6 +67,7 @@ class _Attempt:
     before: Before
     began: float
     tries: int = 0
+    refused: OrderResult = _THROTTLED
 
     @property
     def order_class(self) -> str:
@@ -196,8 +200,8 @@ class Orders:
     def _deliver(self, attempt: _Attempt) -> OrderResult:
         priority = EXIT if attempt.request.position else ENTRY
         while True:
-            if not self._await_turn(attempt):
-                return OrderResult(RETCODE_PRICE_OFF, 0, 0, 0.0, "the broker takes no more requests for now")
+            if not self._await_turn(attempt) or (attempt.tries and not self._in_time(attempt)):
+                return attempt.refused
             attempt.tries += 1
             try:
                 answer = self._desk.link.order_send(attempt.fields, priority=priority)
@@ -225,7 +229,7 @@ class Orders:
         if reaction is Reaction.AMBIGUOUS:
             _log.warning("order %s: %s (%d); looking it up", attempt.fields["comment"], result.comment, code)
             return self._look_up(attempt, int(result.order))
-        refused = OrderResult(code, 0, 0, 0.0, str(result.comment) or f"refused with {code}")
+        refused = attempt.refused = OrderResult(code, 0, 0, 0.0, str(result.comment) or f"refused with {code}")
         if code == C.TRADE_RETCODE_INVALID_FILL and len(attempt.modes) > 1:
             self._desk.filling.refused(self._desk.symbol, attempt.order_class)
             attempt.modes = attempt.modes[1:]
@@ -253,11 +257,16 @@ class Orders:
             self._clock.sleep(pause)
 
     def _may_retry(self, attempt: _Attempt) -> bool:
+        most = self._timing.exit_tries if attempt.request.position else self._timing.requote_tries
+        return attempt.tries < most and self._in_time(attempt)
+
+    def _in_time(self, attempt: _Attempt) -> bool:
+        """Tell whether another try still serves the decision: an entry's ends with its bar."""
         spent = self._clock.now() - attempt.began
         if attempt.request.position:
-            return attempt.tries < self._timing.exit_tries and spent < self._timing.exit_seconds
+            return spent < self._timing.exit_seconds
         same_bar = int(self._clock.now()) // M15_SECONDS == int(attempt.began) // M15_SECONDS
-        return same_bar and attempt.tries < self._timing.requote_tries and spent < self._timing.requote_seconds
+        return same_bar and spent < self._timing.requote_seconds
 
     def _requote(self, attempt: _Attempt, refused: OrderResult) -> OrderResult | None:
         """Take the newest quote and try again, unless the stops no longer fit it."""

@@ -7,6 +7,7 @@ given up together with the connection it holds.
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import queue
 import threading
@@ -42,15 +43,18 @@ class Answer:
         return (self.value is None or self.value is False) and self.code != SUCCESS_CODE
 
 
-@dataclass(order=True)
+@dataclass(eq=False)
 class _Job:
-    priority: int
-    number: int
-    action: Callable[[], Any] = field(compare=False)
-    done: threading.Event = field(compare=False, default_factory=threading.Event)
-    started: float | None = field(compare=False, default=None)
-    answer: Answer | None = field(compare=False, default=None)
-    raised: BaseException | None = field(compare=False, default=None)
+    """A call; `pending` is a lock held until it is done, the cheapest thing there is to wait for."""
+
+    action: Callable[[], Any]
+    pending: threading.Lock = field(default_factory=threading.Lock)
+    started: float | None = None
+    answer: Answer | None = None
+    raised: BaseException | None = None
+
+    def __post_init__(self) -> None:
+        self.pending.acquire()
 
 
 class Worker:
@@ -70,7 +74,10 @@ class Worker:
 
     def __init__(self, module: TerminalModule, timeout: float) -> None:
         self._module, self._timeout = module, timeout
-        self._jobs: queue.PriorityQueue[_Job] = queue.PriorityQueue()
+        self._waiting: list[tuple[int, int, _Job]] = []
+        self._waiting_lock = threading.Lock()
+        # One token per waiting job: the thread sleeps on these, and takes the most urgent job for each.
+        self._tokens: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._numbers = itertools.count()
         self.wedged = False
         # A daemon: a call that hangs must not keep the process from ending.
@@ -101,23 +108,32 @@ class Worker:
 
     def stop(self) -> None:
         """Let the thread end once it has nothing to do."""
-        self._jobs.put(_Job(ENTRY + 1, next(self._numbers), _end))
+        self._enqueue(_Job(_end), ENTRY + 1)
 
     def _perform(self, action: Callable[[], Any], priority: int, timeout: float | None) -> Answer:
         if self.wedged:
             raise LinkWedged("a call into MetaTrader 5 hung and the connection was given up; restart the bot")
         allowed = self._timeout if timeout is None else timeout
-        job = _Job(priority, next(self._numbers), action)
-        self._jobs.put(job)
+        job = _Job(action)
+        self._enqueue(job, priority)
         self._wait(job, allowed)
         if job.raised is not None:
             raise job.raised
         assert job.answer is not None, "a job that is done has an answer"
         return job.answer
 
+    def _enqueue(self, job: _Job, priority: int) -> None:
+        with self._waiting_lock:
+            heapq.heappush(self._waiting, (priority, next(self._numbers), job))
+        self._tokens.put(None)
+
+    def _take(self) -> _Job | None:
+        with self._waiting_lock:
+            return heapq.heappop(self._waiting)[2] if self._waiting else None
+
     def _wait(self, job: _Job, allowed: float) -> None:
         remaining = allowed
-        while not job.done.wait(remaining):
+        while not job.pending.acquire(timeout=remaining):
             # Time spent behind other calls is not the call's own; whoever hangs there is found by its caller.
             started = job.started
             spent = 0.0 if started is None else time.monotonic() - started
@@ -128,22 +144,21 @@ class Worker:
 
     def _give_up(self) -> None:
         self.wedged = True
-        while True:
-            try:
-                waiting = self._jobs.get_nowait()
-            except queue.Empty:
-                return
-            waiting.raised = LinkWedged("an earlier call into MetaTrader 5 hung; this one was never made")
-            waiting.done.set()
+        while (waiting := self._take()) is not None:
+            self._refuse(waiting)
+
+    def _refuse(self, job: _Job) -> None:
+        job.raised = LinkWedged("an earlier call into MetaTrader 5 hung; this one was never made")
+        job.pending.release()
 
     def _run(self) -> None:
         while True:
-            job = self._jobs.get()
-            if job.action is _end:
+            self._tokens.get()
+            job = self._take()
+            if job is None or job.action is _end:
                 return
             if self.wedged:
-                job.raised = LinkWedged("an earlier call into MetaTrader 5 hung; this one was never made")
-                job.done.set()
+                self._refuse(job)
                 return
             job.started = time.monotonic()
             try:
@@ -155,7 +170,7 @@ class Worker:
                 job.answer = Answer(None, SEND_FAILED_CODE, f"{type(error).__name__}: {error}")
             except BaseException as error:
                 job.raised = error
-            job.done.set()
+            job.pending.release()
 
 
 def _end() -> None:
