@@ -38,6 +38,8 @@ LOOP_SECONDS = 60
 LOOKS_PER_BAR = 14
 HALTED_BARS = 60
 """So long a halted account stands before a person changes the starting balance and starts the bot again."""
+CALM_BARS = 12
+"""Bars at the end of the market in which nothing goes wrong any more."""
 STUCK_BARS = 60
 """Bars after which a death whose place never comes is given another."""
 
@@ -224,8 +226,9 @@ class World:
         self.auditor = Auditor(self.server, self.journal_file, self.witness.file, audited)
 
     def run(self, until: int | None = None) -> None:
-        """Go on to a bar, or to the end of the market."""
-        while not self.server.at_end and (until is None or self.server.bar < until):
+        """Go on to a bar, or to a little before the end of the market."""
+        last = len(self.server.main.bars.time) - CALM_BARS
+        while self.server.bar < (last if until is None else until):
             self._arm()
             self.weather.act()
             self.weather.pass_bar()
@@ -237,9 +240,11 @@ class World:
         """Let nothing more go wrong, and the bot find out what has happened."""
         self.storm.calm()
         self.weather.clear_up()
-        for _ in range(5):
-            self.server.wait(90.0)
+        while not self.server.at_end:
             self._live_one_bar()
+            if self.server.bar + 2 >= len(self.server.main.bars.time) and not self.auditor.open_intents():
+                break
+            self.server.advance()
         self.auditor.at_the_end()
 
     def close(self) -> None:
@@ -350,6 +355,7 @@ class World:
             "orders at the server": len(self.server.book.orders),
             "deals": len(deals),
             "trades": self.auditor.trades,
+            "closed positions of others": self.auditor.foreign,
             "halts lifted": self.halts,
             "outcomes": dict(self.outcomes.most_common()),
             "most cycles without a stop": self.auditor.exposed_most,

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from campaign_faults import HAND, HAND_VOLUME
+
 from trading.bookings import MAGIC
 from trading.engine.breakers import count_closed, judge_close, start_guard
 from trading.engine.fills import rounded
@@ -94,6 +96,8 @@ class Auditor:
         Closed trades found correct.
     late_quotes : int
         Bars that were judged on another quote than their close's or the next open's.
+    foreign : int
+        Closed positions of others.
     exposed_most : int
         Longest time without a stop in cycles, whatever the reason.
     """
@@ -105,7 +109,7 @@ class Auditor:
     audits: int = 0
     trades: int = 0
     late_quotes: int = 0
-    torn_reads: int = 0
+    foreign: int = 0
     exposed_most: int = 0
     _guard: Guard = field(default_factory=lambda: new_record(Guard))
     _last: tuple[int, int] = (0, 0)
@@ -142,6 +146,7 @@ class Auditor:
         self.audits += 1
         assert len(own_positions(self.server)) <= 1, "two positions of the bot"
         self._check_intents()
+        self._check_foreign()
         self._check_stops(undisturbed)
         self._check_books()
 
@@ -161,6 +166,13 @@ class Auditor:
             ((intent,),) = rows
             assert self._intent_of.setdefault(intent, position) == position, f"intent {intent} was executed twice"
             del self._unknown[position]
+
+    def _check_foreign(self) -> None:
+        """Nobody but the person gives foreign positions anything, and the person gives no stops."""
+        foreign = [held for held in self.server.book.positions.values() if held.magic != MAGIC]
+        assert all(held.magic == HAND for held in foreign), "a position of nobody"
+        assert not any(finite(held.account.sl) or finite(held.account.tp) for held in foreign)
+        assert all(float(held.account.volume) == HAND_VOLUME for held in foreign)
 
     def _check_stops(self, undisturbed: bool) -> None:
         bare = {
@@ -205,6 +217,10 @@ class Auditor:
                 self._owed[deal.position_id] = self._owed.get(deal.position_id, 0.0) + _money(deal)
                 if deal.entry != C.DEAL_ENTRY_IN:
                     exits.append((deal, self._cash))
+            elif deal.entry == C.DEAL_ENTRY_OUT:
+                by_hand = deal.magic == HAND or deal.reason == C.DEAL_REASON_SO
+                assert by_hand, f"foreign position {deal.position_id} was closed with magic {deal.magic}"
+                self.foreign += 1
         assert rows == expected, f"the journal's deals {rows} are not the server's {expected}"
         self._check_trades(before, exits)
         return exits
@@ -279,7 +295,7 @@ class Auditor:
         entries = [deal for deal in self.server.book.deals if deal.magic == MAGIC and deal.entry == C.DEAL_ENTRY_IN]
         assert filled == {deal.position_id for deal in entries}
         assert len(filled) == len(entries), "an intent was executed twice"
-        closed = {deal.position_id for deal, in [(d,) for d in self.server.book.deals] if deal.entry == 1}
+        closed = {deal.position_id for deal in self.server.book.deals if deal.entry == C.DEAL_ENTRY_OUT}
         assert {deal.position_id for deal in entries} - closed <= {held.ticket for held in own_positions(self.server)}
 
 

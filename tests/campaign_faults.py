@@ -34,6 +34,7 @@ from trading.terminal.terminal import SimulatedTerminal
 SEND = "order_send"
 HAND = 4711
 """Magic of the person who trades by hand on the same account."""
+HAND_VOLUME = 0.02
 
 SEND_FAULTS: Mapping[str, Fault] = {
     "requote": requote(),
@@ -269,7 +270,7 @@ class Weather:
         return [ticket for ticket, held in self.server.book.positions.items() if (held.magic == MAGIC) is own]
 
     def _open_foreign(self) -> bool:
-        return len(self._positions(own=False)) < 2 and self._deal(int(self.generator.integers(2)), 0.02)
+        return len(self._positions(own=False)) < 2 and self._deal(int(self.generator.integers(2)), HAND_VOLUME)
 
     def _close(self, tickets: list[int]) -> bool:
         if not tickets:
