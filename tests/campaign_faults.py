@@ -58,7 +58,9 @@ SEND_FAULTS: Mapping[str, Fault] = {
     "comment lost": truncated_comment(0),
     "partial fill": partial_fill(0.01),
     "terminal restart": terminal_restart(SEND),
-    "terminal restart, filled": Fault(failure=terminal_restart().failure, closes_pipe=True, restarts=True, executes=True),
+    "terminal restart, filled": Fault(
+        failure=terminal_restart().failure, closes_pipe=True, restarts=True, executes=True
+    ),
 }
 READ_FAULTS: Mapping[str, Fault] = {
     "read fails": call_failed("*"),
