@@ -244,8 +244,10 @@ class Auditor:
             assert abs(trade.balance - cash) < CENT
             self._owed[position] -= trade.profit + trade.commission + trade.swap
             self.trades += 1
-            if position not in self.server.book.positions:
-                assert abs(self._owed.pop(position)) < CENT, f"the trades of position {position} are not its deals' sum"
+        later = {deal.position_id for deal in self.server.book.deals[self._place :]}
+        open_then = later | set(self.server.book.positions)
+        for position in {row[1] for row in rows} - open_then:
+            assert abs(self._owed.pop(position)) < CENT, f"the trades of position {position} are not its deals' sum"
 
     def _read_notes(self) -> None:
         with self.notes.open(encoding="utf-8") as file:

@@ -29,6 +29,12 @@ from campaign_audit import own_positions
 from campaign_faults import HISTORY_FAULTS, POSITION_FAULTS, READ_FAULTS, SEND_FAULTS
 from paper_runs import WARM_UP
 
+from trading.engine.records import Trade, from_bytes
+from trading.terminal.constants import SYMBOL_FILLING_IOC
+from trading.terminal.constants import ModuleConstants as C
+from trading.terminal.faults import partial_fill
+from trading.terminal.terminal import SimulatedTerminal
+
 ROOT = Path(__file__).resolve().parents[1]
 SMALL_BARS, FULL_BARS = 2_000, 96_000
 SMALL_DEATHS, FULL_DEATHS = 60, 500
@@ -76,6 +82,35 @@ def test_without_faults_every_bar_is_processed_and_the_audit_agrees(tmp_path: Pa
     world.calm_down()
     assert (world.auditor.audits, world.auditor.late_quotes, world.auditor.exposed_most) == (299, 0, 0)
     assert world.auditor.trades >= 25
+    world.close()
+
+
+def test_a_market_that_fills_in_parts(tmp_path: Path) -> None:
+    world = World(campaign_scenario(500, seed=41), tmp_path, Rates(send=0.4, death=0.02), seed=41)
+    world.server.respecify("BTCUSD", filling_mode=SYMBOL_FILLING_IOC)
+    world.storm.plan(*(partial_fill(0.1).on("order_send", skip=skip) for skip in range(0, 120, 2)))
+    world.run()
+    world.calm_down()
+    (parts,) = world.auditor.ask("SELECT count(*) - count(DISTINCT position) FROM trades")[0]
+    assert parts >= 3
+    world.close()
+
+
+def test_the_parts_of_a_position_share_the_commission_of_its_entry(tmp_path: Path) -> None:
+    world = quiet_world(tmp_path)
+    (held,) = own_positions(world.server)
+    hand = SimulatedTerminal(world.server)
+    hand.initialize()
+    kind = 1 if held.side > 0 else 0
+    closing = {"action": 1, "symbol": "BTCUSD", "type": kind, "type_filling": 1, "position": held.ticket}
+    whole = float(held.account.volume)
+    for volume in (0.01, 0.01, round(whole - 0.02, 2)):
+        assert hand.order_send({**closing, "volume": volume}).retcode == C.TRADE_RETCODE_DONE
+    world.run(world.server.bar + 2)
+    rows = world.auditor.ask("SELECT trade FROM trades WHERE position = ?", held.ticket)
+    commissions = [float(from_bytes(Trade, content).commission) for (content,) in rows]
+    assert len(commissions) == 3
+    assert sum(commissions) == pytest.approx(-2.0 * 2.0 * whole), "two dollars for a lot and side"
     world.close()
 
 

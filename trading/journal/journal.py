@@ -195,6 +195,11 @@ class Journal(History):
         """Return the row of the deal that opened a position, or None."""
         return self._one(select(DEALS).where(DEALS.c.position == position, DEALS.c.entry == 0))
 
+    def closed_volume(self, position: int) -> float:
+        """Return the lots of a position that recorded deals have closed."""
+        exits = select(DEALS.c.volume).where(DEALS.c.position == position, DEALS.c.entry == 1)
+        return float(sum(row["volume"] for row in self._database.read(exits)))
+
     def held_positions(self, magic: int) -> frozenset[int]:
         """Return the positions that were opened with this magic and of which nothing was closed yet."""
         own = (DEALS.c.magic == magic) & (DEALS.c.entry == 0)
