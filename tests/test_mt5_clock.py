@@ -89,7 +89,7 @@ def test_a_quote_from_the_future_contradicts_the_rule() -> None:
         stage(rule="NewYork+7", settings={"broker": {"server_clock": "UTC"}})
 
 
-def test_an_old_quote_proves_nothing_but_a_fresh_one_with_an_old_stamp_does() -> None:
+def test_an_old_quote_proves_nothing_but_two_fresh_ones_with_old_stamps_do() -> None:
     now = 1_704_283_200.0
     check = OffsetCheck(ServerTime("NewYork+7"))
     behind = int((now + 7_200 - 3_600) * 1000)
@@ -97,8 +97,21 @@ def test_an_old_quote_proves_nothing_but_a_fresh_one_with_an_old_stamp_does() ->
     assert not check.confirmed, "the market may be closed"
     check.observe(behind, now + 60.0)
     assert not check.confirmed
+    check.observe(behind + 60_000, now + 61.0)
+    assert not check.confirmed
     with pytest.raises(BrokerError, match="-1 h from what"):
-        check.observe(behind + 60_000, now + 61.0)
+        check.observe(behind + 61_000, now + 62.0)
+
+
+def test_the_last_quote_of_a_market_that_closed_during_an_outage_does_not_contradict_the_rule() -> None:
+    now = 1_704_283_200.0
+    check = OffsetCheck(ServerTime("UTC"))
+    check.observe(int(now * 1000), now)
+    check.observe(int(now * 1000), now + 1_740.0)
+    # The line is back; the market had closed ten minutes after it was lost.
+    for look in range(3):
+        check.observe(int((now + 600.0) * 1000), now + 1_800.0 + 60.0 * look)
+    assert check.confirmed
 
 
 def test_a_quote_after_an_outage_is_not_taken_for_a_fresh_one() -> None:

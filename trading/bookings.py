@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +24,9 @@ MAGIC = 770_001
 """Marks the bot's own orders and positions at the broker."""
 
 _EXIT_REASONS = {DEAL_REASON_SL: EXIT_STOP, DEAL_REASON_TP: EXIT_TARGET, DEAL_REASON_SO: EXIT_STOP_OUT}
+
+
+_VOLUME_NOISE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ def book_deals(broker: Broker, journal: Journal, params: Params, status: BotStat
     rows: list[dict[str, Any]] = []
     closed: list[ClosedTrade] = []
     entries: dict[int, dict[str, Any]] = {}
+    gone: dict[int, float] = {}
     for deal in broker.deals(last):
         cash = float(rounded(cash + deal.profit + deal.commission + deal.swap, params.money_scale))
         last = deal.ticket
@@ -105,9 +110,32 @@ def book_deals(broker: Broker, journal: Journal, params: Params, status: BotStat
                     "put the journal that opened it back"
                 )
             if entry is not None and entry["magic"] == MAGIC:
-                closed.append(ClosedTrade(deal.ticket, deal.position, _trade_of(journal, params, entry, deal, cash)))
+                before = gone.get(deal.position)
+                before = journal.closed_volume(deal.position) if before is None else before
+                gone[deal.position] = before + deal.volume
+                trade = _trade_of(journal, params, entry, deal, cash)
+                paid = _commission_of_part(params, entry, before, deal.volume)
+                trade.commission = rounded(paid + deal.commission, params.money_scale)
+                closed.append(ClosedTrade(deal.ticket, deal.position, trade))
     own = {position for position, entry in entries.items() if entry["magic"] == MAGIC}
     return Booked(rows, closed, last, cash, frozenset(own - {trade.position for trade in closed}))
+
+
+def _commission_of_part(params: Params, entry: Mapping[str, Any], before: float, volume: float) -> float:
+    """Return a part's share of what the entry cost, so that the shares of all parts sum to it.
+
+    Parameters
+    ----------
+    before, volume : float
+        Lots closed earlier, and by this part.
+    """
+
+    def up_to(lots: float) -> float:
+        if lots >= entry["volume"] - _VOLUME_NOISE:
+            return float(entry["commission"])
+        return float(rounded(entry["commission"] * lots / entry["volume"], params.money_scale))
+
+    return up_to(before + volume) - up_to(before)
 
 
 def _trade_of(journal: Journal, params: Params, entry: Any, exit_deal: Deal, cash: float) -> Trade:
@@ -129,7 +157,6 @@ def _trade_of(journal: Journal, params: Params, entry: Any, exit_deal: Deal, cas
     trade.entry_price, trade.exit_price = entry["price"], exit_deal.price
     trade.sl, trade.tp = intent["sl"], intent["tp"]
     trade.profit, trade.swap = exit_deal.profit, exit_deal.swap
-    trade.commission = rounded(entry["commission"] + exit_deal.commission, params.money_scale)
     trade.balance = cash
     trade.risk = abs(trade.entry_price - trade.sl) * trade.volume * params.lot_units
     return trade

@@ -202,15 +202,20 @@ class Journal(History):
         exits = select(INTENTS).where(INTENTS.c.position == position, INTENTS.c.kind == "exit")
         return self._one(exits.order_by(INTENTS.c.bar.desc()).limit(1))
 
-    def held_positions(self, magic: int) -> frozenset[int]:
-        """Return the positions that were opened with this magic and of which nothing was closed yet."""
-        own = (DEALS.c.magic == magic) & (DEALS.c.entry == 0)
-        opened = select(DEALS.c.position).where(own, DEALS.c.position.not_in(select(TRADES.c.position)))
-        return frozenset(row["position"] for row in self._database.read(opened))
-
     def entry_deal(self, position: int) -> Mapping[str, Any] | None:
         """Return the row of the deal that opened a position, or None."""
         return self._one(select(DEALS).where(DEALS.c.position == position, DEALS.c.entry == 0))
+
+    def closed_volume(self, position: int) -> float:
+        """Return the lots of a position that recorded deals have closed."""
+        exits = select(DEALS.c.volume).where(DEALS.c.position == position, DEALS.c.entry == 1)
+        return float(sum(row["volume"] for row in self._database.read(exits)))
+
+    def held_positions(self, magic: int) -> frozenset[int]:
+        """Return the positions that were opened with this magic and of which nothing was closed yet."""
+        own = (DEALS.c.magic == magic) & (DEALS.c.entry == 0)
+        query = select(DEALS.c.position).where(own, DEALS.c.position.not_in(select(TRADES.c.position)))
+        return frozenset(row["position"] for row in self._database.read(query))
 
     def trades(self) -> list[bytes]:
         """Return the records of all closed trades in order of exit."""

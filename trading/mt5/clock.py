@@ -99,8 +99,10 @@ _SHORTEST_SEASON = 60
 class OffsetCheck:
     """Compares fresh ticks with the rule; entries wait until one has confirmed it.
 
-    A tick in the future, or one that has just arrived with a stamp far from now, proves the
-    rule wrong. An old tick proves nothing: the market may be closed.
+    A tick in the future proves the rule wrong, and so do two in a row that have just arrived
+    with stamps equally far behind. An old tick proves nothing: the market may be closed. Nor
+    does a single new one: after an outage the terminal shows the last tick of a market that
+    has closed meanwhile.
 
     Attributes
     ----------
@@ -113,6 +115,7 @@ class OffsetCheck:
     confirmed: bool = False
     _stamp_msc: int = 0
     _read_at: float = 0.0
+    _behind: int = 0
 
     def observe(self, time_msc: int, now: float) -> None:
         """Take note of the newest tick.
@@ -134,9 +137,15 @@ class OffsetCheck:
         lead = time_msc / 1000.0 - self.time.stamp(int(now)) - (now - int(now))
         if abs(lead) < _QUARTER / 2:
             self.confirmed = True
-        elif lead > 0 or arrived:
+            self._behind = 0
+            return
+        quarters = round(lead / _QUARTER)
+        again = arrived and quarters == self._behind
+        if arrived:
+            self._behind = quarters
+        if lead > 0 or again:
             raise BrokerError(
-                f"the newest quote is stamped {round(lead / _QUARTER) * _QUARTER / 3600:+g} h from what "
+                f"the newest quote is stamped {quarters * _QUARTER / 3600:+g} h from what "
                 f"broker.server_clock = {self.time.rule!r} says; set the rule of this server"
             )
 
