@@ -1,0 +1,87 @@
+"""`strategy_params.json`: the parameters now in force, since when, why, and on what evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import AwareDatetime, Field
+
+from novosky.files import write_json
+from novosky.run_history.evidence import Evidence
+from novosky.settings import MlSettings, Settings
+from novosky.settings.base import Section
+
+# What an optimisation may move; account, broker and cost settings describe the world, not the strategy.
+RUNTIME_SECTIONS = (
+    "dynamic_position_sizing",
+    "ml_active_management",
+    "risk_management",
+    "session_confidence",
+    "news_block_minutes",
+    "enable_ema_trend_filter",
+    "adx_filter",
+    "max_consecutive_losses",
+    "max_daily_loss",
+    "equity_curve_filter",
+    "max_weekly_drawdown_pct",
+    "max_total_drawdown_pct",
+    "risk_model",
+)
+ML_SECTIONS = ("labeling", "prediction", "signal_model", "position_model", "ml_sltp")
+
+
+class StrategyParams(Section):
+    """What is traded with from `applied_at` on."""
+
+    run_id: str = Field(min_length=1)
+    profile_name: str
+    applied_at: AwareDatetime
+    """UTC."""
+    reason: str
+    """Why these parameters, in words."""
+    approved: bool
+    """True when every gate the run required was passed."""
+    score: float | None
+    """Out of sample, None with too few trades."""
+    parameters: dict[str, Any]
+    """Dotted, see `parameters_in_force`."""
+    models: str | None
+    """Tag of the model set, or None while it is unpublished."""
+    evidence: Evidence = Evidence()
+
+
+def parameters_in_force(settings: Settings, ml_settings: MlSettings) -> dict[str, Any]:
+    """Return the strategy's parameters as dotted names, `config.` and `ml_config.` in front."""
+    runtime = settings.model_dump(mode="json", by_alias=True)
+    ml = ml_settings.model_dump(mode="json", by_alias=True)
+    return {
+        **dict(_dotted({key: runtime[key] for key in RUNTIME_SECTIONS}, "config.")),
+        **dict(_dotted({key: ml[key] for key in ML_SECTIONS}, "ml_config.")),
+    }
+
+
+def write_strategy_params(path: Path, params: StrategyParams) -> None:
+    """Replace the file with `params`.
+
+    Parameters
+    ----------
+    path : Path
+        Usually `strategy_params.json` beside `config.json`.
+    params : StrategyParams
+
+    Raises
+    ------
+    StorageError
+        It cannot be written; the previous version is in place.
+    """
+    write_json(path, params.model_dump(mode="json"))
+
+
+def _dotted(content: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
