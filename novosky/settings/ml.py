@@ -174,6 +174,23 @@ class Tuning(Section):
     position: TuningProvenance | None = None
 
 
+class Decision(Section):
+    """What a challenger must show before it replaces the set in use; null reports a figure without asking for it."""
+
+    min_improvement: float = Field(0.02, ge=0, le=1)
+    """Share by which the new score must exceed the old one on the out-of-sample window."""
+    min_trades: int = Field(30, ge=20)
+    """Trades of the challenger in that window."""
+    min_probability: float | None = Field(0.6, ge=0, le=1)
+    """Paired block bootstrap: P(new > old) on the days that nothing was chosen on."""
+    min_deflated_sharpe: float | None = Field(None, ge=0, le=1)
+    """Probability that the true Sharpe ratio is above 0 given every trial ever run; 0.95 is the usual bar."""
+    max_pbo: float | None = Field(None, ge=0, le=1)
+    """Probability of backtest overfitting of the sweep."""
+    min_positive_folds: float | None = Field(None, ge=0, le=1)
+    """Share of the search's walk-forward folds with a gain."""
+
+
 class MlSettings(Section):
     """Everything in `ml_config.json`."""
 
@@ -187,6 +204,7 @@ class MlSettings(Section):
     ml_sltp: SltpModel = SltpModel()
     risk_model: RiskModel = RiskModel()
     training: Training = Training()
+    decision: Decision = Decision()
     tuning: Tuning | None = None
 
     @field_validator("features")

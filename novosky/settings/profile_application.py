@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from novosky.equity_state import MOST_MULTIPLIER
+from novosky.settings.ml import Prediction
 from novosky.settings.profiles import Profile, Range
 from novosky.settings.runtime import DynamicPositionSizing, RiskManagement, RiskProfile
 
@@ -54,6 +55,20 @@ def apply_profile(content: Mapping[str, Any], profile: Profile) -> dict[str, Any
         # profile a limit that a person has tightened is a decision that no optimiser may undo.
         result[key] = min(result.get(key, limit), limit) if stays else limit
     _bracket(result, profile)
+    return result
+
+
+def apply_confidence(content: Mapping[str, Any], profile: Profile) -> dict[str, Any]:
+    """Return the content of ml_config.json with its confidence threshold inside the profile's range.
+
+    Onboarding leaves the threshold alone, because it belongs to the models; the optimiser, which
+    makes new ones for a profile, begins inside its range and stays there.
+    """
+    result = copy.deepcopy(dict(content))
+    prediction = _section(result, "prediction")
+    prediction["confidence_threshold"] = _within(
+        prediction.get("confidence_threshold", Prediction().confidence_threshold), profile.confidence
+    )
     return result
 
 

@@ -1,0 +1,234 @@
+"""The steps after the decision: prove that it starts, publish it, write it down, commit it, tell people."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from novosky import run_history
+from novosky.errors import ModelError, NovoskyError
+from optimize import git
+from optimize.deciding import DECISION, LOG_NAME, put_back, tried
+from optimize.judging import JUDGEMENT, Side
+from optimize.run import OptimizeRun
+from optimize.smoke import smoke_test
+from optimize.workspace import is_trained
+
+SMOKE, PUSHED, RECORDED, COMMITTED, TOLD = "smoke.json", "pushed.json", "recorded.json", "committed.json", "told.json"
+BEST_NAME = "optimize_best.json"
+HISTORY_NAME, PARAMS_NAME = "PERF_HISTORY.md", "strategy_params.json"
+
+
+def smoke(run: OptimizeRun) -> str:
+    """Start the bot on what is in place; a challenger that does not start is taken back."""
+    approved = bool(run.read(DECISION)["approved"])
+    passed, note = True, "nothing to start"
+    if is_trained(run.live):
+        try:
+            note = smoke_test(run, run.live)
+        except ModelError as error:
+            passed, note = False, str(error)
+    if approved and not passed:
+        put_back(run)
+        note += "; the incumbent was put back"
+    run.write(SMOKE, {"passed": passed, "note": note})
+    return note
+
+
+def shipped(run: OptimizeRun) -> bool:
+    """Whether the challenger is in place for good."""
+    return bool(run.read(DECISION)["approved"]) and bool(run.read(SMOKE)["passed"])
+
+
+def reason(run: OptimizeRun) -> str:
+    """Return why, in words."""
+    proved = run.read(SMOKE)
+    if run.read(DECISION)["approved"] and not proved["passed"]:
+        return f"reverted: {proved['note']}"
+    return str(run.read(DECISION)["reason"])
+
+
+def push(run: OptimizeRun) -> str:
+    """Publish the approved set to the hub; a revision published by an earlier attempt is not published twice."""
+    tag: str | None = None
+    if not shipped(run):
+        note = "nothing to publish"
+    elif not run.plan.push:
+        note = "not published (--no-push)"
+    else:
+        from optimize.publishing import publish
+
+        tag = publish(run)
+        note = f"published as {tag}"
+    run.write(PUSHED, {"tag": tag})
+    return note
+
+
+def record(run: OptimizeRun) -> str:
+    """Write strategy_params.json, PERF_HISTORY.md, the optimisation log and the best result so far."""
+    ended = datetime.fromtimestamp(run.now(), tz=UTC)
+    decision: run_history.Decision = "COMMIT" if shipped(run) else "REVERT"
+    evidence, tag = _evidence(run), run.read(PUSHED)["tag"]
+    new, old = _sides(run)
+    settings, ml_settings = run.settings_of(run.workspace.challenger)
+    parameters = run_history.parameters_in_force(settings, ml_settings)
+    score = new.metrics["score"]
+    before = None if old is None else old.metrics["score"]
+    run_history.append_optimize_log(
+        run.live.models / LOG_NAME,
+        run_history.OptimizeEntry(
+            run_id=run.name,
+            iteration=run.plan.iteration,
+            finished_at=ended,
+            command=run.plan.command,
+            profile_name=run.plan.profile,
+            decision=decision,
+            reason=reason(run),
+            baseline_score=before,
+            final_score=score,
+            improvement_pct=run_history.improvement_pct(before, score),
+            params=parameters,
+            evidence=evidence,
+        ),
+    )
+    if decision == "COMMIT":
+        _record_approval(run, ended, parameters, evidence, tag, score)
+    run_history.append_perf_history(run.root / HISTORY_NAME, _row(run, ended, decision, tag))
+    run.write(RECORDED, {"ended": ended.isoformat(), "decision": decision})
+    return f"{HISTORY_NAME}, {LOG_NAME}" + (f", {PARAMS_NAME}" if decision == "COMMIT" else "")
+
+
+def _record_approval(
+    run: OptimizeRun,
+    ended: datetime,
+    parameters: dict[str, Any],
+    evidence: run_history.Evidence,
+    tag: str | None,
+    score: float | None,
+) -> None:
+    settings, ml_settings = run.settings_of(run.live)
+    run_history.write_strategy_params(
+        run.root / PARAMS_NAME,
+        run_history.StrategyParams(
+            run_id=run.name,
+            profile_name=run.plan.profile,
+            applied_at=ended,
+            reason=reason(run),
+            approved=True,
+            score=score,
+            parameters=parameters,
+            models=tag,
+            evidence=evidence,
+        ),
+    )
+    if score is not None:
+        run_history.update_optimize_best(
+            run.live.models / BEST_NAME,
+            run_history.BestRun(
+                score=score,
+                profile_name=run.plan.profile,
+                achieved_at=ended,
+                config=settings.model_dump(mode="json", by_alias=True),
+                ml_config=ml_settings.model_dump(mode="json", by_alias=True),
+                run_id=run.name,
+            ),
+        )
+
+
+def _sides(run: OptimizeRun) -> tuple[Side, Side | None]:
+    judged = run.read(JUDGEMENT)
+    return Side.of(judged["new"]), None if judged["old"] is None else Side.of(judged["old"])
+
+
+def _evidence(run: OptimizeRun) -> run_history.Evidence:
+    found = run.read(DECISION)["evidence"]
+    new, _ = _sides(run)
+    return run_history.Evidence(
+        oos_start=pd.Timestamp(new.metrics["start"]).to_pydatetime(),
+        oos_end=pd.Timestamp(new.metrics["end"]).to_pydatetime(),
+        trades=found["new_trades"],
+        configurations_tried=tried(run),
+        deflated_sharpe=found["deflated_sharpe"],
+        overfitting_probability=found["pbo"],
+    )
+
+
+def _row(run: OptimizeRun, ended: datetime, decision: run_history.Decision, tag: str | None) -> run_history.PerfRow:
+    new, old = _sides(run)
+    in_force = new if decision == "COMMIT" or old is None else old
+    metrics = in_force.metrics
+    return run_history.PerfRow(
+        ended_at=ended,
+        run_id=run.name,
+        profile_name=run.plan.profile,
+        decision=decision,
+        score_before=None if old is None else old.metrics["score"],
+        score_after=new.metrics["score"],
+        trades=metrics["trades"],
+        win_rate=metrics["win_rate"],
+        profit_factor=metrics["profit_factor"],
+        max_drawdown=metrics["max_drawdown"],
+        total_return=metrics["total_return"],
+        oos_start=pd.Timestamp(metrics["start"]).to_pydatetime(),
+        oos_end=pd.Timestamp(metrics["end"]).to_pydatetime(),
+        models=tag,
+        reason=reason(run),
+    )
+
+
+def commit(run: OptimizeRun) -> str:
+    """Commit the settings, the small records of the models and the history."""
+    if not run.plan.commit:
+        run.write(COMMITTED, {"commit": None})
+        return "not committed (--no-commit)"
+    live, root = run.live, run.root
+    files = [live.config, live.ml_config, root / PARAMS_NAME, root / HISTORY_NAME]
+    names = ("model_compat.json", "ensemble_btcusd-live_metadata.json", "risk_metadata.json")
+    files += [live.models / name for name in names]
+    found = git.commit(root, [file.resolve() for file in files], _message(run), run.name)
+    run.write(COMMITTED, {"commit": found})
+    return "nothing had changed" if found is None else f"commit {found}"
+
+
+def _message(run: OptimizeRun) -> str:
+    new, old = _sides(run)
+    before, after = (
+        "-" if side is None or side.metrics["score"] is None else f"{side.metrics['score']:.2f}" for side in (old, new)
+    )
+    verb = "Ship" if shipped(run) else "Keep the incumbent over"
+    return f"{verb} this week's {run.plan.profile} challenger: score {before} to {after}\n\n{reason(run)}"
+
+
+def tell(run: OptimizeRun) -> str:
+    """Send the report to Telegram; a report that nobody takes undoes nothing."""
+    from optimize.telling import send_report
+
+    note = send_report(run.environment, report(run))
+    run.write(TOLD, {"note": note})
+    return note
+
+
+def report(run: OptimizeRun) -> str:
+    """Return the run in plain words."""
+    decision = run.read(DECISION)
+    found, window = decision["evidence"], run.window
+    mark = "\n".join(
+        f"{'+' if check['passed'] else '-'} {check['text']}{'' if check['required'] else ' (not required)'}"
+        for check in decision["checks"]
+    )
+    whole = found["probability_whole"]
+    lines = [
+        f"NOVOSKY {run.plan.command.replace('_', ' ')}, {run.plan.profile}: "
+        f"{'SHIPPED' if shipped(run) else 'kept the incumbent'}",
+        reason(run),
+        f"judged {window.oos_start[:10]} to {window.oos_end[:10]}; return {found['new_return']:+.1%}, "
+        f"before {found['old_return']:+.1%}",
+        mark,
+    ]
+    if whole is not None:
+        lines.append(f"over the whole window, of which the sweep has seen a part, P(new > old) is {whole:.2f}")
+    if window.synthetic is not None:
+        lines.insert(0, f"SYNTHETIC DATA: {window.synthetic} market")
+    return "\n".join(lines)

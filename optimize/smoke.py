@@ -1,0 +1,63 @@
+"""Whether the bot starts on what is in place and does what the backtest says: two programs, as a person would run them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+import pandas as pd
+
+from ml.deployment import Deployment
+from novosky.errors import ModelError
+from optimize.run import OptimizeRun
+
+SMOKE_DAYS = 3
+_SECONDS = 600.0
+_PROGRAM = "from novosky.cli.main import main; main()"
+
+
+def smoke_test(run: OptimizeRun, files: Deployment) -> str:
+    """Let the paper bot replay the newest days and compare its trades with the backtest's, byte for byte.
+
+    Raises
+    ------
+    ModelError
+        A program did not start, or they disagree.
+    """
+    end = pd.Timestamp(run.window.oos_end)
+    window = ["--start", f"{end - timedelta(days=SMOKE_DAYS):%Y-%m-%dT%H:%M}", "--end", f"{end:%Y-%m-%dT%H:%M}"]
+    common = [*window, "--config", str(files.config), "--ml-config", str(files.ml_config)]
+    common += ["--models", str(files.models)]
+    common += [] if run.plan.calendar is None else ["--calendar", run.plan.calendar]
+    with tempfile.TemporaryDirectory(prefix="novosky-smoke-") as name:
+        folder = Path(name)
+        bot, backtest = folder / "bot.csv", folder / "backtest.csv"
+        replay = ["trade", "--paper", "--replay", run.plan.data, "--journal", str(folder / "smoke.sqlite"), "--fresh"]
+        _run([*replay, *common, "--trades", str(bot)])
+        _run(["backtest", "--data", run.plan.data, *common, "--no-chart", "--trades", str(backtest)])
+        traded = bot.read_bytes()
+        if traded != backtest.read_bytes():
+            raise ModelError("smoke test: over the newest days the bot's trades differ from the backtest's")
+    return f"the bot starts, and its {max(traded.count(b'\n') - 1, 0)} trades of {SMOKE_DAYS} days are the backtest's"
+
+
+def _run(arguments: list[str]) -> None:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _PROGRAM, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ModelError(f"smoke test: `novosky {arguments[0]}` did not end within {_SECONDS:.0f} s") from error
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ModelError(f"smoke test: `novosky {arguments[0]}` exited with {done.returncode}: {last}")
