@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,9 +118,8 @@ def _refuse_strays(action: str, options: Mapping[str, object]) -> None:
     belongs = {"--tag": ("push",), "--draft": ("push",), "--revision": ("pull", "verify")}
     for name, value in options.items():
         if value is not None and action not in belongs[name]:
-            raise UsageError(
-                f"{name} belongs to {' or '.join('--' + each for each in belongs[name])}, not to --{action}"
-            )
+            homes = " or ".join(f"--{home}" for home in belongs[name])
+            raise UsageError(f"{name} belongs to {homes}, not to --{action}")
 
 
 def _keygen() -> None:
@@ -202,6 +201,7 @@ def _verify(at: _Hub, tag: str | None) -> None:
     from ml.hub.catalogue import Untrusted, catalogue, read_published, verify_blobs
     from novosky.errors import ModelError
 
+    found: Sequence[Published | Untrusted]
     found = catalogue(at.store, at.keys) if tag is None else [read_published(at.store, at.keys, tag)]
     bad = 0
     for each in found:
@@ -217,7 +217,7 @@ def _verify(at: _Hub, tag: str | None) -> None:
     click.echo(f"verified  {len(found)} revision(s) at {at.store.place}")
 
 
-def _refuse_untrusted(found: list[Published | Untrusted]) -> None:
+def _refuse_untrusted(found: Sequence[Published | Untrusted]) -> None:
     from ml.hub.catalogue import Untrusted
     from novosky.errors import ModelError
 
