@@ -26,6 +26,7 @@ from ml.swap_journal import (
     abandon_swap,
     commit_swap,
     complete_swap,
+    journal_path,
     mark_new_models,
     previous_path,
     relative_name,
@@ -291,14 +292,17 @@ def _stage(target: Deployment, incoming: Deployment, swap: Path, staged: list[Pa
         if content is new:
             place = path.parent / f".{path.name}.{swap.name.rpartition('-')[2]}.swap"
             staged.append(place)
-            write_bytes(place, new.read_bytes())
+            # Nobody reads it under this name before the commit.
+            place.write_bytes(new.read_bytes())
+            _sync_file(place)
             if path.is_file():
                 shutil.copymode(path, place)
             files[relative_name(target.models, path)] = relative_name(target.models, place)
     write_json(swap / "old" / _RECORD, deployed)
     mark_new_models(swap)
     incoming.models.chmod(0o755)
-    for directory in (incoming.models, swap / "new", swap / "old", swap, target.models.parent):
+    beside = {path.parent for path in staged}
+    for directory in (incoming.models, swap / "new", swap / "old", swap, target.models.parent, *beside):
         sync_directory(directory)
     return SwapPlan(swap.name, files)
 
@@ -329,8 +333,9 @@ def _remove_leftovers(target: Deployment) -> None:
     """Remove what killed runs left before their commit; the lock is held, so none of it is in use."""
     for folder in target.models.parent.glob(f".{target.models.name}.swap-*"):
         shutil.rmtree(folder)
-    for path in (target.config, target.ml_config):
-        for stale in path.parent.glob(f".{path.name}.*.swap"):
+    journal = journal_path(target.models)
+    for path, ending in ((target.config, "swap"), (target.ml_config, "swap"), (journal, "tmp")):
+        for stale in path.parent.glob(f".{path.name}.*.{ending}"):
             stale.unlink(missing_ok=True)
 
 

@@ -81,7 +81,7 @@ def complete_swap(target: Path) -> None:
     """
     if not swap_pending(target):
         return
-    plan = _read(journal_path(target))
+    plan = _read(target)
     swap = target.parent / plan.folder
     _place_models(target, swap)
     for name, staged in plan.files.items():
@@ -98,7 +98,7 @@ def complete_swap(target: Path) -> None:
 
 def abandon_swap(target: Path) -> bool:
     """Take a commit back as long as nothing in place has changed; False when it has."""
-    swap = target.parent / _read(journal_path(target)).folder
+    swap = target.parent / _read(target).folder
     if _marker(target, swap).exists() or _old_models(swap).exists() or not _new_models(swap).exists():
         return False
     journal_path(target).unlink()
@@ -154,13 +154,15 @@ def _keep_previous(target: Path, swap: Path) -> None:
     sync_directory(target.parent)
 
 
-def _read(path: Path) -> SwapPlan:
+def _read(target: Path) -> SwapPlan:
+    path = journal_path(target)
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
         plan = SwapPlan(**content)
         whole = (
             plan.format == _FORMAT
             and PurePath(plan.folder).name == plan.folder
+            and plan.folder.startswith(f".{target.name}.swap-")
             and all(isinstance(text, str) for pair in plan.files.items() for text in pair)
         )
     except (OSError, ValueError, TypeError, AttributeError) as error:
