@@ -8,22 +8,16 @@ old set as it was, and its leftovers are removed by the next run.
 
 from __future__ import annotations
 
-import ctypes
-import errno
-import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ml.directories import carry_over, exchange_directories, sync_directory
+from ml.swap_journal import complete_swap, swap_pending
 from novosky.errors import LockedError, StorageError
 
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
-# What a kernel or file system without the exchange answers.
-_NO_EXCHANGE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 _RECOVERY_WAIT_SECONDS = 10.0
 
 
@@ -54,20 +48,20 @@ def replace_model_set(models_dir: Path, *, leave_behind: Collection[str] = ()) -
         The set cannot be put in place (disk full, no permission); the old one is intact.
     """
     target = models_dir.resolve()
-    with _storage_errors(target):
+    with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     with _locked(target, wait_seconds=0.0):
-        with _storage_errors(target):
+        with storage_errors(target):
             _recover(target)
             _remove_leftovers(target)
             staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.staging-", dir=target.parent))
         try:
             yield staging
-            with _storage_errors(target):
+            with storage_errors(target):
                 staging.chmod(0o755)
                 if target.is_dir():
-                    _carry_over(target, staging, leave_behind)
-                _sync(staging)
+                    carry_over(target, staging, leave_behind)
+                sync_directory(staging)
                 _swap(target, staging)
         finally:
             # After the exchange this name holds the old set; what cannot be removed now goes next time.
@@ -75,10 +69,10 @@ def replace_model_set(models_dir: Path, *, leave_behind: Collection[str] = ()) -
 
 
 def recover_model_set(models_dir: Path) -> None:
-    """Put the set back that a run killed between two renames had moved aside.
+    """Complete what a killed run had begun: a deployment past its commit, or a set moved aside.
 
-    Only file systems without an atomic exchange can come into that state. Does nothing when
-    `models_dir` exists.
+    Only file systems without an atomic exchange leave a set between two renames. Does nothing
+    when there is nothing to complete.
 
     Raises
     ------
@@ -88,27 +82,28 @@ def recover_model_set(models_dir: Path) -> None:
         The set was found but cannot be put back.
     """
     target = models_dir.resolve()
-    if target.exists() or not _retired(target):
+    if not swap_pending(target) and (target.exists() or not _retired(target)):
         return
-    with _locked(target, wait_seconds=_RECOVERY_WAIT_SECONDS), _storage_errors(target):
+    with _locked(target, wait_seconds=_RECOVERY_WAIT_SECONDS), storage_errors(target):
         _recover(target)
 
 
 @contextmanager
-def lock_model_set(models_dir: Path) -> Iterator[None]:
-    """Keep the set in place while a file is added to it.
+def lock_model_set(models_dir: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
+    """Keep the set in place while it is read whole, or a file is added to it.
 
     Raises
     ------
     LockedError
-        A training run is writing this set.
+        A training run or a deployment is writing this set.
     """
-    with _locked(models_dir.resolve(), wait_seconds=0.0):
+    with _locked(models_dir.resolve(), wait_seconds=wait_seconds):
         yield
 
 
 @contextmanager
-def _storage_errors(target: Path) -> Iterator[None]:
+def storage_errors(target: Path) -> Iterator[None]:
+    """Turn errors of the disk into a `StorageError` that names the set; for steps that leave the old one alone."""
     try:
         yield
     except OSError as error:
@@ -124,7 +119,7 @@ def _locked(target: Path, *, wait_seconds: float) -> Iterator[None]:
 
     path = target.parent / f".{target.name}.lock"
     lock = FileLock(path)
-    with _storage_errors(target):
+    with storage_errors(target):
         try:
             lock.acquire(timeout=wait_seconds)
         except Timeout as error:
@@ -140,6 +135,7 @@ def _retired(target: Path) -> list[Path]:
 
 
 def _recover(target: Path) -> None:
+    complete_swap(target)
     retired = _retired(target)
     if not target.exists() and retired:
         retired[-1].rename(target)
@@ -151,42 +147,10 @@ def _remove_leftovers(target: Path) -> None:
         shutil.rmtree(stale)
 
 
-def _carry_over(source: Path, staging: Path, leave_behind: Collection[str]) -> None:
-    for entry in sorted(source.iterdir()):
-        copy = staging / entry.name
-        if copy.exists() or entry.name in leave_behind or entry.name.endswith(".tmp"):
-            continue
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.copytree(entry, copy, symlinks=True, copy_function=_link_or_copy)
-        else:
-            _link_or_copy(str(entry), str(copy))
-
-
-def _link_or_copy(source: str, copy: str) -> None:
-    """Link where possible: files here are only ever replaced whole, never changed in place."""
-    try:
-        os.link(source, copy, follow_symlinks=False)
-    except OSError as error:
-        # Some file systems cannot link; a full disk fails again below and is reported there.
-        if error.errno == errno.ENOSPC:
-            raise
-        shutil.copy2(source, copy, follow_symlinks=False)
-
-
-def _sync(directory: Path) -> None:
-    if os.name == "nt":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _swap(target: Path, staging: Path) -> None:
     if not target.exists():
         staging.rename(target)
-    elif not _exchange(target, staging):
+    elif not exchange_directories(target, staging):
         retired = Path(tempfile.mkdtemp(prefix=f".{target.name}.retired-", dir=target.parent))
         retired.rmdir()
         target.rename(retired)
@@ -196,20 +160,4 @@ def _swap(target: Path, staging: Path) -> None:
             retired.rename(target)
             raise
         shutil.rmtree(retired, ignore_errors=True)
-    _sync(target.parent)
-
-
-def _exchange(first: Path, second: Path) -> bool:
-    """Let two directories change names in one step; False where the system cannot."""
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-    except AttributeError:
-        return False
-    if renameat2(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0:
-        return True
-    code = ctypes.get_errno()
-    if code in _NO_EXCHANGE:
-        return False
-    raise OSError(code, os.strerror(code), str(first))
+    sync_directory(target.parent)

@@ -62,6 +62,10 @@ HUB_STORE = (
     Variable("R2_SECRET_ACCESS_KEY", "the key's secret", secret=True),
     Variable("R2_BUCKET", "its bucket", secret=False),
 )
+HUB_PUBLIC_KEY = Variable(
+    "NOVOSKY_HUB_PUBLIC_KEY", "whose revisions are trusted; empty takes the file hub.pub", secret=False
+)
+HUB_PRIVATE_KEY = Variable("NOVOSKY_HUB_PRIVATE_KEY", "signs revisions; the key or its file", secret=True)
 DATABASE = Variable("NOVOSKY_DATABASE_URL", "PostgreSQL for the journal; empty keeps it in logs/", secret=True)
 
 

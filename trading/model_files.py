@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+from ml.deployment import Deployment, read_undisturbed
 from ml.ensemble_predictor import EnsemblePredictor
 from ml.loading import load_undisturbed
 from ml.position_predictor import PositionPredictor
 from ml.risk_predictor import load_risk_model
 from ml.sltp_predictor import SltpPredictor
-from novosky.settings import MlSettings, Settings
+from novosky.settings import MlSettings, Settings, load_ml_settings, load_settings
 from trading.models import Models
+
+
+def load_deployment(
+    deployment: Deployment, adapt: Callable[[Settings], Settings] | None = None
+) -> tuple[Settings, MlSettings, Models]:
+    """Load settings and models that belong together, also while a pull is replacing them.
+
+    Parameters
+    ----------
+    deployment : Deployment
+    adapt : callable, optional
+        Changes the settings for this run before the models are chosen by them.
+
+    Raises
+    ------
+    SettingsError
+        One of the files is wrong.
+    ModelError, ModelCompatibilityError
+        As in `load_models`.
+    """
+
+    def load() -> tuple[Settings, MlSettings, Models]:
+        settings = load_settings(deployment.config)
+        if adapt is not None:
+            settings = adapt(settings)
+        ml_settings = load_ml_settings(deployment.ml_config)
+        return settings, ml_settings, load_models(deployment.models, settings, ml_settings)
+
+    return read_undisturbed(deployment, load)
 
 
 def load_models(models_dir: Path, settings: Settings, ml_settings: MlSettings) -> Models:

@@ -133,12 +133,12 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     import secrets
     from random import Random
 
+    from ml.deployment import Deployment
     from novosky.clock import RealClock
-    from novosky.settings import load_ml_settings, load_settings
     from trading.journal import journal_url
     from trading.live_access import reach_from_environment
     from trading.live_session import LiveParts
-    from trading.model_files import load_models
+    from trading.model_files import load_deployment
     from trading.news import LiveNews
     from trading.telegram.access import TelegramAccess
 
@@ -146,8 +146,7 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     telegram = TelegramAccess.from_environment(environment)
     named = database_of(environment) if run.journal is None else None
     log()
-    settings, ml_settings = load_settings(run.config), load_ml_settings(run.ml_config)
-    models = load_models(run.models, settings, ml_settings)
+    settings, ml_settings, models = load_deployment(Deployment(run.models, run.config, run.ml_config))
     return LiveParts(
         settings=settings,
         ml_settings=ml_settings,

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "data": ("novosky.cli.data", "download_data", "Import or download bars."),
     "demo": ("novosky.cli.demo", "demo", "Train, backtest and paper-trade on the embedded market."),
     "doctor": ("novosky.cli.doctor", "doctor", "Check whether this machine is fit to trade."),
+    "hub": ("novosky.cli.hub", "hub", "Publish and pull models with their settings."),
     "leakage": ("novosky.cli.leakage", "leakage_check", "Prove that features never look ahead."),
     "model-report": ("novosky.cli.model_report", "model_report", "Report calibration and drift of the models."),
     "onboarding": ("novosky.cli.onboarding", "onboarding", "Choose a profile and set this machine up."),

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from novosky.cli.onboarding_answers import Answers, Given, answer
 from novosky.cli.options import FILE, FOLDER
+
+if TYPE_CHECKING:
+    from ml.deployment import Deployment
+    from novosky.errors import NovoskyError
 
 EPILOG = """\b
 Examples:
@@ -54,10 +59,15 @@ def onboarding(
     """Choose a profile and set this machine up.
 
     Writes config.json from the present one: the profile's limits, the balance and the account
-    type change, everything else stays. Secrets are never asked for; they belong to .env. Ends
-    with the checks of `novosky doctor`, whose findings do not change the exit code.
+    type change, everything else stays. Secrets are never asked for; they belong to .env. Where
+    a hub is configured, the approved revision of the profile is pulled. Ends with the checks
+    of `novosky doctor`, whose findings do not change the exit code.
     """
+    from ml.deployment import Deployment, recover
     from novosky.settings import load_settings
+
+    target = Deployment(models, config, ml_config)
+    recover(target)
 
     settings = load_settings(config)
     original = config.read_bytes()
@@ -77,7 +87,10 @@ def onboarding(
     if dry_run:
         click.echo("dry run: nothing was written")
         return
+    failure = _pull(target, answers.hub, env_file)
     _doctor(config, ml_config, models, env_file)
+    if failure is not None:
+        raise failure
 
 
 def _new_content(original: bytes, answers: Answers, config: Path) -> tuple[dict[str, object], str]:
@@ -173,6 +186,29 @@ def _secrets(answers: Answers, env_file: Path, *, write: bool, dry_run: bool) ->
         click.echo(f"wrote {env_file} with empty secrets, readable by you alone; fill it in")
     else:
         click.echo(f"{env_file} exists and was left alone; add what is missing")
+
+
+def _pull(target: Deployment, hub: str | None, env_file: Path) -> NovoskyError | None:
+    """Pull the approved revision where a hub is configured; return what went wrong, to be raised after the checks."""
+    import os
+
+    from novosky.cli.hub import pull_configured
+    from novosky.environment import HUB_FOLDER, HUB_STORE, read_environment
+    from novosky.errors import NovoskyError, SettingsError
+
+    stated = read_environment(env_file, os.environ)
+    configured = any(variable.name in stated for variable in (HUB_FOLDER, *HUB_STORE))
+    if hub == "none" or (hub is None and not configured):
+        return None
+    click.echo("\nPulling the approved revision:")
+    try:
+        pull_configured(target, env_file, hub)
+    except SettingsError as error:
+        # A template that was written a moment ago is still empty.
+        click.echo(f"no models yet: {error}\nthen run `python ml/r2_hub.py --pull`")
+    except NovoskyError as error:
+        return error
+    return None
 
 
 def _doctor(config: Path, ml_config: Path, models: Path, env_file: Path) -> None:

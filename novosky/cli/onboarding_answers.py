@@ -45,6 +45,8 @@ class Answers:
         The values of those that are no secret.
     notes : tuple of str
         What was decided for lack of an answer.
+    hub : str or None
+        Where models come from: a folder, `s3` or `none`; None where the environment decides.
     """
 
     profile: Profile
@@ -53,6 +55,7 @@ class Answers:
     variables: tuple[Variable, ...]
     values: Mapping[str, str]
     notes: tuple[str, ...]
+    hub: str | None
 
 
 def answer(given: Given, settings: Settings, *, interactive: bool) -> Answers:
@@ -75,10 +78,10 @@ def answer(given: Given, settings: Settings, *, interactive: bool) -> Answers:
     if telegram is None:
         telegram = interactive and click.confirm("5. Telegram messages and commands", default=False)
     hub = given.hub or (
-        click.prompt("6. Where models come from (a folder, s3, none)", default="none") if interactive else "none"
+        click.prompt("6. Where models come from (a folder, s3, none)", default="none") if interactive else None
     )
-    variables, hub_values = _variables(broker, hub, telegram=telegram)
-    return Answers(profile, balance, account, variables, {**values, **hub_values}, tuple(notes))
+    variables, hub_values = _variables(broker, hub or "none", telegram=telegram)
+    return Answers(profile, balance, account, variables, {**values, **hub_values}, tuple(notes), hub)
 
 
 def _profile(number: int | None, settings: Settings, interactive: bool) -> Profile:
@@ -195,8 +198,9 @@ def _variables(broker: str, hub: str, *, telegram: bool) -> tuple[tuple[Variable
     values: dict[str, str] = {}
     if hub == "s3":
         variables += environment.HUB_STORE
+        variables.append(environment.HUB_PUBLIC_KEY)
     elif hub != "none":
-        variables.append(environment.HUB_FOLDER)
+        variables += (environment.HUB_FOLDER, environment.HUB_PUBLIC_KEY)
         values[environment.HUB_FOLDER.name] = hub if hub.startswith("file://") else Path(hub).absolute().as_uri()
     variables.append(environment.DATABASE)
     return tuple(variables), values

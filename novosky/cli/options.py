@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -68,7 +69,8 @@ def refuse_collisions(outputs: Mapping[str, Path | None], inputs: Mapping[str, P
 
 
 def file_options(function: F) -> F:
-    """Add --config, --ml-config, --models, --calendar."""
+    """Add --config, --ml-config, --models, --calendar; a deployment that was killed half-way is completed first."""
+    function = _recovering(function)
     for option in (
         click.option("--calendar", type=FILE, help="News calendar (Parquet); without it no event is ever near."),
         click.option("--models", type=FOLDER, default=Path("models"), show_default=True, help="Model directory."),
@@ -79,6 +81,19 @@ def file_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def _recovering(function: F) -> F:
+    """Let a command begin by completing what a killed pull or rollback had committed."""
+
+    @functools.wraps(function)
+    def recovered(*arguments: Any, models: Path, config: Path, ml_config: Path, **given: Any) -> Any:
+        from ml.deployment import Deployment, recover
+
+        recover(Deployment(models, config, ml_config))
+        return function(*arguments, models=models, config=config, ml_config=ml_config, **given)
+
+    return cast(F, recovered)
 
 
 def account_options(function: F) -> F:

@@ -120,20 +120,20 @@ def _session(
         {"--replay": bars, "--config": run.config, "--ml-config": run.ml_config, "--calendar": run.calendar}
         | {"--models": run.models},
     )
+    from ml.deployment import Deployment
     from novosky.clock import RealClock
     from novosky.market.news import load_calendar
-    from novosky.settings import load_ml_settings, load_settings
     from novosky.settings.overrides import apply_flags
     from trading.freeze import is_frozen
-    from trading.model_files import load_models
+    from trading.model_files import load_deployment
     from trading.notify import ConsoleNotifier, SilentNotifier
     from trading.paper_session import check_account_files, discard_account, open_session, single_instance
 
     # pm2 and systemd stop a program this way; it ends like Ctrl-C, with its files closed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    settings = apply_flags(load_settings(run.config), run.account)
-    ml_settings = load_ml_settings(run.ml_config)
-    models = load_models(run.models, settings, ml_settings)
+    settings, ml_settings, models = load_deployment(
+        Deployment(run.models, run.config, run.ml_config), lambda stated: apply_flags(stated, run.account)
+    )
     news = load_calendar(run.calendar) if run.calendar else None
     with single_instance(run.journal):
         check_account_files(run.journal)

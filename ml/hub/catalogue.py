@@ -1,0 +1,149 @@
+"""What is published, what of it can be trusted, and which of it is to be pulled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml.deployment import REVISION_NAME
+from ml.hub.patience import PatientStore
+from ml.hub.revision import MOST_MANIFEST_BYTES, Revision, is_tag, parse_revision, parse_tag
+from ml.hub.signing import PublicKey, manifest_of, unseal
+from ml.hub.store import REVISIONS, AbsentError, blob_name, revision_name
+from novosky.errors import ModelError, UsageError
+from novosky.settings.profiles import ProfileName
+
+
+@dataclass(frozen=True)
+class Published:
+    """A revision whose signature has been checked, with the envelope it came in."""
+
+    revision: Revision
+    envelope: bytes
+
+
+@dataclass(frozen=True)
+class Untrusted:
+    """A revision that must not be used, and why."""
+
+    tag: str
+    reason: str
+
+
+def published_tags(store: PatientStore) -> list[str]:
+    """Return the tags at a store, sorted; objects that are no revisions are passed over."""
+    names = (name.removeprefix(REVISIONS).removesuffix(".json") for name in store.names(REVISIONS))
+    return [tag for tag in names if is_tag(tag)]
+
+
+def read_published(store: PatientStore, keys: Sequence[PublicKey], tag: str) -> Published:
+    """Return one revision, its signature and its manifest checked.
+
+    Raises
+    ------
+    UsageError
+        There is none of this tag.
+    ModelError
+        It cannot be trusted.
+    """
+    parse_tag(tag)
+    source = f"revision {tag} at {store.place}"
+    try:
+        envelope = store.small(revision_name(tag), MOST_MANIFEST_BYTES)
+    except AbsentError as error:
+        raise UsageError(f"there is no {source}; `python ml/r2_hub.py --list` shows what there is") from error
+    revision = parse_revision(unseal(envelope, keys, source), source)
+    if revision.tag != tag:
+        # An old manifest under a new name.
+        raise ModelError(f"{source} is really {revision.tag}; it was not used")
+    return Published(revision, envelope)
+
+
+def catalogue(store: PatientStore, keys: Sequence[PublicKey]) -> list[Published | Untrusted]:
+    """Return everything published: what cannot be trusted first, then from the oldest to the newest."""
+    found: list[Published | Untrusted] = []
+    for tag in published_tags(store):
+        try:
+            found.append(read_published(store, keys, tag))
+        except ModelError as error:
+            found.append(Untrusted(tag, str(error)))
+    return sorted(found, key=lambda each: each.revision.order if isinstance(each, Published) else (0, "", each.tag))
+
+
+def trusted(found: Sequence[Published | Untrusted]) -> list[Published]:
+    """Return a whole catalogue, or refuse it: which revision is the newest cannot be told beside one not trusted.
+
+    Raises
+    ------
+    ModelError
+        One of them cannot be trusted.
+    """
+    whole = []
+    for each in found:
+        if isinstance(each, Untrusted):
+            raise ModelError(f"{each.reason} Until it is removed, pull another one by name with --revision TAG.")
+        whole.append(each)
+    return whole
+
+
+def newest_approved(found: Sequence[Published], profile: ProfileName, place: str) -> Published:
+    """Return the newest approved revision of a profile.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    fitting = [each for each in found if each.revision.approved and each.revision.profile == profile]
+    if not fitting:
+        raise UsageError(
+            f"{place} has no approved revision for the profile {profile}; `python ml/r2_hub.py --list` shows what "
+            "there is, --pull --revision TAG takes another one"
+        )
+    return max(fitting, key=lambda each: each.revision.order)
+
+
+def installed_revision(models: Path) -> Revision | None:
+    """Return the revision the set in a directory was pulled as, None when it was not pulled.
+
+    Raises
+    ------
+    ModelError
+        The record of it cannot be read.
+    """
+    path = models / REVISION_NAME
+    if not path.is_file():
+        return None
+    return parse_revision(manifest_of(path.read_bytes(), str(path)), str(path))
+
+
+def refuse_older(chosen: Revision, models: Path) -> None:
+    """Refuse a newest revision that is older than the one in place: somebody may be holding newer ones back.
+
+    Raises
+    ------
+    ModelError
+    """
+    present = installed_revision(models)
+    if present is None or present.profile != chosen.profile or chosen.sequence >= present.sequence:
+        return
+    raise ModelError(
+        f"the newest approved revision {chosen.tag} (number {chosen.sequence}) is older than {present.tag} (number "
+        f"{present.sequence}), which is in place: revisions have been withdrawn or are held back. Nothing was changed; "
+        f"to go back on purpose, use --pull --revision {chosen.tag} or --rollback"
+    )
+
+
+def verify_blobs(store: PatientStore, revision: Revision) -> list[str]:
+    """Return what is wrong with a revision's objects, read and hashed one by one."""
+    wrong = []
+    for name, blob in sorted(revision.files.items()):
+        try:
+            digest, size = store.digest(blob_name(blob.sha256), blob.size)
+        except AbsentError:
+            wrong.append(f"{name} is missing")
+            continue
+        if (digest, size) != (blob.sha256, blob.size):
+            wrong.append(f"{name} is damaged")
+    return wrong

@@ -1,0 +1,174 @@
+"""A hub in an S3 bucket: Cloudflare R2, or any other server of that API."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, BinaryIO, NoReturn
+
+from pydantic import SecretStr
+
+from ml.hub.store import PIECE, AbsentError, TroubleError
+from novosky.errors import NetworkError
+
+_ABSENT = {"NoSuchKey", "404", "NotFound", "InvalidRange"}
+"""The last one: there is no such part of it."""
+_TAKEN = {"PreconditionFailed", "412"}
+_CONTESTED = {"ConditionalRequestConflict", "409", "OperationAborted"}
+_PASSING = {"RequestTimeout", "RequestTimeTooSkewed", "SlowDown", "InternalError", "BadDigest", "ServiceUnavailable"}
+
+
+@dataclass(frozen=True)
+class S3Place:
+    """Where the bucket is.
+
+    Attributes
+    ----------
+    endpoint : SecretStr
+        Holds the owner's account number.
+    bucket : str
+    key_id, key : SecretStr
+    connect_seconds, read_seconds : float
+        Until a silent server counts as failed.
+    """
+
+    endpoint: SecretStr
+    bucket: str
+    key_id: SecretStr
+    key: SecretStr
+    connect_seconds: float = 10.0
+    read_seconds: float = 30.0
+
+
+class S3Store:
+    """Objects of a bucket; the port `ml.hub.store.Store`.
+
+    It asks once: trying again is decided in one place, `ml.hub.patience`.
+    """
+
+    def __init__(self, place: S3Place) -> None:
+        self._at = place
+
+    @property
+    def place(self) -> str:
+        """The bucket; its address is not shown."""
+        return f"bucket {self._at.bucket}"
+
+    @cached_property
+    def _client(self) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        config = Config(
+            retries={"total_max_attempts": 1},
+            connect_timeout=self._at.connect_seconds,
+            read_timeout=self._at.read_seconds,
+            # Not every server of this API knows the newer checksums; ours are stronger.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": "path"},
+        )
+        try:
+            return boto3.client(
+                "s3",
+                endpoint_url=self._at.endpoint.get_secret_value(),
+                aws_access_key_id=self._at.key_id.get_secret_value(),
+                aws_secret_access_key=self._at.key.get_secret_value(),
+                region_name="auto",
+                config=config,
+            )
+        except ValueError:
+            # Its text repeats the address.
+            raise NetworkError("R2_ENDPOINT_URL is no address; write https://… as the store shows it") from None
+
+    def names(self, prefix: str) -> list[str]:
+        """Return the names of the objects below a prefix, sorted."""
+        with self._asking(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._at.bucket, Prefix=prefix)
+            return sorted(str(entry["Key"]) for page in pages for entry in page.get("Contents", ()))
+
+    def size(self, name: str) -> int | None:
+        """Return an object's size in bytes, None when there is none."""
+        try:
+            with self._asking(name):
+                return int(self._client.head_object(Bucket=self._at.bucket, Key=name)["ContentLength"])
+        except AbsentError:
+            return None
+
+    @contextmanager
+    def read(self, name: str, start: int = 0) -> Iterator[Iterator[bytes]]:
+        """Open an object for reading from byte `start` in pieces."""
+        part = {"Range": f"bytes={start}-"} if start else {}
+        with self._asking(name):
+            answer = self._client.get_object(Bucket=self._at.bucket, Key=name, **part)
+            if start and answer["ResponseMetadata"]["HTTPStatusCode"] != 206:
+                raise NetworkError(f"{self.place} does not answer to ranges; use a store that does")
+        body = answer["Body"]
+        try:
+            yield self._pieces(name, body)
+        finally:
+            body.close()
+
+    def create(self, name: str, content: BinaryIO, size: int) -> bool:
+        """Store an object whole or not at all; False when the name is taken."""
+        digest = hashlib.md5(usedforsecurity=False)
+        while piece := content.read(PIECE):
+            digest.update(piece)
+        content.seek(0)
+        try:
+            with self._asking(name):
+                self._client.put_object(
+                    Bucket=self._at.bucket,
+                    Key=name,
+                    Body=content,
+                    ContentLength=size,
+                    # The server refuses what was bent on its way, and never writes over a name.
+                    ContentMD5=base64.b64encode(digest.digest()).decode("ascii"),
+                    IfNoneMatch="*",
+                )
+        except FileExistsError:
+            return False
+        return True
+
+    def _pieces(self, name: str, body: Any) -> Iterator[bytes]:
+        with self._asking(name):
+            yield from body.iter_chunks(PIECE)
+
+    @contextmanager
+    def _asking(self, name: str) -> Iterator[None]:
+        """Sort the library's errors; their own texts hold the address and are not repeated."""
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+        from botocore.exceptions import IncompleteReadError as Incomplete
+        from urllib3.exceptions import HTTPError
+
+        try:
+            yield
+        except ClientError as error:
+            self._refused(name, error)
+        except (HTTPClientError, Incomplete, HTTPError, ConnectionError, TimeoutError) as error:
+            raise TroubleError(f"{type(error).__name__} for {name}") from None
+        except BotoCoreError as error:
+            if "Connection" in type(error).__name__ or "Response" in type(error).__name__:
+                raise TroubleError(f"{type(error).__name__} for {name}") from None
+            raise NetworkError(
+                f"{self.place} cannot be asked ({type(error).__name__}); check the R2_ settings in .env"
+            ) from None
+
+    def _refused(self, name: str, error: Any) -> NoReturn:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        if code in _ABSENT:
+            raise AbsentError(name) from None
+        if code in _TAKEN:
+            raise FileExistsError(name) from None
+        if status >= 500 or status in (408, 429) or code in _PASSING or code in _CONTESTED:
+            raise TroubleError(f"{status} {code} for {name}") from None
+        if code == "NoSuchBucket":
+            raise NetworkError(f"there is no {self.place} at R2_ENDPOINT_URL; correct R2_BUCKET") from None
+        raise NetworkError(
+            f"{self.place} refuses ({status} {code}); check R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY and their rights"
+        ) from None
