@@ -28,12 +28,15 @@ SCRIPTS = {
     "trading.py": "trade",
     "train_ml_model.py": "train",
     "backtest_config.py": "backtest",
+    "scripts/compare_configs.py": "compare",
+    "scripts/config_sync.py": "config-sync",
     "scripts/download_calendar.py": "calendar",
     "scripts/download_data.py": "data",
     "scripts/leakage_check.py": "leakage",
     "scripts/walk_forward.py": "walk-forward",
     "scripts/model_report.py": "model-report",
     "scripts/onboarding.py": "onboarding",
+    "scripts/performance_monitor.py": "monitor",
     "scripts/replay_day.py": "replay-day",
 }
 """Script and the name of the same command under `novosky`."""
