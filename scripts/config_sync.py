@@ -1,0 +1,12 @@
+"""Check that settings, code and models agree: `python scripts/config_sync.py --help`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from novosky.cli.config_sync import config_sync
+from novosky.cli.main import run
+
+if __name__ == "__main__":
+    run(config_sync)
