@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pandas as pd
+
 from novosky.files import write_json
 from novosky.settings import MlSettings, Settings
 from novosky.settings.profile_application import apply_confidence, apply_profile
@@ -13,6 +15,65 @@ from optimize.run import OptimizeRun
 
 SWEEP = "sweep.json"
 SWEEP_FOLDER = "sweep"
+SWEEP_TABLE = "sweep.csv"
+
+
+def sweep(run: OptimizeRun) -> str:
+    """Run configurations inside the profile over the part of the window that may be seen, and take the best."""
+    from backtest.run import prepare
+    from backtest.sweep import SweepPlan, run_sweep
+    from novosky.files import write_text
+    from optimize.deciding import LOG_NAME, tried_before
+    from trading.model_files import load_models
+
+    if run.plan.configurations == 0:
+        run.write(SWEEP, {"configurations": 0, "values": {}, "pbo": None})
+        return "skipped"
+    settings, ml_settings = run.settings_of(run.workspace.trained)
+    models = load_models(run.workspace.trained.models, settings, ml_settings)
+    prepared = prepare(
+        run.bars,
+        settings,
+        ml_settings,
+        models.signal,
+        start=pd.Timestamp(run.window.oos_start),
+        end=pd.Timestamp(run.window.sweep_end),
+        news=run.news,
+        fixed_spread=run.plan.account.spread is not None,
+        sltp=models.sltp,
+    )
+    outcome = run_sweep(
+        SweepPlan(
+            "both" if ml_settings.position_model.enabled else "signal",
+            settings,
+            ml_settings,
+            run.plan.configurations,
+            run.plan.seed,
+            tried_before(run.live.models / LOG_NAME),
+        ),
+        prepared,
+        models,
+        folder=run.workspace.path(SWEEP_FOLDER),
+        jobs=run.plan.jobs,
+        scheduler=run.plan.scheduler,
+        progress=run.progress,
+    )
+    write_text(run.workspace.path(SWEEP_TABLE), outcome.table.to_csv(index=False))
+    run.write(
+        SWEEP,
+        {
+            "configurations": len(outcome.table),
+            "values": outcome.best or {},
+            "pbo": None if outcome.overfitting is None else outcome.overfitting.probability,
+        },
+    )
+    if outcome.best_row is None:
+        return f"{len(outcome.table)} configurations: {outcome.note}"
+    best = outcome.table.iloc[outcome.best_row]
+    kept = ", the present one" if outcome.best_row == 0 else ""
+    return (
+        f"{len(outcome.table)} configurations, the best scores {best['score']:.2f} with {best['trades']} trades{kept}"
+    )
 
 
 def apply_best(run: OptimizeRun) -> str:

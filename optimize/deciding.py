@@ -57,7 +57,7 @@ def gather(run: OptimizeRun) -> Evidence:
         days = pd.Timestamp(new.first_day, tz="UTC") + pd.to_timedelta(np.arange(len(new.daily)), unit="D")
         unseen = np.asarray(days >= pd.Timestamp(run.window.sweep_end))
     trials = tried_before(run.live.models / LOG_NAME) + tried(run)
-    deflated = deflated_sharpe(new.daily, max(trials, 1), sweep["sharpe_variance"])
+    deflated = deflated_sharpe(new.daily, max(trials, 1))
     return Evidence(
         new_score=new.metrics["score"],
         old_score=None if old is None else old.metrics["score"],

@@ -48,7 +48,12 @@ class Surroundings:
 
 
 def optimize(
-    steps: Sequence[Step[OptimizeRun]], plan: Plan, world: Surroundings, *, fresh: bool = False, until: str | None = None
+    steps: Sequence[Step[OptimizeRun]],
+    plan: Plan,
+    world: Surroundings,
+    *,
+    fresh: bool = False,
+    until: str | None = None,
 ) -> OptimizeRun:
     """Carry a run through, the unfinished one first.
 

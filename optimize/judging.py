@@ -84,9 +84,7 @@ def play(run: OptimizeRun, files: Deployment, start: pd.Timestamp, end: pd.Times
         fixed_spread=run.plan.account.spread is not None,
         sltp=models.sltp,
     )
-    result = simulate(
-        prepared, settings, ml_settings, answers=model_answers(models, prepared, settings, ml_settings)
-    )
+    result = simulate(prepared, settings, ml_settings, answers=model_answers(models, prepared, settings, ml_settings))
     metrics = compute_metrics(result, np.random.default_rng(METRICS_SEED), m1=False)
     daily = daily_returns(result.bars.time, result.equity, result.start_balance)
     first = pd.Timestamp(int(result.bars.time[0]), unit="s", tz="UTC")

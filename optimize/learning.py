@@ -75,8 +75,7 @@ def retrain(run: OptimizeRun) -> str:
     if not run.plan.retrain:
         shutil.copytree(run.workspace.incumbent.models, trained.models)
         return "skipped: the incumbent's models stay"
-    settings, ml_settings = run.settings_of(trained)
-    if ml_settings.position_model.enabled and run.plan.trials:
+    if run.settings_of(trained)[1].position_model.enabled and run.plan.trials:
         # Its search needs the new signal models' out-of-fold entries.
         reports = _train(run, ("signal",))
         run.write(LEARNED, {"position_trials": _search_position(run)})

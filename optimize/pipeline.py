@@ -45,7 +45,9 @@ _DECIDE = Step[OptimizeRun](
     inputs=(judging.JUDGEMENT, learning.TUNING, choosing.SWEEP),
     outputs=(deciding.DECISION,),
 )
-_SMOKE = Step[OptimizeRun]("smoke", "smoke test", shipping.smoke, inputs=(deciding.DECISION,), outputs=(shipping.SMOKE,))
+_SMOKE = Step[OptimizeRun](
+    "smoke", "smoke test", shipping.smoke, inputs=(deciding.DECISION,), outputs=(shipping.SMOKE,)
+)
 _RECORD = Step[OptimizeRun](
     "record",
     "records",

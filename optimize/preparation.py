@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ml.deployment import Deployment
-from novosky.errors import DataError, ModelError, UsageError
+from novosky.errors import DataError, ModelError, SettingsError, UsageError
 from novosky.files import write_json
 from novosky.settings import MlSettings, Settings
 from novosky.settings.profile_application import apply_confidence, apply_profile
@@ -20,11 +20,8 @@ from optimize.workspace import copy_deployment, is_trained, is_writable
 
 INCUMBENT = "incumbent"
 SHAP = "shap.json"
-SWEEP_SHARE = 0.7
-"""Share of the out-of-sample window that the sweep sees."""
-SHORT_WINDOW_DAYS = 90
-"""A shorter window is swept whole: so little of it would be left that nothing could be chosen."""
 STALE_DAYS = 8
+STRICT_SYNC = "NOVOSKY_STRICT_CONFIG_SYNC"
 
 
 def preflight(run: OptimizeRun) -> str:
@@ -50,31 +47,33 @@ def preflight(run: OptimizeRun) -> str:
     if plan.push:
         from optimize.publishing import check_publishable
 
-        check_publishable(run.environment)
-    check_sync(run)
+        check_publishable(run.environment, run.root)
+    drifted = check_sync(run)
     copy_deployment(live, run.workspace.incumbent)
-    return f"{'incumbent kept aside' if is_trained(live) else 'no incumbent: this is the first set'}"
+    note = "incumbent kept aside" if is_trained(live) else "no incumbent: this is the first set"
+    return note + (f"; out of step in {drifted} place(s), see scripts/config_sync.py --check" if drifted else "")
 
 
-def check_sync(run: OptimizeRun) -> None:
-    """Say where settings and models have drifted apart; with NOVOSKY_STRICT_CONFIG_SYNC=1 refuse to go on.
+def check_sync(run: OptimizeRun) -> int:
+    """Return in how many places settings, code and models have drifted apart; refuse them where strictness is asked.
 
     Raises
     ------
     SettingsError
         Something drifted and the environment asks for strictness.
     """
-    from novosky.errors import SettingsError
-    from optimize.sync import drift_of
+    from ml.config_sync import sync_findings
 
-    findings = drift_of(run.live)
-    for finding in findings:
-        run.progress(f"drift: {finding}", 0, 0)
-    if findings and run.environment.get("NOVOSKY_STRICT_CONFIG_SYNC", "") == "1":
+    models = run.live.models if is_trained(run.live) else None
+    findings = [
+        finding.text for finding in sync_findings(run.live.config, run.live.ml_config, models) if finding.blocks
+    ]
+    if findings and run.environment.get(STRICT_SYNC, "") == "1":
         raise SettingsError(
-            f"NOVOSKY_STRICT_CONFIG_SYNC=1 and the configuration has drifted: {'; '.join(findings)}; "
+            f"{STRICT_SYNC}=1 and the configuration has drifted: {'; '.join(findings)}; "
             "see scripts/config_sync.py --check"
         )
+    return len(findings)
 
 
 def choose_profile(run: OptimizeRun) -> str:
@@ -106,22 +105,30 @@ def fix_window(run: OptimizeRun) -> str:
     """Bring the bars up to date where asked, and fix which of them serve for what."""
     import pandas as pd
 
+    from backtest.sweep import seen_window
     from ml.compat import hash_bars
     from novosky.data.store import load_bars
-    from novosky.market.bars import M15_SECONDS
+    from novosky.market.bars import M15_SECONDS, slice_bars
 
     path = Path(run.plan.data)
     bars = _downloaded(run, path) if run.plan.download else load_bars(path)
+    if run.plan.end is not None:
+        bars = slice_bars(bars, None, pd.Timestamp(run.plan.end), source=str(path))
     first, end = bars["time"].iloc[0], bars["time"].iloc[-1] + pd.Timedelta(seconds=M15_SECONDS)
     oos_start = end - timedelta(days=run.plan.oos_days)
     train_start = oos_start - pd.DateOffset(months=run.plan.train_months)
+    if run.plan.start is not None:
+        train_start = pd.Timestamp(run.plan.start)
+        if train_start >= oos_start:
+            raise UsageError(f"--start {train_start:%Y-%m-%d} leaves no training before {oos_start:%Y-%m-%d}")
     if first > train_start:
         raise DataError(
             f"{path} begins {first:%Y-%m-%d}, but {run.plan.train_months} months of training before the last "
             f"{run.plan.oos_days} days begin {train_start:%Y-%m-%d}; download more, or lower --train-months/--oos-days"
         )
-    share = 1.0 if run.plan.oos_days < SHORT_WINDOW_DAYS else SWEEP_SHARE
-    sweep_end = (oos_start + (end - oos_start) * share).floor("D")
+    _, seen = seen_window(oos_start, end)
+    # Whole days, so that no day is both chosen on and judged on.
+    sweep_end = end if seen == end else seen.floor("D")
     window = Window(
         first_bar=first.isoformat(),
         train_start=train_start.isoformat(),

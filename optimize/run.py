@@ -40,6 +40,8 @@ class Plan:
     data : str
         The bars' file.
     calendar : str or None
+    start, end : str or None
+        Instead of `train_months` before the judged days, and of the newest bar; ISO 8601 UTC.
     oos_days : int
         Days at the end of the bars that training and search never see.
     train_months : int
@@ -80,6 +82,8 @@ class Plan:
     profile: ProfileName
     data: str
     calendar: str | None
+    start: str | None
+    end: str | None
     oos_days: int
     train_months: int
     trials: int

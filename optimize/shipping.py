@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from novosky import run_history
-from novosky.errors import ModelError, NovoskyError
+from novosky.errors import ModelError
 from optimize import git
 from optimize.deciding import DECISION, LOG_NAME, put_back, tried
 from optimize.judging import JUDGEMENT, Side

@@ -1,4 +1,4 @@
-"""Whether the bot starts on what is in place and does what the backtest says: two programs, as a person would run them."""
+"""Whether the bot starts on what is in place and does what the backtest says: both run as a person would."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def smoke_test(run: OptimizeRun, files: Deployment) -> str:
         traded = bot.read_bytes()
         if traded != backtest.read_bytes():
             raise ModelError("smoke test: over the newest days the bot's trades differ from the backtest's")
-    return f"the bot starts, and its {max(traded.count(b'\n') - 1, 0)} trades of {SMOKE_DAYS} days are the backtest's"
+    trades = len(traded.splitlines()) - 1
+    return f"the bot starts, and its {trades} trades of {SMOKE_DAYS} days are the backtest's"
 
 
 def _run(arguments: list[str]) -> None:

@@ -24,12 +24,14 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "leakage": ("novosky.cli.leakage", "leakage_check", "Prove that features never look ahead."),
     "model-report": ("novosky.cli.model_report", "model_report", "Report calibration and drift of the models."),
     "monitor": ("novosky.cli.monitor", "performance_monitor", "Judge the newest live trades."),
+    "optimize-loop": ("novosky.cli.optimize", "optimize_loop", "Search, retrain, judge; keep or put back."),
     "onboarding": ("novosky.cli.onboarding", "onboarding", "Choose a profile and set this machine up."),
     "replay-day": ("novosky.cli.replay_day", "replay_day", "Replay a live day and split the difference."),
     "schema": ("novosky.cli.schema", "schema", "Write the JSON Schemas of both settings files."),
     "trade": ("novosky.cli.trade", "trade", "Run the bot."),
     "train": ("novosky.cli.train", "train", "Train the models."),
     "tune": ("novosky.cli.tune", "tune", "Search hyperparameters and thresholds."),
+    "weekly-optimize": ("novosky.cli.optimize", "weekly_optimize", "The weekly run: retrain, prove, ship or keep."),
     "walk-forward": ("novosky.cli.walk_forward", "walk_forward", "Train and trade fold after fold, out of sample."),
 }
 

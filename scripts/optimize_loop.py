@@ -1,0 +1,12 @@
+"""Search, retrain and judge, as often as asked: `python scripts/optimize_loop.py --help`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from novosky.cli.main import run
+from novosky.cli.optimize import optimize_loop
+
+if __name__ == "__main__":
+    run(optimize_loop)
