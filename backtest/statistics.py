@@ -155,18 +155,32 @@ def daily_returns(times: Ints, equity: Floats, start_balance: float) -> Floats:
     ndarray, shape (days,)
         Fractions, from the first bar's day to the last bar's.
     """
+    return relative_changes(np.concatenate(([start_balance], equity[day_closes(times)])))
+
+
+def day_closes(times: Ints) -> Ints:
+    """Return the bar whose close ends each UTC day, shape (days,).
+
+    Parameters
+    ----------
+    times : ndarray of int, shape (n,)
+        Opens of the bars, epoch seconds; a bar belongs to the day it opens in.
+    """
     day = times // DAY
     last_of_day = np.append(np.flatnonzero(np.diff(day)), len(day) - 1)
     days = np.arange(day[0], day[-1] + 1)
     # The newest close up to the end of each day carries over days on which nothing traded.
-    newest = np.searchsorted(day[last_of_day], days, side="right") - 1
-    closing = np.concatenate(([start_balance], equity[last_of_day][newest]))
-    return _changes(closing)
+    closes: Ints = last_of_day[np.searchsorted(day[last_of_day], days, side="right") - 1]
+    return closes
 
 
-def _changes(closing: Floats) -> Floats:
-    """Return the relative changes of equity; a ruined account has nothing left to earn on and stays at -1."""
-    ratio: Floats = np.divide(closing[1:], closing[:-1], out=np.zeros(len(closing) - 1), where=closing[:-1] > 0.0)
+def relative_changes(closing: Floats) -> Floats:
+    """Return the relative changes of equity along the last axis, one fewer than there are closings.
+
+    A ruined account has nothing left to earn on and stays at -1.
+    """
+    before, after = closing[..., :-1], closing[..., 1:]
+    ratio: Floats = np.divide(after, before, out=np.zeros(after.shape), where=before > 0.0)
     return ratio - 1.0
 
 
@@ -275,7 +289,7 @@ def monthly_returns(times: Ints, equity: Floats, start_balance: float) -> list[t
     closing = np.concatenate(([start_balance], equity[lasts]))
     return [
         (1970 + int(month) // 12, int(month) % 12 + 1, float(change))
-        for month, change in zip(months[lasts], _changes(closing), strict=True)
+        for month, change in zip(months[lasts], relative_changes(closing), strict=True)
     ]
 
 

@@ -108,6 +108,11 @@ class RiskPredictor:
         hashes = [self._manifest.artifacts[name] for name in self.sources.values()]
         return hashlib.sha256("\n".join(hashes).encode("utf-8")).hexdigest()
 
+    @property
+    def regressor(self) -> RiskRegressor:
+        """The fitted model itself."""
+        return self._regressor
+
     def multiplier(self, state: tuple[float, ...]) -> float:
         """Return the size multiplier for one account state of 7 numbers in the order of `RISK_FEATURES`.
 

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "onboarding": ("novosky.cli.onboarding", "onboarding", "Choose a profile and set this machine up."),
     "replay-day": ("novosky.cli.replay_day", "replay_day", "Replay a live day and split the difference."),
     "schema": ("novosky.cli.schema", "schema", "Write the JSON Schemas of both settings files."),
+    "sweep": ("novosky.cli.sweep", "sweep", "Sweep configurations inside the profile's ranges."),
     "trade": ("novosky.cli.trade", "trade", "Run the bot."),
     "train": ("novosky.cli.train", "train", "Train the models."),
     "tune": ("novosky.cli.tune", "tune", "Search hyperparameters and thresholds."),

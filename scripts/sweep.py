@@ -1,0 +1,12 @@
+"""Sweep configurations inside the profile's ranges: `python scripts/sweep.py --help`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from novosky.cli.main import run
+from novosky.cli.sweep import sweep
+
+if __name__ == "__main__":
+    run(sweep)
