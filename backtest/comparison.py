@@ -8,8 +8,9 @@ from typing import Literal
 
 import numpy as np
 
+from backtest.evidence import PairedBootstrap, paired_bootstrap
 from backtest.metrics import MIN_TRADES, Metrics, Scalar
-from backtest.statistics import MIN_DAYS, Floats, stationary_bootstrap
+from backtest.statistics import MIN_DAYS, Floats
 
 Verdict = Literal["identical", "new", "old", "undecided", "too short"]
 
@@ -36,107 +37,6 @@ FIGURES = (
     "cost_slippage",
 )
 """What is set side by side, as `Metrics` names it."""
-
-_CHUNK = 1_000_000
-"""Days drawn at once by the bootstrap; bounds its memory."""
-
-
-@dataclass(frozen=True)
-class PairedBootstrap:
-    """The mean difference of two series of daily returns, new minus old, with its interval.
-
-    Attributes
-    ----------
-    days : int
-    block : float
-        Mean length of the resampled blocks, days.
-    resamples : int
-    difference : float
-        Mean daily return of the new less that of the old, a fraction.
-    low, high : float
-        Ends of its percentile interval at `level`.
-    level : float
-        A fraction, 0.95 for 95 %.
-    share_above_zero : float
-        Share of the resampled means above zero, ties counted half.
-    """
-
-    days: int
-    block: float
-    resamples: int
-    difference: float
-    low: float
-    high: float
-    level: float
-    share_above_zero: float
-
-
-def paired_bootstrap(
-    new_daily: Floats,
-    old_daily: Floats,
-    rng: np.random.Generator,
-    *,
-    block: float | None = None,
-    resamples: int = 2000,
-    level: float = 0.95,
-) -> PairedBootstrap | None:
-    """Resample the days of two runs together and return the interval of their mean difference.
-
-    Both runs live through the same market, so that a day is drawn for both at once: what the
-    market did cancels, and only what the runs did differently remains. Blocks keep
-    neighbouring days together. Source: D. N. Politis and J. P. Romano, The Stationary
-    Bootstrap, JASA 89 (1994).
-
-    Parameters
-    ----------
-    new_daily, old_daily : ndarray, shape (days,)
-        Returns of the same UTC days, fractions, see `backtest.statistics.daily_returns`.
-    rng : numpy.random.Generator
-        The same seed gives the same interval.
-    block : float or None
-        Mean block length in days, at least 1; the cube root of the number of days when None.
-    resamples : int
-    level : float
-        Coverage of the interval, between 0 and 1.
-
-    Returns
-    -------
-    PairedBootstrap or None
-        None with fewer than `backtest.statistics.MIN_DAYS` days.
-
-    Raises
-    ------
-    ValueError
-        The series differ in length, hold something that is no number, or a setting is out of range.
-    """
-    if new_daily.shape != old_daily.shape or new_daily.ndim != 1:
-        raise ValueError(f"paired days need two series of the same days, not {new_daily.shape} and {old_daily.shape}")
-    difference = new_daily - old_daily
-    if not np.isfinite(difference).all():
-        raise ValueError("a daily return is not a number")
-    days = len(difference)
-    if (block is not None and block < 1.0) or resamples < 1 or not 0.0 < level < 1.0:
-        raise ValueError(f"block >= 1, resamples >= 1 and 0 < level < 1 are needed, not {block}, {resamples}, {level}")
-    if days < MIN_DAYS:
-        return None
-    length = max(days ** (1.0 / 3.0), 1.0) if block is None else block
-    means = np.empty(resamples)
-    step = max(_CHUNK // days, 1)
-    for first in range(0, resamples, step):
-        size = min(step, resamples - first)
-        means[first : first + size] = difference[stationary_bootstrap(days, length, size, rng)].mean(axis=1)
-    low, high = np.percentile(means, (50.0 * (1.0 - level), 50.0 * (1.0 + level)))
-    above = np.count_nonzero(means > 0.0) + 0.5 * np.count_nonzero(means == 0.0)
-    return PairedBootstrap(
-        days=days,
-        block=length,
-        resamples=resamples,
-        difference=float(difference.mean()),
-        low=float(low),
-        high=float(high),
-        level=level,
-        share_above_zero=float(above / resamples),
-    )
 
 
 @dataclass(frozen=True)
@@ -172,10 +72,10 @@ class Comparison:
         paired = self.paired
         return flat | {
             "days": None if paired is None else paired.days,
-            "daily_difference": None if paired is None else paired.difference,
-            "daily_difference_low": None if paired is None else paired.low,
-            "daily_difference_high": None if paired is None else paired.high,
-            "share_above_zero": None if paired is None else paired.share_above_zero,
+            "daily_difference": None if paired is None else paired.mean_difference,
+            "daily_difference_low": None if paired is None else paired.mean_low,
+            "daily_difference_high": None if paired is None else paired.mean_high,
+            "share_above_zero": None if paired is None else paired.mean_probability,
             "verdict": self.verdict,
             "words": self.words,
         }
@@ -192,7 +92,7 @@ def compare(old: Metrics, new: Metrics, old_daily: Floats, new_daily: Floats, rn
     rng : numpy.random.Generator
         Draws the bootstrap.
     """
-    paired = paired_bootstrap(new_daily, old_daily, rng)
+    paired = None if len(new_daily) < MIN_DAYS else paired_bootstrap(new_daily, old_daily, rng)
     return Comparison(old, new, paired, _verdict(paired, identical=bool(np.array_equal(old_daily, new_daily))))
 
 
@@ -209,9 +109,9 @@ def _verdict(paired: PairedBootstrap | None, *, identical: bool) -> Verdict:
         return "identical"
     if paired is None:
         return "too short"
-    if paired.low > 0.0:
+    if paired.mean_low > 0.0:
         return "new"
-    return "old" if paired.high < 0.0 else "undecided"
+    return "old" if paired.mean_high < 0.0 else "undecided"
 
 
 def _verdict_words(verdict: Verdict, paired: PairedBootstrap | None) -> str:
@@ -220,7 +120,7 @@ def _verdict_words(verdict: Verdict, paired: PairedBootstrap | None) -> str:
     if paired is None:
         return f"With fewer than {MIN_DAYS} days the data cannot tell which is better; give a longer window."
     interval = (
-        f"{paired.difference:+.4%} a day, {paired.level:.0%} interval {paired.low:+.4%} to {paired.high:+.4%} over "
+        f"{paired.mean_difference:+.4%} a day, 95 % interval {paired.mean_low:+.4%} to {paired.mean_high:+.4%} over "
         f"{paired.days} days"
     )
     if verdict == "undecided":

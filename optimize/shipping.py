@@ -215,7 +215,9 @@ def report(run: OptimizeRun) -> str:
     decision = run.read(DECISION)
     found, window = decision["evidence"], run.window
     mark = "\n".join(
-        f"{'+' if check['passed'] else '-'} {check['text']}{'' if check['required'] else ' (not required)'}"
+        f"{'+' if check['passed'] else '-'} {check['text']}"
+        if check["required"]
+        else f"  {check['text']}, not required"
         for check in decision["checks"]
     )
     whole = found["probability_whole"]

@@ -12,7 +12,8 @@ from backtest_examples import written_down
 from command_line import Answer, run_script
 from desk import Desk
 
-from backtest.comparison import FIGURES, compare, paired_bootstrap
+from backtest.comparison import FIGURES, compare
+from backtest.evidence import paired_bootstrap
 from backtest.metrics import Metrics, compute_metrics
 
 DAYS = 400
@@ -36,18 +37,16 @@ SOME = figures([2.0, -1.0] * 12)
 def test_what_the_market_did_cancels() -> None:
     days = market(1)
     paired = paired_bootstrap(days + 0.001, days, rng())
-    assert paired is not None
-    assert paired.low == pytest.approx(0.001) and paired.high == pytest.approx(0.001)
-    assert paired.share_above_zero == 1.0
+    assert paired.mean_low == pytest.approx(0.001) and paired.mean_high == pytest.approx(0.001)
+    assert paired.mean_probability == 1.0
 
 
 def test_the_interval_lies_around_the_mean_and_turns_with_the_sides() -> None:
     new, old = market(1), market(2)
     forth, back = paired_bootstrap(new, old, rng()), paired_bootstrap(old, new, rng())
-    assert forth is not None and back is not None
-    assert forth.difference == pytest.approx(np.mean(new - old))
-    assert forth.low < forth.difference < forth.high
-    assert (back.low, back.high) == pytest.approx((-forth.high, -forth.low))
+    assert forth.mean_difference == pytest.approx(np.mean(new - old))
+    assert forth.mean_low < forth.mean_difference < forth.mean_high
+    assert (back.mean_low, back.mean_high) == pytest.approx((-forth.mean_high, -forth.mean_low))
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
@@ -55,8 +54,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     for seed in range(200):
         draw = np.random.default_rng(seed)
         paired = paired_bootstrap(draw.normal(0.002, 0.02, 120), draw.normal(0.0, 0.02, 120), rng(), resamples=400)
-        assert paired is not None
-        hits += paired.low <= 0.002 <= paired.high
+        hits += paired.mean_low <= 0.002 <= paired.mean_high
     assert 0.88 <= hits / 200 <= 0.99
 
 
@@ -64,8 +62,7 @@ def test_blocks_widen_the_interval_of_days_that_resemble_their_neighbours() -> N
     drift = np.repeat(np.random.default_rng(5).normal(0.0, 0.02, 40), 10)
     single = paired_bootstrap(drift, np.zeros(400), rng(), block=1.0)
     blocks = paired_bootstrap(drift, np.zeros(400), rng(), block=20.0)
-    assert single is not None and blocks is not None
-    assert blocks.high - blocks.low > 1.5 * (single.high - single.low)
+    assert blocks.mean_high - blocks.mean_low > 1.5 * (single.mean_high - single.mean_low)
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:
@@ -73,16 +70,15 @@ def test_the_same_seed_gives_the_same_interval() -> None:
 
 
 def test_too_few_days_have_no_interval() -> None:
-    assert paired_bootstrap(market(1, 29), market(2, 29), rng()) is None
-    assert paired_bootstrap(market(1, 30), market(2, 30), rng()) is not None
+    few = compare(SOME, SOME, market(1, 29), market(2, 29), rng())
+    assert few.paired is None and few.verdict == "too short"
+    assert compare(SOME, SOME, market(1, 30), market(2, 30), rng()).paired is not None
 
 
-@pytest.mark.parametrize("block", [0.5, None])
-def test_nonsense_is_refused(block: float | None) -> None:
-    bad = np.full(40, np.nan) if block is None else market(1, 40)
-    with pytest.raises(ValueError, match=r"not a number|block >= 1"):
-        paired_bootstrap(bad, market(2, 40), rng(), block=block)
-    with pytest.raises(ValueError, match="same days"):
+def test_nonsense_is_refused() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        paired_bootstrap(np.full(40, np.nan), market(2, 40), rng())
+    with pytest.raises(ValueError, match="two days"):
         paired_bootstrap(market(1, 40), market(2, 41), rng())
 
 
