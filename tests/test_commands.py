@@ -36,8 +36,11 @@ SCRIPTS = {
     "scripts/walk_forward.py": "walk-forward",
     "scripts/model_report.py": "model-report",
     "scripts/onboarding.py": "onboarding",
+    "scripts/optimize_loop.py": "optimize-loop",
     "scripts/performance_monitor.py": "monitor",
     "scripts/replay_day.py": "replay-day",
+    "scripts/sweep.py": "sweep",
+    "scripts/weekly_optimize.py": "weekly-optimize",
     "ml/r2_hub.py": "hub",
 }
 """Script and the name of the same command under `novosky`."""
