@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from novosky.cli.options import PROFILE
 from novosky.settings import Settings
 from novosky.settings.differences import Change, changes_between
 from novosky.settings.profile_application import apply_profile, most_risk_per_trade
@@ -134,3 +135,7 @@ def test_changes_name_the_place_and_both_values() -> None:
     ]
     assert changes_between(new, new) == []
     assert Change("a", "1", "2") in changes_between({"a": 1}, {"a": 2})
+
+
+def test_commands_offer_every_profile() -> None:
+    assert list(PROFILE.choices) == [profile.name for profile in PROFILES]

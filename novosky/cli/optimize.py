@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 from click.core import ParameterSource
 
-from novosky.cli.options import FILE, FOLDER, SEED, UtcDate, account_options, file_options
-from novosky.settings.profiles import PROFILES, ProfileName
+from novosky.cli.options import FILE, FOLDER, PROFILE, SEED, UtcDate, account_options, file_options
 
 if TYPE_CHECKING:
+    from novosky.settings.profiles import ProfileName
     from optimize.driver import Surroundings
     from optimize.run import OptimizeRun, Plan
 
 F = TypeVar("F", bound=Callable[..., Any])
-NAMES = [profile.name for profile in PROFILES]
 
 SHARED_EPILOG = """
 A run works in a folder of its own below --runs; models, config.json and ml_config.json change
@@ -80,7 +79,7 @@ def run_options(function: F) -> F:
 
 
 @click.command(epilog=WEEKLY_EPILOG)
-@click.option("--profile", type=click.Choice(NAMES), help="Optimise for this profile.  [as config.json says]")
+@click.option("--profile", type=PROFILE, help="Optimise for this profile.  [as config.json says]")
 @click.option("--skip-retrain", is_flag=True, help="Keep the models; look for better settings only.")
 @click.option("--no-commit", is_flag=True, help="Do not commit to git.")
 @click.option("--no-push", is_flag=True, help="Do not publish to the hub.")

@@ -17,6 +17,8 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 SEED = click.IntRange(0, MOST_SEED)
 """A seed of models."""
+PROFILE = click.Choice(["steady_income", "conservative", "balanced", "growth", "aggressive"])
+"""The names of `novosky.settings.profiles`, written out: importing those takes longer than any --help may."""
 YEARS = range(1970, 2200)
 """Years a bar can lie in; beyond them epoch nanoseconds run over."""
 MOST_DAYS = 36_500
