@@ -49,6 +49,11 @@ class CuttingProxy:
         """
         self._words, self._moment, self._times, self._skipped = words, moment, times, skip
 
+    @property
+    def left_to_skip(self) -> int:
+        """How many packets with the words are still to be passed on before the first cut."""
+        return self._skipped
+
     def cut_all(self) -> None:
         """Cut every connection now."""
         with self._lock:
