@@ -22,6 +22,7 @@ class CuttingProxy:
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._lock = threading.Lock()
         self._words, self._moment, self._times, self._skipped = b"", "", 0, 0
+        self._room = 0
         self._refusing = False
         self.cuts = 0
 
@@ -41,12 +42,13 @@ class CuttingProxy:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
-    def cut(self, words: bytes, moment: str, times: int = 1, skip: int = 0) -> None:
+    def cut(self, words: bytes, moment: str, times: int = 1, skip: int = 0, room: int = 0) -> None:
         """Cut at `times` packets with these words, `skip` of them passed on.
 
-        Moments: "before" they reach the server, "after" it has acted and before its answer, or
-        "within" the answer.
+        Moments: "before" they reach the server, or "after" it has acted, when `room` bytes of its
+        answer have come through.
         """
+        self._room = room
         self._words, self._moment, self._times, self._skipped = words, moment, times, skip
 
     @property
@@ -104,10 +106,11 @@ class CuttingProxy:
             while data := server.recv(65_536):
                 # The server has done it; its answer gets lost.
                 if answering.is_set():
-                    if self._moment == "within":
-                        # All but the last byte: heads are whole, bodies are not.
-                        client.sendall(data[:-1])
-                    break
+                    client.sendall(data[: self._room])
+                    if len(data) >= self._room:
+                        break
+                    self._room -= len(data)
+                    continue
                 client.sendall(data)
         _hang_up(client)
         _hang_up(server)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,8 @@ from novosky.errors import ModelError, NetworkError
 
 REQUEST = b" HTTP/1.1\r\n"
 """Stands once in every request and in no answer."""
-MOMENTS = ("before", "within", "after")
+MOMENTS = (("before", 0), ("after", 0), ("after", 100), ("after", 700))
+"""Before a request arrives; when it has been done, and nothing, half of the head or some of the body comes back."""
 
 
 @pytest.fixture(scope="module")
@@ -73,22 +75,21 @@ def test_a_pull_survives_a_cut_at_every_request(server: S3Server, source: Deploy
         target = fresh("counted")
         count = requests_of(proxy, lambda: publisher.pull(target))
         assert count >= 3 + 4, "a list, a manifest, a strategy, and the files"
-        for moment in MOMENTS:
-            for number in range(count):
-                target = fresh(f"{moment}-{number}")
-                cuts = proxy.cuts
-                proxy.cut(REQUEST, moment, skip=number)
-                if number % 2:
-                    # Patient: nobody notices.
-                    publisher.pull(target)
-                else:
-                    # Not patient: refused, nothing touched, and the same command again does it.
-                    with pytest.raises(NetworkError, match="did not answer properly"):
-                        publisher.pull(target, attempts=1)
-                    assert files_of(target) == before
-                    publisher.pull(target)
-                assert proxy.cuts == cuts + 1, f"the cut {moment} request {number} took place"
-                assert model_files(target) == model_files(source)
+        for (moment, room), number in itertools.product(MOMENTS, range(count)):
+            target = fresh(f"{moment}-{room}-{number}")
+            cuts = proxy.cuts
+            proxy.cut(REQUEST, moment, skip=number, room=room)
+            if number % 2:
+                # Patient: nobody notices.
+                publisher.pull(target)
+            else:
+                # Not patient: refused, nothing touched, and the same command again does it.
+                with pytest.raises(NetworkError, match="did not answer properly"):
+                    publisher.pull(target, attempts=1)
+                assert files_of(target) == before
+                publisher.pull(target)
+            assert proxy.cuts == cuts + 1, f"the cut {moment} request {number} took place"
+            assert model_files(target) == model_files(source)
 
 
 def lay_at(folder: Path) -> Deployment:
@@ -100,20 +101,19 @@ def test_a_push_survives_a_cut_at_every_request(server: S3Server, source: Deploy
         bucket = server.new_bucket()
         publisher = Publisher(server.store(bucket, proxy.port), new_signer())
         count = requests_of(proxy, lambda: publisher.push(source))
-        assert count >= 1 + 3 * 5 + 1, "a list, every file looked for, sent and looked at, and the manifest"
-        for moment in MOMENTS:
-            for number in range(count):
-                server.empty(bucket)
-                cuts = proxy.cuts
-                proxy.cut(REQUEST, moment, skip=number)
-                if number % 2 or moment == "within":
-                    publisher.push(source)
-                else:
-                    with pytest.raises(NetworkError, match="did not answer properly"):
-                        publisher.push(source, attempts=1)
-                    publisher.push(source)
-                assert proxy.cuts == cuts + 1, f"the cut {moment} request {number} took place"
-                assert_whole(publisher)
+        assert count >= 1 + 2 * 5 + 1, "a list, every file looked for and sent, and the manifest"
+        for (moment, room), number in itertools.product(MOMENTS[:3], range(count)):
+            server.empty(bucket)
+            cuts = proxy.cuts
+            proxy.cut(REQUEST, moment, skip=number, room=room)
+            if number % 2 or room:
+                publisher.push(source)
+            else:
+                with pytest.raises(NetworkError, match="did not answer properly"):
+                    publisher.push(source, attempts=1)
+                publisher.push(source)
+            assert proxy.cuts == cuts + 1, f"the cut {moment} request {number} took place"
+            assert_whole(publisher)
 
 
 def assert_whole(publisher: Publisher) -> None:
@@ -143,7 +143,7 @@ def test_a_download_goes_on_where_it_broke_off(server: S3Server, tmp_path: Path)
 
     with CuttingProxy(server.port) as proxy:
         store = PatientStore(Watched(server.place(bucket, proxy.port)), Patience(2, sleep=lambda seconds: None))
-        proxy.cut(REQUEST, "within", times=3)
+        proxy.cut(REQUEST, "after", times=3, room=900_000)
         path, told = tmp_path / "part", list[int]()
         with pytest.raises(NetworkError):
             PatientStore(Watched(server.place(bucket, proxy.port)), Patience(1)).download(

@@ -84,7 +84,7 @@ class S3Store:
                 region_name="auto",
                 config=config,
             )
-            client.meta.events.register_last("before-call.s3.PutObject", _send_at_once)
+            client.meta.events.register_last("before-call.s3", _send_at_once)
             return client
         except ValueError:
             # Its text repeats the address.
