@@ -21,7 +21,8 @@ class CuttingProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._lock = threading.Lock()
-        self._words, self._moment, self._times = b"", "", 0
+        self._words, self._moment, self._times, self._skipped = b"", "", 0, 0
+        self._room = 0
         self._refusing = False
         self.cuts = 0
 
@@ -41,9 +42,19 @@ class CuttingProxy:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
-    def cut(self, words: bytes, moment: str, times: int = 1) -> None:
-        """Cut at the next `times` packets with these words: "before" they reach the server, or "after" its answer."""
-        self._words, self._moment, self._times = words, moment, times
+    def cut(self, words: bytes, moment: str, times: int = 1, skip: int = 0, room: int = 0) -> None:
+        """Cut at `times` packets with these words, `skip` of them passed on.
+
+        Moments: "before" they reach the server, or "after" it has acted, when `room` bytes of its
+        answer have come through.
+        """
+        self._room = room
+        self._words, self._moment, self._times, self._skipped = words, moment, times, skip
+
+    @property
+    def left_to_skip(self) -> int:
+        """How many packets with the words are still to be passed on before the first cut."""
+        return self._skipped
 
     def cut_all(self) -> None:
         """Cut every connection now."""
@@ -77,7 +88,9 @@ class CuttingProxy:
     def _forward(self, client: socket.socket, server: socket.socket, answering: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while data := client.recv(65_536):
-                if self._times and self._words in data:
+                if self._times and self._words in data and self._skipped:
+                    self._skipped -= 1
+                elif self._times and self._words in data:
                     self._times -= 1
                     self.cuts += 1
                     if self._moment == "before":
@@ -93,7 +106,11 @@ class CuttingProxy:
             while data := server.recv(65_536):
                 # The server has done it; its answer gets lost.
                 if answering.is_set():
-                    break
+                    client.sendall(data[: self._room])
+                    if len(data) >= self._room:
+                        break
+                    self._room -= len(data)
+                    continue
                 client.sendall(data)
         _hang_up(client)
         _hang_up(server)

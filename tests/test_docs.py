@@ -187,6 +187,7 @@ def test_every_command_is_in_the_readme() -> None:
         "bridge": "novosky bridge serve",
         "data": "python scripts/download_data.py",
         "demo": "novosky demo",
+        "hub": "python ml/r2_hub.py",
         "doctor": "novosky doctor",
         "leakage": "python scripts/leakage_check.py",
         "model-report": "python scripts/model_report.py",

@@ -308,7 +308,11 @@ def test_a_reader_never_sees_a_mixture(tmp_path: Path) -> None:
         assert writer.stdout is not None
         writer.stdout.readline()
         while (len(seen) < 8 or not disturbed) and time.monotonic() < deadline:
-            versions = read_undisturbed(target, slowly)
+            try:
+                versions = read_undisturbed(target, slowly)
+            except LockedError:
+                # On a busy machine every attempt may be disturbed, and that is said.
+                continue
             assert len(versions) == 1
             seen |= versions
         writer.send_signal(signal.SIGKILL)

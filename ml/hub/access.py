@@ -23,7 +23,7 @@ S3 = "s3"
 """Says that the bucket of the R2 settings is meant, whatever NOVOSKY_HUB names."""
 
 
-def open_store(environment: Mapping[str, str], hub: str | None = None) -> Store:
+def open_store(environment: Mapping[str, str], hub: str | None = None, *, create: bool = False) -> Store:
     """Return the store that an address names, or NOVOSKY_HUB, or the R2 settings, or the embedded folder.
 
     Parameters
@@ -32,6 +32,8 @@ def open_store(environment: Mapping[str, str], hub: str | None = None) -> Store:
         From `novosky.environment.read_environment`.
     hub : str, optional
         `file:///folder`, a folder, or `s3`.
+    create : bool
+        Whether a folder may be made, as for a first push.
 
     Raises
     ------
@@ -50,7 +52,7 @@ def open_store(environment: Mapping[str, str], hub: str | None = None) -> Store:
         if urlsplit(endpoint).scheme not in ("http", "https"):
             raise SettingsError(f"{HUB_STORE[0].name} is no address; write https://… as the store shows it")
         return S3Store(S3Place(SecretStr(endpoint), bucket, SecretStr(key_id), SecretStr(key)))
-    return FolderStore(EMBEDDED if named is None else _folder(named))
+    return FolderStore(EMBEDDED if named is None else _folder(named), create=create)
 
 
 def trusted_keys(environment: Mapping[str, str], folder: Path = Path()) -> tuple[PublicKey, ...]:

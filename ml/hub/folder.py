@@ -23,11 +23,14 @@ class FolderStore:
     Parameters
     ----------
     root : Path
-        Created by the first `create`.
+    create : bool
+        Whether a folder that is not there is an empty hub, as for a first push, or an error:
+        a share that is not mounted must not look like a hub without revisions.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, create: bool = False) -> None:
         self._root = root
+        self._create = create
 
     @property
     def place(self) -> str:
@@ -37,7 +40,7 @@ class FolderStore:
     def names(self, prefix: str) -> list[str]:
         """Return the names of the finished objects below a prefix, sorted."""
         with self._errors("read"):
-            if not self._root.is_dir():
+            if not self._root.is_dir() and not self._create:
                 raise StorageError(
                     f"there is no hub at {self._root}; mount it, correct NOVOSKY_HUB, or publish the first revision "
                     "with `python ml/r2_hub.py --push`"

@@ -124,12 +124,11 @@ class PatientStore:
         if self.size(name) == size:
             return
 
-        def send() -> None:
+        def send() -> bool:
             with path.open("rb") as content:
-                self._store.create(name, content, size)
+                return self._store.create(name, content, size)
 
-        self._ask(send)
-        if self.size(name) != size:
+        if not self._ask(send) and self.size(name) != size:
             raise ModelError(f"{name} at {self.place} is there with another size: the hub is damaged; remove it")
 
     def download(self, digest: str, size: int, path: Path, tell: Tell) -> None:

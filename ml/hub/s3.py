@@ -34,6 +34,8 @@ class S3Place:
     key_id, key : SecretStr
     connect_seconds, read_seconds : float
         Until a silent server counts as failed.
+    page : int
+        Names asked for at a time.
     """
 
     endpoint: SecretStr
@@ -42,6 +44,7 @@ class S3Place:
     key: SecretStr
     connect_seconds: float = 10.0
     read_seconds: float = 30.0
+    page: int = 1000
 
 
 class S3Store:
@@ -73,7 +76,7 @@ class S3Store:
             s3={"addressing_style": "path"},
         )
         try:
-            return boto3.client(
+            client = boto3.client(
                 "s3",
                 endpoint_url=self._at.endpoint.get_secret_value(),
                 aws_access_key_id=self._at.key_id.get_secret_value(),
@@ -81,6 +84,8 @@ class S3Store:
                 region_name="auto",
                 config=config,
             )
+            client.meta.events.register_last("before-call.s3", _send_at_once)
+            return client
         except ValueError:
             # Its text repeats the address.
             raise NetworkError("R2_ENDPOINT_URL is no address; write https://… as the store shows it") from None
@@ -88,14 +93,16 @@ class S3Store:
     def names(self, prefix: str) -> list[str]:
         """Return the names of the objects below a prefix, sorted."""
         with self._asking(prefix):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._at.bucket, Prefix=prefix)
-            return sorted(str(entry["Key"]) for page in pages for entry in page.get("Contents", ()))
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._at.bucket, Prefix=prefix, PaginationConfig={"PageSize": self._at.page}
+            )
+            return sorted(str(entry["Key"]) for page in pages for entry in _entries(page))
 
     def size(self, name: str) -> int | None:
         """Return an object's size in bytes, None when there is none."""
         try:
             with self._asking(name):
-                return int(self._client.head_object(Bucket=self._at.bucket, Key=name)["ContentLength"])
+                return _length(self._client.head_object(Bucket=self._at.bucket, Key=name), name)
         except AbsentError:
             return None
 
@@ -105,6 +112,8 @@ class S3Store:
         part = {"Range": f"bytes={start}-"} if start else {}
         with self._asking(name):
             answer = self._client.get_object(Bucket=self._at.bucket, Key=name, **part)
+            # Without it nobody would notice that the rest is missing.
+            _length(answer, name)
             if start and answer["ResponseMetadata"]["HTTPStatusCode"] != 206:
                 raise NetworkError(f"{self.place} does not answer to ranges; use a store that does")
         body = answer["Body"]
@@ -172,3 +181,21 @@ class S3Store:
         raise NetworkError(
             f"{self.place} refuses ({status} {code}); check R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY and their rights"
         ) from None
+
+
+def _send_at_once(params: Any, **_: Any) -> None:
+    """Ask for no leave to send a body: the library waits for the answer's end for ever when it is cut off."""
+    params["headers"].pop("Expect", None)
+
+
+def _entries(page: Any) -> list[Any]:
+    """Return a page's entries; an answer cut off in its head must not look like a bucket without objects."""
+    if "IsTruncated" not in page:
+        raise TroubleError("the list of objects was cut off")
+    return list(page.get("Contents", ()))
+
+
+def _length(answer: Any, name: str) -> int:
+    if "ContentLength" not in answer:
+        raise TroubleError(f"the answer for {name} was cut off")
+    return int(answer["ContentLength"])

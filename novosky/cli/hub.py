@@ -82,7 +82,7 @@ def hub(
     elif action == "rollback":
         _rollback(target)
     else:
-        at = _Hub(env_file, address, attempts)
+        at = _Hub(env_file, address, attempts, create=action == "push")
         actions: dict[str, Callable[[], None]] = {
             "push": lambda: _push(at, target, tag, approved=not draft),
             "pull": lambda: _pull(at, target, revision),
@@ -100,7 +100,7 @@ def pull_configured(target: Deployment, env_file: Path, address: str | None = No
 class _Hub:
     """The store and the keys, as options and environment say."""
 
-    def __init__(self, env_file: Path, address: str | None, attempts: int) -> None:
+    def __init__(self, env_file: Path, address: str | None, attempts: int, *, create: bool = False) -> None:
         import os
 
         from ml.hub.access import open_store, trusted_keys
@@ -109,7 +109,9 @@ class _Hub:
 
         self.environment: Mapping[str, str] = read_environment(env_file, os.environ)
         self.keys = trusted_keys(self.environment)
-        self.store: PatientStore = PatientStore(open_store(self.environment, address), Patience(attempts))
+        self.store: PatientStore = PatientStore(
+            open_store(self.environment, address, create=create), Patience(attempts)
+        )
 
 
 def _refuse_strays(action: str, options: Mapping[str, object]) -> None:
