@@ -35,6 +35,7 @@ SCRIPTS = {
     "scripts/model_report.py": "model-report",
     "scripts/onboarding.py": "onboarding",
     "scripts/replay_day.py": "replay-day",
+    "scripts/sweep.py": "sweep",
 }
 """Script and the name of the same command under `novosky`."""
 HELP_SECONDS = 1.0 if os.environ.get("CI") == "true" else 0.5
