@@ -20,7 +20,7 @@ from backtest.evidence import SPLITS, Overfitting, PairedBootstrap, block_sums, 
 from backtest.overfit import DeflatedSharpe, deflated_sharpe
 from backtest.run import Prepared
 from backtest.statistics import Floats, Ints
-from backtest.sweep_axes import Design, Key, Target, Value, axes_for, design
+from backtest.sweep_axes import CONFIDENCE, Design, Key, Target, Value, axes_for, design
 from backtest.sweep_engine import FIGURES, RowRunner
 from backtest.sweep_inputs import SweepInputs, sweep_inputs
 from backtest.sweep_opinions import with_opinions
@@ -332,9 +332,8 @@ def apply_best(
         section = contents[file]
         for part in path[:-1]:
             section = section.setdefault(part, {})
-        if dotted == "ml_config.prediction.confidence_threshold" and section.get(path[-1]) != value:
+        if dotted == CONFIDENCE.dotted and value is not None and section.get(path[-1]) != value:
             least, most = profile.confidence
-            assert isinstance(value, float)
             value = min(max(value, least), most)
         section[path[-1]] = value
     return apply_profile(contents["config"], profile), contents["ml_config"]
