@@ -19,8 +19,8 @@ import pandas as pd
 from backtest.evidence import SPLITS, Overfitting, PairedBootstrap, block_sums, paired_bootstrap, pbo_of_blocks
 from backtest.overfit import DeflatedSharpe, deflated_sharpe
 from backtest.run import Prepared
-from backtest.statistics import Floats
-from backtest.sweep_axes import Design, Key, Target, Value, axes_for, design
+from backtest.statistics import Floats, Ints
+from backtest.sweep_axes import CONFIDENCE, Design, Key, Target, Value, axes_for, design
 from backtest.sweep_engine import FIGURES, RowRunner
 from backtest.sweep_inputs import SweepInputs, sweep_inputs
 from backtest.sweep_opinions import with_opinions
@@ -206,7 +206,7 @@ def asked_inputs(
     if settings.risk_model.enabled and models.risk is not None:
         if not isinstance(models.risk, RiskPredictor):
             raise UsageError("a sweep asks the risk model of a model set; another one cannot be read as trees")
-        inputs = replace(inputs, trees=risk_trees(models.risk))
+        inputs = replace(inputs, trees=risk_trees(models.risk.regressor))
     if ml_settings.position_model.enabled:
         assert models.position is not None
         told = None if progress is None else lambda done, rows: progress("position model", done, rows)
@@ -232,12 +232,10 @@ def _place(folder: Path | None) -> Iterator[Path]:
 def _judge(
     plan: SweepPlan, drawn: Design, inputs: SweepInputs, lines: Floats, labels: tuple[str, ...], began: float
 ) -> SweepOutcome:
-    figures = lines[:, : len(FIGURES)]
-    table = _table(plan, drawn, figures)
-    eligible = (table["trades"] >= MIN_CHOICE_TRADES) & table["score"].notna() & ~table["halted"]
-    rows = np.flatnonzero(eligible.to_numpy())
-    # argmax takes the first of equals: the earliest row.
-    best_row = int(rows[np.argmax(figures[rows, FIGURES.index("score")])]) if len(rows) else None
+    table = _table(plan, drawn, lines[:, : len(FIGURES)])
+    ranked = ranking(table)
+    rows = np.sort(ranked)
+    best_row = int(ranked[0]) if len(ranked) else None
     trials = len(drawn) + plan.earlier_trials
     shown = np.array([0] if best_row in (None, 0) else [0, best_row], dtype=np.int64)
     _, daily = RowRunner(inputs).run(shown)
@@ -269,6 +267,16 @@ def _judge(
         labels=labels,
         seconds=time.perf_counter() - began,
     )
+
+
+def ranking(table: pd.DataFrame) -> Ints:
+    """Return the rows that may be chosen, the highest score first, of equals the earliest.
+
+    Those are the rows with `MIN_CHOICE_TRADES` trades and a score that did not run into their hard halt.
+    """
+    eligible = (table["trades"] >= MIN_CHOICE_TRADES) & table["score"].notna() & ~table["halted"]
+    rows = np.flatnonzero(eligible)
+    return rows[np.argsort(-table["score"].to_numpy()[rows], kind="stable")].astype(np.int64)
 
 
 def _table(plan: SweepPlan, drawn: Design, figures: Floats) -> pd.DataFrame:
@@ -324,9 +332,8 @@ def apply_best(
         section = contents[file]
         for part in path[:-1]:
             section = section.setdefault(part, {})
-        if dotted == "ml_config.prediction.confidence_threshold" and section.get(path[-1]) != value:
+        if dotted == CONFIDENCE.dotted and value is not None and section.get(path[-1]) != value:
             least, most = profile.confidence
-            assert isinstance(value, float)
             value = min(max(value, least), most)
         section[path[-1]] = value
     return apply_profile(contents["config"], profile), contents["ml_config"]

@@ -24,7 +24,7 @@ _CONFIDENCE_POINTS = 6
 _RISK_POINTS = 3
 _BRACKET_POINTS = 5
 _GAPS = (0.05, 0.10, 0.15)
-_CLOSED = 1.0
+CLOSED = 1.0
 """Confidence that no calibrated probability reaches: the session is not traded."""
 _CALM_FACTOR = 8.0
 _NARROW_SPREAD = 0.15
@@ -142,9 +142,9 @@ def _signal_axes(settings: Settings, ml_settings: MlSettings) -> tuple[Axis, ...
     sessions: tuple[tuple[Value, ...], ...] = (
         (None, None, None),
         (None, None, strict),
-        (None, None, _CLOSED),
-        (_CLOSED, None, None),
-        (None, _CLOSED, None),
+        (None, None, CLOSED),
+        (CLOSED, None, None),
+        (None, CLOSED, None),
     )
     management, adx = settings.risk_management, settings.adx_filter
 

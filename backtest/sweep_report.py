@@ -12,24 +12,57 @@ from typing import Any
 import numpy as np
 
 from backtest.page import POLICY, STYLE
-from backtest.statistics import Floats, Ints
-from backtest.sweep import MIN_CHOICE_TRADES, SweepOutcome
-from backtest.sweep_axes import ADX, SESSIONS, Axis, Value
+from backtest.statistics import Floats
+from backtest.sweep import SweepOutcome, ranking
+from backtest.sweep_axes import (
+    ADX,
+    CLOSED,
+    CONFIDENCE,
+    EMA,
+    EXIT,
+    EXIT_GAP,
+    GAP,
+    HELD,
+    MIN_ATR,
+    RISK,
+    SESSIONS,
+    SPREAD,
+    STOP,
+    TAKE,
+    Axis,
+    Value,
+)
 
 TOP_ROWS = 15
 """Rows in the console's and the page's table, the present configuration aside."""
 _HEATMAP_AXES = 4
 """The axes that move the score most are drawn against each other: six heatmaps."""
-_SHOWN_FIGURES = (
-    "score",
-    "trades",
-    "win_rate",
-    "profit_factor",
-    "expectancy_r",
-    "max_drawdown",
-    "total_return",
-    "sharpe",
-)
+_SHOWN_FIGURES = {
+    "score": "score",
+    "trades": "trades",
+    "win_rate": "WR",
+    "profit_factor": "PF",
+    "expectancy_r": "R",
+    "max_drawdown": "max DD",
+    "total_return": "return",
+    "sharpe": "Sharpe",
+}
+_TITLES = {
+    CONFIDENCE: "confidence",
+    GAP: "gap",
+    SESSIONS[0]: "sessions",
+    MIN_ATR: "min ATR",
+    SPREAD: "spread/ATR",
+    EMA: "EMA200",
+    ADX[0]: "ADX",
+    RISK: "risk %",
+    STOP: "SL",
+    TAKE: "TP",
+    EXIT: "exit",
+    EXIT_GAP: "exit gap",
+    HELD: "held",
+}
+"""Axes in short, by their first key."""
 _SCALE = [[0.0, "#c93a3a"], [0.5, "#f3e9c2"], [1.0, "#0b8a6a"]]
 
 _SCRIPT = """
@@ -58,7 +91,7 @@ def level(axis: Axis, values: tuple[Value, ...]) -> str:
     """Return a choice of an axis in a few words."""
     if axis.keys == SESSIONS:
         stated = [
-            f"{key.name.removeprefix('confidence_')} {value:g}"
+            f"{key.name.removeprefix('confidence_')} {'closed' if value == CLOSED else format(value, 'g')}"
             for key, value in zip(axis.keys, values, strict=True)
             if value is not None
         ]
@@ -73,14 +106,7 @@ def level(axis: Axis, values: tuple[Value, ...]) -> str:
 
 def axis_title(axis: Axis) -> str:
     """Return what an axis is called in tables and pictures."""
-    return "sessions" if axis.keys == SESSIONS else axis.keys[0].name
-
-
-def ranking(outcome: SweepOutcome) -> Ints:
-    """Return the rows that could be chosen, best first, equals in the order of the grid."""
-    table = outcome.table
-    rows = np.flatnonzero((table["trades"] >= MIN_CHOICE_TRADES) & table["score"].notna() & ~table["halted"])
-    return rows[np.argsort(-table["score"].to_numpy()[rows], kind="stable")].astype(np.int64)
+    return _TITLES[axis.keys[0]]
 
 
 def shown_axes(outcome: SweepOutcome) -> list[int]:
@@ -90,7 +116,7 @@ def shown_axes(outcome: SweepOutcome) -> list[int]:
 
 def table_columns(outcome: SweepOutcome) -> list[str]:
     """Return the headings of `table_row`."""
-    return ["row", *(axis_title(outcome.design.axes[at]) for at in shown_axes(outcome)), *_SHOWN_FIGURES]
+    return ["row", *(axis_title(outcome.design.axes[at]) for at in shown_axes(outcome)), *_SHOWN_FIGURES.values()]
 
 
 def table_row(outcome: SweepOutcome, row: int) -> list[str]:
@@ -186,7 +212,7 @@ def sweep_dict(outcome: SweepOutcome) -> dict[str, Any]:
         "seconds": outcome.seconds,
         "present_figures": figures(0),
         "best_figures": None if outcome.best_row is None else figures(outcome.best_row),
-        "top": [figures(int(row)) for row in ranking(outcome)[:TOP_ROWS]],
+        "top": [figures(int(row)) for row in ranking(outcome.table)[:TOP_ROWS]],
     }
     for name in ("overfitting", "deflated", "against_present"):
         evidence = getattr(outcome, name)
@@ -261,7 +287,7 @@ def sweep_html(outcome: SweepOutcome) -> str:
     title = "NOVOSKY sweep"
     marks = "".join(f"<p>{html.escape(label)}</p>" for label in outcome.labels)
     banner = f'<section class="warning" role="alert">{marks}</section>' if marks else ""
-    rows = [0, *(row for row in ranking(outcome)[:TOP_ROWS].tolist() if row != 0)]
+    rows = [0, *(row for row in ranking(outcome.table)[:TOP_ROWS].tolist() if row != 0)]
     facts = "".join(
         f"<tr><td>{html.escape(name)}</td><td>{html.escape(text)}</td></tr>" for name, text in evidence_lines(outcome)
     )

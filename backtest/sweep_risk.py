@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ml.risk_predictor import RISK_FEATURES, RiskPredictor
+from ml.risk_predictor import RISK_FEATURES, RiskRegressor
 from novosky.compiled import compiled
 from novosky.equity_state import LEAST_MULTIPLIER, MOST_MULTIPLIER
 from novosky.errors import ModelError
@@ -26,26 +26,28 @@ _SEED = 20_240_101
 class RiskTrees(NamedTuple):
     """The nodes of all trees, one after another; no trees means a multiplier of 1.0.
 
+    Narrow integers, so that a model of the usual size stays in the processor's nearest cache.
+
     Attributes
     ----------
     root : ndarray of int, shape (trees,)
         Each tree's first node.
-    feature : ndarray of int, shape (nodes,)
+    feature : ndarray of int8, shape (nodes,)
         Input the node splits on, -1 for a leaf.
     threshold : ndarray, shape (nodes,)
         Left when the input is not above it; a leaf's value.
-    left, right : ndarray of int, shape (nodes,)
-    zero : ndarray of int8, shape (nodes,)
-        Where a zero goes: -1 like any number, 0 right, 1 left.
+    left, right : ndarray of int32, shape (nodes,)
+    zero : ndarray of int8, shape (nodes,) or (0,)
+        Where a zero goes: -1 like any number, 0 right, 1 left. Empty when all go like any number.
     mean, scale : ndarray, shape (7,)
         Of the inputs.
     """
 
     root: npt.NDArray[np.int64]
-    feature: npt.NDArray[np.int64]
+    feature: npt.NDArray[np.int8]
     threshold: npt.NDArray[np.float64]
-    left: npt.NDArray[np.int64]
-    right: npt.NDArray[np.int64]
+    left: npt.NDArray[np.int32]
+    right: npt.NDArray[np.int32]
     zero: npt.NDArray[np.int8]
     mean: npt.NDArray[np.float64]
     scale: npt.NDArray[np.float64]
@@ -53,11 +55,11 @@ class RiskTrees(NamedTuple):
 
 def no_trees() -> RiskTrees:
     """Return the arrays of no model: every trade keeps its size."""
-    whole, real = np.empty(0, np.int64), np.empty(0)
-    return RiskTrees(whole, whole, real, whole, whole, np.empty(0, np.int8), real, real)
+    small, narrow, real = np.empty(0, np.int8), np.empty(0, np.int32), np.empty(0)
+    return RiskTrees(np.empty(0, np.int64), small, real, narrow, narrow, small, real, real)
 
 
-def risk_trees(model: RiskPredictor) -> RiskTrees:
+def risk_trees(regressor: RiskRegressor) -> RiskTrees:
     """Return a risk model as arrays.
 
     Raises
@@ -66,23 +68,22 @@ def risk_trees(model: RiskPredictor) -> RiskTrees:
         The arrays do not give the model's own bytes on thousands of states: another version of
         LightGBM decides differently.
     """
-    regressor = model.regressor
     nodes: list[tuple[int, float, int, int, int]] = []
     roots = [_append(tree["tree_structure"], nodes) for tree in regressor.booster.dump_model()["tree_info"]]
     feature, threshold, left, right, zero = (np.array(column) for column in zip(*nodes, strict=True))
     trees = RiskTrees(
         root=np.array(roots, dtype=np.int64),
-        feature=feature.astype(np.int64),
+        feature=feature.astype(np.int8),
         threshold=threshold.astype(np.float64),
-        left=left.astype(np.int64),
-        right=right.astype(np.int64),
-        zero=zero.astype(np.int8),
+        left=left.astype(np.int32),
+        right=right.astype(np.int32),
+        zero=(zero if (zero >= 0).any() else zero[:0]).astype(np.int8),
         mean=np.array(regressor.mean, dtype=np.float64),
         scale=np.array(regressor.scale, dtype=np.float64),
     )
     states = _probes(trees)
     mine = np.array([tree_multiplier(tuple(state), trees) for state in states.tolist()])
-    if mine.tobytes() != model.multipliers(states).tobytes():
+    if mine.tobytes() != regressor.multipliers(states).tobytes():
         raise ModelError(
             "the risk model's trees, read as arrays, answer otherwise than LightGBM; "
             "install the version of LightGBM that requirements.txt names"
@@ -131,8 +132,10 @@ def tree_multiplier(state: tuple[float, float, float, float, float, float, float
         while trees.feature[node] >= 0:
             value = inputs[trees.feature[node]]
             goes_left = value <= trees.threshold[node]
-            if trees.zero[node] >= 0 and abs(value) <= _ZERO:
+            if len(trees.zero) > 0 and trees.zero[node] >= 0 and abs(value) <= _ZERO:
                 goes_left = trees.zero[node] == 1
-            node = trees.left[node] if goes_left else trees.right[node]
+            # Both read before the choice: the processor then need not guess which way a state goes.
+            left, right = trees.left[node], trees.right[node]
+            node = left if goes_left else right
         answer += trees.threshold[node]
     return min(max(answer, LEAST_MULTIPLIER), MOST_MULTIPLIER)

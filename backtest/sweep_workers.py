@@ -186,5 +186,5 @@ def _on_cluster(inputs: SweepInputs, chunks: list[Chunk], address: str) -> Itera
         # Sent once and named by its content: a worker that has it does not get it again.
         held = client.scatter(inputs, broadcast=True)
         futures = [client.submit(_run_sent, held, chunk, pure=False) for chunk in chunks]
-        for _, found in distributed.as_completed(futures, with_results=True):
+        for _, found in distributed.as_completed(futures, loop=client.loop, with_results=True):
             yield found

@@ -27,6 +27,7 @@ MEASURES: dict[str, tuple[str, str]] = {
     "training": ("bench.models_bench", "measure_training"),
     "inference": ("bench.models_bench", "measure_inference"),
     "backtest": ("bench.backtest_bench", "measure_backtest"),
+    "sweep": ("bench.sweep_bench", "measure_sweep"),
     "replay": ("bench.replay_bench", "measure_replay"),
     "memory": ("bench.replay_bench", "measure_memory"),
     "growth": ("bench.growth_bench", "measure_growth"),

@@ -194,6 +194,7 @@ def test_every_command_is_in_the_readme() -> None:
         "onboarding": "python scripts/onboarding.py",
         "replay-day": "python scripts/replay_day.py",
         "schema": "novosky schema",
+        "sweep": "python scripts/sweep.py",
         "trade": "python trading.py",
         "train": "python train_ml_model.py",
         "tune": "python ml/tune/hyperparams.py",

@@ -255,7 +255,8 @@ def print_sweep(outcome: SweepOutcome) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from backtest.sweep_report import TOP_ROWS, evidence_lines, ranking, table_columns, table_row
+    from backtest.sweep import ranking
+    from backtest.sweep_report import TOP_ROWS, evidence_lines, table_columns, table_row
 
     for label in outcome.labels:
         click.echo(label)
@@ -264,7 +265,7 @@ def print_sweep(outcome: SweepOutcome) -> None:
     table = Table(title="best rows", title_justify="left", box=box.SIMPLE_HEAD)
     for name in table_columns(outcome):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in [0, *(row for row in ranking(outcome)[:TOP_ROWS].tolist() if row != 0)]:
+    for row in [0, *(row for row in ranking(outcome.table)[:TOP_ROWS].tolist() if row != 0)]:
         table.add_row(*table_row(outcome, row))
     console.print(table)
     for name, text in evidence_lines(outcome):
