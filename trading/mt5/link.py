@@ -28,6 +28,8 @@ _LOST = frozenset(
     }
 )
 """Errors after which the connection is made anew; a login elsewhere throws this one out with -6."""
+_OF_SYMBOL = frozenset({"symbol_info_tick", "copy_rates_from_pos"})
+"""Reads that a terminal refuses while the symbol, their first argument, is not in Market Watch."""
 _DOWNLOADING = frozenset({"copy_rates_from_pos", "history_deals_get", "history_orders_get"})
 
 
@@ -91,6 +93,8 @@ class Link:
         """Call a function that reads and return its value; see `ask`.
 
         None together with success, which some builds answer for "nothing", is an empty tuple.
+        Before a symbol's data are asked for again the symbol is put back into Market Watch: a
+        person or a terminal started anew may have taken it out.
 
         Raises
         ------
@@ -99,6 +103,8 @@ class Link:
         """
         for attempt in range(self._timing.read_tries):
             if attempt:
+                if name in _OF_SYMBOL:
+                    self.ask("symbol_select", args[0], True)
                 self._clock.sleep(self._timing.read_pause)
             answer = self.ask(name, *args, **kwargs)
             if not answer.failed:
