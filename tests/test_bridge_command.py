@@ -44,7 +44,7 @@ def test_ping_tells_versions_clock_and_latency() -> None:
 
     assert result.exit_code == 0, result.output
     assert re.search(r"^bridge    http://127\.0\.0\.1:\d+, free$", result.output, re.M)
-    assert "protocol  1\n" in result.output
+    assert "protocol  2\n" in result.output
     assert "package   5.0.6231\n" in result.output
     assert "terminal  500.5200 of 26 Sep 2026\n" in result.output
     assert re.search(r"^clock     [+-]0\.\d{3} s against this machine, known to \d+\.\d ms$", result.output, re.M)

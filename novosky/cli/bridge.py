@@ -113,7 +113,7 @@ def ping(url: str, ca: Path | None) -> None:
     from trading.bridge.access import BridgeAccess
     from trading.bridge.admission import TOKEN_VARIABLE
     from trading.bridge.client import BridgeModule
-    from trading.bridge.transport import LinkFailure
+    from trading.bridge.line import LinkFailure
 
     access = BridgeAccess(url, SecretStr(os.environ.get(TOKEN_VARIABLE, "").strip()), ca)
     with BridgeModule(access.url, access.token.get_secret_value(), ca=access.ca) as mt5:

@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from trading.bridge.functions import BOOLEAN, HISTORY
+from trading.bridge.line import LinkFailure
 from trading.bridge.protocol import Hello
-from trading.bridge.transport import LinkFailure, Transport
+from trading.bridge.transport import Transport
 from trading.terminal import structs
 from trading.terminal.calls import passes_empty_mapping
 from trading.terminal.constants import ModuleConstants
