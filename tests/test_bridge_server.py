@@ -16,7 +16,6 @@ from novosky.clock import RealClock
 from novosky.errors import NetworkError, UsageError
 from trading.bridge.admission import MOST_SESSIONS, WINDOW_SECONDS, ReplayGuard
 from trading.bridge.client import BridgeModule
-from trading.bridge.log import TokenFilter
 from trading.bridge.protocol import MAX_REQUEST_BYTES, Call
 from trading.bridge.refusal import Reason, Refusal
 from trading.bridge.server import BridgeServer, Limits
@@ -326,18 +325,6 @@ def test_without_a_terminal_of_its_own_the_server_lets_the_package_find_it() -> 
         assert mt5.initialize() is True
 
     assert module.paths == [((), {})]
-
-
-def test_the_token_filter_cleans_messages_and_tracebacks() -> None:
-    try:
-        raise ValueError(f"bad {TOKEN}")
-    except ValueError as error:
-        record = logging.LogRecord("x", 40, "f", 1, "got %s", (TOKEN,), (ValueError, error, error.__traceback__))
-    assert TokenFilter(TOKEN).filter(record)
-    text = logging.Formatter().format(record)
-
-    assert TOKEN not in text
-    assert text.startswith("got [token]\n")
 
 
 def test_passwords_of_a_login_are_not_logged(log: pytest.LogCaptureFixture) -> None:
