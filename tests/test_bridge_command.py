@@ -246,7 +246,9 @@ def test_a_second_bridge_on_a_terminal_or_a_port_is_refused(tmp_path: Path, monk
     monkeypatch.setitem(sys.modules, "MetaTrader5", cast(ModuleType, SmallModule()))
     number = free_port()
     with owned(terminal_program(terminal)):
-        assert refusal(bridge("serve", "--terminal", again, "--port", number)).startswith("9: another bridge serves the terminal")
+        assert refusal(bridge("serve", "--terminal", again, "--port", number)).startswith(
+            "9: another bridge serves the terminal"
+        )
     with owned(port(number)):
         message = refusal(bridge("serve", "--terminal", terminal, "--port", number))
     assert message == f"9: another bridge serves port {number}; stop it first, or choose another --port"
