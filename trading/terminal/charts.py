@@ -32,9 +32,10 @@ from trading.terminal.structs import (
     SymbolInfo,
     Tick,
 )
+from trading.terminal.types import ModuleTypes
 
 
-class TerminalCharts(TerminalSession):
+class TerminalCharts(TerminalSession, ModuleTypes):
     """What a terminal shows of its symbols."""
 
     def symbols_total(self) -> int | None:
