@@ -51,12 +51,19 @@ def test_a_request_without_the_token_is_refused_and_logged(token: str | None, lo
     assert not token or token not in log.text
 
 
-def test_hello_needs_the_token_too() -> None:
+def test_hello_needs_the_token_too(log: pytest.LogCaptureFixture) -> None:
     with serving(SmallModule()) as server:
         connection = http.client.HTTPConnection(*server.server_address[:2], timeout=5)
         connection.request("GET", "/v1/hello")
         assert connection.getresponse().status == 401
         connection.close()
+    assert ": token: " in log.text
+
+
+def test_without_the_token_a_body_is_not_even_looked_at(log: pytest.LogCaptureFixture) -> None:
+    with serving(SmallModule()) as server:
+        assert Caller(server).post(b"[" * 30_000, token="w" * 40)[0] == 401
+    assert ": malformed: " not in log.text
 
 
 @pytest.mark.parametrize("name", ["Buy", "Sell", "Close", "__class__", "error", "eval", "", "order_send.__call__"])
@@ -100,30 +107,33 @@ def test_of_20_copies_of_a_request_at_once_one_is_executed() -> None:
     assert len(module.sent) == 1
 
 
-def test_numbers_of_a_session_only_grow() -> None:
+def test_numbers_of_a_session_only_grow(log: pytest.LogCaptureFixture) -> None:
     with serving(SmallModule()) as server:
         caller = Caller(server)
         statuses = [caller.post(caller.call(seq=seq))[0] for seq in (3, 2, 3, 4)]
 
     assert statuses == [200, 409, 409, 200]
+    assert log.text.count(": replayed: ") == 2
 
 
 @pytest.mark.parametrize("away", [-WINDOW_SECONDS - 1, WINDOW_SECONDS + 1])
-def test_a_call_from_another_time_is_refused(away: float) -> None:
+def test_a_call_from_another_time_is_refused_and_logged(away: float, log: pytest.LogCaptureFixture) -> None:
     with serving(SmallModule()) as server:
         caller = Caller(server)
         status, answer = caller.post(caller.call(stamp=caller.template.stamp + away))
 
     assert (status, answer["refused"]) == (409, "stale")
+    assert ": stale: " in log.text
 
 
-def test_a_call_for_an_earlier_start_is_refused_so_a_restart_forgets_no_replay() -> None:
+def test_a_call_for_an_earlier_start_is_refused_so_a_restart_forgets_no_replay(log: pytest.LogCaptureFixture) -> None:
     with serving(SmallModule()) as server:
         body = Caller(server).call()
     with serving(SmallModule()) as server:
         status, answer = Caller(server).post(body)
 
     assert (status, answer["refused"]) == (409, "restarted")
+    assert ": restarted: " in log.text
 
 
 def test_sessions_are_forgotten_only_when_no_request_of_theirs_can_come_back() -> None:
@@ -183,12 +193,15 @@ def test_a_malformed_call_is_refused_and_logged(body: bytes, log: pytest.LogCapt
     ],
     ids=str,
 )
-def test_a_call_with_an_unfit_field_is_refused(changes: dict[str, object]) -> None:
+def test_a_call_with_an_unfit_field_is_refused_and_logged(
+    changes: dict[str, object], log: pytest.LogCaptureFixture
+) -> None:
     with serving(SmallModule()) as server:
         caller = Caller(server)
         status, answer = caller.post(caller.call(**changes))
 
     assert (status, answer["refused"]) == (400, "malformed")
+    assert ": malformed: " in log.text
 
 
 def test_an_oversized_request_is_refused_unread_and_logged(log: pytest.LogCaptureFixture) -> None:
@@ -229,10 +242,13 @@ def test_an_oversized_request_is_refused_unread_and_logged(log: pytest.LogCaptur
         "garbage",
     ],
 )
-def test_what_is_no_request_of_the_bridge_is_refused(head: bytes, status: int) -> None:
+def test_what_is_no_request_of_the_bridge_is_refused_and_logged(
+    head: bytes, status: int, log: pytest.LogCaptureFixture
+) -> None:
     with serving(SmallModule()) as server, socket.create_connection(server.server_address[:2], timeout=5) as line:
         line.sendall(head)
         assert line.recv(100).startswith(f"HTTP/1.1 {status} ".encode())
+    assert "refused a request from 127.0.0.1: " in log.text
 
 
 def test_a_request_that_drips_in_is_cut_off_and_logged(log: pytest.LogCaptureFixture) -> None:
@@ -253,7 +269,7 @@ def test_a_request_that_drips_in_is_cut_off_and_logged(log: pytest.LogCaptureFix
         assert "too slowly" in log.text
 
 
-def test_a_body_that_drips_in_is_cut_off() -> None:
+def test_a_body_that_drips_in_is_cut_off_and_logged(log: pytest.LogCaptureFixture) -> None:
     head = f"POST /v2/call HTTP/1.1\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 50\r\n\r\n"
     with (
         serving(SmallModule(), limits=Limits(request_seconds=0.3)) as server,
@@ -263,6 +279,31 @@ def test_a_body_that_drips_in_is_cut_off() -> None:
         begin = time.monotonic()
         assert line.recv(100) == b""
         assert time.monotonic() - begin < 2
+        assert "too slowly" in log.text
+
+
+def test_a_body_that_breaks_off_is_refused_and_logged(log: pytest.LogCaptureFixture) -> None:
+    head = f"POST /v2/call HTTP/1.1\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 50\r\n\r\n"
+    with serving(SmallModule()) as server, socket.create_connection(server.server_address[:2], timeout=5) as line:
+        line.sendall(head.encode() + b"{")
+        line.shutdown(socket.SHUT_WR)
+        assert line.recv(100).startswith(b"HTTP/1.1 400")
+    assert "shorter than it says" in log.text
+
+
+def test_an_answer_nobody_takes_is_given_up_and_logged(log: pytest.LogCaptureFixture) -> None:
+    """A client that never reads would keep a connection, and the memory of its answer, for ever."""
+    with serving(SmallModule(), limits=Limits(answer_seconds=0.3)) as server:
+        caller = Caller(server)
+        body = caller.call(function="copy_rates_from_pos", args=["BTCUSD", 15, 0, 400_000])
+        head = f"POST /v2/call HTTP/1.1\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(server.server_address[:2], timeout=5) as line:
+            line.sendall(head.encode() + body)
+            until = time.monotonic() + 10
+            while "taken too slowly" not in log.text and time.monotonic() < until:
+                time.sleep(0.05)
+        assert "gave up an answer to 127.0.0.1: it was taken too slowly" in log.text
+        assert caller.post(caller.call(seq=2))[0] == 200, "others are served"
 
 
 def test_an_idle_connection_is_closed_without_complaint(log: pytest.LogCaptureFixture) -> None:

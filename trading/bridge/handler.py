@@ -72,6 +72,7 @@ class Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         """Put the deadline between the connection and the parser."""
         super().setup()
+        self._sending = False
         self._reader = DeadlineReader(self.connection, self.server.limits)
         self.rfile = io.BufferedReader(self._reader)
 
@@ -101,7 +102,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log the parser's words, which are about slow clients; never what a client sent."""
-        _log.warning("refused a request from %s: %s", self.client_address[0], "it came too slowly")
+        if self._sending:
+            _log.warning("gave up an answer to %s: it was taken too slowly", self.client_address[0])
+        else:
+            _log.warning("refused a request from %s: it came too slowly", self.client_address[0])
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log nothing of a request that was served; calls come every second."""
@@ -161,5 +165,7 @@ class Handler(BaseHTTPRequestHandler):
             *(["Connection: close"] if self.close_connection else []),
         ]
         head = "\r\n".join((*lines, "", ""))
+        self._sending = True
         # In one piece: head and body sent by themselves wake the other side twice.
         self.wfile.write(head.encode("ascii") + data)
+        self._sending = False
