@@ -347,6 +347,7 @@ def live_session(parts: LiveParts) -> Iterator[LiveSession]:
             timing=parts.timing,
             renew=parts.reach.connect if parts.reach.renewable else None,
             volume_unit=parts.volume_unit,
+            rng=parts.rng,
         )
         session = LiveSession(parts, journal, broker)
         stack.callback(session.close)

@@ -96,7 +96,7 @@ class BarContract:
         assert journal.trades() == []
         assert list(journal.blocks()) == []
         assert journal.intent("e1") is None
-        assert journal.entry_deal(4) is None
+        assert list(journal.entry_deals(4)) == []
         assert journal.decision(BAR) is None
 
     def test_the_status_survives_a_restart_to_the_byte(self, journal: Journal, place: Place) -> None:
@@ -123,11 +123,14 @@ class BarContract:
         assert status is not None
         assert status.last_bar == BAR
         assert journal.open_intents() == [entry_at()]
-        entry = journal.entry_deal(2)
-        assert entry is not None
+        (entry,) = journal.entry_deals(2)
         assert (entry["price"], entry["magic"], entry["comment"]) == (50_010.0, 1, "e1")
         assert len(journal.trades()) == 1
         assert [queued.key for queued in journal.outbox.due(BAR, 10)] == ["closed:9"]
+
+    def test_a_position_may_be_opened_by_several_deals(self, journal: Journal) -> None:
+        journal.record_bar(status_at(), decision_at(), [], [deal(5, 2, 0), deal(3, 2, 0), deal(4, 9, 0)], [])
+        assert [row["ticket"] for row in journal.entry_deals(2)] == [3, 5]
 
     def test_a_bar_that_cannot_be_written_whole_leaves_no_trace(self, journal: Journal) -> None:
         journal.record_bar(status_at(), decision_at(), [], [deal(3, 2, 0)], [])

@@ -202,9 +202,10 @@ class Journal(History):
         exits = select(INTENTS).where(INTENTS.c.position == position, INTENTS.c.kind == "exit")
         return self._one(exits.order_by(INTENTS.c.bar.desc()).limit(1))
 
-    def entry_deal(self, position: int) -> Mapping[str, Any] | None:
-        """Return the row of the deal that opened a position, or None."""
-        return self._one(select(DEALS).where(DEALS.c.position == position, DEALS.c.entry == 0))
+    def entry_deals(self, position: int) -> Sequence[Mapping[str, Any]]:
+        """Return the rows of the deals that opened a position, in order of their tickets."""
+        query = select(DEALS).where(DEALS.c.position == position, DEALS.c.entry == 0).order_by(DEALS.c.ticket)
+        return self._database.read(query)
 
     def closed_volume(self, position: int) -> float:
         """Return the lots of a position that recorded deals have closed."""
