@@ -159,20 +159,20 @@ def open_scenario(
 
 def finish(session: PaperSession) -> None:
     """Run a session to the end of its market."""
-    run_replay(session.bot.cycle, session.broker, lambda bar: None)
+    run_replay(session.bot.cycle, session.server, lambda bar: None)
 
 
 def go_on(session: PaperSession, bars: int) -> None:
     """Let the market and the bot go on for some bars."""
     for _ in range(bars):
-        session.broker.advance()
+        session.server.advance()
         session.bot.cycle()
 
 
 def go_on_until(session: PaperSession, condition: Callable[[], bool]) -> None:
     """Let the market and the bot go on until a condition holds."""
     while not condition():
-        assert not session.broker.at_end, "it never happened"
+        assert not session.server.at_end, "it never happened"
         go_on(session, 1)
 
 

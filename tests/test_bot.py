@@ -91,7 +91,7 @@ def test_missed_bars_are_counted_and_only_the_newest_is_acted_on(scenario: Scena
     session = open_scenario(scenario, journal)
     go_on(session, 3)
     for _ in range(5):
-        session.broker.advance()
+        session.server.advance()
     assert session.bot.cycle() is True
     assert (session.bot.status.bars_processed, session.bot.status.bars_missed) == (4, 4)
     assert session.bot.status.last_bar == session.broker.quote().time
@@ -113,7 +113,7 @@ def test_more_bars_missed_than_a_window_holds_are_all_counted(scenario: Scenario
     session = open_scenario(short, journal)
     go_on(session, 1)
     for _ in range(WARM_UP + 40):
-        session.broker.advance()
+        session.server.advance()
     session.bot.cycle()
     assert session.bot.status.bars_missed == WARM_UP + 39
     session.close()
@@ -134,7 +134,7 @@ def test_an_order_that_was_never_sent_is_dropped_once_it_is_stale(
         broken.setattr(PaperBroker, "send", cut)
         finish(session)
     (intent,) = session.journal.open_intents()
-    session.broker.advance()
+    session.server.advance()
     session.close()
     session = open_scenario(scenario, journal)
     assert session.journal.open_intents() == []
@@ -182,7 +182,7 @@ def test_a_position_closed_by_hand_is_booked_as_manual(scenario: Scenario, journ
     session = open_scenario(scenario, journal)
     (held,) = session.broker.positions()
     session.broker.send(OrderRequest(-held.side, held.volume, 0.0, 0.0, held.ticket, 0, ""))
-    session.broker.advance()
+    session.server.advance()
     session.bot.cycle()
     assert session_outcome(session, scenario, tmp_path).trade_rows[-1][8] == "manual"
     assert session.bot.status.cash == session.broker.account().balance
@@ -258,7 +258,7 @@ def test_real_time_paper_keeps_pace_with_the_clock_and_finds_its_market_again(
 ) -> None:
     clock = HandClock(1_717_200_000.0 + 400.0)
     session = open_live(journal, scenario, clock)
-    pace = PacedMarket(session.broker, clock.now)
+    pace = PacedMarket(session.server, clock.now)
     assert pace.catch_up() == 0
     assert session.bot.cycle() is True, "the newest closed bar is there at once"
     clock.time += 400.0
@@ -271,7 +271,7 @@ def test_real_time_paper_keeps_pace_with_the_clock_and_finds_its_market_again(
     clock.time += 3 * 900.0
     session = open_live(journal, scenario, clock)
     assert session.broker.closed_bars(6).iloc[:3]["close"].tolist() == first["close"].tolist()
-    assert session.broker.quote().time <= clock.time < session.broker.next_close, "the market went on meanwhile"
+    assert session.broker.quote().time <= clock.time < session.server.next_close, "the market went on meanwhile"
     session.bot.cycle()
     assert (session.bot.status.bars_processed, session.bot.status.bars_missed) == (3, 2)
     session.close()

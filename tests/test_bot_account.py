@@ -92,8 +92,8 @@ def test_a_journal_without_its_account_is_refused(scenario: Scenario, journal: P
 def test_a_replay_whose_journal_lost_its_last_writes_is_refused(scenario: Scenario, journal: Path) -> None:
     session = open_scenario(scenario, journal)
     go_on(session, 2)
-    session.broker.advance()
-    session.broker.advance()
+    session.server.advance()
+    session.server.advance()
     session.close()
     with pytest.raises(StorageError, match="2 bars ahead"):
         open_scenario(scenario, journal)
