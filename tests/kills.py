@@ -10,7 +10,7 @@ import pytest
 from paper_runs import Outcome, Scenario, finish, open_scenario, session_outcome
 
 from trading.journal import Journal
-from trading.paper import PaperBroker
+from trading.mt5.broker import Mt5Broker
 
 
 class Death(BaseException):
@@ -22,7 +22,7 @@ def mortality(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]
     calls = {"seen": 0}
 
     def arm(every: int) -> None:
-        for owner, name in ((Journal, "record_bar"), (Journal, "close_intent"), (PaperBroker, "send")):
+        for owner, name in ((Journal, "record_bar"), (Journal, "close_intent"), (Mt5Broker, "send")):
             original = getattr(owner, name)
 
             def method(self: Any, *parts: Any, original: Any = original, **named: Any) -> Any:
