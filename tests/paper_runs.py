@@ -22,10 +22,13 @@ from novosky.settings import MlSettings, Settings
 from trading.bot_exports import export_blocks, export_trades
 from trading.engine.records import to_bytes
 from trading.models import Models, PositionModel, RiskModel, SltpModel
+from trading.mt5.module import TerminalModule
 from trading.notify import SilentNotifier
 from trading.paper_session import PaperMarket, PaperSession, open_session
 from trading.replay import run_replay
+from trading.terminal.terminal import SimulatedTerminal
 
+Reach = Callable[[SimulatedTerminal], TerminalModule]
 ROOT = Path(__file__).resolve().parents[1]
 WARM_UP = live_window_bars()
 MARKET_BARS = 2_500
@@ -141,6 +144,7 @@ def open_scenario(
     frozen: Callable[[], bool] = lambda: False,
     durable: bool = False,
     database: URL | None = None,
+    reach: Reach = lambda terminal: terminal,
 ) -> PaperSession:
     """Open or resume the bot of a scenario."""
     return open_session(
@@ -154,6 +158,7 @@ def open_scenario(
         frozen=frozen,
         durable=durable,
         database=database,
+        reach=reach,
     )
 
 
