@@ -12,7 +12,7 @@ from novosky.clock import Clock
 from trading.broker import BrokerUnavailable
 from trading.mt5.module import TerminalModule
 from trading.mt5.terms import Access, Timing
-from trading.mt5.worker import ENTRY, READ, Answer, LinkWedged, Worker
+from trading.mt5.worker import ENTRY, READ, Answer, LinkWedged, caller_of
 from trading.terminal.constants import ModuleConstants as C
 
 _log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Link:
         self._rng = rng
         self._clock, self._access, self._timing = clock, access, timing
         self._prepare, self._renew = prepare, renew
-        self._worker = Worker(module, timing.call)
+        self._worker = caller_of(module, timing.call)
         self._lock = threading.RLock()
         self._ready = False
         self._preparing: int | None = None
@@ -172,7 +172,7 @@ class Link:
         self._lose(str(error))
         if self._renew is None:
             raise error
-        self._worker = Worker(self._renew(), self._timing.call)
+        self._worker = caller_of(self._renew(), self._timing.call)
         self._was_connected = False
 
     def _connect(self) -> None:

@@ -43,7 +43,8 @@ class Timing:
     Attributes
     ----------
     call : float
-        Real time one call may take; trade servers give up after 30 s by themselves.
+        Real time one call may take; trade servers give up after 30 s by themselves. Infinite for a
+        module that cannot hang: its calls are then made without a thread to watch.
     history_call : float
         The same where the terminal may have to download first (91 s have been seen).
     connect_call : float
