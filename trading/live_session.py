@@ -17,6 +17,7 @@ from random import Random
 from sqlalchemy import URL
 
 from novosky.clock import Clock
+from novosky.data.forex_factory import Release
 from novosky.errors import NovoskyError
 from novosky.settings import MlSettings, Settings
 from trading.announcements import Announcer
@@ -25,7 +26,7 @@ from trading.broker import BrokerUnavailable
 from trading.controls import Switches
 from trading.freeze import FREEZE_FLAG
 from trading.health import HEALTH_NAME, Heartbeat
-from trading.journal import Journal, Message, sqlite_url
+from trading.journal import Journal, Message, NewsEvent, sqlite_url
 from trading.live import LiveLoop, Rhythm
 from trading.live_access import Reach, account_key, account_name
 from trading.live_report import DailyReporter
@@ -145,6 +146,7 @@ class LiveSession:
         self.telegram = self._make_telegram()
         self.reporter = DailyReporter(journal, self.view, parts.folder)
         self.bot: Bot | None = None
+        self._recorded: tuple[Release, ...] = ()
 
     def _make_telegram(self) -> TelegramService | None:
         parts = self.parts
@@ -183,6 +185,7 @@ class LiveSession:
                 _log.warning("Telegram does not answer; what was sent to the bot meanwhile is obeyed later")
             self.telegram.start()
         self.parts.news.refresh(self.parts.clock.now())
+        self._record_news()
         bot = self._start_bot(stopping, once=once)
         if bot is None:
             return
@@ -259,6 +262,7 @@ class LiveSession:
             risk=models.risk,
             identity=parts.identity,
             models=models.description,
+            fingerprint=models.fingerprint,
             frozen=self.switches.entries_stopped,
             queued=parts.telegram is not None,
         )
@@ -273,11 +277,21 @@ class LiveSession:
         account = self.watch.sight.account
         if not acted or account is None:
             return
+        self._record_news()
         self.journal.snapshot_account(
             bot.status.last_bar, account.balance, account.equity, account.margin, len(self.watch.sight.positions)
         )
         if self.telegram is not None and self.reporter.report(self.parts.clock.now(), self._notes(bot)):
             self.telegram.wake()
+
+    def _record_news(self) -> None:
+        """Keep what the calendar announces, whenever it announces something else than before."""
+        releases = self.parts.news.releases()
+        if releases != self._recorded:
+            self._recorded = releases
+            self.journal.record_news(
+                [NewsEvent(each.time, each.currency, each.event, each.impact.lower()) for each in releases]
+            )
 
     def _notes(self, bot: Bot) -> tuple[str, ...]:
         calendar = self.parts.news.state(self.parts.clock.now())

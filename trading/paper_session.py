@@ -247,6 +247,7 @@ def open_session(
         risk=models.risk,
         identity=identity,
         models=models.description,
+        fingerprint=models.fingerprint,
         frozen=frozen,
     )
     return PaperSession(bot, broker, journal, models.fingerprint)

@@ -26,7 +26,9 @@ from trading.journal.tables import (
     TRADES,
     UPDATE_STATUS,
 )
-from trading.journal.values import INTENT_NEW, INTENT_REJECTED, BotStatus, Decision, Intent, Message
+from trading.journal.values import INTENT_NEW, INTENT_REJECTED, BarNotes, BotStatus, Decision, Intent, Message
+
+NOTHING_TO_NOTE = BarNotes()
 
 
 class Journal(History):
@@ -121,6 +123,7 @@ class Journal(History):
         deals: Sequence[Mapping[str, Any]],
         trades: Sequence[Mapping[str, Any]],
         messages: Sequence[Message] = (),
+        notes: BarNotes = NOTHING_TO_NOTE,
     ) -> None:
         """Write everything of one bar in one transaction.
 
@@ -133,6 +136,8 @@ class Journal(History):
             Rows of `deals` and `trades`.
         messages : sequence of Message
             What people are told of this bar; queued in the same transaction.
+        notes : BarNotes
+            Rows of `position_events` and `model_metrics`.
 
         Raises
         ------
@@ -149,6 +154,7 @@ class Journal(History):
             if intents:
                 connection.execute(INSERT_INTENT, [{**intent.__dict__, "state": INTENT_NEW} for intent in intents])
             self.outbox.enqueue_within(connection, messages)
+            self._note_within(connection, notes)
             _write_status(connection, status)
 
         recorded = select(DECISIONS.c.bar).where(DECISIONS.c.bar == decision.bar)
