@@ -30,6 +30,7 @@ from trading.journal import Journal, Message, NewsEvent, sqlite_url
 from trading.live import LiveLoop, Rhythm
 from trading.live_access import Reach, account_key, account_name
 from trading.live_report import DailyReporter
+from trading.live_tables import BLOCKED_NAME, TRADES_NAME, CurrentTables
 from trading.live_view import LiveView, Watch
 from trading.models import Models
 from trading.mt5.broker import Mt5Broker
@@ -64,6 +65,8 @@ class LiveParts:
         SQLite file, unless `database` is given.
     database : URL or None
         PostgreSQL.
+    trades_file, blocked_file : Path or None
+        Where the tables of closed trades and blocked signals are kept current; in `folder` unless given.
     news : NewsSource
     telegram : TelegramAccess or None
     clock : Clock
@@ -92,6 +95,8 @@ class LiveParts:
     rng: Random
     new_code: Callable[[], str]
     database: URL | None = None
+    trades_file: Path | None = None
+    blocked_file: Path | None = None
     telegram: TelegramAccess | None = None
     wait: Callable[[float, Switches], None] | None = None
     freeze_flag: Path = FREEZE_FLAG
@@ -145,6 +150,12 @@ class LiveSession:
         self.announcer = Announcer(journal, self._notifier, queued=parts.telegram is not None)
         self.telegram = self._make_telegram()
         self.reporter = DailyReporter(journal, self.view, parts.folder)
+        self.tables = CurrentTables(
+            journal,
+            parts.settings,
+            parts.trades_file or parts.folder / TRADES_NAME,
+            parts.blocked_file or parts.folder / BLOCKED_NAME,
+        )
         self.bot: Bot | None = None
         self._recorded: tuple[Release, ...] = ()
 
@@ -186,6 +197,7 @@ class LiveSession:
             self.telegram.start()
         self.parts.news.refresh(self.parts.clock.now())
         self._record_news()
+        self.tables.follow()
         bot = self._start_bot(stopping, once=once)
         if bot is None:
             return
@@ -204,6 +216,7 @@ class LiveSession:
         def seen(acted: bool) -> None:
             self._look(bot, acted=acted)
             if acted:
+                self.tables.follow()
                 heartbeat.beat()
 
         loop = LiveLoop(

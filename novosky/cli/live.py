@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING
 from novosky.cli.options import refuse_collisions
 
 if TYPE_CHECKING:
-    from novosky.settings import Settings
     from trading.controls import Switches
-    from trading.journal import Journal
     from trading.live_session import LiveParts
 
 LOGS = Path("logs")
@@ -36,7 +34,7 @@ class LiveRun:
     journal : Path or None
         Where to keep the journal; None leaves it to NOVOSKY_DATABASE_URL, or `logs/novosky.sqlite`.
     trades_file, blocked_file : Path or None
-        Where to write the tables at the end.
+        Where to keep the tables current; beside the journal file unless given.
     """
 
     config: Path
@@ -117,7 +115,7 @@ def trade_live(run: LiveRun, *, once: bool) -> None:
             try:
                 session.run(stop, once=once)
             finally:
-                _export(session.journal, parts.settings, run)
+                session.tables.write()
     if stop.asked:
         raise KeyboardInterrupt
 
@@ -155,6 +153,8 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
         reach=reach,
         folder=LOGS if run.journal is None else run.journal.parent,
         journal=run.journal or JOURNAL,
+        trades_file=run.trades_file,
+        blocked_file=run.blocked_file,
         database=None if named is None else journal_url(named),
         news=LiveNews(CALENDAR_FOLDER, settings.news, Random(), history=run.calendar),
         telegram=telegram,
@@ -174,12 +174,3 @@ def database_of(environment: Mapping[str, str]) -> str | None:
 
 def _level(environment: Mapping[str, str]) -> str:
     return environment.get(LEVEL_VARIABLE, "INFO")
-
-
-def _export(journal: Journal, settings: Settings, run: LiveRun) -> None:
-    from trading.bot_exports import export_blocks, export_trades
-
-    if run.trades_file is not None:
-        export_trades(journal, run.trades_file, settings.broker.digits)
-    if run.blocked_file is not None:
-        export_blocks(journal, run.blocked_file, settings.symbol, settings.broker.digits)

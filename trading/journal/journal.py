@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import URL, Connection, select, text, update
+from sqlalchemy import URL, Connection, func, select, text, update
 
 from novosky.errors import StorageError
 from trading.engine.records import Guard, from_bytes, to_bytes
@@ -232,6 +232,15 @@ class Journal(History):
         """Return the decisions that were blocked, oldest first."""
         query = select(DECISIONS).where(DECISIONS.c.action == "blocked").order_by(DECISIONS.c.bar)
         return self._database.read(query)
+
+    def table_sizes(self) -> tuple[int, int]:
+        """Return how many trades were closed and how many decisions were blocked so far."""
+        blocked = select(func.count()).select_from(DECISIONS).where(DECISIONS.c.action == "blocked")
+        row = self._one(
+            select(func.count().label("trades"), blocked.scalar_subquery().label("blocked")).select_from(TRADES)
+        )
+        assert row is not None, "counting always gives a row"
+        return row["trades"], row["blocked"]
 
     def decision(self, bar: int) -> Mapping[str, Any] | None:
         """Return the row of the decision at a bar's close (UTC epoch seconds), or None."""
