@@ -50,10 +50,15 @@ class PacedClock(Clock):
 
     def __init__(self, paced: PacedServer) -> None:
         self._paced, self._market = paced, TerminalClock(paced.server)
+        self.closed_at = time.process_time()
+        """The process's CPU time in seconds when the newest bar closed."""
 
     def now(self) -> float:
         """Let what is due happen and return UTC epoch seconds of the market."""
+        bar = self._paced.server.bar
         self._paced.catch_up()
+        if self._paced.server.bar != bar:
+            self.closed_at = time.process_time()
         return self._market.now()
 
     def sleep(self, seconds: float) -> None:
@@ -62,19 +67,21 @@ class PacedClock(Clock):
 
 
 class Stopwatch:
-    """A terminal that notes when each order arrives, in milliseconds after its bar has closed.
+    """A terminal that notes when each order arrives: milliseconds since its bar closed, and CPU milliseconds.
 
     Parameters
     ----------
     terminal : SimulatedTerminal
     paced : PacedServer
         Its market, which begins to move now.
+    clock : PacedClock
     """
 
-    def __init__(self, terminal: SimulatedTerminal, paced: PacedServer) -> None:
-        self.terminal, self._paced = terminal, paced
+    def __init__(self, terminal: SimulatedTerminal, paced: PacedServer, clock: PacedClock) -> None:
+        self.terminal, self._paced, self._clock = terminal, paced, clock
         self._began, self._origin = time.monotonic(), paced.server.now
         self.orders: list[float] = []
+        self.worked: list[float] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.terminal, name)
@@ -84,6 +91,7 @@ class Stopwatch:
         closed = self._paced.server.main.quote().time
         due = self._began + (closed - self._origin) / self._paced.pace
         self.orders.append(1e3 * (time.monotonic() - due))
+        self.worked.append(1e3 * (time.process_time() - self._clock.closed_at))
         return self.terminal.order_send(request)
 
 
@@ -97,7 +105,8 @@ def soak(folder: Path, bars: int, pace: float) -> dict[str, Any]:
     server.advance()
     gc.collect()
     paced = PacedServer(server, pace, time.monotonic)
-    stopwatch = Stopwatch(terminal, paced)
+    clock = PacedClock(paced)
+    stopwatch = Stopwatch(terminal, paced, clock)
     resident: list[float] = []
     parts = LiveParts(
         settings=settings,
@@ -107,7 +116,7 @@ def soak(folder: Path, bars: int, pace: float) -> dict[str, Any]:
         folder=folder / "logs",
         journal=folder / "logs" / "novosky.sqlite",
         news=FixedNews(NewsCalendar.from_times(market["time"].astype("int64").to_numpy()[:1] // 10**9)),
-        clock=PacedClock(paced),
+        clock=clock,
         rng=Random(1),
         new_code=lambda: "0",
         timing=Timing(tick_age=TICK_AGE),
@@ -130,6 +139,7 @@ def soak(folder: Path, bars: int, pace: float) -> dict[str, Any]:
         "bars missed": status.bars_missed,
         "trades": trades,
         "order_ms": stopwatch.orders,
+        "order_cpu_ms": stopwatch.worked,
         "resident_mib": resident,
     }
 

@@ -29,7 +29,7 @@ from trading.health import HEALTH_NAME, Heartbeat
 from trading.journal import Journal, Message, NewsEvent, sqlite_url
 from trading.live import LiveLoop, Rhythm
 from trading.live_access import Reach, account_key, account_name
-from trading.live_report import DailyReporter
+from trading.live_report import DailyReporter, DayNotes
 from trading.live_tables import BLOCKED_NAME, TRADES_NAME, CurrentTables
 from trading.live_view import LiveView, Watch
 from trading.models import Models
@@ -68,6 +68,8 @@ class LiveParts:
     trades_file, blocked_file : Path or None
         Where the tables of closed trades and blocked signals are kept current; in `folder` unless given.
     news : NewsSource
+    day_notes : callable or None
+        Adds to the daily report, see `trading.live_report.DayNotes`.
     telegram : TelegramAccess or None
     clock : Clock
     wait : callable or None
@@ -97,6 +99,7 @@ class LiveParts:
     database: URL | None = None
     trades_file: Path | None = None
     blocked_file: Path | None = None
+    day_notes: DayNotes | None = None
     telegram: TelegramAccess | None = None
     wait: Callable[[float, Switches], None] | None = None
     freeze_flag: Path = FREEZE_FLAG
@@ -294,7 +297,9 @@ class LiveSession:
         self.journal.snapshot_account(
             bot.status.last_bar, account.balance, account.equity, account.margin, len(self.watch.sight.positions)
         )
-        if self.telegram is not None and self.reporter.report(self.parts.clock.now(), self._notes(bot)):
+        if self.telegram is not None and self.reporter.report(
+            self.parts.clock.now(), lambda day: self._notes(bot, day)
+        ):
             self.telegram.wake()
 
     def _record_news(self) -> None:
@@ -306,11 +311,13 @@ class LiveSession:
                 [NewsEvent(each.time, each.currency, each.event, each.impact.lower()) for each in releases]
             )
 
-    def _notes(self, bot: Bot) -> tuple[str, ...]:
+    def _notes(self, bot: Bot, day: int) -> list[str]:
         calendar = self.parts.news.state(self.parts.clock.now())
         missed = bot.status.bars_missed
         notes = [f"the news calendar is {calendar}"] if calendar.freshness != "fresh" else []
-        return tuple(notes + ([f"{missed} bars missed since the journal began"] if missed else []))
+        notes += [f"{missed} bars missed since the journal began"] if missed else []
+        more = self.parts.day_notes
+        return notes + ([] if more is None else list(more(self.journal, self.broker.closed_bars, day)))
 
     def _check(self) -> None:
         self.watch.away = self.bot is not None and self.bot.away

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 from novosky.cli.options import refuse_collisions
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from trading.controls import Switches
+    from trading.journal import Journal
     from trading.live_session import LiveParts
 
 LOGS = Path("logs")
@@ -146,6 +149,16 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     log()
     settings, ml_settings = load_settings(run.config), load_ml_settings(run.ml_config)
     models = load_models(run.models, settings, ml_settings)
+    news = LiveNews(CALENDAR_FOLDER, settings.news, Random(), history=run.calendar)
+
+    def drift(journal: Journal, closed_bars: Callable[[int], DataFrame], day: int) -> list[str]:
+        from backtest.day_note import drift_note
+
+        known = news.calendar(day)
+        return [
+            drift_note(journal, closed_bars, day, settings=settings, ml_settings=ml_settings, models=models, news=known)
+        ]
+
     return LiveParts(
         settings=settings,
         ml_settings=ml_settings,
@@ -156,7 +169,8 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
         trades_file=run.trades_file,
         blocked_file=run.blocked_file,
         database=None if named is None else journal_url(named),
-        news=LiveNews(CALENDAR_FOLDER, settings.news, Random(), history=run.calendar),
+        news=news,
+        day_notes=drift,
         telegram=telegram,
         clock=RealClock(),
         wait=stop.wait,
