@@ -117,9 +117,9 @@ def check_name(span: str) -> bool:
     if span.startswith("--"):
         every = [cli.get_command(click.Context(cli), name) for name in COMMANDS]
         return any(span in option.opts for command in every if command for option in command.params) or span == "--help"
-    if span.startswith("NOVOSKY_"):
-        services = text_of("ecosystem.config.js") + text_of("deploy/novosky.service")
-        return span.partition("=")[0] in services
+    if re.fullmatch(r"[A-Z][A-Z0-9]*_[A-Z0-9_]+(=\S+)?", span):
+        known = text_of("ecosystem.config.js") + text_of("deploy/novosky.service") + text_of("novosky/environment.py")
+        return span.partition("=")[0] in known
     return span in GATE_NAMES or span in keys_of(Settings) | keys_of(MlSettings)
 
 

@@ -13,7 +13,7 @@ from novosky.data.synthetic import synthetic_bars
 from novosky.errors import DataError, UsageError
 from novosky.settings import load_ml_settings, load_settings
 from novosky.settings.overrides import AccountFlags, apply_flags
-from trading.bot import _alarms
+from trading.announcements import alarms_between
 from trading.engine.breakers import start_guard
 from trading.engine.records import Guard, from_bytes, new_record, to_bytes
 from trading.market_inputs import minutes_coverage, minutes_of
@@ -93,8 +93,8 @@ def test_a_person_is_told_when_a_limit_is_reached(root: Path) -> None:
     start_guard(before, params, 1_700_000_000, 500.0)
     after = from_bytes(Guard, to_bytes(before))
     after.halted, after.week_blocked, after.halt_balance = 1, 1, 400.0
-    told = _alarms(before, after)
+    told = alarms_between(before, after)
     assert len(told) == 3
-    assert any(text.startswith("HARD HALT") for text in told)
-    assert _alarms(after, after) == []
+    assert told["halted"].startswith("HARD HALT")
+    assert alarms_between(after, after) == {}
     assert np.isfinite(after.equity)

@@ -50,7 +50,7 @@ def bar_messages(booked: Booked, before: Guard, after: Guard, close: int) -> lis
         for closed in booked.closed
     ]
     return trades + [
-        Message(f"alarm:{close}:{name}", "risk", text, close) for name, text in _alarms(before, after).items()
+        Message(f"alarm:{close}:{name}", "risk", text, close) for name, text in alarms_between(before, after).items()
     ]
 
 
@@ -64,8 +64,8 @@ def trade_text(closed: ClosedTrade) -> str:
     )
 
 
-def _alarms(before: Guard, after: Guard) -> dict[str, str]:
-    """Say which limits this bar has reached or lifted."""
+def alarms_between(before: Guard, after: Guard) -> dict[str, str]:
+    """Return what to say of the limits this bar has reached or lifted, by the guard's field."""
     texts = {
         "day_blocked": "daily loss limit reached: no entries until 00:00 UTC",
         "week_blocked": "weekly drawdown limit reached: no entries until Monday 00:00 UTC",
