@@ -120,6 +120,7 @@ def open_mt5(
         risk=models.risk,
         identity="scenario",
         models=models.description,
+        fingerprint=models.fingerprint,
         frozen=lambda: False,
     )
     return Mt5Session(server, faults, mt5, broker, journal, bot)

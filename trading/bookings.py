@@ -39,11 +39,17 @@ class ClosedTrade:
     deal, position : int
         Tickets of the closing deal and of the position.
     trade : Trade
+    bar : int
+        The close at which its entry was decided, UTC epoch seconds.
+    partial : bool
+        True while a part of the position stays open.
     """
 
     deal: int
     position: int
     trade: Trade
+    bar: int
+    partial: bool
 
     @property
     def row(self) -> dict[str, Any]:
@@ -114,10 +120,11 @@ def book_deals(broker: Broker, journal: Journal, params: Params, status: BotStat
                 before = gone.get(deal.position)
                 before = journal.closed_volume(deal.position) if before is None else before
                 gone[deal.position] = before + deal.volume
-                trade = _trade_of(journal, params, entry, deal, cash)
+                trade, bar = _trade_of(journal, params, entry, deal, cash)
                 paid = _commission_of_part(params, entry, before, deal.volume)
                 trade.commission = rounded(paid + deal.commission, params.money_scale)
-                closed.append(ClosedTrade(deal.ticket, deal.position, trade))
+                partial = gone[deal.position] < entry["volume"] - _VOLUME_NOISE
+                closed.append(ClosedTrade(deal.ticket, deal.position, trade, bar, partial))
     own = {position for position, opening in entries.items() if opening[0]["magic"] == MAGIC}
     return Booked(rows, closed, last, cash, frozenset(own - {trade.position for trade in closed}))
 
@@ -164,7 +171,8 @@ def _commission_of_part(params: Params, entry: Mapping[str, Any], before: float,
     return up_to(before + volume) - up_to(before)
 
 
-def _trade_of(journal: Journal, params: Params, entry: Any, exit_deal: Deal, cash: float) -> Trade:
+def _trade_of(journal: Journal, params: Params, entry: Any, exit_deal: Deal, cash: float) -> tuple[Trade, int]:
+    """Return the trade and the close at which its entry was decided."""
     # The position's ticket is that of the order which opened it; brokers cut comments and write over them.
     intent = journal.intent(entry["comment"]) or journal.intent_of_order(entry["position"])
     if intent is None:
@@ -185,4 +193,4 @@ def _trade_of(journal: Journal, params: Params, entry: Any, exit_deal: Deal, cas
     trade.profit, trade.swap = exit_deal.profit, exit_deal.swap
     trade.balance = cash
     trade.risk = abs(trade.entry_price - trade.sl) * trade.volume * params.lot_units
-    return trade
+    return trade, int(intent["bar"])

@@ -274,6 +274,7 @@ def open_session(
         risk=models.risk,
         identity=identity,
         models=models.description,
+        fingerprint=models.fingerprint,
         frozen=frozen,
     )
     return PaperSession(bot, broker, server, journal, models.fingerprint)

@@ -16,6 +16,7 @@ from trading.journal import (
     INTENT_FILLED,
     INTENT_REJECTED,
     AccountSnapshot,
+    BarNotes,
     BotStatus,
     Decision,
     Flag,
@@ -317,6 +318,28 @@ class HistoryContract:
             PositionEvent(7, LATER, "closed", "target"),
         ]
         assert [event.kind for event in journal.position_events(LATER)] == ["closed"]
+
+    def test_a_bars_notes_are_written_with_it_or_not_at_all(self, journal: Journal) -> None:
+        event, metric = PositionEvent(7, BAR, "opened", "buy 0.05"), ModelMetric(BAR, "signal.confidence@a", 0.7)
+        journal.record_bar(status_at(), decision_at(), [], [], [], notes=BarNotes([event], [metric]))
+        with pytest.raises(StorageError):
+            notes = BarNotes([replace(event, ticket=8)], [replace(metric, value=0.9)])
+            journal.record_bar(status_at(), decision_at(), [], [], [], notes=notes)
+        assert journal.position_events() == [event]
+        assert journal.model_metrics(metric.name) == [metric]
+
+    def test_figures_are_found_by_their_moment_and_the_newest_by_its_name(self, journal: Journal) -> None:
+        for time, name, value in ((LATER, "b", 2.0), (BAR, "b", 1.0), (BAR, "a", 3.0)):
+            journal.record_model_metric(time, name, value)
+        assert journal.model_metrics_between(BAR, LATER) == [ModelMetric(BAR, "a", 3.0), ModelMetric(BAR, "b", 1.0)]
+        assert journal.newest_model_metric("b") == ModelMetric(LATER, "b", 2.0)
+        assert journal.newest_model_metric("c") is None
+
+    def test_trades_and_blocked_signals_are_counted(self, journal: Journal) -> None:
+        assert journal.table_sizes() == (0, 0)
+        journal.record_bar(status_at(), decision_at(action="blocked", gates=4), [], [], [trade_row(9, BAR, 1.0)])
+        journal.record_bar(status_at(LATER), decision_at(LATER), [], [], [trade_row(11, LATER, 1.0)])
+        assert journal.table_sizes() == (2, 1)
 
     def test_of_one_moment_the_newest_snapshot_is_kept(self, journal: Journal) -> None:
         journal.snapshot_account(BAR, 500.0, 490.0, 12.5, 1)
