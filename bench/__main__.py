@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # name: (module, function). In this order: the cheap ones first, training before what needs its models.
 MEASURES: dict[str, tuple[str, str]] = {
     "imports": ("bench.startup_bench", "measure_imports"),
+    "bridge": ("bench.bridge_bench", "measure_bridge"),
     "engine": ("bench.engine_bench", "measure_engine"),
     "features": ("bench.features_bench", "measure_features"),
     "labels": ("bench.features_bench", "measure_labels"),

@@ -48,7 +48,7 @@ def main(
         cycles.append(WALL() - moments[-1][0])
         return acted
 
-    run_replay(cycle, session.broker, lambda bar: None)
+    run_replay(cycle, session.server, lambda bar: None)
     wall, cpu = (end - begun for end, begun in zip((WALL(), CPU()), moments[WARM_UP_CYCLES], strict=True))
     memory = resident_mib()
     return {

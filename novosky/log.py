@@ -121,6 +121,17 @@ def _plain(value: Any) -> Any:
 class _FileHandler(logging.handlers.RotatingFileHandler):
     """Ours, so that a second configuration can tell it from handlers that others have set."""
 
+    said = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        # By default every line would print a traceback; the console shows the lines themselves anyway.
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self.said:
+            self.said = True
+            sys.stderr.write(f"the log {self.baseFilename} cannot be written ({error.strerror}); lines are missing\n")
+
     def close(self) -> None:
         # A full disk was reported by the line that met it; the program does not end for it.
         with contextlib.suppress(OSError):

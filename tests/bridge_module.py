@@ -16,7 +16,7 @@ import numpy as np
 
 from novosky.clock import RealClock
 from trading.bridge.client import BridgeModule
-from trading.bridge.protocol import Call, dump, load_hello
+from trading.bridge.protocol import CALL_PATH, Call, dump, load_answer, load_hello
 from trading.bridge.server import BridgeServer
 from trading.terminal.constants import ModuleConstants
 from trading.terminal.sequences import filled
@@ -145,7 +145,7 @@ class Caller:
         """Return a proper call with some fields changed."""
         return dump(replace(self.template, **changes))
 
-    def post(self, body: bytes, token: str | None = TOKEN, path: str = "/v1/call", **headers: str) -> tuple[int, Any]:
+    def post(self, body: bytes, token: str | None = TOKEN, path: str = CALL_PATH, **headers: str) -> tuple[int, Any]:
         """Send a request; return status and answer."""
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
@@ -153,6 +153,7 @@ class Caller:
         try:
             connection.request("POST", path, body, headers)
             response = connection.getresponse()
-            return response.status, json.loads(response.read())
+            data = response.read()
+            return response.status, vars(load_answer(data)[0]) if response.status == 200 else json.loads(data)
         finally:
             connection.close()

@@ -21,7 +21,8 @@ from novosky.data.synthetic import synthetic_bars
 from novosky.settings import MlSettings
 from trading.bot import Bot
 from trading.broker import AccountState, BrokerUnavailable, OrderRequest, OrderResult, Position
-from trading.journal import BotStatus, Decision, Intent, Journal, Message, sqlite_url
+from trading.journal import BarNotes, BotStatus, Decision, Intent, Journal, Message, sqlite_url
+from trading.journal.journal import NOTHING_TO_NOTE
 from trading.journal.outbox import Outbox
 from trading.mt5.broker import Mt5Broker
 from trading.mt5.terms import Access
@@ -116,11 +117,12 @@ class MortalJournal(Journal):
         deals: Sequence[Mapping[str, Any]],
         trades: Sequence[Mapping[str, Any]],
         messages: Sequence[Message] = (),
+        notes: BarNotes = NOTHING_TO_NOTE,
     ) -> None:
         """Write a bar."""
         self._witness.note_bar(status.last_bar, status.last_deal)
         with self._around("record_bar"):
-            super().record_bar(status, decision, intents, deals, trades, messages)
+            super().record_bar(status, decision, intents, deals, trades, messages, notes)
 
     def close_intent(
         self, intent: Intent, state: str, retcode: int, order: int, gates: int = 0, messages: Sequence[Message] = ()
@@ -312,6 +314,7 @@ class World:
             risk=models.risk,
             identity="campaign",
             models=models.description,
+            fingerprint=models.fingerprint,
             frozen=lambda: False,
         )
         return self._bot

@@ -300,6 +300,20 @@ class Auditor:
         assert len(filled) == len(entries), "an intent was executed twice"
         closed = {deal.position_id for deal in self.server.book.deals if deal.entry == C.DEAL_ENTRY_OUT}
         assert {deal.position_id for deal in entries} - closed <= {held.ticket for held in own_positions(self.server)}
+        self._check_events()
+
+    def _check_events(self) -> None:
+        """Every opening and closing that was booked is told once, and every trade counts for its models."""
+        opened = self.ask("SELECT position, time FROM deals WHERE entry = 0 AND magic = ? ORDER BY 1, 2", MAGIC)
+        assert self.ask("SELECT ticket, time FROM position_events WHERE kind = 'opened' ORDER BY 1, 2") == opened
+        closed = self.ask("SELECT DISTINCT position, exit_time FROM trades ORDER BY 1, 2")
+        told = (
+            "SELECT DISTINCT ticket, time FROM position_events WHERE kind IN ('closed', 'closed in part') ORDER BY 1, 2"
+        )
+        assert self.ask(told) == closed
+        ((trades,),) = self.ask("SELECT count(*) FROM trades")
+        counts = "SELECT value, max(time) FROM model_metrics WHERE name LIKE 'trades.closed@%' GROUP BY name"
+        assert sum(value for value, _ in self.ask(counts)) == trades
 
 
 def _money(deal: Any) -> float:

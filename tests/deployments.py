@@ -11,12 +11,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from command_line import Answer, run_script
 from desk import Desk
 
+from novosky.data.store import load_bars
+from novosky.market.bars import epoch_seconds
 from trading.paper_session import broker_file
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,17 +100,24 @@ class Deployment:
                     process.kill()
 
     def bar_reached(self) -> int:
-        """Return the newest bar the simulated broker has stored, -1 before there is any."""
+        """Return the row of the newest bar the simulated broker has stored, -1 before there is any."""
         file = broker_file(self.journal)
         if not file.exists():
             return -1
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
             try:
-                row = connection.execute("SELECT bar FROM state").fetchone()
+                row = connection.execute("SELECT content FROM state").fetchone()
             except sqlite3.OperationalError:
                 # The process has created the file and not yet its tables.
                 return -1
-        return -1 if row is None else int(row[0])
+        if row is None:
+            return -1
+        ((opened_at, _),) = json.loads(row[0])["feeds"].values()
+        return -1 if opened_at is None else int(self._opens.searchsorted(opened_at))
+
+    @cached_property
+    def _opens(self) -> npt.NDArray[np.int64]:
+        return epoch_seconds(load_bars(self.bars))
 
     def wait_for_bar(self, bar: int, is_alive: Callable[[], bool]) -> None:
         """Return once the process has reached a bar; fail when it ends before."""

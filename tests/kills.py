@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,11 @@ import pytest
 from paper_runs import Outcome, Scenario, finish, open_scenario, session_outcome
 
 from trading.journal import Journal
-from trading.paper import PaperBroker
+from trading.mt5.broker import Mt5Broker
+from trading.mt5.module import TerminalModule
+from trading.terminal.terminal import SimulatedTerminal
+
+Reaching = Callable[[SimulatedTerminal], AbstractContextManager[TerminalModule]]
 
 
 class Death(BaseException):
@@ -22,7 +27,7 @@ def mortality(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]
     calls = {"seen": 0}
 
     def arm(every: int) -> None:
-        for owner, name in ((Journal, "record_bar"), (Journal, "close_intent"), (PaperBroker, "send")):
+        for owner, name in ((Journal, "record_bar"), (Journal, "close_intent"), (Mt5Broker, "send")):
             original = getattr(owner, name)
 
             def method(self: Any, *parts: Any, original: Any = original, **named: Any) -> Any:
@@ -41,16 +46,38 @@ def mortality(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]
     assert calls["seen"] > 100
 
 
-def live_through(scenario: Scenario, folder: Path) -> Outcome:
-    """Start the bot again and again until it reaches the end of its market."""
-    while True:
-        session = None
-        try:
-            session = open_scenario(scenario, folder / "journal.sqlite")
-            finish(session)
-            return session_outcome(session, scenario, folder)
-        except Death:
-            continue
-        finally:
-            if session is not None:
-                session.close()
+@contextmanager
+def in_process(terminal: SimulatedTerminal) -> Iterator[TerminalModule]:
+    """Reach the terminal without anything between."""
+    yield terminal
+
+
+def live_through(scenario: Scenario, folder: Path, reach: Reaching = in_process) -> Outcome:
+    """Start the bot again and again until it reaches the end of its market.
+
+    Parameters
+    ----------
+    reach : callable
+        Gives the module of a terminal for the life of one bot.
+    """
+    outcome = None
+    while outcome is None:
+        with ExitStack() as stack:
+            outcome = live_once(scenario, folder, stack, reach)
+    return outcome
+
+
+def live_once(scenario: Scenario, folder: Path, stack: ExitStack, reach: Reaching) -> Outcome | None:
+    """Start the bot and let it run to the end of its market, or to its death: then nothing is returned."""
+    session = None
+    try:
+        session = open_scenario(
+            scenario, folder / "journal.sqlite", reach=lambda terminal: stack.enter_context(reach(terminal))
+        )
+        finish(session)
+        return session_outcome(session, scenario, folder)
+    except Death:
+        return None
+    finally:
+        if session is not None:
+            session.close()

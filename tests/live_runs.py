@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -28,7 +28,6 @@ from trading.terminal.faults import FaultPlan
 from trading.terminal.server import TradeServer
 from trading.terminal.store import SqliteStore
 from trading.terminal.terminal import SimulatedTerminal
-from trading.terminal.views import Installation
 
 NO_NEWS = NewsCalendar.from_times(np.empty(0, dtype=np.int64))
 
@@ -59,9 +58,7 @@ class LiveDesk:
 
     def parts(self, **changes: Any) -> LiveParts:
         terms = self.server.terms
-        # A terminal keeps its Market Watch over restarts of the bot.
-        installation = replace(Installation(), selected=tuple(self.server.feeds))
-        terminal = SimulatedTerminal(self.server, self.faults, installation)
+        terminal = SimulatedTerminal(self.server, self.faults)
         values: dict[str, Any] = {
             "settings": self.scenario.settings,
             "ml_settings": self.scenario.ml_settings,

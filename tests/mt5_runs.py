@@ -8,26 +8,22 @@ from pathlib import Path
 
 from paper_runs import Outcome, Scenario
 
-from novosky.market.server_time import ServerClock
 from trading.bot import Bot
 from trading.bot_exports import export_blocks, export_trades
 from trading.engine.records import no_minutes, to_bytes
 from trading.journal import Journal, sqlite_url
-from trading.market_inputs import bar_columns, minutes_of
+from trading.market_inputs import minutes_of
 from trading.mt5.broker import Mt5Broker
 from trading.mt5.terms import Access, Timing
 from trading.notify import Notifier, SilentNotifier
-from trading.parameters import build_params, build_rollovers
+from trading.parameters import build_params
 from trading.position_source import PositionSource
 from trading.signal_source import SignalSource
-from trading.terminal.accounts import AccountTerms
 from trading.terminal.clock import TerminalClock
 from trading.terminal.faults import FaultPlan
-from trading.terminal.market import feed_from_frame
+from trading.terminal.opening import paper_server
 from trading.terminal.server import TradeServer
-from trading.terminal.stamps import Stamps
 from trading.terminal.store import SqliteStore, TerminalStore
-from trading.terminal.symbols import spec_from_settings
 from trading.terminal.terminal import SimulatedTerminal
 
 
@@ -74,27 +70,20 @@ class Mt5Session:
 
 
 def trade_server(scenario: Scenario, store: TerminalStore | None = None) -> TradeServer:
-    """Return the broker's side of a scenario."""
+    """Return the broker's side of a scenario, its stamps on the settings' clock."""
     settings = scenario.settings
-    params = build_params(settings, scenario.ml_settings)
-    bars = bar_columns(scenario.bars, settings, fixed_spread=scenario.fixed_spread)
-    feed = feed_from_frame(
-        spec_from_settings(settings),
+    return paper_server(
         scenario.bars,
-        bars,
-        params,
-        Stamps(ServerClock(settings.broker.server_clock)),
         scenario.first,
-        build_rollovers(settings, int(bars.time[0]), int(bars.time[-1])),
+        settings,
+        build_params(settings, scenario.ml_settings),
         no_minutes() if scenario.m1 is None else minutes_of(scenario.bars, scenario.m1),
+        settings.risk_profile.starting_balance_usd,
+        store=store,
+        identity="scenario",
+        fixed_spread=scenario.fixed_spread,
+        clock=settings.broker.server_clock,
     )
-    terms = AccountTerms(
-        currency="USC" if settings.account_type == "cent" else "USD",
-        leverage=int(settings.account.leverage),
-        stop_out=settings.account.stop_out_level,
-        limit_positions=1,
-    )
-    return TradeServer([feed], terms, settings.risk_profile.starting_balance_usd, store=store, identity="scenario")
 
 
 def open_mt5(
@@ -131,6 +120,7 @@ def open_mt5(
         risk=models.risk,
         identity="scenario",
         models=models.description,
+        fingerprint=models.fingerprint,
         frozen=lambda: False,
     )
     return Mt5Session(server, faults, mt5, broker, journal, bot)

@@ -22,10 +22,13 @@ from novosky.settings import MlSettings, Settings
 from trading.bot_exports import export_blocks, export_trades
 from trading.engine.records import to_bytes
 from trading.models import Models, PositionModel, RiskModel, SltpModel
+from trading.mt5.module import TerminalModule
 from trading.notify import SilentNotifier
 from trading.paper_session import PaperMarket, PaperSession, open_session
 from trading.replay import run_replay
+from trading.terminal.terminal import SimulatedTerminal
 
+Reach = Callable[[SimulatedTerminal], TerminalModule]
 ROOT = Path(__file__).resolve().parents[1]
 WARM_UP = live_window_bars()
 MARKET_BARS = 2_500
@@ -141,6 +144,7 @@ def open_scenario(
     frozen: Callable[[], bool] = lambda: False,
     durable: bool = False,
     database: URL | None = None,
+    reach: Reach = lambda terminal: terminal,
 ) -> PaperSession:
     """Open or resume the bot of a scenario."""
     return open_session(
@@ -154,25 +158,26 @@ def open_scenario(
         frozen=frozen,
         durable=durable,
         database=database,
+        reach=reach,
     )
 
 
 def finish(session: PaperSession) -> None:
     """Run a session to the end of its market."""
-    run_replay(session.bot.cycle, session.broker, lambda bar: None)
+    run_replay(session.bot.cycle, session.server, lambda bar: None)
 
 
 def go_on(session: PaperSession, bars: int) -> None:
     """Let the market and the bot go on for some bars."""
     for _ in range(bars):
-        session.broker.advance()
+        session.server.advance()
         session.bot.cycle()
 
 
 def go_on_until(session: PaperSession, condition: Callable[[], bool]) -> None:
     """Let the market and the bot go on until a condition holds."""
     while not condition():
-        assert not session.broker.at_end, "it never happened"
+        assert not session.server.at_end, "it never happened"
         go_on(session, 1)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from kills import live_through
+from bridge_module import bridged
+from kills import Reaching, in_process, live_through
+from mt5_runs import mt5_outcome, with_clock
 from paper_runs import (
     Outcome,
     Scenario,
@@ -27,6 +30,8 @@ from signal_models import ScatteredPositionModel, ScatteredRiskModel, ScatteredS
 from backtest.run import prepare, simulate
 from novosky.errors import UsageError
 from novosky.settings import MlSettings, Settings
+from trading.bridge.client import BridgeModule
+from trading.terminal.terminal import SimulatedTerminal
 
 BARS = 500
 RANGE = {"least": 1.0, "most": 3.0}
@@ -81,12 +86,28 @@ def stop_in_atr(row: list[str]) -> float:
     return round(abs(float(row[TP]) - float(row[ENTRY])) / abs(float(row[SL]) - float(row[ENTRY])), 3)
 
 
-def test_it_holds_when_the_bot_is_killed(tmp_path: Path, mortal: Callable[[int], None]) -> None:
+@contextmanager
+def over_a_bridge(terminal: SimulatedTerminal) -> Iterator[BridgeModule]:
+    """Reach the terminal through a server beside it and a client here."""
+    with bridged(terminal, any_terminal=True) as module:
+        yield module
+
+
+@pytest.mark.parametrize("reach", [in_process, over_a_bridge], ids=["in process", "over a bridge"])
+def test_it_holds_when_the_bot_is_killed(tmp_path: Path, mortal: Callable[[int], None], reach: Reaching) -> None:
     scenario = all_on(bars=150)
     expected = backtest_outcome(scenario, tmp_path)
     assert len(expected.trade_rows) > 5
     mortal(7)
-    assert live_through(scenario, tmp_path) == expected
+    assert live_through(scenario, tmp_path, reach) == expected
+
+
+def test_it_holds_behind_a_thread_and_a_clock_of_another_zone(tmp_path: Path) -> None:
+    """As on a real terminal: stamps of the server's clock, calls watched by a thread of their own."""
+    scenario = with_clock(all_on(bars=150), "NewYork+7")
+    expected = backtest_outcome(scenario, tmp_path)
+    assert mt5_outcome(scenario, tmp_path) == expected
+    assert len(expected.trade_rows) > 5
 
 
 def test_the_risk_model_only_sizes(tmp_path: Path) -> None:

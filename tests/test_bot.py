@@ -27,11 +27,19 @@ from paper_runs import (
 from signal_sets import TRAIN_BARS
 
 from novosky.errors import BrokerError
-from trading.broker import DEAL_ENTRY_BALANCE, RETCODE_DONE, OrderRequest
+from trading.broker import (
+    DEAL_ENTRY_BALANCE,
+    DEAL_ENTRY_OUT,
+    DEAL_REASON_SL,
+    DEAL_REASON_TP,
+    RETCODE_DONE,
+    Deal,
+    OrderRequest,
+)
 from trading.freeze import is_frozen
 from trading.live_market import live_market
+from trading.mt5.broker import Mt5Broker
 from trading.notify import SilentNotifier
-from trading.paper import PaperBroker
 from trading.paper_session import PaperSession, journal_files, open_session
 from trading.replay import PacedMarket
 
@@ -59,7 +67,7 @@ def test_the_freeze_flag_blocks_entries_while_it_is_set(scenario: Scenario, jour
     assert all("frozen" in row[6].split() for row in frozen.block_rows)
     flag.unlink()
     go_on(session, 40)
-    assert session.broker.deals(1), "it trades again"
+    assert len(session.broker.deals(0)) > 1, "it trades again"
     session.close()
 
 
@@ -70,9 +78,14 @@ def test_a_frozen_bot_keeps_its_position_until_its_stop_or_target(scenario: Scen
     (held,) = session.broker.positions()
     frozen.append(True)
     go_on_until(session, lambda: not session.broker.positions())
-    (leave,) = [deal for deal in session.broker.deals(held.ticket + 1) if deal.position == held.ticket]
-    assert leave.comment == "", "closed by the server"
+    leave = exit_of(session, held.ticket)
+    assert leave.reason in (DEAL_REASON_SL, DEAL_REASON_TP), "closed by the server"
     session.close()
+
+
+def exit_of(session: PaperSession, position: int) -> Deal:
+    (leave,) = [deal for deal in session.broker.deals(0) if (deal.position, deal.entry) == (position, DEAL_ENTRY_OUT)]
+    return leave
 
 
 def test_the_freeze_fails_closed(tmp_path: Path) -> None:
@@ -91,7 +104,7 @@ def test_missed_bars_are_counted_and_only_the_newest_is_acted_on(scenario: Scena
     session = open_scenario(scenario, journal)
     go_on(session, 3)
     for _ in range(5):
-        session.broker.advance()
+        session.server.advance()
     assert session.bot.cycle() is True
     assert (session.bot.status.bars_processed, session.bot.status.bars_missed) == (4, 4)
     assert session.bot.status.last_bar == session.broker.quote().time
@@ -113,7 +126,7 @@ def test_more_bars_missed_than_a_window_holds_are_all_counted(scenario: Scenario
     session = open_scenario(short, journal)
     go_on(session, 1)
     for _ in range(WARM_UP + 40):
-        session.broker.advance()
+        session.server.advance()
     session.bot.cycle()
     assert session.bot.status.bars_missed == WARM_UP + 39
     session.close()
@@ -126,15 +139,15 @@ class Cut(BaseException):
 def test_an_order_that_was_never_sent_is_dropped_once_it_is_stale(
     scenario: Scenario, journal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def cut(self: PaperBroker, request: OrderRequest) -> None:
+    def cut(self: Mt5Broker, request: OrderRequest) -> None:
         raise Cut
 
     session = open_scenario(scenario, journal)
     with monkeypatch.context() as broken, pytest.raises(Cut):
-        broken.setattr(PaperBroker, "send", cut)
+        broken.setattr(Mt5Broker, "send", cut)
         finish(session)
     (intent,) = session.journal.open_intents()
-    session.broker.advance()
+    session.server.advance()
     session.close()
     session = open_scenario(scenario, journal)
     assert session.journal.open_intents() == []
@@ -166,8 +179,8 @@ def test_foreign_positions_are_reported_once_and_never_touched(
     with caplog.at_level(logging.WARNING):
         go_on_until(session, lambda: not session.broker.positions())
     assert len([record for record in caplog.records if "someone else" in record.message]) == 1
-    leave = session.broker.deals(foreign.ticket + 1)[0]
-    assert (leave.position, leave.comment, leave.magic) == (foreign.ticket, "", SOMEONE_ELSE)
+    leave = exit_of(session, foreign.ticket)
+    assert (leave.reason in (DEAL_REASON_SL, DEAL_REASON_TP), leave.magic) == (True, SOMEONE_ELSE)
     assert len(session.journal.trades()) == own_trades, "not a trade of this bot"
     assert session.bot.status.cash == pytest.approx(balance + leave.profit + leave.swap), "but the same money"
     refused = [row for row in session_outcome(session, scenario, tmp_path).block_rows if row[5] == "volume"]
@@ -182,7 +195,7 @@ def test_a_position_closed_by_hand_is_booked_as_manual(scenario: Scenario, journ
     session = open_scenario(scenario, journal)
     (held,) = session.broker.positions()
     session.broker.send(OrderRequest(-held.side, held.volume, 0.0, 0.0, held.ticket, 0, ""))
-    session.broker.advance()
+    session.server.advance()
     session.bot.cycle()
     assert session_outcome(session, scenario, tmp_path).trade_rows[-1][8] == "manual"
     assert session.bot.status.cash == session.broker.account().balance
@@ -258,7 +271,7 @@ def test_real_time_paper_keeps_pace_with_the_clock_and_finds_its_market_again(
 ) -> None:
     clock = HandClock(1_717_200_000.0 + 400.0)
     session = open_live(journal, scenario, clock)
-    pace = PacedMarket(session.broker, clock.now)
+    pace = PacedMarket(session.server, clock.now)
     assert pace.catch_up() == 0
     assert session.bot.cycle() is True, "the newest closed bar is there at once"
     clock.time += 400.0
@@ -271,7 +284,7 @@ def test_real_time_paper_keeps_pace_with_the_clock_and_finds_its_market_again(
     clock.time += 3 * 900.0
     session = open_live(journal, scenario, clock)
     assert session.broker.closed_bars(6).iloc[:3]["close"].tolist() == first["close"].tolist()
-    assert session.broker.quote().time <= clock.time < session.broker.next_close, "the market went on meanwhile"
+    assert session.broker.quote().time <= clock.time < session.server.next_close, "the market went on meanwhile"
     session.bot.cycle()
     assert (session.bot.status.bars_processed, session.bot.status.bars_missed) == (3, 2)
     session.close()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,8 +94,8 @@ def test_a_journal_without_its_account_is_refused(scenario: Scenario, journal: P
 def test_a_replay_whose_journal_lost_its_last_writes_is_refused(scenario: Scenario, journal: Path) -> None:
     session = open_scenario(scenario, journal)
     go_on(session, 2)
-    session.broker.advance()
-    session.broker.advance()
+    session.server.advance()
+    session.server.advance()
     session.close()
     with pytest.raises(StorageError, match="2 bars ahead"):
         open_scenario(scenario, journal)
@@ -113,6 +115,29 @@ def test_an_account_of_other_bars_is_refused(scenario: Scenario, journal: Path) 
     open_scenario(scenario, journal).close()
     with pytest.raises(UsageError, match="--fresh"):
         open_scenario(scenario.until(len(scenario.bars) - 1), journal)
+
+
+OLD_ACCOUNT = """
+CREATE TABLE state (id INTEGER PRIMARY KEY, identity TEXT, anchor INTEGER, bar INTEGER, account BLOB);
+INSERT INTO state VALUES (1, 'replay', 0, 12, X'00');
+CREATE TABLE deals (ticket INTEGER PRIMARY KEY, position INTEGER, profit REAL);
+"""
+
+
+def test_an_account_of_an_earlier_version_is_refused_untouched_until_discarded(desk: Desk, tmp_path: Path) -> None:
+    deployment = deploy(desk, tmp_path, TRAIN_BARS + 100, 10)
+    file = broker_file(deployment.journal)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(OLD_ACCOUNT)
+    before = file.read_bytes()
+    refused = deployment.replay()
+    assert refused.code == 7
+    for part in (str(file), "earlier version", "--fresh"):
+        assert part in refused.err
+    assert file.read_bytes() == before
+    begun_anew = deployment.replay("--fresh")
+    assert begun_anew.code == 0, begun_anew.err
+    assert "10 bars processed" in begun_anew.out
 
 
 def test_a_journal_that_cannot_be_made_exits_7(desk: Desk, tmp_path: Path) -> None:

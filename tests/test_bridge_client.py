@@ -161,7 +161,7 @@ def test_an_argument_that_cannot_be_carried_is_invalid_and_never_sent() -> None:
     assert module.sent == []
 
 
-def test_20_threads_on_20_clients_are_served_one_at_a_time_each_with_its_own_error() -> None:
+def test_56_20_threads_on_20_clients_are_served_one_at_a_time_each_with_its_own_error() -> None:
     module = SmallModule()
     with serving(module) as server:
 
@@ -181,7 +181,7 @@ def test_20_threads_on_20_clients_are_served_one_at_a_time_each_with_its_own_err
     assert len(module.threads) == 1
 
 
-def test_20_threads_on_one_client_each_read_the_error_of_their_own_call() -> None:
+def test_56_20_threads_on_one_client_each_read_the_error_of_their_own_call() -> None:
     with bridged(SmallModule()) as mt5:
 
         def ask(number: int) -> bool:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import cast
 
 import click
+import pandas as pd
 import pytest
+from bridge_line import free_port
 from bridge_module import TOKEN, SmallModule, serving
 from click.testing import CliRunner, Result
 from pydantic import SecretStr
@@ -23,9 +29,15 @@ from ml.feature_engineering import live_window_bars
 from novosky.cli.bridge import ping, serve
 from novosky.cli.main import cli
 from novosky.data.synthetic import synthetic_bars
-from novosky.errors import NovoskyError, UsageError
+from novosky.errors import LockedError, NovoskyError, StorageError, UsageError
+from novosky.log import LOG_FILE
+from novosky.settings import Settings, load_ml_settings, load_settings
 from trading.bridge.access import BridgeAccess
 from trading.bridge.client import BridgeModule
+from trading.bridge.owner import Property, owned, port, terminal_program
+from trading.bridge.simulated import PacedServer, simulated_market
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def bridge(*arguments: object, token: str = TOKEN) -> Result:
@@ -44,7 +56,7 @@ def test_ping_tells_versions_clock_and_latency() -> None:
 
     assert result.exit_code == 0, result.output
     assert re.search(r"^bridge    http://127\.0\.0\.1:\d+, free$", result.output, re.M)
-    assert "protocol  1\n" in result.output
+    assert "protocol  2\n" in result.output
     assert "package   5.0.6231\n" in result.output
     assert "terminal  500.5200 of 26 Sep 2026\n" in result.output
     assert re.search(r"^clock     [+-]0\.\d{3} s against this machine, known to \d+\.\d ms$", result.output, re.M)
@@ -87,6 +99,8 @@ def test_ping_with_another_token_says_so_without_showing_one() -> None:
         (["serve"], "2: name the terminal"),
         (["serve", "--terminal", "a.exe", "--simulated", "b.parquet"], "2: name the terminal"),
         (["serve", "--terminal", "a.exe"], "2: there is no terminal at a.exe"),
+        (["serve", "--terminal", "a.exe", "--account", "a.sqlite"], "2: --account keeps a simulated account"),
+        (["serve", "--simulated", "a.csv", "--account", "a.csv"], "2: --account and --simulated name the same place"),
         (["serve", "--terminal", "a.exe", "--cert", "c.pem"], "2: --cert and --key belong together"),
         (["serve", "--terminal", "a.exe", "--cert", "c.pem", "--key", "k.pem"], "2: --cert c.pem"),
         (["ping", "--url", "http://10.1.2.3:8787"], "2: 10.1.2.3 is another machine"),
@@ -116,14 +130,9 @@ def test_without_the_package_serving_a_terminal_says_where_it_exists(
 def simulated(folder: Path, root: Path, *arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run the real command over a synthetic market; give the process and its address."""
     bars = folder / "bars.parquet"
-    synthetic_bars("planted", live_window_bars() + 50, seed=3).to_parquet(bars)
-    settings = ["--config", root / "config.json", "--ml-config", root / "ml_config.json"]
-    code = "from novosky.cli.main import main; main()"
-    command = [sys.executable, "-c", code, "bridge", "serve", "--simulated", bars, "--port", 0, *settings, *arguments]
-    environment = os.environ | {"NOVOSKY_BRIDGE_TOKEN": TOKEN, "PYTHONPATH": str(root)}
-    with subprocess.Popen(
-        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as server:
+    if not bars.exists():
+        synthetic_bars("planted", live_window_bars() + 50, seed=3).to_parquet(bars)
+    with started(folder, root, "--simulated", bars, "--port", 0, *arguments) as server:
         assert server.stdout is not None
         try:
             line = server.stdout.readline()
@@ -132,6 +141,16 @@ def simulated(folder: Path, root: Path, *arguments: object) -> Iterator[tuple[su
             yield server, address[0]
         finally:
             server.kill()
+
+
+def started(folder: Path, root: Path, *arguments: object) -> subprocess.Popen[str]:
+    """Start the real command in a folder of its own."""
+    settings = ["--config", root / "config.json", "--ml-config", root / "ml_config.json"]
+    code = "from novosky.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "bridge", "serve", *settings, *arguments]
+    environment = os.environ | {"NOVOSKY_BRIDGE_TOKEN": TOKEN, "PYTHONPATH": str(root)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(list(map(str, command)), **pipes, text=True, cwd=folder, env=environment)
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
@@ -156,6 +175,142 @@ def test_a_simulated_terminal_is_served_until_a_signal_stops_it_cleanly(
     assert server.returncode == 0, err
     assert out == "stopped\n"
     assert TOKEN not in err
+
+
+def test_refusals_are_logged_as_json_and_to_the_console_without_the_token(tmp_path: Path, root: Path) -> None:
+    with simulated(tmp_path, root, "--logs", "log") as (server, url):
+        with BridgeModule(url, "w" * 40) as mt5:
+            assert mt5.version() is None
+        with BridgeModule(url, TOKEN) as mt5:
+            assert mt5.login(1, password=f"{TOKEN}") is False
+        server.send_signal(signal.SIGTERM)
+        _, err = server.communicate(timeout=10)
+
+    lines = [json.loads(line) for line in (tmp_path / "log" / LOG_FILE).read_text().splitlines()]
+    assert [line["level"] for line in lines if "refused a request from 127.0.0.1: token" in line["message"]] == [
+        "WARNING"
+    ]
+    assert "refused a request from 127.0.0.1: token" in err
+    assert TOKEN not in (tmp_path / "log" / LOG_FILE).read_text() + err
+
+
+def test_a_simulated_account_is_found_again_by_the_next_start(tmp_path: Path, root: Path) -> None:
+    """The bars go on where they were, the position is still open, and the tickets count on."""
+    account = tmp_path / "account.sqlite"
+    with simulated(tmp_path, root, "--pace", 9000, "--account", account) as (server, url):
+        with BridgeModule(url, TOKEN) as mt5:
+            assert mt5.initialize() and mt5.symbol_select("BTCUSD", True)
+            result = mt5.order_send(order())
+            assert result is not None and result.retcode == 10009, result
+            time.sleep(0.3)
+            (before,), deals = mt5.positions_get(), mt5.history_deals_get(0, 2**31)
+            bar = mt5.symbol_info_tick("BTCUSD").time
+        server.kill()
+    with simulated(tmp_path, root, "--pace", 0, "--account", account) as (_, url), BridgeModule(url, TOKEN) as mt5:
+        assert mt5.initialize() and mt5.symbol_select("BTCUSD", True)
+        (after,) = mt5.positions_get()
+        assert (after.ticket, after.price_open, after.volume) == (before.ticket, before.price_open, before.volume)
+        assert mt5.history_deals_get(0, 2**31) == deals
+        assert mt5.symbol_info_tick("BTCUSD").time >= bar
+        second = mt5.order_send(order())
+        assert second.order > result.order
+
+
+def order() -> dict[str, object]:
+    fields = {"action": 1, "symbol": "BTCUSD", "volume": 0.01, "type": 0, "price": 1.0, "type_filling": 0}
+    return fields | {"deviation": 10**6, "magic": 7, "comment": "a1", "type_time": 0}
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    try:
+        return process.wait(60), process.communicate()[1]
+    finally:
+        process.kill()
+
+
+def test_a_second_bridge_on_an_account_is_refused_and_the_first_serves_on(tmp_path: Path, root: Path) -> None:
+    account, bars = tmp_path / "account.sqlite", tmp_path / "bars.parquet"
+    with simulated(tmp_path, root, "--account", account) as (_, url):
+        second = ended(started(tmp_path, root, "--simulated", bars, "--port", 0, "--account", "account.sqlite"))
+        assert second[0] == LockedError.exit_code
+        assert "another bridge serves the simulated account account.sqlite; stop it first" in second[1]
+        with BridgeModule(url, TOKEN) as mt5:
+            assert mt5.version() is None and mt5.last_error()[0] == -10004 and mt5.initialize()
+
+
+def test_a_second_bridge_on_a_terminal_or_a_port_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = tmp_path / "terminal64.exe"
+    terminal.touch()
+    (tmp_path / "elsewhere").mkdir()
+    again = tmp_path / "elsewhere" / ".." / terminal.name
+    monkeypatch.setitem(sys.modules, "MetaTrader5", cast(ModuleType, SmallModule()))
+    number = free_port()
+    with owned(terminal_program(terminal)):
+        assert refusal(bridge("serve", "--terminal", again, "--port", number)).startswith(
+            "9: another bridge serves the terminal"
+        )
+    with owned(port(number)):
+        message = refusal(bridge("serve", "--terminal", terminal, "--port", number))
+    assert message == f"9: another bridge serves port {number}; stop it first, or choose another --port"
+
+
+def test_a_lock_ends_with_its_process_and_differs_between_terminals(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.exe", tmp_path / "b.exe"
+    with owned(terminal_program(first)), owned(terminal_program(second)):
+        assert not free(terminal_program(first))
+    assert free(terminal_program(first))
+
+
+def free(thing: Property) -> bool:
+    try:
+        with owned(thing):
+            return True
+    except LockedError:
+        return False
+
+
+def market_of(folder: Path, frame: pd.DataFrame, settings: Settings | None = None) -> PacedServer:
+    settings = load_settings(ROOT / "config.json") if settings is None else settings
+    ml_settings = load_ml_settings(ROOT / "ml_config.json")
+    return simulated_market(frame, settings, ml_settings, 1.0, lambda: 0.0, folder / "account.sqlite")[1]
+
+
+def test_an_account_of_other_bars_or_terms_is_refused_and_more_bars_are_welcome(tmp_path: Path) -> None:
+    longer = synthetic_bars("planted", live_window_bars() + 80, seed=3)
+    bars = longer.iloc[:-30]
+    market = market_of(tmp_path, bars)
+    for _ in range(10):
+        market.server.advance()
+    moment = market.server.now
+    market.server.close()
+    settings = load_settings(ROOT / "config.json")
+    dearer = settings.model_copy(update={"costs": settings.costs.model_copy(update={"commission_per_lot": 9.0})})
+    other = synthetic_bars("planted", live_window_bars() + 50, seed=4)
+    for frame, terms, word in (
+        (other, settings, "other bars"),
+        (bars, dearer, "other account terms"),
+        (bars.iloc[: live_window_bars() + 5], settings, "later bar"),
+    ):
+        with pytest.raises(UsageError, match=word):
+            market_of(tmp_path, frame, terms)
+    resumed = market_of(tmp_path, longer)
+    assert resumed.server.now == moment
+    resumed.server.close()
+
+
+def test_a_file_that_is_no_account_is_left_alone(tmp_path: Path) -> None:
+    bars = synthetic_bars("planted", live_window_bars() + 50, seed=3)
+    file = tmp_path / "account.sqlite"
+    file.write_text("a diary, and a long one " * 100)
+    with pytest.raises(StorageError, match="no simulated account"):
+        market_of(tmp_path, bars)
+    file.unlink()
+    with closing(sqlite3.connect(file)) as journal:
+        journal.execute("CREATE TABLE diary (day)")
+    content = file.read_bytes()
+    with pytest.raises(StorageError, match="another program's"):
+        market_of(tmp_path, bars)
+    assert file.read_bytes() == content
 
 
 @pytest.mark.parametrize("command", [serve, ping], ids=["serve", "ping"])

@@ -22,8 +22,8 @@ from novosky.clock import RealClock
 from novosky.errors import BrokerError
 from trading.bridge import protocol
 from trading.bridge.client import BridgeModule
+from trading.bridge.line import LinkFailure
 from trading.bridge.server import BridgeServer, Limits
-from trading.bridge.transport import LinkFailure
 
 REQUEST = {"action": 1, "symbol": "BTCUSD", "volume": 0.1}
 NO_CONNECTION = (-10004, "No IPC connection")
@@ -99,11 +99,13 @@ def test_what_changes_the_connection_is_sent_once(name: str) -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n\r\n{}",
         b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
-        b'HTTP/1.1 200 OK\r\nContent-Length: 62\r\n\r\n{"seq":99,"stamp":1.0,"value":1,"raised":null,"error":[1,"OK"]}',
+        b"HTTP/1.1 200 OK\r\nContent-Length: 66\r\n\r\n\0\0\0\x3e"
+        b'{"seq":99,"stamp":1.0,"value":1,"raised":null,"error":[1,"OK"]}',
+        b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n\xff\xff\xff\xffnone",
         b"HTTP/1.1 500 X\r\nContent-Length: 4\r\n\r\noops",
         b"SSH-2.0-OpenSSH\r\n\r\n",
     ],
-    ids=["huge", "endless", "elsewhere", "other-call", "error", "other-server"],
+    ids=["huge", "endless", "elsewhere", "other-call", "shorter than it says", "error", "other-server"],
 )
 def test_what_is_no_answer_to_this_call_is_a_failed_receive(garbled: bytes) -> None:
     with breakable(SmallModule()) as (mt5, line):
@@ -144,7 +146,7 @@ def test_a_result_that_cannot_be_carried_is_a_failed_receive_not_a_made_up_value
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"protocol": 2}, "speaks protocol 2, this client 1"), ({"structs": {"Tick": ["time"]}}, "another AccountInfo")],
+    [({"protocol": 1}, "speaks protocol 1, this client 2"), ({"structs": {"Tick": ["time"]}}, "another AccountInfo")],
     ids=["protocol", "structs"],
 )
 def test_another_version_is_refused_with_a_clear_message(changes: dict[str, Any], words: str) -> None:
@@ -207,6 +209,15 @@ def test_a_client_survives_a_restart_of_the_server_but_the_order_in_between_is_n
         with serving(third, port=port):
             assert mt5.version() is not None
     assert (first.sent, second.sent, third.sent) == ([], [REQUEST], [])
+
+
+def test_an_order_after_a_long_silence_takes_a_new_connection_instead_of_failing_on_the_closed_one() -> None:
+    module = SmallModule()
+    with serving(module, limits=Limits(idle_seconds=0.2)) as server, BridgeModule(server.url, TOKEN) as mt5:
+        assert mt5.version() is not None
+        time.sleep(0.5)
+        assert mt5.order_send(REQUEST) is not None
+        assert module.sent == [REQUEST]
 
 
 SERVER = """

@@ -103,7 +103,7 @@ def twins() -> Iterator[tuple[Stage, Stage, Any]]:
         yield near, far, bridge
 
 
-def test_every_call_in_turn_gives_the_same_values_types_and_errors() -> None:
+def test_59_every_call_in_turn_gives_the_same_values_types_and_errors() -> None:
     with twins() as (near, far, bridge):
         different = {}
         for name, call in CALLS.items():
@@ -118,7 +118,7 @@ def test_every_call_in_turn_gives_the_same_values_types_and_errors() -> None:
 
 
 @pytest.mark.parametrize("name", ["version", "account_info", "positions_get", "positions_total", "initialize"])
-def test_before_initialize_both_answer_alike(name: str) -> None:
+def test_59_before_initialize_both_answer_alike(name: str) -> None:
     near, far = stage(attach=False), stage(attach=False)
     with bridged(far.mt5) as bridge:
         assert outcome(lambda m: getattr(m, name)(), near.mt5) == outcome(lambda m: getattr(m, name)(), bridge)
@@ -136,7 +136,7 @@ def test_before_initialize_both_answer_alike(name: str) -> None:
     ],
     ids=["requote", "timeout filled", "timeout unfilled", "ipc timeout", "cut before", "cut after"],
 )
-def test_an_order_that_goes_wrong_beside_the_terminal_looks_the_same_from_afar(fault: Fault) -> None:
+def test_59_an_order_that_goes_wrong_beside_the_terminal_looks_the_same_from_afar(fault: Fault) -> None:
     """And the bridge adds no second order: both sides end with the same positions."""
     with twins() as (near, far, bridge):
         near.faults.plan(fault)

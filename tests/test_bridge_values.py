@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from trading.bridge.protocol import Answer, dump, load_answer
-from trading.bridge.values import MAX_DEPTH, Codec, Foreign, IntSubclass, ProtocolError, portable
+from trading.bridge.arrays import Rows
+from trading.bridge.protocol import Answer, dump_answer, load_answer
+from trading.bridge.refusal import ProtocolError
+from trading.bridge.values import MAX_DEPTH, Codec, Foreign, IntSubclass, portable
 from trading.terminal.sequences import filled
 from trading.terminal.structs import STRUCTS, OrderSendResult, Tick, TradeRequest
 
@@ -51,7 +53,9 @@ dtypes = st.lists(columns, min_size=1, max_size=8).map(
 
 
 def over_the_wire(value: object) -> Any:
-    return CODEC.decode(load_answer(dump(Answer(1, 0.0, CODEC.encode(value), None, [1, "Success"]))).value)
+    rows: list[bytes] = []
+    answer, behind = load_answer(dump_answer(Answer(1, 0.0, CODEC.encode(value, rows), None, [1, "Success"]), rows))
+    return CODEC.decode(answer.value, behind)
 
 
 def same(left: Any, right: Any) -> bool:
@@ -139,13 +143,13 @@ def test_times_travel_in_utc_and_naive_ones_are_local_as_in_the_package() -> Non
 )
 def test_what_has_no_encoding_is_refused(value: object) -> None:
     with pytest.raises(ProtocolError):
-        CODEC.encode(value)
+        CODEC.encode(value, [])
 
 
 def test_rows_with_gaps_are_refused() -> None:
     gaps = np.dtype({"names": ["a", "b"], "formats": ["<i4", "<i8"], "offsets": [0, 8], "itemsize": 16})
     with pytest.raises(ProtocolError, match="gaps"):
-        CODEC.encode(np.zeros(1, gaps))
+        CODEC.encode(np.zeros(1, gaps), [])
 
 
 def nested(depth: int) -> Iterator[Any]:
@@ -173,13 +177,16 @@ def test_nesting_has_a_limit_in_both_directions() -> None:
         {"t": "struct", "v": ["Popen", []]},
         {"t": "struct", "v": ["Tick", [1, 2]]},
         {"t": "struct", "v": [["Tick"], []]},
-        {"t": "array", "v": ["|O", 1, "AAAAAAAAAAA="]},
-        {"t": "array", "v": ["<f8", 2, "AAAAAAAAAAA="]},
-        {"t": "array", "v": ["<f8", 10**9, ""]},
-        {"t": "array", "v": ["<f8", True, "AAAAAAAAAAA="]},
-        {"t": "array", "v": ["<f8", 1, "AAAA AAAAAAA="]},
-        {"t": "array", "v": [[["a", "<f8"], ["a", "<f8"]], 0, ""]},
-        {"t": "array", "v": [[["__class__; import os", "<f8"]], 0, ""]},
+        {"t": "array", "v": ["|O", 1]},
+        {"t": "array", "v": ["<f8", 2]},
+        {"t": "array", "v": ["<f8", 10**9]},
+        {"t": "array", "v": ["<f8", True]},
+        {"t": "array", "v": ["<f8", -1]},
+        {"t": "array", "v": ["<U0", 1]},
+        {"t": "array", "v": ["<f8"]},
+        {"t": "array", "v": [[["a", "<f8"], ["a", "<f8"]], 0]},
+        {"t": "array", "v": [[["__class__; import os", "<f8"]], 0]},
+        {"t": "scalar", "v": ["<f8", "AAAA AAAAAAA="]},
         {"t": "scalar", "v": ["<f8", "AAAA"]},
         {"t": "float", "v": "1e5"},
         {"t": "time", "v": 1.5},
@@ -200,7 +207,36 @@ def test_nesting_has_a_limit_in_both_directions() -> None:
 )
 def test_trees_that_encode_never_writes_are_refused(tree: Any) -> None:
     with pytest.raises(ProtocolError):
+        CODEC.decode(tree, Rows(b"12345678"))
+    with pytest.raises(ProtocolError):
         CODEC.decode(tree)
+
+
+def test_rows_that_no_array_describes_are_refused() -> None:
+    with pytest.raises(ProtocolError, match="more rows"):
+        CODEC.decode([1, {"t": "array", "v": ["<i4", 2]}], Rows(b"123456789"))
+
+
+def test_the_rows_of_several_arrays_follow_in_their_order() -> None:
+    first, second = np.arange(3), np.array([(1, 0.5)], np.dtype([("a", "<u2"), ("b", "<f4")]))
+    back = over_the_wire((first, [second], first[::2]))
+
+    assert [part.tolist() for part in (back[0], back[1][0], back[2])] == [[0, 1, 2], [(1, 0.5)], [0, 2]]
+
+
+def test_rows_lie_behind_the_text_as_they_are() -> None:
+    rates = np.frombuffer(bytes(range(60)) * 50, np.dtype([(f"c{i}", "<f8") for i in range(7)] + [("s", "<i4")]))
+    rows: list[bytes] = []
+    data = dump_answer(Answer(1, 0.0, CODEC.encode(rates, rows), None, [1, "Success"]), rows)
+
+    assert data.endswith(rates.tobytes())
+    assert len(data) - rates.nbytes < 300
+
+
+def test_an_array_is_no_argument() -> None:
+    with pytest.raises(ProtocolError, match="no argument"):
+        CODEC.encode(np.zeros(3))
+    assert over_the_wire(portable(np.zeros(3))) == Foreign("ndarray")
 
 
 @SETTINGS
@@ -222,10 +258,10 @@ json_trees = st.recursive(
 @given(json_trees)
 def test_a_tree_either_decodes_to_what_encodes_again_or_is_refused(tree: Any) -> None:
     try:
-        value = CODEC.decode(tree)
+        value = CODEC.decode(tree, Rows())
     except ProtocolError:
         return
-    CODEC.encode(portable(value))
+    CODEC.encode(portable(value), [])
 
 
 def test_a_tick_is_read_by_name_index_and_dictionary() -> None:

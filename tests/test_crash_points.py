@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ from paper_runs import (
     settings_with,
 )
 
-from trading.broker import DEAL_ENTRY_IN, DEAL_ENTRY_OUT, RETCODE_INVALID_STOPS, RETCODE_MARKET_CLOSED, Deal
+from trading.broker import DEAL_ENTRY_IN, DEAL_ENTRY_OUT, RETCODE_INVALID_STOPS, RETCODE_MARKET_CLOSED
 from trading.journal import Journal
-from trading.paper import PaperBroker
-from trading.paper_store import PaperState, PaperStore
+from trading.mt5.broker import Mt5Broker
+from trading.terminal.server import TradeServer
+from trading.terminal.store import SqliteStore
+from trading.terminal.structs import TradeDeal, TradeOrder
 
 BARS = 48
 
@@ -75,13 +77,11 @@ def around(reaper: Reaper, original: Callable[..., Any], name: str, place: Calla
 
 
 def dying_save(reaper: Reaper, original: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `PaperStore.save` with boundaries around it and inside its transaction."""
+    """Return `SqliteStore.save` with boundaries around it and inside its transaction."""
 
-    def save(self: PaperStore, state: PaperState, deals: list[Deal]) -> None:
-        where = (state.bar, state.opened, state.ticket)
-
-        def in_the_middle() -> Iterator[Deal]:
-            yield from deals
+    def save(self: SqliteStore, where: str, deals: list[TradeDeal], orders: list[TradeOrder]) -> None:
+        def in_the_middle() -> Iterator[TradeOrder]:
+            yield from orders
             try:
                 reaper.pass_by("inside save", where)
             except Death:
@@ -90,8 +90,7 @@ def dying_save(reaper: Reaper, original: Callable[..., Any]) -> Callable[..., An
                 raise
 
         reaper.pass_by("before save", where)
-        unfinished: Iterable[Deal] = in_the_middle()
-        original(self, state, unfinished)
+        original(self, where, deals, in_the_middle())
         reaper.pass_by("after save", where)
 
     return save
@@ -102,13 +101,13 @@ def unleash(monkeypatch: pytest.MonkeyPatch) -> Callable[[Reaper], None]:
     """Set boundaries around everything that leaves a trace on disk."""
 
     def set_up(reaper: Reaper) -> None:
-        monkeypatch.setattr(PaperStore, "save", dying_save(reaper, PaperStore.save))
+        monkeypatch.setattr(SqliteStore, "save", dying_save(reaper, SqliteStore.save))
         places: list[tuple[type, str, Callable[..., Any]]] = [
             (Journal, "save_status", lambda status: status.last_bar),
             (Journal, "record_bar", lambda status, *_: status.last_bar),
             (Journal, "close_intent", lambda intent, state, *_: (intent.id, state)),
-            (PaperBroker, "send", lambda request: request.comment),
-            (PaperBroker, "advance", lambda: 0),
+            (Mt5Broker, "send", lambda request: request.comment),
+            (TradeServer, "advance", lambda: 0),
         ]
         for owner, name, place in places:
             monkeypatch.setattr(owner, name, around(reaper, getattr(owner, name), name, place))
@@ -137,7 +136,7 @@ def live_through(scenario: Scenario, folder: Path) -> Outcome:
     return outcome
 
 
-def check_books(broker: PaperBroker, journal: Journal) -> None:
+def check_books(broker: Mt5Broker, journal: Journal) -> None:
     """Demand one entry deal per filled entry, one exit per trade, and no order without an outcome."""
     deals = broker.deals(0)
     entries = [deal.comment for deal in deals if deal.entry == DEAL_ENTRY_IN]

@@ -36,9 +36,9 @@ from trading.terminal.faults import partial_fill
 from trading.terminal.terminal import SimulatedTerminal
 
 ROOT = Path(__file__).resolve().parents[1]
-SMALL_BARS, FULL_BARS = 2_000, 96_000
-SMALL_DEATHS, FULL_DEATHS = 60, 500
-KILL_BARS, KILLS = 500, 6
+SMALL_BARS, FULL_BARS = 600, 96_000
+SMALL_DEATHS, FULL_DEATHS = 50, 500
+KILL_BARS, KILLS = 320, 6
 PATIENCE = 60.0
 ALL_FAULTS = {*SEND_FAULTS, *READ_FAULTS, *POSITION_FAULTS, *HISTORY_FAULTS}
 
@@ -58,10 +58,10 @@ def live_through(folder: Path, bars: int, rates: Rates, seed: int) -> dict[str, 
 
 
 def test_small_campaign(tmp_path: Path) -> None:
-    figures = live_through(tmp_path, SMALL_BARS, Rates(death=0.08, read=0.006), seed=1)
+    figures = live_through(tmp_path, SMALL_BARS, Rates(death=0.16, read=0.008, weather=0.06), seed=1)
     assert figures["deaths"] >= SMALL_DEATHS
-    assert figures["trades"] > 150
-    assert figures["closed positions of others"] >= 3
+    assert figures["trades"] > 50
+    assert figures["closed positions of others"] >= 1
     assert len(figures["faults by kind"]) > 20
     assert {place.split()[0] for place in figures["deaths by place"]} == {"before", "inside", "after"}
 
@@ -86,7 +86,7 @@ def test_without_faults_every_bar_is_processed_and_the_audit_agrees(tmp_path: Pa
 
 
 def test_a_market_that_fills_in_parts(tmp_path: Path) -> None:
-    world = World(campaign_scenario(500, seed=41), tmp_path, Rates(send=0.4, death=0.02), seed=41)
+    world = World(campaign_scenario(300, seed=41), tmp_path, Rates(send=0.4, death=0.02), seed=41)
     world.server.respecify("BTCUSD", filling_mode=SYMBOL_FILLING_IOC)
     world.storm.plan(*(partial_fill(0.1).on("order_send", skip=skip) for skip in range(0, 120, 2)))
     world.run()
@@ -166,7 +166,7 @@ def test_processes_killed_in_the_middle_of_the_campaign(tmp_path: Path) -> None:
     with Campaigns() as campaigns:
         for kill in range(KILLS):
             process = campaigns.start(tmp_path, KILL_BARS, kill)
-            wait_for_bars(tmp_path / "journal.sqlite", (kill + 1) * (KILL_BARS - 150) // KILLS)
+            wait_for_bars(tmp_path / "journal.sqlite", (kill + 1) * (KILL_BARS - 80) // KILLS)
             time.sleep(float(chance.uniform(0.0, 0.02)))
             os.kill(process, signal.SIGKILL)
             ended.append(os.WTERMSIG(campaigns.answer()))
@@ -175,7 +175,7 @@ def test_processes_killed_in_the_middle_of_the_campaign(tmp_path: Path) -> None:
     world.run()
     world.calm_down()
     print("trades", world.auditor.trades)
-    assert world.auditor.trades > 50
+    assert world.auditor.trades > 25
     world.close()
 
 

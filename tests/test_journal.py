@@ -177,7 +177,7 @@ def check_a_full_disk_leaves_no_trace(place: FilePlace, journal: Journal) -> Non
     for reader in (journal, place.open(read_only=True)):
         status = reader.status()
         assert status is not None
-        assert (status.last_bar, reader.open_intents(), reader.entry_deal(2)) == (BAR, [], None)
+        assert (status.last_bar, reader.open_intents(), list(reader.entry_deals(2))) == (BAR, [], [])
         assert (reader.decision(LATER), reader.outbox.message("closed:9")) == (None, None)
 
 

@@ -22,6 +22,8 @@ from novosky.data.store import load_bars
 from novosky.market.bars import slice_bars
 from novosky.settings import load_ml_settings, load_settings
 from trading.paper_session import broker_file
+from trading.terminal.constants import ModuleConstants as C
+from trading.terminal.store import SqliteStore
 
 BARS = 1_500
 KILLS = 20
@@ -55,9 +57,11 @@ def random_bars(first: int, last: int, count: int, seed: int) -> list[int]:
 
 def check_books(journal: Path) -> None:
     """Demand that every filled order made one entry, and every trade one exit."""
-    with closing(sqlite3.connect(broker_file(journal))) as broker:
-        entries = [comment for (comment,) in broker.execute("SELECT comment FROM deals WHERE entry = 0")]
-        exits = [position for (position,) in broker.execute("SELECT position FROM deals WHERE entry = 1")]
+    store = SqliteStore(broker_file(journal), durable=False)
+    deals = [deal for deal in store.deals() if deal.type in (C.DEAL_TYPE_BUY, C.DEAL_TYPE_SELL)]
+    store.close()
+    entries = [deal.comment for deal in deals if deal.entry == C.DEAL_ENTRY_IN]
+    exits = [deal.position_id for deal in deals if deal.entry == C.DEAL_ENTRY_OUT]
     with closing(sqlite3.connect(journal)) as connection:
         filled = connection.execute("SELECT id FROM intents WHERE kind = 'entry' AND state = 'filled'").fetchall()
         (trades,) = connection.execute("SELECT count(*) FROM trades").fetchone()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from contracts.broker import BAR, QUIET, buy
@@ -71,6 +73,22 @@ def test_19_bars_quotes_positions_and_deals_are_utc_across_a_switch(rule: str, s
     assert play.broker.quote().time == begin + BAR * (slots[-1] + 1)
     assert play.broker.positions()[0].time == opened
     assert [deal.time for deal in play.broker.deals(0)] == [begin, begin + BAR]
+
+
+def test_18_dates_are_asked_for_in_whole_seconds_of_the_server_so_no_zone_of_this_host_can_shift_them() -> None:
+    play = stage()
+    asked: list[tuple[Any, ...]] = []
+    for name in ("history_deals_get", "history_orders_get", "copy_rates_from_pos"):
+        original = getattr(play.mt5, name)
+        noted = lambda *args, original=original, **named: (asked.append(args), original(*args, **named))[1]  # noqa: E731
+        setattr(play.mt5, name, noted)
+    order = buy(comment="e6595a2c4")
+    play.broker.outcome_of(order, int(play.clock.now()))
+    play.broker.send(order)
+    play.broker.deals(0)
+    play.broker.closed_bars(1)
+    values = [value for args in asked for value in args]
+    assert len(values) > 10 and {type(value) for value in values} == {int, str}
 
 
 def test_19_in_the_hour_that_is_repeated_bars_ascend_and_none_is_from_the_future() -> None:

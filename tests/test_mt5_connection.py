@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
@@ -256,6 +257,31 @@ def test_a_lost_connection_is_looked_for_with_growing_pauses() -> None:
     gaps = np.diff(tried)
     assert len(tried) == 6
     assert gaps.tolist() == [1.0, 2.0, 4.0, 8.0, 16.0]
+
+
+def pauses(seed: int) -> list[float]:
+    """Return the times between the attempts to connect of a broker whose pauses are spread."""
+    play = stage(connect=False)
+    play.plan(Fault("initialize", failure=TIMEOUT, times=7))
+    broker = Mt5Broker(play.mt5, play.settings, play.clock, ACCESS, rng=Random(seed))
+    tried: list[float] = []
+    while len(tried) < 7:
+        before = play.mt5.calls.get("initialize", 0)
+        with pytest.raises(BrokerUnavailable):
+            broker.quote()
+        if play.mt5.calls["initialize"] > before:
+            tried.append(play.clock.now())
+        play.clock.sleep(0.01)
+    return np.diff(tried).tolist()
+
+
+def test_bots_that_lost_a_terminal_together_do_not_come_back_together() -> None:
+    first, second = pauses(1), pauses(2)
+    assert first == pauses(1), "the same seed waits the same"
+    for one, other, least in zip(first, second, [1.0, 2.0, 4.0, 8.0, 16.0, 32.0], strict=True):
+        assert least <= one <= 1.5 * least + 0.02
+        assert least <= other <= 1.5 * least + 0.02
+        assert abs(one - other) > 0.01
 
 
 def test_wrong_credentials_are_not_tried_in_a_tight_loop() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from mt5_stage import ACCESS, Counted, stage
 from trading.broker import RETCODE_DONE, RETCODE_UNKNOWN, BrokerUnavailable
 from trading.mt5.broker import Mt5Broker
 from trading.mt5.terms import Timing
-from trading.mt5.worker import ENTRY, EXIT, READ, LinkWedged, Worker
+from trading.mt5.worker import ENTRY, EXIT, READ, LinkWedged, Worker, caller_of
 from trading.terminal.faults import FaultPlan, hang
 from trading.terminal.views import Installation
 
@@ -26,9 +28,10 @@ def wait_for(release: threading.Event) -> None:
     release.wait(5.0)
 
 
-def test_56_twenty_threads_are_serialised_and_each_error_belongs_to_its_call() -> None:
+@pytest.mark.parametrize("limit", [30.0, math.inf], ids=["a thread of its own", "no thread"])
+def test_56_twenty_threads_are_serialised_and_each_error_belongs_to_its_call(limit: float) -> None:
     mt5 = stage().mt5
-    worker = Worker(mt5, 30.0)
+    worker = caller_of(mt5, limit)
     questions = [
         (("symbol_info", "BTCUSD"), 1),
         (("symbol_info", "NOPE"), -4),
@@ -51,6 +54,34 @@ def test_56_twenty_threads_are_serialised_and_each_error_belongs_to_its_call() -
     assert len(results) == THREADS * 25
     assert all(said == meant and flagged for said, meant, flagged in results)
     worker.stop()
+
+
+@pytest.mark.parametrize(("limit", "watched"), [(30.0, True), (math.inf, False)])
+def test_only_a_call_that_may_hang_gets_a_thread_to_be_watched_in(limit: float, watched: bool) -> None:
+    class Looking:
+        def account_info(self) -> int:
+            return threading.get_ident()
+
+        def last_error(self) -> tuple[int, str]:
+            return (1, "Success")
+
+    module: Any = Looking()
+    caller = caller_of(module, limit)
+    assert (caller.call("account_info").value != threading.get_ident()) is watched
+    caller.stop()
+
+
+@pytest.mark.parametrize("limit", [30.0, math.inf])
+def test_a_modules_broken_connection_is_a_failed_answer(limit: float) -> None:
+    class Broken:
+        def order_send(self, request: object) -> None:
+            raise ConnectionResetError("by the other side")
+
+    module: Any = Broken()
+    caller = caller_of(module, limit)
+    answer = caller.order_send({}, priority=EXIT)
+    assert (answer.failed, answer.code, answer.value) == (True, -10_001, None)
+    caller.stop()
 
 
 def test_56_twenty_threads_on_one_broker_all_get_their_answers() -> None:

@@ -1,8 +1,7 @@
-"""The simulated broker: the contract, its memory on disk, and the table of hand-made bars."""
+"""The table of hand-made bars through the bot, the MetaTrader 5 adapter and the simulated terminal."""
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,116 +9,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from contracts.broker import BAR, QUIET, SPREAD, START, UP, BrokerContract, Row, Terms, buy
 from engine.bar_cases import CASES, BarCase, Booked, case_market, case_params
-from engine.market import neutral_params
+from paper_runs import settings_with
 
-from novosky.errors import StorageError, UsageError
+from novosky.market.server_time import ServerClock
 from trading.bookings import MAGIC
 from trading.bot import Bot
 from trading.broker import OrderRequest
 from trading.engine.fills import EXIT_NAMES
 from trading.engine.gates import gate_names
-from trading.engine.records import Bars, Candidate, Rollovers, Trade, from_bytes, no_minutes
+from trading.engine.records import Candidate, Trade, from_bytes
 from trading.journal import Journal, sqlite_url
+from trading.mt5.broker import Mt5Broker
+from trading.mt5.terms import Access
 from trading.notify import SilentNotifier
-from trading.paper import PaperBroker
-from trading.paper_store import PaperStore
+from trading.terminal.accounts import AccountTerms
+from trading.terminal.clock import TerminalClock
+from trading.terminal.market import Feed
+from trading.terminal.server import TradeServer
+from trading.terminal.stamps import Stamps
+from trading.terminal.store import SqliteStore
+from trading.terminal.symbols import SymbolSpec
+from trading.terminal.terminal import SimulatedTerminal
 
-
-def frame_of(bars: Bars) -> pd.DataFrame:
-    columns = {name: getattr(bars, name) for name in ("open", "high", "low", "close")}
-    times = pd.to_datetime(bars.time, unit="s", utc=True).astype("datetime64[ns, UTC]")
-    return pd.DataFrame({"time": times, **columns, "volume": 1.0})
-
-
-class PaperStage:
-    """A simulated broker that can be closed and opened again."""
-
-    def __init__(self, file: Path, rows: list[Row], terms: Terms, slots: list[int] | None) -> None:
-        times = START + BAR * np.array(slots or range(len(rows)), dtype=np.int64)
-        table = np.array(rows)
-        self.bars = Bars(times, *(table[:, k].copy() for k in range(4)), np.full(len(rows), SPREAD))
-        self.params = neutral_params(
-            price_scale=100.0,
-            money_scale=100.0,
-            volume_scale=100.0,
-            volume_min=0.01,
-            fixed_volume=1.0,
-            stops_distance=terms.stops_distance,
-            entry_valid_seconds=0,
-            commission_per_lot=terms.commission,
-            slippage=terms.slippage,
-            swap_long=terms.swap,
-            swap_short=terms.swap,
-            leverage=terms.leverage,
-            stop_out_level=terms.stop_out,
-        )
-        moments = times[list(terms.midnights)]
-        self.rollovers = Rollovers(moments, np.ones(len(moments)))
-        self.file, self.balance = file, terms.balance
-        self.broker = self.open()
-        if not self.broker.begun:
-            self.broker.advance()
-
-    def open(self, identity: str = "stage") -> PaperBroker:
-        """Open the account on disk."""
-        store = PaperStore(self.file, durable=False)
-        parts = (self.params, self.rollovers, no_minutes(), store, identity, self.balance)
-        return PaperBroker(frame_of(self.bars), self.bars, 0, *parts)
-
-    def go_on(self) -> None:
-        """Move to the next close."""
-        self.broker.advance()
-
-    def reconnect(self) -> None:
-        """Close the file and open it again."""
-        self.broker.close()
-        self.broker = self.open()
-
-
-class TestPaperBroker(BrokerContract):
-    """The simulated broker keeps the contract."""
-
-    def stage(self, folder: Path, rows: list[Row], terms: Terms, slots: list[int] | None = None) -> PaperStage:
-        return PaperStage(folder / "account.sqlite", rows, terms, slots)
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> PaperStage:
-    return PaperStage(tmp_path / "account.sqlite", [QUIET, QUIET, UP, QUIET], Terms(), None)
-
-
-def test_an_account_of_other_bars_is_refused(stage: PaperStage) -> None:
-    with pytest.raises(UsageError, match="--fresh"):
-        stage.open("other")
-
-
-def test_a_damaged_account_is_named(tmp_path: Path) -> None:
-    file = tmp_path / "account.sqlite"
-    file.write_bytes(b"no database at all" * 100)
-    with pytest.raises(StorageError, match=r"account\.sqlite"):
-        PaperStore(file, durable=True)
-
-
-def test_an_account_of_another_layout_is_refused(stage: PaperStage) -> None:
-    with sqlite3.connect(stage.file) as connection:
-        connection.execute("UPDATE state SET account = X'00'")
-    with pytest.raises(StorageError, match="another version"):
-        stage.reconnect()
-
-
-def test_what_could_not_be_stored_did_not_happen(stage: PaperStage) -> None:
-    before = (stage.broker.bar, stage.broker.quote(), stage.broker.positions(), stage.broker.deals(0))
-    blocker = sqlite3.connect(stage.file, isolation_level=None)
-    blocker.execute("CREATE TRIGGER full BEFORE INSERT ON deals BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
-    with pytest.raises(StorageError, match="disk is full"):
-        stage.broker.send(buy())
-    assert (stage.broker.bar, stage.broker.quote(), stage.broker.positions(), stage.broker.deals(0)) == before
-    blocker.execute("DROP TRIGGER full")
-    assert stage.broker.send(buy()).price == 50_010.0
-    stage.reconnect()
-    assert len(stage.broker.positions()) == 1
+BAR = 900
 
 
 class CaseSignals:
@@ -138,14 +51,30 @@ class CaseSignals:
 
 
 class CaseRun:
-    """A case played through the simulated broker by the bot."""
+    """A case played by the bot."""
 
     def __init__(self, case: BarCase, folder: Path) -> None:
-        self.case, self.market = case, case_market(case)
-        bars, params = self.market.bars, case_params(case)
+        self.case = case
+        market, params = case_market(case), case_params(case)
         params.position_model = 0
-        tail = (PaperStore(folder / "account.sqlite", durable=False), case.id, case.balance)
-        self.broker = PaperBroker(frame_of(bars), bars, 0, params, self.market.rollovers, self.market.minutes, *tail)
+        level = 100.0 * float(params.stops_distance)
+        spec = SymbolSpec("BTCUSD", stops_level=level)
+        volume = np.ones(len(case.bars))
+        feed = Feed(
+            spec,
+            market.bars,
+            params,
+            Stamps(ServerClock("UTC")),
+            volume=volume,
+            rollovers=market.rollovers,
+            minutes=market.minutes,
+        )
+        terms = AccountTerms(stop_out=100.0 * float(params.stop_out_level), limit_positions=1)
+        store = SqliteStore(folder / "account.sqlite", durable=False)
+        self.server = TradeServer([feed], terms, case.balance, store=store, identity=case.id)
+        settings = settings_with(broker={"server_clock": "UTC", "stops_level": level})
+        access = Access(terms.login, terms.server, real=False)
+        self.broker = Mt5Broker(SimulatedTerminal(self.server), settings, TerminalClock(self.server), access)
         self.journal = Journal(sqlite_url(folder / "journal.sqlite"), durable=False)
         names = {"identity": case.id, "models": "", "frozen": lambda: False}
         signals: Any = CaseSignals(case)
@@ -153,10 +82,9 @@ class CaseRun:
 
     def go(self) -> None:
         """Play every bar; where the case's position model leaves, a closing order is sent by hand."""
-        while not self.broker.at_end:
-            self.broker.advance()
-            row = self.broker.bar
-            leaving = self.broker.positions() if row in self.case.exits else []
+        while not self.server.at_end:
+            self.server.advance()
+            leaving = self.broker.positions() if self.server.bar in self.case.exits else []
             self.bot.cycle()
             for position in leaving:
                 closing = (-position.side, position.volume, 0.0, 0.0, position.ticket, MAGIC, "")
@@ -199,3 +127,4 @@ def test_bar_case(case: BarCase, tmp_path: Path) -> None:
     assert sum(position.side for position in run.broker.positions()) == case.left_open
     run.broker.close()
     run.journal.close()
+    run.server.close()

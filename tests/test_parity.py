@@ -24,6 +24,7 @@ from paper_runs import (
 )
 
 from novosky.data.store import load_bars, save_bars
+from novosky.data.synthetic import synthetic_bars
 from novosky.market.news import NewsCalendar
 
 BARS = 400
@@ -140,6 +141,16 @@ def test_gaps_and_closed_hours(tmp_path: Path) -> None:
     assert met_a_gap
     assert closed_hours
     assert len(outcome.trade_rows) > 30
+
+
+def test_the_night_on_which_the_servers_clock_is_set_back(tmp_path: Path) -> None:
+    """Four bars of the repeated hour would carry the stamps of four others on a server of New York's zone."""
+    switch = pd.Timestamp("2022-11-06 06:00", tz="UTC")
+    start = switch - (WARM_UP + BARS // 2) * pd.Timedelta(minutes=15)
+    bars = synthetic_bars("planted", WARM_UP + BARS, seed=11, start=start.isoformat())
+    settings = settings_with(costs=EXPENSIVE, broker={"server_clock": "NewYork+7"})
+    outcome = both(Scenario(bars, settings=settings), tmp_path)
+    assert len({row[0] for row in outcome.trade_rows if row[0].startswith("2022-11-06")}) > 3
 
 
 def test_cent_account(tmp_path: Path) -> None:

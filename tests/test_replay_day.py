@@ -185,8 +185,8 @@ def test_a_frozen_bar_is_a_gate(scenario: Scenario, day: int, true_report: DayRe
     entries = [each for each in true_report.replay if each.decided > day]
     frozen = [False]
     session = open_scenario(scenario, tmp_path / "journal.sqlite", frozen=lambda: frozen[0])
-    while not session.broker.at_end:
-        frozen[0] = session.broker.next_close == entries[0].decided
+    while not session.server.at_end:
+        frozen[0] = session.server.next_close == entries[0].decided
         go_on(session, 1)
     session.close()
     report = report_of(tmp_path / "journal.sqlite", day, scenario)
@@ -198,11 +198,11 @@ def test_a_frozen_bar_is_a_gate(scenario: Scenario, day: int, true_report: DayRe
 def test_hours_away_are_missed(scenario: Scenario, day: int, tmp_path: Path) -> None:
     journal = tmp_path / "journal.sqlite"
     session = open_scenario(scenario, journal)
-    while session.broker.next_close <= day + DAY // 3:
+    while session.server.next_close <= day + DAY // 3:
         go_on(session, 1)
     # The bot comes back after the sixteenth bar and acts on that one.
     for _ in range(16):
-        session.broker.advance()
+        session.server.advance()
     finish(session)
     session.close()
     report = report_of(journal, day, scenario)

@@ -30,6 +30,7 @@ from trading.terminal.faults import (
     terminal_restart,
     truncated_comment,
 )
+from trading.terminal.structs import STRUCTS
 from trading.terminal.symbols import EURUSD, USDJPY, matches_group, spec_from_settings
 from trading.terminal.terminal import SimulatedTerminal
 from trading.terminal.views import Installation
@@ -75,9 +76,11 @@ def test_56_two_threads_at_once_spoil_the_second_call() -> None:
     assert made.mt5.positions_get() == ()
 
 
-def test_nothing_but_the_package_s_functions_is_public() -> None:
-    functions = {name for name in dir(SimulatedTerminal) if not name.startswith("_") and not name.isupper()}
-    assert functions == {
+def test_nothing_but_the_package_s_functions_and_types_is_public() -> None:
+    public = {name for name in dir(SimulatedTerminal) if not name.startswith("_") and not name.isupper()}
+    types = {kind.__name__ for kind in STRUCTS}
+    assert public >= types
+    assert public - types == {
         "initialize",
         "login",
         "shutdown",

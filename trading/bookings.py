@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ _EXIT_REASONS = {DEAL_REASON_SL: EXIT_STOP, DEAL_REASON_TP: EXIT_TARGET, DEAL_RE
 
 
 _VOLUME_NOISE = 1e-9
+_VOLUME_DIGITS = 8
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,17 @@ class ClosedTrade:
     deal, position : int
         Tickets of the closing deal and of the position.
     trade : Trade
+    bar : int
+        The close at which its entry was decided, UTC epoch seconds.
+    partial : bool
+        True while a part of the position stays open.
     """
 
     deal: int
     position: int
     trade: Trade
+    bar: int
+    partial: bool
 
     @property
     def row(self) -> dict[str, Any]:
@@ -93,7 +100,7 @@ def book_deals(broker: Broker, journal: Journal, params: Params, status: BotStat
     cash, last = status.cash, status.last_deal
     rows: list[dict[str, Any]] = []
     closed: list[ClosedTrade] = []
-    entries: dict[int, dict[str, Any]] = {}
+    entries: dict[int, list[Mapping[str, Any]]] = {}
     gone: dict[int, float] = {}
     for deal in broker.deals(last):
         cash = float(rounded(cash + deal.profit + deal.commission + deal.swap, params.money_scale))
@@ -101,9 +108,9 @@ def book_deals(broker: Broker, journal: Journal, params: Params, status: BotStat
         row = asdict(deal)
         rows.append(row)
         if deal.entry == DEAL_ENTRY_IN:
-            entries[deal.position] = row
+            entries.setdefault(deal.position, list(journal.entry_deals(deal.position))).append(row)
         elif deal.entry == DEAL_ENTRY_OUT:
-            entry = entries.get(deal.position) or journal.entry_deal(deal.position)
+            entry = entry_of(entries.get(deal.position) or journal.entry_deals(deal.position))
             if entry is None and deal.magic == MAGIC:
                 raise BrokerError(
                     f"position {deal.position} was closed but its entry is neither in the journal nor in the history; "
@@ -113,12 +120,38 @@ def book_deals(broker: Broker, journal: Journal, params: Params, status: BotStat
                 before = gone.get(deal.position)
                 before = journal.closed_volume(deal.position) if before is None else before
                 gone[deal.position] = before + deal.volume
-                trade = _trade_of(journal, params, entry, deal, cash)
+                trade, bar = _trade_of(journal, params, entry, deal, cash)
                 paid = _commission_of_part(params, entry, before, deal.volume)
                 trade.commission = rounded(paid + deal.commission, params.money_scale)
-                closed.append(ClosedTrade(deal.ticket, deal.position, trade))
-    own = {position for position, entry in entries.items() if entry["magic"] == MAGIC}
+                partial = gone[deal.position] < entry["volume"] - _VOLUME_NOISE
+                closed.append(ClosedTrade(deal.ticket, deal.position, trade, bar, partial))
+    own = {position for position, opening in entries.items() if opening[0]["magic"] == MAGIC}
     return Booked(rows, closed, last, cash, frozenset(own - {trade.position for trade in closed}))
+
+
+def entry_of(deals: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the deals that opened a position as one: an order can be filled in several, at several prices.
+
+    Parameters
+    ----------
+    deals : sequence of mapping
+        Rows of the journal's `deals`, oldest first.
+
+    Returns
+    -------
+    mapping or None
+        The first deal, its volume and commission those of all together, its price the mean weighted
+        by volume, which is the position's own; None without deals.
+    """
+    if len(deals) < 2:
+        return deals[0] if deals else None
+    volume = sum(deal["volume"] for deal in deals)
+    return {
+        **deals[0],
+        "volume": round(volume, _VOLUME_DIGITS),
+        "price": sum(deal["price"] * deal["volume"] for deal in deals) / volume,
+        "commission": sum(deal["commission"] for deal in deals),
+    }
 
 
 def _commission_of_part(params: Params, entry: Mapping[str, Any], before: float, volume: float) -> float:
@@ -138,7 +171,8 @@ def _commission_of_part(params: Params, entry: Mapping[str, Any], before: float,
     return up_to(before + volume) - up_to(before)
 
 
-def _trade_of(journal: Journal, params: Params, entry: Any, exit_deal: Deal, cash: float) -> Trade:
+def _trade_of(journal: Journal, params: Params, entry: Any, exit_deal: Deal, cash: float) -> tuple[Trade, int]:
+    """Return the trade and the close at which its entry was decided."""
     # The position's ticket is that of the order which opened it; brokers cut comments and write over them.
     intent = journal.intent(entry["comment"]) or journal.intent_of_order(entry["position"])
     if intent is None:
@@ -159,4 +193,4 @@ def _trade_of(journal: Journal, params: Params, entry: Any, exit_deal: Deal, cas
     trade.profit, trade.swap = exit_deal.profit, exit_deal.swap
     trade.balance = cash
     trade.risk = abs(trade.entry_price - trade.sl) * trade.volume * params.lot_units
-    return trade
+    return trade, int(intent["bar"])

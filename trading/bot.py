@@ -19,6 +19,7 @@ import pandas as pd
 from novosky.errors import BrokerError
 from novosky.market.bars import M15_SECONDS, epoch_seconds
 from trading.announcements import Announcer, bar_messages
+from trading.bar_notes import FOREIGN_SEEN, NoteTaker
 from trading.bookings import MAGIC, Booked, book_deals
 from trading.broker import Broker, BrokerUnavailable, Position, Quote
 from trading.engine.breakers import count_closed, judge_close, start_guard
@@ -28,7 +29,7 @@ from trading.engine.fills import EXIT_HALT, EXIT_MANUAL, EXIT_MODEL, EXIT_NAMES,
 from trading.engine.gates import MARKET_CLOSED
 from trading.engine.records import Account, Candidate, Guard, Params, from_bytes, new_record, to_bytes
 from trading.engine.step import asks_multiplier, judge_candidate, wants_exit
-from trading.exports import utc_text
+from trading.exports import SIDE_NAMES, utc_text, volume_text
 from trading.intents import Intents
 from trading.journal import BotStatus, Decision, Intent, Journal, Message
 from trading.models import RiskModel
@@ -60,6 +61,8 @@ class Bot:
         What the journal must belong to.
     models : str
         Which artifact serves each model, for the status.
+    fingerprint : str
+        Identifies what the models say, for their figures in the journal; empty keeps none.
     frozen : callable
         Tells whether the freeze flag is set; asked before every entry.
     queued : bool
@@ -78,6 +81,7 @@ class Bot:
         risk: RiskModel | None = None,
         identity: str,
         models: str,
+        fingerprint: str = "",
         frozen: Callable[[], bool],
         queued: bool = False,
     ) -> None:
@@ -85,6 +89,7 @@ class Bot:
         self._announcer = Announcer(journal, notifier, queued=queued)
         self._signals, self._positions, self._risk = signals, positions, risk
         self._params, self._frozen = params, frozen
+        self._note_taker = NoteTaker(journal, fingerprint, params)
         self._foreign: set[int] = set()
         self._held = journal.held_positions(MAGIC)
         self._away = False
@@ -206,7 +211,7 @@ class Bot:
         quote = self._broker.quote()
         booked = book_deals(self._broker, self._journal, self._params, self._status)
         position = self._own_position(booked)
-        protected = position if position is None else self._intents.protect(position)
+        protected = position if position is None else self._intents.protect(position, quote.time)
         exposed = position is not None and protected is None
         position = protected or position
         account = self._account_record(position, booked)
@@ -228,7 +233,9 @@ class Bot:
         )
         decision = replace(decision, spread=self._spread(quote), equity=float(guard.equity))
         trades = [closed.row for closed in booked.closed]
-        self._journal.record_bar(status, decision, intents, booked.deals, trades, self._announcer.within(messages))
+        notes = self._note_taker.notes(booked, position, decision, self._status.last_bar)
+        within = self._announcer.within(messages)
+        self._journal.record_bar(status, decision, intents, booked.deals, trades, within, notes)
         self._status = status
         # Orders before messages: whoever is told of a trade can wait, the market does not.
         for intent in intents:
@@ -265,6 +272,8 @@ class Bot:
             if position.magic != MAGIC and position.ticket not in self._foreign:
                 self._foreign.add(position.ticket)
                 _log.warning("position %d was opened by someone else; it is left alone", position.ticket)
+                text = f"{SIDE_NAMES[position.side]} {volume_text(position.volume)} at {position.price_open:.2f}"
+                self._journal.record_position_event(position.ticket, position.time, FOREIGN_SEEN, text)
         if len(own) > 1:
             tickets = ", ".join(str(position.ticket) for position in own)
             raise BrokerError(f"{len(own)} positions carry this bot's magic ({tickets}); close all but one by hand")

@@ -11,6 +11,7 @@ import logging
 
 from novosky.errors import BrokerError
 from trading.announcements import Announcer
+from trading.bar_notes import STOP_REPAIRED
 from trading.broker import (
     RETCODE_DONE,
     RETCODE_DONE_PARTIAL,
@@ -130,8 +131,14 @@ class Intents:
                 self._close(intent, OrderResult(RETCODE_MARKET_CLOSED, 0, 0, 0.0, "decision is stale"))
         return not any(intent.id not in self._waiting for intent in self._journal.open_intents())
 
-    def protect(self, position: Position) -> Position | None:
+    def protect(self, position: Position, now: int) -> Position | None:
         """Give a position that has lost its stop or target the levels it was opened with.
+
+        Parameters
+        ----------
+        position : Position
+        now : int
+            UTC epoch seconds, for the record.
 
         Returns
         -------
@@ -152,6 +159,8 @@ class Intents:
             )
             return None
         _log.warning("position %d had lost its stop or target; they are set again", position.ticket)
+        text = f"stop {row['sl']:.2f}, target {row['tp']:.2f}"
+        self._journal.record_position_event(position.ticket, now, STOP_REPAIRED, text)
         return Position(**{**position.__dict__, "sl": row["sl"], "tp": row["tp"]})
 
     def _request(self, intent: Intent) -> OrderRequest:

@@ -23,7 +23,10 @@ class Rhythm:
     Attributes
     ----------
     poll : float
-        From one look at clock and switches to the next; well below what an entry may be late.
+        From one look at clock and switches to the next, and never past a bar's close.
+    eager : float
+        From one look to the next while a bar is due that the broker does not show yet, for the
+        first `poll` seconds: it appears with the first tick after the close, within a second or so.
     reconcile : float
         At most so long without asking the broker, though no bar is due.
     retry : float
@@ -31,6 +34,7 @@ class Rhythm:
     """
 
     poll: float = 5.0
+    eager: float = 0.25
     reconcile: float = 60.0
     retry: float = 60.0
 
@@ -82,7 +86,14 @@ class LiveLoop:
         while not stopping():
             self.step()
             if not stopping():
-                self._wait(self._rhythm.poll)
+                self._wait(self._until_next_look())
+
+    def _until_next_look(self) -> float:
+        """Return the seconds to wait: less than `poll` before a close, and just after one."""
+        late = self._clock.now() - (self._bot.status.last_bar + M15_SECONDS)
+        if late < 0.0:
+            return min(self._rhythm.poll, -late)
+        return self._rhythm.eager if late < self._rhythm.poll and not self._bot.away else self._rhythm.poll
 
     def step(self) -> bool:
         """Do what is due and return whether a bar was processed."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import pandas as pd
 
 from trading.engine.records import Trade, from_bytes
 from trading.journal import Journal
@@ -10,6 +13,9 @@ from trading.live_view import LiveView
 from trading.telegram.daily_report import DAY_SECONDS, DailyReport, daily_message, day_of, report_key
 
 CHART_DAYS = 30
+
+DayNotes = Callable[[Journal, Callable[[int], pd.DataFrame], int], Sequence[str]]
+"""Says more of a day: takes the journal, the newest so many closed bars, and the day's midnight (UTC epoch seconds)."""
 
 
 class DailyReporter:
@@ -27,10 +33,17 @@ class DailyReporter:
         self._journal, self._view, self._folder = journal, view, folder
         self._done = 0
 
-    def report(self, now: float, notes: tuple[str, ...] = ()) -> bool:
+    def report(self, now: float, notes: Callable[[int], Sequence[str]]) -> bool:
         """Queue the report of the last full day unless that was done, and tell whether it was now.
 
         A day before the bot's first bar has none.
+
+        Parameters
+        ----------
+        now : float
+            UTC epoch seconds.
+        notes : callable
+            Returns what else there is to say of a day, given its midnight; asked only for a report.
         """
         day = day_of(now)
         if day == self._done:
@@ -50,5 +63,5 @@ class DailyReporter:
             for content in self._journal.trades()
             if day <= from_bytes(Trade, content).exit_time < day + DAY_SECONDS
         ]
-        self._journal.outbox.enqueue(daily_message(DailyReport(day, trades, equity, notes), self._folder, now))
+        self._journal.outbox.enqueue(daily_message(DailyReport(day, trades, equity, notes(day)), self._folder, now))
         return True

@@ -17,6 +17,7 @@ from random import Random
 from sqlalchemy import URL
 
 from novosky.clock import Clock
+from novosky.data.forex_factory import Release
 from novosky.errors import NovoskyError
 from novosky.settings import MlSettings, Settings
 from trading.announcements import Announcer
@@ -25,10 +26,11 @@ from trading.broker import BrokerUnavailable
 from trading.controls import Switches
 from trading.freeze import FREEZE_FLAG
 from trading.health import HEALTH_NAME, Heartbeat
-from trading.journal import Journal, Message, sqlite_url
+from trading.journal import Journal, Message, NewsEvent, sqlite_url
 from trading.live import LiveLoop, Rhythm
 from trading.live_access import Reach, account_key, account_name
-from trading.live_report import DailyReporter
+from trading.live_report import DailyReporter, DayNotes
+from trading.live_tables import BLOCKED_NAME, TRADES_NAME, CurrentTables
 from trading.live_view import LiveView, Watch
 from trading.models import Models
 from trading.mt5.broker import Mt5Broker
@@ -63,7 +65,11 @@ class LiveParts:
         SQLite file, unless `database` is given.
     database : URL or None
         PostgreSQL.
+    trades_file, blocked_file : Path or None
+        Where the tables of closed trades and blocked signals are kept current; in `folder` unless given.
     news : NewsSource
+    day_notes : callable or None
+        Adds to the daily report, see `trading.live_report.DayNotes`.
     telegram : TelegramAccess or None
     clock : Clock
     wait : callable or None
@@ -91,6 +97,9 @@ class LiveParts:
     rng: Random
     new_code: Callable[[], str]
     database: URL | None = None
+    trades_file: Path | None = None
+    blocked_file: Path | None = None
+    day_notes: DayNotes | None = None
     telegram: TelegramAccess | None = None
     wait: Callable[[float, Switches], None] | None = None
     freeze_flag: Path = FREEZE_FLAG
@@ -144,7 +153,14 @@ class LiveSession:
         self.announcer = Announcer(journal, self._notifier, queued=parts.telegram is not None)
         self.telegram = self._make_telegram()
         self.reporter = DailyReporter(journal, self.view, parts.folder)
+        self.tables = CurrentTables(
+            journal,
+            parts.settings,
+            parts.trades_file or parts.folder / TRADES_NAME,
+            parts.blocked_file or parts.folder / BLOCKED_NAME,
+        )
         self.bot: Bot | None = None
+        self._recorded: tuple[Release, ...] = ()
 
     def _make_telegram(self) -> TelegramService | None:
         parts = self.parts
@@ -183,6 +199,8 @@ class LiveSession:
                 _log.warning("Telegram does not answer; what was sent to the bot meanwhile is obeyed later")
             self.telegram.start()
         self.parts.news.refresh(self.parts.clock.now())
+        self._record_news()
+        self.tables.follow()
         bot = self._start_bot(stopping, once=once)
         if bot is None:
             return
@@ -201,6 +219,7 @@ class LiveSession:
         def seen(acted: bool) -> None:
             self._look(bot, acted=acted)
             if acted:
+                self.tables.follow()
                 heartbeat.beat()
 
         loop = LiveLoop(
@@ -259,6 +278,7 @@ class LiveSession:
             risk=models.risk,
             identity=parts.identity,
             models=models.description,
+            fingerprint=models.fingerprint,
             frozen=self.switches.entries_stopped,
             queued=parts.telegram is not None,
         )
@@ -273,17 +293,31 @@ class LiveSession:
         account = self.watch.sight.account
         if not acted or account is None:
             return
+        self._record_news()
         self.journal.snapshot_account(
             bot.status.last_bar, account.balance, account.equity, account.margin, len(self.watch.sight.positions)
         )
-        if self.telegram is not None and self.reporter.report(self.parts.clock.now(), self._notes(bot)):
+        if self.telegram is not None and self.reporter.report(
+            self.parts.clock.now(), lambda day: self._notes(bot, day)
+        ):
             self.telegram.wake()
 
-    def _notes(self, bot: Bot) -> tuple[str, ...]:
+    def _record_news(self) -> None:
+        """Keep what the calendar announces, whenever it announces something else than before."""
+        releases = self.parts.news.releases()
+        if releases != self._recorded:
+            self._recorded = releases
+            self.journal.record_news(
+                [NewsEvent(each.time, each.currency, each.event, each.impact.lower()) for each in releases]
+            )
+
+    def _notes(self, bot: Bot, day: int) -> list[str]:
         calendar = self.parts.news.state(self.parts.clock.now())
         missed = bot.status.bars_missed
         notes = [f"the news calendar is {calendar}"] if calendar.freshness != "fresh" else []
-        return tuple(notes + ([f"{missed} bars missed since the journal began"] if missed else []))
+        notes += [f"{missed} bars missed since the journal began"] if missed else []
+        more = self.parts.day_notes
+        return notes + ([] if more is None else list(more(self.journal, self.broker.closed_bars, day)))
 
     def _check(self) -> None:
         self.watch.away = self.bot is not None and self.bot.away
@@ -347,6 +381,7 @@ def live_session(parts: LiveParts) -> Iterator[LiveSession]:
             timing=parts.timing,
             renew=parts.reach.connect if parts.reach.renewable else None,
             volume_unit=parts.volume_unit,
+            rng=parts.rng,
         )
         session = LiveSession(parts, journal, broker)
         stack.callback(session.close)

@@ -16,8 +16,9 @@ import numpy as np
 
 from novosky.data.calendar_download import CACHE_NAME, Patience, WeekDownload
 from novosky.data.calendar_store import append_week
+from novosky.data.forex_factory import Release
 from novosky.errors import DataError
-from novosky.market.news import NewsCalendar, calendar_of, load_calendar, read_table
+from novosky.market.news import NewsCalendar, calendar_of, is_placeholder, load_calendar, read_table
 from novosky.settings.runtime import News
 
 Freshness = Literal["fresh", "stale", "missing"]
@@ -68,6 +69,9 @@ class NewsSource(Protocol):
     def state(self, now: float) -> CalendarState:
         """Return how much that can be believed."""
 
+    def releases(self) -> tuple[Release, ...]:
+        """Return the releases that count of the newest schedule, with their names; none where only times are known."""
+
 
 class FixedNews:
     """A calendar that is known from the start and never changes: a replay's, a test's.
@@ -90,6 +94,10 @@ class FixedNews:
     def state(self, now: float) -> CalendarState:
         """Return fresh: nobody expects it to change."""
         return CalendarState("fresh", 0.0)
+
+    def releases(self) -> tuple[Release, ...]:
+        """Return nothing: these are times without names."""
+        return ()
 
 
 class FileNews:
@@ -144,6 +152,10 @@ class FileNews:
         if age > 0:
             return CalendarState("stale", age, f"{self._path} ends with the past")
         return CalendarState("fresh", 0.0)
+
+    def releases(self) -> tuple[Release, ...]:
+        """Return nothing: of a file only the times are kept."""
+        return ()
 
 
 class LiveNews:
@@ -214,6 +226,15 @@ class LiveNews:
         detail = "; ".join(filter(None, (over, cached.failure, broken)))
         stale = over or age > self._news.stale_after_hours * 3600.0
         return CalendarState("stale" if stale else "fresh", age, detail)
+
+    def releases(self) -> tuple[Release, ...]:
+        """Return this week's releases that count; those without a real time are left out, as in `calendar`."""
+        week = self._download.week
+        return () if week is None else tuple(release for release in week.releases if self._counts(release))
+
+    def _counts(self, release: Release) -> bool:
+        wanted = release.currency in self._news.currencies and release.impact.lower().startswith(self._news.impacts)
+        return wanted and not is_placeholder(release.time)
 
     def _keep_week(self) -> None:
         assert self._download.week is not None, "called only with a week at hand"

@@ -1,8 +1,9 @@
-"""Wire a paper bot: simulated broker, journal, lock and signal source around one market."""
+"""Wire a paper bot: the live bot's adapter over a simulated terminal, with journal and lock, on one market."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,19 +19,27 @@ from novosky.settings import MlSettings, Settings
 from trading.bot import Bot
 from trading.engine.records import no_minutes
 from trading.journal import Journal, sqlite_url
-from trading.market_inputs import bar_columns, minutes_of
+from trading.market_inputs import minutes_of
 from trading.models import Models
+from trading.mt5.broker import Mt5Broker
+from trading.mt5.module import TerminalModule
+from trading.mt5.terms import Access, Timing
 from trading.news import FixedNews
 from trading.notify import Notifier
-from trading.paper import PaperBroker
-from trading.paper_store import PaperStore
-from trading.parameters import build_params, build_rollovers
+from trading.parameters import build_params
 from trading.position_source import PositionSource
 from trading.replay import PacedMarket
 from trading.signal_source import SignalSource
+from trading.terminal.clock import TerminalClock
+from trading.terminal.opening import paper_server
+from trading.terminal.server import TradeServer
+from trading.terminal.store import SqliteStore
+from trading.terminal.terminal import SimulatedTerminal
 
 SQLITE_MAGIC = b"SQLite format 3"
 """How every SQLite file begins."""
+STAMPS = "UTC"
+"""The simulated server's clock: one that is set back in autumn stamps two bars alike, and a terminal shows one."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +73,31 @@ class PaperMarket:
 
 @dataclass(frozen=True)
 class PaperSession:
-    """A wired bot with the parts its driver needs, and what identifies its models' answers."""
+    """A wired bot with the parts its driver needs.
+
+    Attributes
+    ----------
+    bot : Bot
+    broker : Mt5Broker
+        The account as the bot sees it.
+    server : TradeServer
+        The market and the account's other side; the driver lets its time pass.
+    journal : Journal
+    fingerprint : str
+        Identifies the models' answers.
+    """
 
     bot: Bot
-    broker: PaperBroker
+    broker: Mt5Broker
+    server: TradeServer
     journal: Journal
     fingerprint: str
 
     def close(self) -> None:
         """Release the account's files."""
-        self.journal.close()
         self.broker.close()
+        self.journal.close()
+        self.server.close()
 
 
 ACCOUNT_TERMS = {"symbol", "account_type", "broker", "account", "costs"}
@@ -196,6 +219,7 @@ def open_session(
     durable: bool,
     now: Callable[[], float] | None = None,
     database: URL | None = None,
+    reach: Callable[[SimulatedTerminal], TerminalModule] = lambda terminal: terminal,
 ) -> PaperSession:
     """Open or resume the paper account whose journal is at `journal_path`.
 
@@ -207,6 +231,8 @@ def open_session(
     database : URL or None
         A PostgreSQL database that holds the journal instead of the file, see
         `trading.journal.journal_url`; the simulated broker stays beside `journal_path`.
+    reach : callable
+        Returns the module through which the adapter reaches the terminal: itself, or one end of a bridge.
 
     Raises
     ------
@@ -217,26 +243,27 @@ def open_session(
         The databases cannot be opened, or do not belong together.
     """
     models.require(ml_settings)
-    bars = bar_columns(market.frame, settings, fixed_spread=market.fixed_spread)
     identity = market_identity(market, settings, ml_settings, models.fingerprint, news)
     params = build_params(settings, ml_settings)
-    broker = PaperBroker(
+    server = paper_server(
         market.frame,
-        bars,
         market.first,
+        settings,
         params,
-        build_rollovers(settings, int(bars.time[0]), int(bars.time[-1])),
         no_minutes() if market.m1 is None else minutes_of(market.frame, market.m1),
-        PaperStore(broker_file(journal_path), durable=durable),
-        identity,
         settings.risk_profile.starting_balance_usd,
+        store=SqliteStore(broker_file(journal_path), durable=durable),
+        identity=identity,
+        fixed_spread=market.fixed_spread,
+        clock=STAMPS,
     )
     known = None if news is None else FixedNews(news)
     journal = Journal(database or sqlite_url(journal_path), durable=durable)
     journal.check_writable()
-    _check_pair(journal, broker, journal_path, market)
+    _check_pair(journal, server, journal_path, market)
     if now is not None:
-        PacedMarket(broker, now).catch_up()
+        PacedMarket(server, now).catch_up()
+    broker = _adapter(server, settings, reach)
     bot = Bot(
         broker,
         journal,
@@ -247,24 +274,44 @@ def open_session(
         risk=models.risk,
         identity=identity,
         models=models.description,
+        fingerprint=models.fingerprint,
         frozen=frozen,
     )
-    return PaperSession(bot, broker, journal, models.fingerprint)
+    return PaperSession(bot, broker, server, journal, models.fingerprint)
 
 
-def _check_pair(journal: Journal, broker: PaperBroker, path: Path, market: PaperMarket) -> None:
+def _adapter(
+    server: TradeServer, settings: Settings, reach: Callable[[SimulatedTerminal], TerminalModule]
+) -> Mt5Broker:
+    """Return the live bot's adapter on a terminal of this server."""
+    terms, terminal = server.terms, SimulatedTerminal(server)
+    module = reach(terminal)
+    # A terminal in this process cannot hang, and a thread beside it would cost a replay a fifth of its speed.
+    timing = Timing(call=math.inf) if module is terminal else Timing()
+    stamped = settings.broker.model_copy(update={"server_clock": STAMPS})
+    return Mt5Broker(
+        module,
+        settings.model_copy(update={"broker": stamped}),
+        TerminalClock(server),
+        Access(terms.login, terms.server, real=False),
+        timing=timing,
+        volume_unit=server.main.volume_scale,
+    )
+
+
+def _check_pair(journal: Journal, server: TradeServer, path: Path, market: PaperMarket) -> None:
     """Refuse a journal and a simulated account of which one was removed or has lost its last writes."""
     status = journal.status()
     last_bar = 0 if status is None else status.last_bar
-    if market.repeatable and status is None and broker.begun:
+    if market.repeatable and status is None and server.begun:
         raise StorageError(
             f"{broker_file(path)} has traded but its journal {path} is gone; put it back, or start with --fresh"
         )
-    if last_bar > broker.quote().time:
+    if last_bar > server.now:
         raise StorageError(
             f"{path} is ahead of {broker_file(path)}, which was removed or lost its last writes; start with --fresh"
         )
-    unseen = broker.closed_since(last_bar) if broker.begun else 0
+    unseen = server.closed_since(last_bar) if server.begun else 0
     if market.repeatable and unseen > 1:
         raise StorageError(
             f"{broker_file(path)} is {unseen} bars ahead of {path}, which lost its last writes; start with --fresh"

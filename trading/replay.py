@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from trading.paper import PaperBroker
+from trading.terminal.server import TradeServer
 
 
 class ReplayClock:
@@ -12,41 +12,41 @@ class ReplayClock:
 
     Parameters
     ----------
-    broker : PaperBroker
+    server : TradeServer
     """
 
-    def __init__(self, broker: PaperBroker) -> None:
-        self._broker = broker
+    def __init__(self, server: TradeServer) -> None:
+        self._server = server
 
     def now(self) -> float:
         """Return the market's time, UTC epoch seconds."""
-        return float(self._broker.quote().time)
+        return float(self._server.quote().time)
 
     def sleep(self, seconds: float) -> None:
         """Move to the next close; nothing happens after the last one."""
-        if not self._broker.at_end:
-            self._broker.advance()
+        if not self._server.at_end:
+            self._server.advance()
 
 
-def run_replay(cycle: Callable[[], bool], broker: PaperBroker, progress: Callable[[int], None]) -> None:
+def run_replay(cycle: Callable[[], bool], server: TradeServer, progress: Callable[[int], None]) -> None:
     """Run the bot's cycle over every remaining bar.
 
     Parameters
     ----------
     cycle : callable
         `Bot.cycle`.
-    broker : PaperBroker
+    server : TradeServer
     progress : callable
         Called with the index of each bar that was processed.
     """
-    clock = ReplayClock(broker)
-    if broker.begun:
+    clock = ReplayClock(server)
+    if server.begun:
         # A killed bot may have left a bar that closed but was never judged.
         cycle()
-    while not broker.at_end:
+    while not server.at_end:
         clock.sleep(0.0)
         cycle()
-        progress(broker.bar)
+        progress(server.bar)
 
 
 class PacedMarket:
@@ -54,18 +54,18 @@ class PacedMarket:
 
     Parameters
     ----------
-    broker : PaperBroker
+    server : TradeServer
     now : callable
         Real time, UTC epoch seconds.
     """
 
-    def __init__(self, broker: PaperBroker, now: Callable[[], float]) -> None:
-        self._broker, self._now = broker, now
+    def __init__(self, server: TradeServer, now: Callable[[], float]) -> None:
+        self._server, self._now = server, now
 
     def catch_up(self) -> int:
         """Close every bar whose time has come and return how many there were."""
         closed = 0
-        while not self._broker.at_end and self._broker.next_close <= self._now():
-            self._broker.advance()
+        while not self._server.at_end and self._server.next_close <= self._now():
+            self._server.advance()
             closed += 1
         return closed

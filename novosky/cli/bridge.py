@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from novosky.cli.options import FILE
+from novosky.cli.options import FILE, FOLDER, refuse_collisions
 
 if TYPE_CHECKING:
+    import threading
+    from contextlib import ExitStack
+
     from trading.bridge.client import BridgeModule
     from trading.bridge.protocol import Hello
+    from trading.bridge.simulated import PacedServer
 
 PORT = 8787
 PINGS = 20
@@ -28,6 +31,8 @@ Examples, the first two beside the terminal on Windows, the third anywhere:
   novosky bridge serve --terminal "C:\\Program Files\\MetaTrader 5\\terminal64.exe"
   novosky bridge serve --terminal "C:\\MT5\\terminal64.exe" --host 0.0.0.0 --cert cert.pem --key key.pem
   novosky bridge serve --simulated data/BTCUSD_M15.parquet
+  novosky bridge serve --simulated data/BTCUSD_M15.parquet --account logs/simulated.sqlite
+One bridge serves a terminal, a port and an account; a second one on any of them ends with exit code 9.
 """
 PING_EPILOG = """\b
 NOVOSKY_BRIDGE_TOKEN holds the token; NOVOSKY_BRIDGE_URL and NOVOSKY_BRIDGE_CA stand for --url and --ca.
@@ -52,6 +57,8 @@ def bridge() -> None:
 @click.option(
     "--pace", type=click.FloatRange(0, 1e6), default=1.0, show_default=True, help="Its seconds to one of ours."
 )
+@click.option("--account", type=FILE, help="Keeps its account over restarts; without it every start is a new one.")
+@click.option("--logs", type=FOLDER, help="Folder of the log.  [default: logs/bridge-PORT]")
 @click.option("--config", type=FILE, default=Path("config.json"), show_default=True, help="Its account and costs.")
 @click.option("--ml-config", type=FILE, default=Path("ml_config.json"), show_default=True, help="Model settings.")
 def serve(
@@ -62,16 +69,19 @@ def serve(
     terminal: Path | None,
     simulated: Path | None,
     pace: float,
+    account: Path | None,
+    logs: Path | None,
     config: Path,
     ml_config: Path,
 ) -> None:
     """Serve one terminal until Ctrl-C or SIGTERM; a running call is answered first."""
     import os
-    import signal
-    import threading
+    from contextlib import ExitStack
 
     from novosky.clock import RealClock
     from novosky.errors import UsageError
+    from novosky.log import configure_logging
+    from novosky.redaction import secret_values
     from trading.bridge.admission import TOKEN_VARIABLE, check_token
     from trading.bridge.server import BridgeServer, tls_context
 
@@ -79,23 +89,52 @@ def serve(
         raise UsageError("name the terminal by --terminal PATH, or a file of bars by --simulated FILE")
     if (cert is None) != (key is None):
         raise UsageError("--cert and --key belong together")
+    if account is not None and simulated is None:
+        raise UsageError("--account keeps a simulated account; it needs --simulated")
+    refuse_collisions({"--account": account}, {"--simulated": simulated, "--config": config, "--ml-config": ml_config})
     token = check_token(os.environ.get(TOKEN_VARIABLE, "").strip())
     tls = tls_context(cert, key) if cert is not None and key is not None else None
-    if simulated is not None:
-        module, before = _simulated(simulated, config, ml_config, pace)
-    else:
-        module, before = _package(terminal), None
-    _log_to_stderr(token)
-    path = str(terminal) if terminal else None
-    server = BridgeServer(module, token, RealClock(), host=host, port=port, tls=tls, terminal=path, before=before)
+    with ExitStack() as held:
+        if simulated is not None:
+            _own(held, port, None, account)
+            module, market = _simulated(simulated, config, ml_config, pace, account)
+            held.callback(market.server.close)
+            before = market.catch_up
+        else:
+            module, before = _package(terminal), None
+            _own(held, port, terminal, None)
+        configure_logging(logs or Path("logs") / f"bridge-{port}", secrets=secret_values(os.environ) | {token})
+        path = str(terminal) if terminal else None
+        server = BridgeServer(module, token, RealClock(), host=host, port=port, tls=tls, terminal=path, before=before)
+        stop = _stop_signals()
+        click.echo(f"serving {simulated or terminal} on {server.url}; Ctrl-C stops")
+        server.serve(stop)
+    click.echo("stopped")
+
+
+def _own(held: ExitStack, port: int, terminal: Path | None, account: Path | None) -> None:
+    """Be the only bridge to all of these until the stack ends."""
+    from trading.bridge import owner
+
+    if port:
+        held.enter_context(owner.owned(owner.port(port)))
+    if terminal is not None:
+        held.enter_context(owner.owned(owner.terminal_program(terminal)))
+    if account is not None:
+        held.enter_context(owner.owned(owner.account_file(account)))
+
+
+def _stop_signals() -> threading.Event:
+    """Return an event that is set when the program is told to stop."""
+    import signal
+    import threading
+
     stop = threading.Event()
     # SIGBREAK is what Windows sends for Ctrl-Break and to services.
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: stop.set())
-    click.echo(f"serving {simulated or terminal} on {server.url}; Ctrl-C stops")
-    server.serve(stop)
-    click.echo("stopped")
+    return stop
 
 
 @bridge.command(epilog=PING_EPILOG)
@@ -113,7 +152,7 @@ def ping(url: str, ca: Path | None) -> None:
     from trading.bridge.access import BridgeAccess
     from trading.bridge.admission import TOKEN_VARIABLE
     from trading.bridge.client import BridgeModule
-    from trading.bridge.transport import LinkFailure
+    from trading.bridge.line import LinkFailure
 
     access = BridgeAccess(url, SecretStr(os.environ.get(TOKEN_VARIABLE, "").strip()), ca)
     with BridgeModule(access.url, access.token.get_secret_value(), ca=access.ca) as mt5:
@@ -157,18 +196,7 @@ def _report(url: str, mt5: BridgeModule) -> None:
     click.echo(f"latency   {median:.1f} ms in the middle, {slowest:.1f} ms at most, of {PINGS}")
 
 
-def _log_to_stderr(token: str) -> None:
-    import logging
-
-    from trading.bridge.log import TokenFilter
-
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    handler.addFilter(TokenFilter(token))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-
-
-def _simulated(bars: Path, config: Path, ml_config: Path, pace: float) -> tuple[Any, Callable[[], None]]:
+def _simulated(bars: Path, config: Path, ml_config: Path, pace: float, account: Path | None) -> tuple[Any, PacedServer]:
     import time
 
     from novosky.data.store import load_bars
@@ -176,8 +204,7 @@ def _simulated(bars: Path, config: Path, ml_config: Path, pace: float) -> tuple[
     from trading.bridge.simulated import simulated_market
 
     settings, ml_settings = load_settings(config), load_ml_settings(ml_config)
-    module, market = simulated_market(load_bars(bars), settings, ml_settings, pace, time.monotonic)
-    return module, market.catch_up
+    return simulated_market(load_bars(bars), settings, ml_settings, pace, time.monotonic, account)
 
 
 def _package(terminal: Path | None) -> Any:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from novosky.cli.options import refuse_collisions
 
 if TYPE_CHECKING:
-    from novosky.settings import Settings
+    from pandas import DataFrame
+
     from trading.controls import Switches
     from trading.journal import Journal
     from trading.live_session import LiveParts
@@ -36,7 +37,7 @@ class LiveRun:
     journal : Path or None
         Where to keep the journal; None leaves it to NOVOSKY_DATABASE_URL, or `logs/novosky.sqlite`.
     trades_file, blocked_file : Path or None
-        Where to write the tables at the end.
+        Where to keep the tables current; beside the journal file unless given.
     """
 
     config: Path
@@ -117,7 +118,7 @@ def trade_live(run: LiveRun, *, once: bool) -> None:
             try:
                 session.run(stop, once=once)
             finally:
-                _export(session.journal, parts.settings, run)
+                session.tables.write()
     if stop.asked:
         raise KeyboardInterrupt
 
@@ -147,6 +148,16 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     named = database_of(environment) if run.journal is None else None
     log()
     settings, ml_settings, models = load_deployment(Deployment(run.models, run.config, run.ml_config))
+    news = LiveNews(CALENDAR_FOLDER, settings.news, Random(), history=run.calendar)
+
+    def drift(journal: Journal, closed_bars: Callable[[int], DataFrame], day: int) -> list[str]:
+        from backtest.day_note import drift_note
+
+        known = news.calendar(day)
+        return [
+            drift_note(journal, closed_bars, day, settings=settings, ml_settings=ml_settings, models=models, news=known)
+        ]
+
     return LiveParts(
         settings=settings,
         ml_settings=ml_settings,
@@ -154,8 +165,11 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
         reach=reach,
         folder=LOGS if run.journal is None else run.journal.parent,
         journal=run.journal or JOURNAL,
+        trades_file=run.trades_file,
+        blocked_file=run.blocked_file,
         database=None if named is None else journal_url(named),
-        news=LiveNews(CALENDAR_FOLDER, settings.news, Random(), history=run.calendar),
+        news=news,
+        day_notes=drift,
         telegram=telegram,
         clock=RealClock(),
         wait=stop.wait,
@@ -173,12 +187,3 @@ def database_of(environment: Mapping[str, str]) -> str | None:
 
 def _level(environment: Mapping[str, str]) -> str:
     return environment.get(LEVEL_VARIABLE, "INFO")
-
-
-def _export(journal: Journal, settings: Settings, run: LiveRun) -> None:
-    from trading.bot_exports import export_blocks, export_trades
-
-    if run.trades_file is not None:
-        export_trades(journal, run.trades_file, settings.broker.digits)
-    if run.blocked_file is not None:
-        export_blocks(journal, run.blocked_file, settings.symbol, settings.broker.digits)

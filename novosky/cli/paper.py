@@ -85,7 +85,7 @@ def follow(run: PaperRun, *, once: bool) -> None:
         session,
         settings,
     ):
-        deposit = session.broker.deposit
+        deposit = session.server.deposit
         if run.account.balance not in (None, deposit):
             raise UsageError(
                 f"this account was opened with {deposit:g} USD; leave --balance out, or begin anew with --fresh"
@@ -186,8 +186,8 @@ def _replay_with_progress(session: PaperSession, market: PaperMarket) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as progress:
         total = done(len(market.frame) - 1)
-        task = progress.add_task(market.name, total=total, completed=done(session.broker.bar))
-        run_replay(session.bot.cycle, session.broker, lambda bar: progress.update(task, completed=done(bar)))
+        task = progress.add_task(market.name, total=total, completed=done(session.server.bar))
+        run_replay(session.bot.cycle, session.server, lambda bar: progress.update(task, completed=done(bar)))
 
 
 def _follow(session: PaperSession, heartbeat: Heartbeat, *, once: bool) -> None:
@@ -196,7 +196,7 @@ def _follow(session: PaperSession, heartbeat: Heartbeat, *, once: bool) -> None:
     from trading.replay import PacedMarket
 
     clock = RealClock()
-    market = PacedMarket(session.broker, clock.now)
+    market = PacedMarket(session.server, clock.now)
     click.echo("SYNTHETIC DATA: paper trading on the embedded market; Ctrl-C stops, the next start resumes")
     while True:
         market.catch_up()
@@ -204,7 +204,7 @@ def _follow(session: PaperSession, heartbeat: Heartbeat, *, once: bool) -> None:
         if acted:
             heartbeat.beat()
             click.echo(f"bar {session.bot.status.bars_processed}: equity {session.bot.status.guard.equity:.2f} USD")
-        if session.broker.at_end:
+        if session.server.at_end:
             raise UsageError("the embedded market has ended; begin a new account with --fresh")
         if once:
             return

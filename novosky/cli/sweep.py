@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novosky.cli.options import FILE, FOLDER, UtcDate, account_options, file_options, refuse_collisions
+from novosky.cli.options import FILE, FOLDER, PROFILE, UtcDate, account_options, file_options, refuse_collisions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from novosky.settings import Settings
     from trading.models import Models
 
-PROFILES = click.Choice(["steady_income", "conservative", "balanced", "growth", "aggressive"])
 EPILOG = """\b
 Examples:
   python scripts/sweep.py --target signal --data data/BTCUSD_M15.parquet
@@ -51,7 +50,7 @@ settings and code. The table is the same, byte for byte, at any --jobs and on a 
     show_default=True,
     help="Configurations to draw from the grid, the present one included.",
 )
-@click.option("--profile", type=PROFILES, help="Profile to sweep; without it the one in --config.")
+@click.option("--profile", type=PROFILE, help="Profile to sweep; without it the one in --config.")
 @click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
 @click.option("--m1", type=FILE, help="M1 bars that decide bars which touch both stop and target.")
 @click.option("--start", type=UtcDate(), help="First bar's open, UTC; never before the training cutoff.")

@@ -38,8 +38,15 @@ Examples:
     help="Journal file; the default depends on the mode.  [logs/novosky.sqlite, logs/paper.sqlite]",
 )
 @click.option("--fresh", is_flag=True, help="Discard the paper account and begin anew.")
-@click.option("--trades", "trades_file", type=FILE, help="Write the closed trades as CSV.")
-@click.option("--blocked", "blocked_file", type=FILE, help="Write the blocked signals as CSV.")
+@click.option(
+    "--trades", "trades_file", type=FILE, help="Write the closed trades as CSV; a live bot keeps logs/trades.csv."
+)
+@click.option(
+    "--blocked",
+    "blocked_file",
+    type=FILE,
+    help="Write the blocked signals as CSV; a live bot keeps logs/blocked_signals.csv.",
+)
 @file_options
 @account_options
 def trade(

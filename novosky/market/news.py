@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -137,8 +138,13 @@ def calendar_of(table: pd.DataFrame, *, currencies: tuple[str, ...], impacts: tu
     wanted = table["impact"].astype(str).str.lower().str.startswith(impacts) & owner.isin(currencies)
     stamps = table.loc[wanted, "time"].dt.tz_convert("UTC").astype("datetime64[ns, UTC]").astype("int64")
     times = np.asarray(stamps // 10**9, dtype=np.int64)
-    tentative = times % 3600 == 3599
+    tentative = is_placeholder(times)
     return NewsCalendar.from_times(times[~tentative], placeholders=int(tentative.sum()))
+
+
+def is_placeholder(time: Any) -> Any:
+    """Tell whether a stamp, or each of an array, marks an all-day or tentative event: hh:59:59, UTC epoch seconds."""
+    return time % 3600 == 3599
 
 
 def read_table(file: Path) -> pd.DataFrame:

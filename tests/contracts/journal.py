@@ -16,6 +16,7 @@ from trading.journal import (
     INTENT_FILLED,
     INTENT_REJECTED,
     AccountSnapshot,
+    BarNotes,
     BotStatus,
     Decision,
     Flag,
@@ -96,7 +97,7 @@ class BarContract:
         assert journal.trades() == []
         assert list(journal.blocks()) == []
         assert journal.intent("e1") is None
-        assert journal.entry_deal(4) is None
+        assert list(journal.entry_deals(4)) == []
         assert journal.decision(BAR) is None
 
     def test_the_status_survives_a_restart_to_the_byte(self, journal: Journal, place: Place) -> None:
@@ -123,11 +124,14 @@ class BarContract:
         assert status is not None
         assert status.last_bar == BAR
         assert journal.open_intents() == [entry_at()]
-        entry = journal.entry_deal(2)
-        assert entry is not None
+        (entry,) = journal.entry_deals(2)
         assert (entry["price"], entry["magic"], entry["comment"]) == (50_010.0, 1, "e1")
         assert len(journal.trades()) == 1
         assert [queued.key for queued in journal.outbox.due(BAR, 10)] == ["closed:9"]
+
+    def test_a_position_may_be_opened_by_several_deals(self, journal: Journal) -> None:
+        journal.record_bar(status_at(), decision_at(), [], [deal(5, 2, 0), deal(3, 2, 0), deal(4, 9, 0)], [])
+        assert [row["ticket"] for row in journal.entry_deals(2)] == [3, 5]
 
     def test_a_bar_that_cannot_be_written_whole_leaves_no_trace(self, journal: Journal) -> None:
         journal.record_bar(status_at(), decision_at(), [], [deal(3, 2, 0)], [])
@@ -314,6 +318,28 @@ class HistoryContract:
             PositionEvent(7, LATER, "closed", "target"),
         ]
         assert [event.kind for event in journal.position_events(LATER)] == ["closed"]
+
+    def test_a_bars_notes_are_written_with_it_or_not_at_all(self, journal: Journal) -> None:
+        event, metric = PositionEvent(7, BAR, "opened", "buy 0.05"), ModelMetric(BAR, "signal.confidence@a", 0.7)
+        journal.record_bar(status_at(), decision_at(), [], [], [], notes=BarNotes([event], [metric]))
+        with pytest.raises(StorageError):
+            notes = BarNotes([replace(event, ticket=8)], [replace(metric, value=0.9)])
+            journal.record_bar(status_at(), decision_at(), [], [], [], notes=notes)
+        assert journal.position_events() == [event]
+        assert journal.model_metrics(metric.name) == [metric]
+
+    def test_figures_are_found_by_their_moment_and_the_newest_by_its_name(self, journal: Journal) -> None:
+        for time, name, value in ((LATER, "b", 2.0), (BAR, "b", 1.0), (BAR, "a", 3.0)):
+            journal.record_model_metric(time, name, value)
+        assert journal.model_metrics_between(BAR, LATER) == [ModelMetric(BAR, "a", 3.0), ModelMetric(BAR, "b", 1.0)]
+        assert journal.newest_model_metric("b") == ModelMetric(LATER, "b", 2.0)
+        assert journal.newest_model_metric("c") is None
+
+    def test_trades_and_blocked_signals_are_counted(self, journal: Journal) -> None:
+        assert journal.table_sizes() == (0, 0)
+        journal.record_bar(status_at(), decision_at(action="blocked", gates=4), [], [], [trade_row(9, BAR, 1.0)])
+        journal.record_bar(status_at(LATER), decision_at(LATER), [], [], [trade_row(11, LATER, 1.0)])
+        assert journal.table_sizes() == (2, 1)
 
     def test_of_one_moment_the_newest_snapshot_is_kept(self, journal: Journal) -> None:
         journal.snapshot_account(BAR, 500.0, 490.0, 12.5, 1)

@@ -99,7 +99,7 @@ class MigrationContract:
         assert status.guard.halted == 1
         assert journal.decision(1_704_290_000) == {**rows["decisions"][0], "multiplier": None}, "nobody knows it"
         assert [intent.id for intent in journal.open_intents()] == ["e1"]
-        assert journal.entry_deal(2) == rows["position_events"][0]
+        assert journal.entry_deals(2)[0] == rows["position_events"][0]
         assert journal.trades() == [row["trade"] for row in reversed(rows["trades"])]
         journal.close()
 

@@ -23,7 +23,7 @@ from terminal_stage import (
 from contracts.mt5_module import Build, ContractBase
 from novosky.market.server_time import ServerClock
 from trading.terminal.constants import ModuleConstants as C
-from trading.terminal.faults import call_failed, nothing_yet
+from trading.terminal.faults import call_failed, nothing_yet, terminal_restart
 from trading.terminal.stamps import Stamps
 from trading.terminal.symbols import EURJPY, EURUSD
 from trading.terminal.views import Installation
@@ -157,6 +157,33 @@ class MarketDataContract(ContractBase):
         assert mt5.symbol_info_tick("BTCUSD").bid == 50_000.0
         assert made.deal().retcode == 10009
         assert mt5.symbol_select("BTCUSD", False) is False, "a position holds it"
+        assert made.close(made.position).retcode == 10009
+        assert mt5.symbol_info_tick("BTCUSD").bid == 50_000.0, "what was refused has changed nothing"
+        assert mt5.symbol_select("BTCUSD", False) is True
+        assert mt5.symbol_info_tick("BTCUSD") is None and mt5.last_error()[0] == -4
+
+    def test_20_a_selection_outlasts_the_position_that_kept_the_symbol_in_view(self, build: Build) -> None:
+        made = build(installation=Installation(selection_delay=2.0), select=False)
+        assert made.mt5.symbol_select("BTCUSD", True)
+        made.server.wait(2.0)
+        made.deal()
+        made.faults.plan(terminal_restart("account_info"))
+        assert made.mt5.account_info() is None and made.mt5.initialize()
+        assert made.mt5.symbol_select("BTCUSD", True) is True
+        assert made.mt5.symbol_info_tick("BTCUSD").bid == 50_000.0, "and need no waiting for"
+        made.close(made.position)
+        assert made.mt5.symbol_info_tick("BTCUSD").bid == 50_000.0
+
+    def test_20_a_symbol_out_of_view_has_neither_bars_nor_ticks(self, build: Build) -> None:
+        mt5 = build(select=False).mt5
+        for call in (
+            lambda: mt5.copy_rates_from_pos("BTCUSD", C.TIMEFRAME_M15, 0, 2),
+            lambda: mt5.copy_rates_range("BTCUSD", C.TIMEFRAME_M15, 0, 2**31),
+            lambda: mt5.copy_ticks_from("BTCUSD", START, 2, C.COPY_TICKS_ALL),
+        ):
+            assert call() is None and mt5.last_error()[0] == -4
+        assert mt5.symbol_select("BTCUSD", True)
+        assert len(mt5.copy_rates_from_pos("BTCUSD", C.TIMEFRAME_M15, 0, 2)) == 2
 
     def test_21_the_first_deep_request_fails_and_the_second_does_not(self, build: Build) -> None:
         made = build()

@@ -21,6 +21,7 @@ from terminal_stage import (
 
 from trading.terminal import structs
 from trading.terminal.accounts import AccountTerms
+from trading.terminal.constants import CONSTANTS
 from trading.terminal.constants import ModuleConstants as C
 from trading.terminal.faults import ipc_timeout
 from trading.terminal.terminal import SimulatedTerminal
@@ -252,8 +253,25 @@ class ShapesContract(ContractBase):
         assert layout(mt5.copy_ticks_from("BTCUSD", START, 2, C.COPY_TICKS_ALL).dtype) == TICKS
         assert layout(mt5.copy_rates_range("BTCUSD", C.TIMEFRAME_M15, 0, 1).dtype) == RATES
 
+    def test_11_results_have_the_package_s_fields_in_its_order(self, build: Build) -> None:
+        made = build()
+        result = made.deal()
+        assert list(result._asdict()) == list(structs.OrderSendResult.__annotations__)
+        assert type(result._asdict()["request"]) is type(result.request) is made.mt5.TradeRequest
+        assert type(made.mt5.account_info()) is made.mt5.AccountInfo and made.mt5.AccountInfo.n_fields == 28
+
+    def test_12_results_are_immutable_tuples_and_no_named_ones(self, build: Build) -> None:
+        made = build()
+        for value in (made.mt5.symbol_info_tick("BTCUSD"), made.mt5.account_info(), made.deal(), made.position):
+            assert isinstance(value, tuple) and value[0] == getattr(value, type(value).__match_args__[0])
+            assert type(value)(list(value)) == value
+            assert not any(hasattr(value, name) for name in ("_fields", "_replace", "_make"))
+            with pytest.raises(AttributeError):
+                setattr(value, type(value).__match_args__[0], 1)
+
     def test_14_the_constants_are_attributes(self, build: Build) -> None:
         mt5 = build().mt5
+        assert {name: getattr(mt5, name) for name in CONSTANTS} == dict(CONSTANTS)
         assert (mt5.TIMEFRAME_H1, mt5.ORDER_FILLING_RETURN, mt5.TRADE_RETCODE_DONE) == (0x4001, 2, 10009)
 
     def test_15_every_field_has_its_type(self, build: Build) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from trading.bridge.admission import TOKEN_VARIABLE, check_token
-from trading.bridge.transport import check_address
+from trading.bridge.line import check_address
 
 URL_VARIABLE = "NOVOSKY_BRIDGE_URL"
 CA_VARIABLE = "NOVOSKY_BRIDGE_CA"

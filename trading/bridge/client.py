@@ -10,12 +10,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from trading.bridge.functions import BOOLEAN, HISTORY
+from trading.bridge.line import LinkFailure
 from trading.bridge.protocol import Hello
-from trading.bridge.transport import LinkFailure, Transport
+from trading.bridge.transport import Transport
 from trading.terminal import structs
 from trading.terminal.calls import passes_empty_mapping
 from trading.terminal.constants import ModuleConstants
 from trading.terminal.errors import SUCCESS
+from trading.terminal.types import ModuleTypes
 
 CALL_SECONDS = 30.0
 """How long an ordinary call may take; a broker answers an order in one to three."""
@@ -30,7 +32,7 @@ _EXCEPTIONS: Mapping[str, type[Exception]] = {
 }
 
 
-class BridgeModule(ModuleConstants):
+class BridgeModule(ModuleConstants, ModuleTypes):
     """Has the functions, constants and types of the package and behaves like it.
 
     Failure is a value, as in the package: None or False, and `last_error()` says why; what the
@@ -55,18 +57,6 @@ class BridgeModule(ModuleConstants):
     UsageError
         An address or token that must not be used.
     """
-
-    AccountInfo = structs.AccountInfo
-    BookInfo = structs.BookInfo
-    OrderCheckResult = structs.OrderCheckResult
-    OrderSendResult = structs.OrderSendResult
-    SymbolInfo = structs.SymbolInfo
-    TerminalInfo = structs.TerminalInfo
-    Tick = structs.Tick
-    TradeDeal = structs.TradeDeal
-    TradeOrder = structs.TradeOrder
-    TradePosition = structs.TradePosition
-    TradeRequest = structs.TradeRequest
 
     def __init__(
         self,

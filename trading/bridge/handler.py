@@ -7,12 +7,12 @@ import logging
 import socket
 import ssl
 import time
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 from trading.bridge.protocol import CALL_PATH, HELLO_PATH, MAX_REQUEST_BYTES, Refused, dump, load_call
-from trading.bridge.refusal import Reason, Refusal
-from trading.bridge.values import ProtocolError
+from trading.bridge.refusal import ProtocolError, Reason, Refusal
 
 if TYPE_CHECKING:
     from trading.bridge.server import BridgeServer, Limits
@@ -72,6 +72,7 @@ class Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         """Put the deadline between the connection and the parser."""
         super().setup()
+        self._sending = False
         self._reader = DeadlineReader(self.connection, self.server.limits)
         self.rfile = io.BufferedReader(self._reader)
 
@@ -89,7 +90,7 @@ class Handler(BaseHTTPRequestHandler):
         self._respond(HELLO_PATH)
 
     def do_POST(self) -> None:
-        """Answer `POST /v1/call`."""
+        """Answer `POST /v2/call`."""
         self._respond(CALL_PATH)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
@@ -101,7 +102,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log the parser's words, which are about slow clients; never what a client sent."""
-        _log.warning("refused a request from %s: %s", self.client_address[0], "it came too slowly")
+        if self._sending:
+            _log.warning("gave up an answer to %s: it was taken too slowly", self.client_address[0])
+        else:
+            _log.warning("refused a request from %s: it came too slowly", self.client_address[0])
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log nothing of a request that was served; calls come every second."""
@@ -121,15 +125,15 @@ class Handler(BaseHTTPRequestHandler):
             if self.path != path:
                 raise Refusal(Reason.PATH, "there is nothing at this address")
             if path == HELLO_PATH:
-                data = self.server.hello()
+                data, kind = self.server.hello(), "application/json"
             else:
-                data = self.server.answer(load_call(body))
+                data, kind = self.server.answer(load_call(body)), "application/octet-stream"
         except Refusal as refusal:
             self._refuse(refusal)
         except ProtocolError as error:
             self._refuse(Refusal(Reason.MALFORMED, str(error)))
         else:
-            self._send(200, data)
+            self._send(200, data, kind)
 
     def _read_body(self) -> bytes:
         """Return the body; one of unknown or excessive length is not read and ends the connection."""
@@ -152,12 +156,16 @@ class Handler(BaseHTTPRequestHandler):
         _log.warning("refused a request from %s: %s: %s", self.client_address[0], refusal.reason.word, refusal.message)
         self._send(refusal.reason.status, dump(Refused(refusal.reason.word, refusal.message)))
 
-    def _send(self, status: int, data: bytes) -> None:
+    def _send(self, status: int, data: bytes, kind: str = "application/json") -> None:
         self.connection.settimeout(self.server.limits.answer_seconds)
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(data)
+        lines = [
+            f"{self.protocol_version} {status} {HTTPStatus(status).phrase}",
+            f"Content-Type: {kind}",
+            f"Content-Length: {len(data)}",
+            *(["Connection: close"] if self.close_connection else []),
+        ]
+        head = "\r\n".join((*lines, "", ""))
+        self._sending = True
+        # In one piece: head and body sent by themselves wake the other side twice.
+        self.wfile.write(head.encode("ascii") + data)
+        self._sending = False

@@ -1,7 +1,11 @@
 """The messages between client and server of the bridge, and their bytes.
 
-A client asks `GET /v1/hello` once, then sends `POST /v1/call`; both carry the bearer token. What
+A client asks `GET /v1/hello` once, then sends `POST /v2/call`; both carry the bearer token. What
 is not exactly one of these messages is refused with a `ProtocolError`.
+
+Every message is a JSON object. Only the answer to a call is more: four bytes that tell the length
+of its JSON, most significant first, the JSON, and behind it the rows of the arrays in it, as they
+lie in memory, in the order of their descriptions (`trading.bridge.arrays`).
 """
 
 from __future__ import annotations
@@ -9,19 +13,23 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from trading.bridge.values import Json, ProtocolError
+from trading.bridge.arrays import Json, Rows
+from trading.bridge.refusal import ProtocolError
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 """Client and server must agree on it; it changes with every change of the meaning of a message."""
 HELLO_PATH: Final = "/v1/hello"
-CALL_PATH: Final = "/v1/call"
+"""The same in all versions, so that each can tell the other which one it speaks."""
+CALL_PATH: Final = "/v2/call"
 MAX_REQUEST_BYTES: Final = 64 * 1024
 """A request holds a few scalars; the largest real one is below 1 kB."""
 MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
-"""About three million ticks."""
+"""About four million ticks."""
+_LENGTH: Final = 4
 
 
 @dataclass(frozen=True)
@@ -131,8 +139,18 @@ class Refused:
     message: str
 
 
-def dump(message: Hello | Call | Answer | Refused) -> bytes:
+def dump(message: Hello | Call | Refused) -> bytes:
     """Return the bytes of a message."""
+    return _text(message)
+
+
+def dump_answer(answer: Answer, rows: Sequence[bytes]) -> bytes:
+    """Return the bytes of an answer with the rows of its arrays."""
+    text = _text(answer)
+    return b"".join((len(text).to_bytes(_LENGTH, "big"), text, *rows))
+
+
+def _text(message: Hello | Call | Answer | Refused) -> bytes:
     return json.dumps(vars(message), allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
@@ -181,21 +199,24 @@ def load_call(data: bytes) -> Call:
     return Call(**tree)
 
 
-def load_answer(data: bytes) -> Answer:
-    """Read an answer.
+def load_answer(data: bytes | bytearray) -> tuple[Answer, Rows]:
+    """Read an answer and the rows behind it.
 
     Raises
     ------
     ProtocolError
         Not an answer.
     """
-    tree = load_tree(data)
+    end = _LENGTH + int.from_bytes(data[:_LENGTH], "big")
+    if not _LENGTH < end <= len(data):
+        raise ProtocolError("an answer is shorter than it says")
+    tree = load_tree(bytes(data[_LENGTH:end]))
     _fields(tree, seq=int, stamp=float, value=object, raised=(list, type(None)), error=list)
     if tree["raised"] is not None and [type(item) for item in tree["raised"]] != [str, str]:
         raise ProtocolError("an exception is not a name and a text")
     if [type(item) for item in tree["error"]] != [int, str]:
         raise ProtocolError("the last error is not a code and a text")
-    return Answer(**tree)
+    return Answer(**tree), Rows(memoryview(data)[end:])
 
 
 def load_refused(data: bytes) -> Refused:

@@ -1,4 +1,4 @@
-"""Why the server refuses a request: one class, one table."""
+"""Why a request or a message is refused."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ class Reason(Enum):
     def __init__(self, word: str, status: int) -> None:
         self.word = word
         self.status = status
+
+
+class ProtocolError(ValueError):
+    """A message or value that the protocol does not know; the message says which."""
 
 
 class Refusal(Exception):

@@ -1,6 +1,6 @@
 """The bridge's server: an HTTP door, with a lock, to one terminal's module.
 
-`GET /v1/hello` tells a client whom it speaks to, `POST /v1/call` executes one function. Both need
+`GET /v1/hello` tells a client whom it speaks to, `POST /v2/call` executes one function. Both need
 the bearer token. Only the functions of `trading.bridge.functions` can be called, and only the
 terminal that the server was started for can be launched.
 """
@@ -27,9 +27,9 @@ from novosky.errors import BrokerError, NetworkError, UsageError
 from trading.bridge.admission import Doorkeeper, ReplayGuard, check_token
 from trading.bridge.functions import FUNCTIONS
 from trading.bridge.handler import Handler
-from trading.bridge.protocol import MAX_ANSWER_BYTES, PROTOCOL_VERSION, Answer, Call, Hello, dump
-from trading.bridge.refusal import Reason, Refusal
-from trading.bridge.values import Codec, ProtocolError
+from trading.bridge.protocol import MAX_ANSWER_BYTES, PROTOCOL_VERSION, Answer, Call, Hello, dump, dump_answer
+from trading.bridge.refusal import ProtocolError, Reason, Refusal
+from trading.bridge.values import Codec
 from trading.bridge.worker import ModuleWorker, Outcome
 from trading.terminal.errors import no_terminal
 from trading.terminal.structs import STRUCTS
@@ -273,11 +273,12 @@ class BridgeServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
             if name is None:
                 _log.error("%s raised %s", call.function, type(outcome.raised).__name__, exc_info=outcome.raised)
             raised = [name or "RuntimeError", str(outcome.raised)]
+        rows: list[bytes] = []
         try:
-            value = self._codec.encode(outcome.value)
+            value = self._codec.encode(outcome.value, rows)
         except ProtocolError as error:
             raise Refusal(Reason.ANSWER, f"{call.function} returned what cannot be carried: {error}") from error
-        data = dump(Answer(call.seq, time.monotonic(), value, raised, list(outcome.error)))
+        data = dump_answer(Answer(call.seq, time.monotonic(), value, raised, list(outcome.error)), rows)
         if len(data) > MAX_ANSWER_BYTES:
             raise Refusal(Reason.ANSWER, f"the answer of {call.function} is {len(data)} bytes; ask for less")
         return data

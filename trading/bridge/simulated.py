@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from ml.feature_engineering import live_window_bars
-from novosky.errors import DataError
+from novosky.errors import DataError, StorageError, UsageError
 from novosky.market.server_time import ServerClock
 from novosky.settings import MlSettings, Settings
 from trading.engine.records import no_minutes
@@ -18,8 +22,12 @@ from trading.terminal.accounts import AccountTerms
 from trading.terminal.market import feed_from_frame
 from trading.terminal.server import TradeServer
 from trading.terminal.stamps import Stamps
+from trading.terminal.store import SqliteStore
 from trading.terminal.symbols import spec_from_settings
 from trading.terminal.terminal import SimulatedTerminal
+
+_TERMS = {"symbol", "account_type", "broker", "account", "costs"}
+"""Settings that the account is made of; all others only steer a bot that trades on it."""
 
 
 @dataclass
@@ -50,11 +58,17 @@ class PacedServer:
 
 
 def simulated_market(
-    frame: pd.DataFrame, settings: Settings, ml_settings: MlSettings, pace: float, now: Callable[[], float]
+    frame: pd.DataFrame,
+    settings: Settings,
+    ml_settings: MlSettings,
+    pace: float,
+    now: Callable[[], float],
+    account: Path | None = None,
 ) -> tuple[SimulatedTerminal, PacedServer]:
-    """Return a terminal over bars, on an account of the settings' terms that is kept in memory.
+    """Return a terminal over bars, on an account of the settings' terms.
 
-    The market begins where enough bars lie behind it for the bot to decide.
+    The market begins where enough bars lie behind it for the bot to decide, or where the
+    account was left.
 
     Parameters
     ----------
@@ -62,11 +76,17 @@ def simulated_market(
         M15 bars in UTC.
     pace, now
         See `PacedServer`.
+    account : Path or None
+        Where the account is kept; None keeps it in memory.
 
     Raises
     ------
     DataError
         Too few bars.
+    UsageError
+        The account belongs to other bars or terms.
+    StorageError
+        Its file is something else, or cannot be read or written.
     """
     history = live_window_bars()
     if len(frame) <= history:
@@ -82,5 +102,54 @@ def simulated_market(
         margin_call=settings.account.margin_call_level,
         stop_out=settings.account.stop_out_level,
     )
-    server = TradeServer([feed], terms, settings.risk_profile.starting_balance_usd)
+    identity = _identity(frame.iloc[: history + 1], settings)
+    store = None if account is None else _stored(account, identity, int(bars.time[-1]))
+    balance = settings.risk_profile.starting_balance_usd
+    server = TradeServer([feed], terms, balance, store=store, identity=identity)
     return SimulatedTerminal(server), PacedServer(server, pace, now)
+
+
+def _identity(beginning: pd.DataFrame, settings: Settings) -> str:
+    """Return a short hash of a market's first bars and the account's terms; later bars may be added."""
+    digest = hashlib.sha256(pd.util.hash_pandas_object(beginning, index=False).to_numpy().tobytes())
+    digest.update(settings.model_dump_json(include=_TERMS).encode())
+    digest.update(repr(settings.risk_profile.starting_balance_usd).encode())
+    return f"bridge:{digest.hexdigest()[:16]}"
+
+
+def _stored(account: Path, identity: str, last_bar: int) -> SqliteStore:
+    """Open an account's file, new or of the same market."""
+    _refuse_foreign(account)
+    store = SqliteStore(account, durable=True)
+    text = store.load()
+    if text is None:
+        return store
+    content = json.loads(text)
+    problem = ""
+    if content["identity"] != identity:
+        problem = "belongs to other bars or other account terms"
+    elif any(opened_at is not None and opened_at > last_bar for opened_at, _ in content["feeds"].values()):
+        problem = "stands at a later bar than the last of these"
+    if problem:
+        store.close()
+        raise UsageError(
+            f"the simulated account {account} {problem}; serve it with what it was opened with, "
+            "or name another --account"
+        )
+    return store
+
+
+def _refuse_foreign(account: Path) -> None:
+    """Leave a database of something else as it is."""
+    if not account.exists():
+        return
+    try:
+        connection = sqlite3.connect(f"{account.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise StorageError(f"{account} is no simulated account ({error}); name another --account") from error
+    if tables and not {"state", "deals", "orders"} <= tables:
+        raise StorageError(f"{account} is another program's database and was left alone; name another --account")

@@ -14,23 +14,20 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import secrets
-import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
-from novosky.errors import UsageError
 from trading.bridge import protocol
-from trading.bridge.admission import check_token
 from trading.bridge.functions import SENT_ONCE
-from trading.bridge.values import Codec, ProtocolError, portable
+from trading.bridge.line import CONNECT_SECONDS, Line, LinkFailure
+from trading.bridge.refusal import ProtocolError
+from trading.bridge.values import Codec, portable
 from trading.terminal import errors
 from trading.terminal.constants import ModuleConstants
 from trading.terminal.errors import Failure
@@ -38,22 +35,8 @@ from trading.terminal.structs import STRUCTS
 
 _log = logging.getLogger(__name__)
 
-IDLE_SECONDS = 30.0
-"""A connection unused for longer is not used again; well below the server's limit, so that the
-server never closes the door a call is just going through."""
-CONNECT_SECONDS = 5.0
 GRACE_SECONDS = 2.0
 """Waited beyond a call's patience, so that the server's own word on the timeout arrives first."""
-
-
-class LinkFailure(Exception):
-    """The call has no answer; `failure` is what the package would say."""
-
-    def __init__(self, failure: Failure, *, passing: bool = False) -> None:
-        super().__init__(failure.text)
-        self.failure = failure
-        self.passing = passing
-        """Whether a new connection may mend it."""
 
 
 @dataclass(frozen=True)
@@ -76,27 +59,6 @@ class _Meeting:
     """Seconds the server's clock is ahead of this machine's monotonic one."""
 
 
-def check_address(url: str) -> str:
-    """Return the address of a bridge that a token may be sent to.
-
-    Raises
-    ------
-    UsageError
-        Not an address, or an open line to another machine.
-    """
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme not in ("http", "https") or not host or parts.path.strip("/") or parts.query or parts.username:
-        raise UsageError("the bridge's address must look like https://host:8787 or http://127.0.0.1:8787")
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = host == "localhost"
-    if parts.scheme == "http" and not loopback:
-        raise UsageError(f"{host} is another machine; its bridge must be called by https://, or through a tunnel")
-    return url.rstrip("/")
-
-
 class Transport:
     """Calls functions on one server; used by one thread at a time.
 
@@ -114,20 +76,7 @@ class Transport:
     """
 
     def __init__(self, url: str, token: str, ca: Path | None = None) -> None:
-        import httpx
-
-        self.url = check_address(url)
-        headers = {"Authorization": f"Bearer {check_token(token)}", "Accept-Encoding": "identity"}
-        limits = httpx.Limits(max_connections=1, keepalive_expiry=IDLE_SECONDS)
-        # Proxies and .netrc of the environment would carry the token elsewhere, or replace it.
-        self._http = httpx.Client(
-            base_url=self.url,
-            headers=headers,
-            limits=limits,
-            verify=_trust(ca),
-            trust_env=False,
-            follow_redirects=False,
-        )
+        self._line = Line(url, token, ca)
         self._codec = Codec({kind.__name__: kind for kind in STRUCTS})
         self._meeting: _Meeting | None = None
 
@@ -139,7 +88,7 @@ class Transport:
 
     def close(self) -> None:
         """Give up the connection; the next call opens a new one."""
-        self._http.close()
+        self._line.close()
 
     def hello(self) -> protocol.Hello:
         """Ask the server who it is, and begin a new session with it.
@@ -153,7 +102,7 @@ class Transport:
 
     def _meet(self) -> _Meeting:
         before = time.monotonic()
-        status, data = self._exchange("GET", protocol.HELLO_PATH, None, CONNECT_SECONDS)
+        status, data = self._line.exchange("GET", protocol.HELLO_PATH, b"", CONNECT_SECONDS)
         if status == 404:
             raise LinkFailure(_incompatible("the server does not know this client's protocol"))
         if status != 200:
@@ -208,14 +157,14 @@ class Transport:
         meeting.seq += 1
         data = self._call_bytes(meeting, function, args, kwargs, patience)
         before = time.monotonic()
-        status, data = self._exchange("POST", protocol.CALL_PATH, data, patience + GRACE_SECONDS)
+        status, data = self._line.exchange("POST", protocol.CALL_PATH, data, patience + GRACE_SECONDS)
         if status != 200:
             raise self._refusal(data)
         try:
-            answer = protocol.load_answer(data)
+            answer, rows = protocol.load_answer(data)
             if answer.seq != meeting.seq:
                 raise ProtocolError("the answer belongs to another call")
-            value = self._codec.decode(answer.value)
+            value = self._codec.decode(answer.value, rows)
         except ProtocolError as error:
             raise self._not_understood(error) from error
         # The two clocks drift apart by seconds a week; each answer sets the lead anew.
@@ -249,22 +198,6 @@ class Transport:
             raise LinkFailure(errors.INVALID_ARGUMENTS)
         return data
 
-    def _exchange(self, method: str, path: str, body: bytes | None, wait: float) -> tuple[int, bytes]:
-        """Send a request and return status and body of the response."""
-        import httpx
-
-        timeout = httpx.Timeout(wait, connect=CONNECT_SECONDS)
-        try:
-            with self._http.stream(method, path, content=body, timeout=timeout) as response:
-                if int(response.headers.get("Content-Length", -1)) not in range(protocol.MAX_ANSWER_BYTES + 1):
-                    raise LinkFailure(errors.RECEIVE_FAILED)
-                return response.status_code, response.read()
-        except (httpx.HTTPError, ValueError) as error:
-            failure = _as_failure(error)
-            # Its text may quote the request; the kind of error says enough.
-            _log.warning("bridge %s: %s (%s)", self.url, failure.failure.text, type(error).__name__)
-            raise failure from error
-
     def _refusal(self, data: bytes) -> LinkFailure:
         """Return what the package would say of a refused request."""
         try:
@@ -278,7 +211,7 @@ class Transport:
         return LinkFailure(failure, passing=passing)
 
     def _not_understood(self, error: ProtocolError) -> LinkFailure:
-        _log.warning("bridge %s: its answer cannot be read: %s", self.url, error)
+        _log.warning("bridge %s: its answer cannot be read: %s", self._line.url, error)
         return LinkFailure(errors.RECEIVE_FAILED)
 
 
@@ -292,24 +225,5 @@ _REFUSALS: Mapping[str, tuple[Failure, bool]] = {
 }
 
 
-def _as_failure(error: Exception) -> LinkFailure:
-    import httpx
-
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-        return LinkFailure(errors.NO_CONNECTION)
-    if isinstance(error, httpx.WriteError | httpx.WriteTimeout):
-        return LinkFailure(errors.SEND_FAILED, passing=True)
-    if isinstance(error, httpx.ReadTimeout | httpx.PoolTimeout):
-        return LinkFailure(errors.TIMEOUT)
-    return LinkFailure(errors.RECEIVE_FAILED, passing=True)
-
-
 def _incompatible(detail: str) -> Failure:
     return Failure(ModuleConstants.RES_E_INVALID_VERSION, f"Incompatible versions, {detail}")
-
-
-def _trust(ca: Path | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=str(ca) if ca else None)
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"{ca} is no certificate in PEM: {error}") from error

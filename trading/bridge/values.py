@@ -10,7 +10,7 @@ array for a tuple. Everything else is an object `{"t": tag, "v": payload}`:
 | list | array of values |
 | dict | array of [name, value] |
 | struct | [type name, array of fields] of one of the package's struct sequences |
-| array | [dtype description, length, base64 of the rows] of a one-dimensional numpy array |
+| array | [dtype description, length] of a one-dimensional numpy array; the rows follow the text |
 | scalar | [dtype, base64] of a numpy scalar |
 | subclass | ["int", "float" or "str", value]: of a type derived from it, as an IntEnum |
 | foreign | the name of any other type |
@@ -22,10 +22,8 @@ and what does not follow these rules to the letter is refused with a `ProtocolEr
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
-import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,23 +31,30 @@ from typing import Any, Final
 
 import numpy as np
 
+from trading.bridge.arrays import (
+    NAME,
+    Json,
+    Rows,
+    decode_array,
+    decode_scalar,
+    encode_array,
+    encode_scalar,
+    has_scalar_encoding,
+)
+from trading.bridge.refusal import ProtocolError
+
 MAX_DEPTH: Final = 8
 """Levels of nesting; the deepest answer (structs inside a struct inside a tuple) has three."""
 MAX_INT_BITS: Final = 1024
 
-Json = Any
-"""A tree as `json` makes it."""
 Record = tuple[Any, ...]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SPECIAL_FLOATS: Final[Mapping[str, float]] = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _PLAIN: Final = frozenset((type(None), bool, str))
-_DTYPE = re.compile(r"[<>|](?:b1|[iu][1248]|f[248]|[SU][0-9]{1,4})")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-
-
-class ProtocolError(ValueError):
-    """A message or value that the protocol does not know; the message says which."""
+_PLAIN_INT: Final = 1 << 63
+_PLAIN_FLOAT: Final = sys.float_info.max
+"""Numbers within these stand for themselves beyond doubt; the few others are looked at one by one."""
 
 
 class IntSubclass(int):
@@ -92,14 +97,22 @@ class Codec:
 
     structs: Mapping[str, type[Record]]
 
-    def encode(self, value: object, depth: int = 0) -> Json:
+    def encode(self, value: object, rows: list[bytes] | None = None) -> Json:
         """Return the tree of a value.
+
+        Parameters
+        ----------
+        rows : list of bytes or None
+            Where the rows of arrays go, in the order of their descriptions; None takes no arrays.
 
         Raises
         ------
         ProtocolError
             A type without an encoding, a local time, or too deep a nesting.
         """
+        return self._encode(value, 0, rows)
+
+    def _encode(self, value: object, depth: int, rows: list[bytes] | None) -> Json:
         kind = type(value)
         if kind in _PLAIN:
             return value
@@ -110,26 +123,53 @@ class Codec:
         if depth >= MAX_DEPTH:
             raise ProtocolError(f"a value is nested more than {MAX_DEPTH} deep")
         if isinstance(value, tuple):
-            items = [self.encode(item, depth + 1) for item in value]
+            items = self._encode_items(value, depth + 1, rows)
             if kind is tuple:
                 return items
             if kind.__name__ not in self.structs or not hasattr(kind, "n_fields"):
                 raise ProtocolError(f"{kind.__name__} is not a struct of the package")
             return _tagged("struct", [kind.__name__, items])
-        if kind is list:
-            return _tagged("list", [self.encode(item, depth + 1) for item in _sequence(value)])
+        if isinstance(value, list) and kind is list:
+            return _tagged("list", self._encode_items(value, depth + 1, rows))
         if isinstance(value, dict) and kind is dict:
-            return _tagged("dict", [[_key(key), self.encode(item, depth + 1)] for key, item in value.items()])
+            return _tagged("dict", [[_key(key), self._encode(item, depth + 1, rows)] for key, item in value.items()])
+        if isinstance(value, np.ndarray):
+            if rows is None:
+                raise ProtocolError("an array is no argument")
+            return _tagged("array", encode_array(value, rows))
         return _encode_other(value)
 
-    def decode(self, tree: Json, depth: int = 0) -> Any:
+    def _encode_items(self, values: Sequence[Any], depth: int, rows: list[bytes] | None) -> list[Json]:
+        # Written out for the sake of speed: an account's history has a hundred thousand fields.
+        return [
+            item
+            if (kind := type(item)) is str
+            or (kind is float and -_PLAIN_FLOAT <= item <= _PLAIN_FLOAT)
+            or (kind is int and -_PLAIN_INT < item < _PLAIN_INT)
+            or kind is bool
+            else self._encode(item, depth, rows)
+            for item in values
+        ]
+
+    def decode(self, tree: Json, rows: Rows | None = None) -> Any:
         """Return the value of a tree.
+
+        Parameters
+        ----------
+        rows : Rows or None
+            The rows of its arrays, all of which have to be used; None takes no arrays.
 
         Raises
         ------
         ProtocolError
             Anything that `encode` does not write.
         """
+        value = self._decode(tree, 0, rows)
+        if rows is not None:
+            rows.end()
+        return value
+
+    def _decode(self, tree: Json, depth: int, rows: Rows | None) -> Any:
         kind = type(tree)
         if kind in _PLAIN:
             return tree
@@ -142,34 +182,49 @@ class Codec:
         if depth >= MAX_DEPTH:
             raise ProtocolError(f"a value is nested more than {MAX_DEPTH} deep")
         if kind is list:
-            return tuple([self.decode(item, depth + 1) for item in tree])
+            return tuple(self._decode_items(tree, depth + 1, rows))
         if kind is not dict or tree.keys() != {"t", "v"} or not isinstance(tree["t"], str):
             raise ProtocolError('a value is neither plain nor {"t": tag, "v": payload}')
         tag, payload = tree["t"], tree["v"]
         if tag == "list":
-            return list(self.decode(_array(payload), depth))
+            return self._decode_items(_array(payload), depth + 1, rows)
         if tag == "dict":
-            return self._decode_dict(_array(payload), depth)
+            return self._decode_dict(_array(payload), depth, rows)
         if tag == "struct":
-            return self._decode_struct(payload, depth)
+            return self._decode_struct(payload, depth, rows)
+        if tag == "array":
+            if rows is None:
+                raise ProtocolError("an array is no argument")
+            return decode_array(payload, rows)
         if tag not in _DECODERS:
             raise ProtocolError("a value has a tag that is not known")
         return _DECODERS[tag](payload)
+
+    def _decode_items(self, trees: list[Json], depth: int, rows: Rows | None) -> list[Any]:
+        return [
+            item
+            if (kind := type(item)) is str
+            or (kind is float and -_PLAIN_FLOAT <= item <= _PLAIN_FLOAT)
+            or (kind is int and -_PLAIN_INT < item < _PLAIN_INT)
+            or kind is bool
+            else self._decode(item, depth, rows)
+            for item in trees
+        ]
 
     def layout(self) -> dict[str, list[str]]:
         """Return the field names of every struct, by which two sides know that they mean the same."""
         return {name: list(getattr(kind, "__match_args__", ())) for name, kind in sorted(self.structs.items())}
 
-    def _decode_dict(self, payload: list[Json], depth: int) -> dict[str, Any]:
+    def _decode_dict(self, payload: list[Json], depth: int, rows: Rows | None) -> dict[str, Any]:
         decoded: dict[str, Any] = {}
         for pair in payload:
             name, item = _exactly(pair, 2)
             if not isinstance(name, str) or name in decoded:
                 raise ProtocolError("the names of a dict are not texts, each one once")
-            decoded[name] = self.decode(item, depth + 1)
+            decoded[name] = self._decode(item, depth + 1, rows)
         return decoded
 
-    def _decode_struct(self, payload: Json, depth: int) -> Record:
+    def _decode_struct(self, payload: Json, depth: int, rows: Rows | None) -> Record:
         name, items = _exactly(payload, 2)
         kind = self.structs.get(name) if isinstance(name, str) else None
         if kind is None:
@@ -177,7 +232,7 @@ class Codec:
         expected: int | None = getattr(kind, "n_fields", None)
         if expected is not None and expected != len(_array(items)):
             raise ProtocolError(f"{name} has {expected} fields, {len(items)} came")
-        return kind(self.decode(_array(items), depth))
+        return kind(self._decode_items(_array(items), depth + 1, rows))
 
 
 def _tagged(tag: str, payload: Json) -> Json:
@@ -194,10 +249,6 @@ def _key(key: object) -> str:
     if type(key) is not str:
         raise ProtocolError("a dict has a name that is not a text")
     return key
-
-
-def _sequence(value: object) -> Sequence[object]:
-    return value if isinstance(value, list) else ()
 
 
 def _array(tree: Json) -> list[Json]:
@@ -219,10 +270,8 @@ def _encode_other(value: object) -> Json:
         if value.utcoffset() != timedelta(0):
             raise ProtocolError("a datetime is not in UTC")
         return _tagged("time", (value - _EPOCH) // timedelta(microseconds=1))
-    if isinstance(value, np.ndarray):
-        return _tagged("array", [_describe(value), len(value), _base64(value.tobytes())])
     if isinstance(value, np.generic):
-        return _tagged("scalar", [_checked_dtype(value.dtype.str), _base64(value.tobytes())])
+        return _tagged("scalar", encode_scalar(value))
     if isinstance(value, int):
         return _tagged("subclass", ["int", _checked_int(int.__int__(value))])
     if isinstance(value, float):
@@ -230,55 +279,6 @@ def _encode_other(value: object) -> Json:
     if isinstance(value, str):
         return _tagged("subclass", ["str", str.__str__(value)])
     raise ProtocolError(f"{type(value).__name__} has no encoding")
-
-
-def _describe(array: np.ndarray[Any, Any]) -> Json:
-    if array.ndim != 1:
-        raise ProtocolError("an array is not one-dimensional")
-    if array.dtype.fields is None:
-        return _checked_dtype(array.dtype.str)
-    described = [[name, array.dtype.fields[name][0].str] for name in array.dtype.names or ()]
-    if _dtype(described) != array.dtype:
-        raise ProtocolError("an array has rows with gaps or titles")
-    return described
-
-
-def _checked_dtype(text: object) -> str:
-    if not isinstance(text, str) or not _DTYPE.fullmatch(text):
-        raise ProtocolError("an array holds something other than numbers, booleans and texts")
-    return text
-
-
-def _dtype(described: Json) -> np.dtype[Any]:
-    if type(described) is not list:
-        return np.dtype(_checked_dtype(described))
-    columns: list[tuple[str, str]] = []
-    for column in described:
-        name, kind = _exactly(column, 2)
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise ProtocolError("an array has a column without a name")
-        columns.append((name, _checked_dtype(kind)))
-    try:
-        return np.dtype(columns)
-    except ValueError as error:
-        raise ProtocolError("an array names a column twice") from error
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
-
-
-def _rows(text: Json, kind: np.dtype[Any], count: int) -> np.ndarray[Any, Any]:
-    if not isinstance(text, str):
-        raise ProtocolError("the rows of an array are not base64")
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ProtocolError("the rows of an array are not base64") from error
-    if len(data) != count * kind.itemsize or kind.itemsize == 0:
-        raise ProtocolError("an array has another length than it says")
-    # A copy, because the package's arrays can be written to and a view of bytes cannot.
-    return np.frombuffer(data, kind, count).copy() if count else np.empty(0, kind)
 
 
 def _decode_float(payload: Json) -> float:
@@ -296,29 +296,16 @@ def _decode_time(payload: Json) -> datetime:
         raise ProtocolError("a time is beyond the year 9999") from error
 
 
-def _decode_array(payload: Json) -> np.ndarray[Any, Any]:
-    described, count, rows = _exactly(payload, 3)
-    if type(count) is not int or count < 0:
-        raise ProtocolError("an array has no length")
-    return _rows(rows, _dtype(described), count)
-
-
-def _decode_scalar(payload: Json) -> object:
-    described, rows = _exactly(payload, 2)
-    scalar: object = _rows(rows, np.dtype(_checked_dtype(described)), 1)[0]
-    return scalar
-
-
 def _decode_subclass(payload: Json) -> object:
     name, item = _exactly(payload, 2)
-    value = Codec({}).decode(item, MAX_DEPTH - 1)
+    value = Codec({})._decode(item, MAX_DEPTH - 1, None)
     if not isinstance(name, str) or name not in _SUBCLASSES or type(value).__name__ != name:
         raise ProtocolError("a derived value is none of int, float and str")
     return _SUBCLASSES[name](value)
 
 
 def _decode_foreign(payload: Json) -> Foreign:
-    if not isinstance(payload, str) or not _NAME.fullmatch(payload):
+    if not isinstance(payload, str) or not NAME.fullmatch(payload):
         raise ProtocolError("a foreign value has no type name")
     return Foreign(payload)
 
@@ -326,8 +313,7 @@ def _decode_foreign(payload: Json) -> Foreign:
 _DECODERS: Final[Mapping[str, Callable[[Json], Any]]] = {
     "float": _decode_float,
     "time": _decode_time,
-    "array": _decode_array,
-    "scalar": _decode_scalar,
+    "scalar": decode_scalar,
     "subclass": _decode_subclass,
     "foreign": _decode_foreign,
 }
@@ -348,10 +334,9 @@ def portable(value: object, depth: int = 0) -> object:
     if type(value) in (list, tuple) and isinstance(value, (list, tuple)) and depth < MAX_DEPTH:
         return type(value)(portable(item, depth + 1) for item in value)
     if isinstance(value, np.generic):
-        known = value.dtype.itemsize > 0 and _DTYPE.fullmatch(value.dtype.str)
-        return value if known else Foreign(type(value).__name__)
+        return value if has_scalar_encoding(value) else Foreign(type(value).__name__)
     if value is None or isinstance(value, (bool, int, float, str, Foreign)):
         return value
     if isinstance(value, tuple) and hasattr(type(value), "n_fields"):
         return value
-    return Foreign(type(value).__name__ if _NAME.fullmatch(type(value).__name__) else "object")
+    return Foreign(type(value).__name__ if NAME.fullmatch(type(value).__name__) else "object")

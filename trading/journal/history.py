@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 
 from trading.journal.database import Database
 from trading.journal.tables import ACCOUNT_SNAPSHOTS, FLAGS, MODEL_METRICS, NEWS_EVENTS, POSITION_EVENTS
-from trading.journal.values import AccountSnapshot, Flag, ModelMetric, NewsEvent, PositionEvent
+from trading.journal.values import AccountSnapshot, BarNotes, Flag, ModelMetric, NewsEvent, PositionEvent
 
 
 class History:
-    """Tables that are written as things happen, outside the bar's transaction.
+    """Tables that are written as things happen, and what a bar adds to them in its own transaction.
 
     Parameters
     ----------
@@ -30,6 +30,13 @@ class History:
         self._put_metric = database.insert_or_replace(MODEL_METRICS)
         self._put_flag = database.insert_or_replace(FLAGS)
 
+    def _note_within(self, connection: Connection, notes: BarNotes) -> None:
+        """Write a bar's notes as part of its transaction."""
+        if notes.events:
+            connection.execute(self._insert_event, [event.__dict__ for event in notes.events])
+        if notes.metrics:
+            connection.execute(self._put_metric, [metric.__dict__ for metric in notes.metrics])
+
     def record_position_event(self, ticket: int, time: int, kind: str, detail: str) -> None:
         """Record that something happened to a position.
 
@@ -40,7 +47,7 @@ class History:
         time : int
             UTC epoch seconds. With `ticket` and `kind` it names the event: the first is kept.
         kind : str
-            "opened", "adopted", "stop repaired", "closed", "foreign seen" ...
+            See `trading.bar_notes`.
         detail : str
             For a person to read.
         """
@@ -87,6 +94,19 @@ class History:
         table = MODEL_METRICS
         query = select(table).where(table.c.name == name, table.c.time >= since).order_by(table.c.time)
         return [ModelMetric(**row) for row in self._database.read(query)]
+
+    def model_metrics_between(self, start: int, end: int) -> Sequence[ModelMetric]:
+        """Return all figures from `start` until before `end`, UTC epoch seconds, by time and name."""
+        table = MODEL_METRICS
+        span = select(table).where(table.c.time >= start, table.c.time < end)
+        return [ModelMetric(**row) for row in self._database.read(span.order_by(table.c.time, table.c.name))]
+
+    def newest_model_metric(self, name: str) -> ModelMetric | None:
+        """Return a figure's newest value, or None when there is none."""
+        table = MODEL_METRICS
+        query = select(table).where(table.c.name == name).order_by(table.c.time.desc()).limit(1)
+        rows = self._database.read(query)
+        return ModelMetric(**rows[0]) if rows else None
 
     def set_flag(self, name: str, value: str, time: int) -> None:
         """Set a switch that must survive a restart, e.g. "paused"; the newest value counts."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import URL, Connection, select, text, update
+from sqlalchemy import URL, Connection, func, select, text, update
 
 from novosky.errors import StorageError
 from trading.engine.records import Guard, from_bytes, to_bytes
@@ -26,7 +26,9 @@ from trading.journal.tables import (
     TRADES,
     UPDATE_STATUS,
 )
-from trading.journal.values import INTENT_NEW, INTENT_REJECTED, BotStatus, Decision, Intent, Message
+from trading.journal.values import INTENT_NEW, INTENT_REJECTED, BarNotes, BotStatus, Decision, Intent, Message
+
+NOTHING_TO_NOTE = BarNotes()
 
 
 class Journal(History):
@@ -121,6 +123,7 @@ class Journal(History):
         deals: Sequence[Mapping[str, Any]],
         trades: Sequence[Mapping[str, Any]],
         messages: Sequence[Message] = (),
+        notes: BarNotes = NOTHING_TO_NOTE,
     ) -> None:
         """Write everything of one bar in one transaction.
 
@@ -133,6 +136,8 @@ class Journal(History):
             Rows of `deals` and `trades`.
         messages : sequence of Message
             What people are told of this bar; queued in the same transaction.
+        notes : BarNotes
+            Rows of `position_events` and `model_metrics`.
 
         Raises
         ------
@@ -149,6 +154,7 @@ class Journal(History):
             if intents:
                 connection.execute(INSERT_INTENT, [{**intent.__dict__, "state": INTENT_NEW} for intent in intents])
             self.outbox.enqueue_within(connection, messages)
+            self._note_within(connection, notes)
             _write_status(connection, status)
 
         recorded = select(DECISIONS.c.bar).where(DECISIONS.c.bar == decision.bar)
@@ -202,9 +208,10 @@ class Journal(History):
         exits = select(INTENTS).where(INTENTS.c.position == position, INTENTS.c.kind == "exit")
         return self._one(exits.order_by(INTENTS.c.bar.desc()).limit(1))
 
-    def entry_deal(self, position: int) -> Mapping[str, Any] | None:
-        """Return the row of the deal that opened a position, or None."""
-        return self._one(select(DEALS).where(DEALS.c.position == position, DEALS.c.entry == 0))
+    def entry_deals(self, position: int) -> Sequence[Mapping[str, Any]]:
+        """Return the rows of the deals that opened a position, in order of their tickets."""
+        query = select(DEALS).where(DEALS.c.position == position, DEALS.c.entry == 0).order_by(DEALS.c.ticket)
+        return self._database.read(query)
 
     def closed_volume(self, position: int) -> float:
         """Return the lots of a position that recorded deals have closed."""
@@ -226,6 +233,15 @@ class Journal(History):
         """Return the decisions that were blocked, oldest first."""
         query = select(DECISIONS).where(DECISIONS.c.action == "blocked").order_by(DECISIONS.c.bar)
         return self._database.read(query)
+
+    def table_sizes(self) -> tuple[int, int]:
+        """Return how many trades were closed and how many decisions were blocked so far."""
+        blocked = select(func.count()).select_from(DECISIONS).where(DECISIONS.c.action == "blocked")
+        row = self._one(
+            select(func.count().label("trades"), blocked.scalar_subquery().label("blocked")).select_from(TRADES)
+        )
+        assert row is not None, "counting always gives a row"
+        return row["trades"], row["blocked"]
 
     def decision(self, bar: int) -> Mapping[str, Any] | None:
         """Return the row of the decision at a bar's close (UTC epoch seconds), or None."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trading.engine.records import Guard
@@ -180,6 +181,14 @@ class ModelMetric:
     time: int
     name: str
     value: float
+
+
+@dataclass(frozen=True)
+class BarNotes:
+    """What a bar leaves beside its decision, written in the bar's own transaction."""
+
+    events: Sequence[PositionEvent] = ()
+    metrics: Sequence[ModelMetric] = ()
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from random import Random
 from typing import Any
 
 import pandas as pd
@@ -70,6 +71,8 @@ class Mt5Broker:
         A bar's volume is its tick count over this.
     deviation : int
         Points, for brokers that deal at the price asked for.
+    rng : random.Random or None
+        Spreads the pauses before a new connection; None leaves them as they are.
     """
 
     def __init__(
@@ -83,11 +86,12 @@ class Mt5Broker:
         renew: Callable[[], TerminalModule] | None = None,
         volume_unit: float = 1.0,
         deviation: int = DEVIATION_POINTS,
+        rng: Random | None = None,
     ) -> None:
         timing = Timing() if timing is None else timing
         self._settings, self._clock = settings, clock
         self._time = ServerTime(settings.broker.server_clock)
-        self._link = Link(module, clock, access, timing, self._prepare, renew)
+        self._link = Link(module, clock, access, timing, self._prepare, renew, rng)
         lookup = Lookup(self._link, self._time, clock, timing)
         offset = OffsetCheck(self._time)
         self._desk = Desk(self._link, clock, self._time, offset, lookup, settings, access, timing, deviation=deviation)

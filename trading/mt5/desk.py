@@ -15,7 +15,7 @@ from trading.mt5.link import Link
 from trading.mt5.lookup import Lookup
 from trading.mt5.money import CALIBRATION_TICKS, Money, sizing_problem
 from trading.mt5.retcodes import Reaction, reaction_to, retcode_of_error
-from trading.mt5.symbols import await_tick
+from trading.mt5.symbols import await_tick, has_quote
 from trading.mt5.terms import Access, Timing
 from trading.mt5.worker import EXIT, LinkWedged
 from trading.terminal.constants import ModuleConstants as C
@@ -65,6 +65,8 @@ class Desk:
     def tick(self) -> Any:
         """Return a Tick with a bid and an ask.
 
+        Without one the symbol is put into Market Watch again, whatever the terminal says of the reason.
+
         Raises
         ------
         BrokerUnavailable
@@ -72,13 +74,9 @@ class Desk:
         """
         self.link.ensure()
         answer = self.link.ask("symbol_info_tick", self.symbol)
-        if answer.failed and answer.code == C.RES_E_NOT_FOUND:
-            # Someone took the symbol out of Market Watch.
-            await_tick(self.link, self.clock, self.timing, self.symbol)
-        tick = self.link.read("symbol_info_tick", self.symbol) if answer.failed else answer.value
-        if not tick or not (tick.bid > 0.0 and tick.ask > 0.0):
-            raise BrokerUnavailable(f"{self.symbol} has no quote")
-        return tick
+        if not answer.failed and has_quote(answer.value):
+            return answer.value
+        return await_tick(self.link, self.clock, self.timing, self.symbol)
 
     def in_usd(self, amount: float) -> float:
         """Return money of the account in USD."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 from novosky.clock import Clock
 from trading.broker import BrokerUnavailable
 from trading.mt5.module import TerminalModule
 from trading.mt5.terms import Access, Timing
-from trading.mt5.worker import ENTRY, READ, Answer, LinkWedged, Worker
+from trading.mt5.worker import ENTRY, READ, Answer, LinkWedged, caller_of
 from trading.terminal.constants import ModuleConstants as C
 
 _log = logging.getLogger(__name__)
@@ -28,6 +29,8 @@ _LOST = frozenset(
     }
 )
 """Errors after which the connection is made anew; a login elsewhere throws this one out with -6."""
+_OF_SYMBOL = frozenset({"symbol_info_tick", "copy_rates_from_pos"})
+"""Reads that a terminal refuses while the symbol, their first argument, is not in Market Watch."""
 _DOWNLOADING = frozenset({"copy_rates_from_pos", "history_deals_get", "history_orders_get"})
 
 
@@ -46,6 +49,9 @@ class Link:
     renew : callable or None
         Returns a new module after the old one hung; the official package cannot be had
         twice in one process, so there the hang is final.
+    rng : random.Random or None
+        Lengthens each pause before a new connection by a part of it, so that bots which lost
+        one terminal together do not come back together; None lengthens none.
     """
 
     def __init__(
@@ -56,10 +62,12 @@ class Link:
         timing: Timing,
         prepare: Callable[[], None],
         renew: Callable[[], TerminalModule] | None = None,
+        rng: Random | None = None,
     ) -> None:
+        self._rng = rng
         self._clock, self._access, self._timing = clock, access, timing
         self._prepare, self._renew = prepare, renew
-        self._worker = Worker(module, timing.call)
+        self._worker = caller_of(module, timing.call)
         self._lock = threading.RLock()
         self._ready = False
         self._preparing: int | None = None
@@ -91,6 +99,8 @@ class Link:
         """Call a function that reads and return its value; see `ask`.
 
         None together with success, which some builds answer for "nothing", is an empty tuple.
+        Before a symbol's data are asked for again the symbol is put back into Market Watch: a
+        person or a terminal started anew may have taken it out.
 
         Raises
         ------
@@ -99,6 +109,8 @@ class Link:
         """
         for attempt in range(self._timing.read_tries):
             if attempt:
+                if name in _OF_SYMBOL:
+                    self.ask("symbol_select", args[0], True)
                 self._clock.sleep(self._timing.read_pause)
             answer = self.ask(name, *args, **kwargs)
             if not answer.failed:
@@ -160,7 +172,7 @@ class Link:
         self._lose(str(error))
         if self._renew is None:
             raise error
-        self._worker = Worker(self._renew(), self._timing.call)
+        self._worker = caller_of(self._renew(), self._timing.call)
         self._was_connected = False
 
     def _connect(self) -> None:
@@ -214,5 +226,6 @@ class Link:
     def _postpone(self, reason: str) -> None:
         self._lose(reason)
         self._reason = reason
-        self._next_try = self._clock.now() + self._pause
+        spread = 0.0 if self._rng is None else self._timing.reconnect_spread * self._rng.random()
+        self._next_try = self._clock.now() + self._pause * (1.0 + spread)
         self._pause = min(2.0 * self._pause, max(self._timing.reconnect_most, self._pause))

@@ -48,8 +48,13 @@ def resolve_symbol(link: Link, name: str) -> str:
     raise BrokerError(f"the broker lists no symbol {name}, nor one with a suffix; set symbol in config.json")
 
 
-def await_tick(link: Link, clock: Clock, timing: Timing, symbol: str) -> None:
-    """Put a symbol into Market Watch and wait for its first tick; without one orders fail with 10021.
+def has_quote(tick: Any) -> bool:
+    """Tell whether there is a tick with both sides; a symbol just selected has one of zeros at first."""
+    return bool(tick) and tick.bid > 0.0 and tick.ask > 0.0
+
+
+def await_tick(link: Link, clock: Clock, timing: Timing, symbol: str) -> Any:
+    """Put a symbol into Market Watch and return its first tick; without one orders fail with 10021.
 
     Raises
     ------
@@ -62,8 +67,8 @@ def await_tick(link: Link, clock: Clock, timing: Timing, symbol: str) -> None:
     deadline = clock.now() + timing.tick_wait
     while True:
         tick = link.ask("symbol_info_tick", symbol).value
-        if tick is not None and tick.bid > 0.0 and tick.ask > 0.0:
-            return
+        if has_quote(tick):
+            return tick
         if clock.now() >= deadline:
             raise BrokerUnavailable(f"no quote of {symbol} within {timing.tick_wait:g} s of selecting it")
         clock.sleep(timing.tick_poll)

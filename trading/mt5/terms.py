@@ -43,7 +43,8 @@ class Timing:
     Attributes
     ----------
     call : float
-        Real time one call may take; trade servers give up after 30 s by themselves.
+        Real time one call may take; trade servers give up after 30 s by themselves. Infinite for a
+        module that cannot hang: its calls are then made without a thread to watch.
     history_call : float
         The same where the terminal may have to download first (91 s have been seen).
     connect_call : float
@@ -53,6 +54,8 @@ class Timing:
         A read that failed is repeated this often: histories load, other clients get in the way.
     reconnect_first, reconnect_most : float
         Pause after a failed connection, doubled each time.
+    reconnect_spread : float
+        Share of such a pause by which chance may lengthen it.
     refused_login : float
         Pause after wrong credentials: servers lock out whoever hammers.
     tick_wait, tick_poll : float
@@ -82,6 +85,7 @@ class Timing:
     read_pause: float = 0.5
     reconnect_first: float = 1.0
     reconnect_most: float = 60.0
+    reconnect_spread: float = 0.5
     refused_login: float = 300.0
     tick_wait: float = 3.0
     tick_poll: float = 0.1

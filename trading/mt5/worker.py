@@ -1,20 +1,22 @@
-"""One thread owns the module: every call queued, its error read in the same turn, no call waited for forever.
+"""One call into the module at a time, its error read in the same turn, and none waited for forever.
 
 The package is global, blocking and not thread-safe: concurrent calls answer None, mix up
-`last_error`, or hang. A call into it cannot be interrupted either, so a thread that hangs is
-given up together with the connection it holds.
+`last_error`, or hang. A call into it cannot be interrupted either, so one thread owns the
+module, and if it hangs it is given up together with the connection it holds. A module that
+cannot hang, because it is a simulation in this very process, needs no such thread.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import queue
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from novosky.errors import BrokerError
 from trading.mt5.module import TerminalModule
@@ -41,6 +43,41 @@ class Answer:
     def failed(self) -> bool:
         """True when there is no value and the terminal says why; an empty result is none."""
         return (self.value is None or self.value is False) and self.code != SUCCESS_CODE
+
+
+class Caller(Protocol):
+    """Makes calls into one module.
+
+    Attributes
+    ----------
+    wedged : bool
+        True once a call has hung; every later call raises `LinkWedged` at once.
+    """
+
+    wedged: bool
+
+    def call(self, name: str, *args: Any, priority: int = READ, timeout: float | None = None, **kwargs: Any) -> Answer:
+        """Call a function of the module; a module's broken connection is a failed answer, not an exception.
+
+        Raises
+        ------
+        LinkWedged
+            It took longer than allowed, or an earlier call did.
+        """
+
+    def order_send(self, request: dict[str, Any], *, priority: int) -> Answer:
+        """Send a request; see `call`."""
+
+    def order_check(self, request: dict[str, Any], *, priority: int) -> Answer:
+        """Check a request; see `call`."""
+
+    def stop(self) -> None:
+        """End once there is nothing to do."""
+
+
+def caller_of(module: TerminalModule, timeout: float) -> Caller:
+    """Return what makes the calls into a module: a thread of its own, unless there is no limit to wait for."""
+    return Worker(module, timeout) if math.isfinite(timeout) else Direct(module)
 
 
 @dataclass(eq=False)
@@ -162,15 +199,54 @@ class Worker:
                 return
             job.started = time.monotonic()
             try:
-                value = job.action()
-                code, text = self._module.last_error()
-                job.answer = Answer(value, code, text)
-            except (OSError, EOFError) as error:
-                # A remote module's own connection broke: the caller learns no more than from a broken pipe.
-                job.answer = Answer(None, SEND_FAILED_CODE, f"{type(error).__name__}: {error}")
+                job.answer = _answered(self._module, job.action)
             except BaseException as error:
                 job.raised = error
             job.pending.release()
+
+
+def _answered(module: TerminalModule, action: Callable[[], Any]) -> Answer:
+    try:
+        value = action()
+        code, text = module.last_error()
+    except (OSError, EOFError) as error:
+        # A remote module's own connection broke: the caller learns no more than from a broken pipe.
+        return Answer(None, SEND_FAILED_CODE, f"{type(error).__name__}: {error}")
+    return Answer(value, code, text)
+
+
+class Direct:
+    """Makes every call where it is asked for; whoever asks meanwhile waits. Nothing watches over the time it takes.
+
+    Parameters
+    ----------
+    module : TerminalModule
+        One that cannot hang.
+    """
+
+    def __init__(self, module: TerminalModule) -> None:
+        self._module = module
+        self._turn = threading.Lock()
+        self.wedged = False
+
+    def call(self, name: str, *args: Any, priority: int = READ, timeout: float | None = None, **kwargs: Any) -> Answer:
+        """Call a function of the module; see `Caller.call`."""
+        function = getattr(self._module, name)
+        with self._turn:
+            return _answered(self._module, lambda: function(*args, **kwargs))
+
+    def order_send(self, request: dict[str, Any], *, priority: int) -> Answer:
+        """Send a request; see `Caller.call`."""
+        with self._turn:
+            return _answered(self._module, lambda: self._module.order_send(request))
+
+    def order_check(self, request: dict[str, Any], *, priority: int) -> Answer:
+        """Check a request; see `Caller.call`."""
+        with self._turn:
+            return _answered(self._module, lambda: self._module.order_check(request))
+
+    def stop(self) -> None:
+        """Nothing runs."""
 
 
 def _end() -> None:

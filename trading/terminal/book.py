@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from trading.engine.fills import floating_profit
 from trading.engine.records import Account
@@ -19,6 +20,7 @@ from trading.terminal.market import Feed
 from trading.terminal.sequences import filled
 from trading.terminal.structs import TradeDeal, TradeOrder, TradePosition
 
+Row = TypeVar("Row", TradeDeal, TradeOrder)
 FIRST_ORDER = 10_000_000
 FIRST_DEAL = 50_000_000
 """Orders and deals are numbered apart, so that code which mixes them up is found out."""
@@ -91,6 +93,7 @@ class Book:
     deals: list[TradeDeal] = field(default_factory=list)
     orders: list[TradeOrder] = field(default_factory=list)
     _latest: dict[str, list[int]] = field(default_factory=lambda: {"deals": [], "orders": []})
+    _groups: dict[tuple[str, str], tuple[int, dict[int, list[Any]]]] = field(default_factory=dict)
 
     def next_order(self) -> int:
         """Return a new order ticket."""
@@ -129,6 +132,22 @@ class Book:
         latest = self._watermarks("orders", [order.time_done for order in self.orders[len(self._latest["orders"]) :]])
         return [order for order in self.orders[bisect_left(latest, begin) :] if begin <= order.time_done <= end]
 
+    def deals_by(self, name: str, value: int) -> tuple[TradeDeal, ...]:
+        """Return the deals with this value in a field, oldest first."""
+        return self._grouped("deals", self.deals, name, value)
+
+    def orders_by(self, name: str, value: int) -> tuple[TradeOrder, ...]:
+        """Return the finished orders with this value in a field, oldest first."""
+        return self._grouped("orders", self.orders, name, value)
+
+    def _grouped(self, kind: str, rows: list[Row], name: str, value: int) -> tuple[Row, ...]:
+        # Read once and kept: a search through the whole history at every trade would cost its square.
+        known, groups = self._groups.get((kind, name), (0, {}))
+        for row in rows[known:]:
+            groups.setdefault(getattr(row, name), []).append(row)
+        self._groups[kind, name] = (len(rows), groups)
+        return tuple(groups.get(value, ()))
+
     def _watermarks(self, kind: str, added: list[int]) -> list[int]:
         # A clock set back makes stamps fall; the latest so far never does and can be searched.
         latest = self._latest[kind]
@@ -140,6 +159,7 @@ class Book:
         """Cut the history back to so many deals and orders."""
         del self.deals[deals:], self.orders[orders:]
         del self._latest["deals"][deals:], self._latest["orders"][orders:]
+        self._groups.clear()
 
 
 def order_side(kind: int) -> int:

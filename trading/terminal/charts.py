@@ -32,9 +32,10 @@ from trading.terminal.structs import (
     SymbolInfo,
     Tick,
 )
+from trading.terminal.types import ModuleTypes
 
 
-class TerminalCharts(TerminalSession):
+class TerminalCharts(TerminalSession, ModuleTypes):
     """What a terminal shows of its symbols."""
 
     def symbols_total(self) -> int | None:
@@ -75,19 +76,22 @@ class TerminalCharts(TerminalSession):
         return self._server.tick(feed)
 
     def symbol_select(self, *args: Any) -> bool:
-        """Show a symbol in Market Watch, or take it out."""
+        """Show a symbol in Market Watch, or take it out; what positions or orders use stays."""
         problem = check_unnamed(args, text, whole, optional=1)
 
         def work(_: Fault) -> bool | Failure:
             symbol, enable = args[0], bool(args[1]) if len(args) > 1 else True
             if symbol not in self._server.feeds:
                 return CALL_FAILED
-            if enable and not self._shown(symbol):
-                delay = round(1000 * self._installation.selection_delay)
-                self._selected[symbol] = self._server.now_msc + delay if delay else 0
-            elif not enable:
+            if not enable:
+                if self._used(symbol):
+                    return CALL_FAILED
                 self._selected.pop(symbol, None)
-            return enable == self._shown(symbol) or CALL_FAILED
+            elif symbol not in self._selected:
+                # What a position kept in view has its ticks already, and outlasts the position from now on.
+                delay = 0 if self._used(symbol) else round(1000 * self._installation.selection_delay)
+                self._selected[symbol] = self._server.now_msc + delay if delay else 0
+            return True
 
         return self._call("symbol_select", problem, work) is True
 
@@ -160,6 +164,8 @@ class TerminalCharts(TerminalSession):
         feed = self._feed(symbol)
         if isinstance(feed, Failure):
             return CALL_FAILED
+        if not self._shown(symbol):
+            return NOT_FOUND
         period = history.period_of(timeframe, feed)
         if timeframe not in history.PERIODS or count < 1:
             return INVALID_PARAMS
@@ -173,6 +179,8 @@ class TerminalCharts(TerminalSession):
             feed = self._feed(args[0])
             if isinstance(feed, Failure):
                 return CALL_FAILED
+            if not self._shown(args[0]):
+                return NOT_FOUND
             found = history.ticks(feed, args[3])
             return found[found["time_msc"] >= milliseconds(args[1])][: args[2]]
 
@@ -186,6 +194,8 @@ class TerminalCharts(TerminalSession):
             feed = self._feed(args[0])
             if isinstance(feed, Failure):
                 return CALL_FAILED
+            if not self._shown(args[0]):
+                return NOT_FOUND
             found = history.ticks(feed, args[3])
             begin, end = milliseconds(args[1]), milliseconds(args[2])
             return found[(found["time_msc"] >= begin) & (found["time_msc"] <= end)]

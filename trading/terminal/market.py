@@ -33,6 +33,7 @@ RATES_DTYPE = np.dtype(
 )
 _BLOCK = np.dtype((np.void, RATES_DTYPE.itemsize))
 Rates = npt.NDArray[np.void]
+_DAY = 86_400
 _FINEST = 8
 """Decimals of a volume that are kept."""
 
@@ -161,10 +162,12 @@ class Feed:
 
     def day_open(self) -> float:
         """Return the open of the server's day, for the session figures."""
-        rows = self.rows[: self.bar + 1]
+        # Twice a day's rows hold its first one, however long the market has been going on.
+        day = 2 * _DAY // int(self.params.bar_seconds)
+        rows = self.rows[max(0, self.bar + 1 - day) : self.bar + 1]
         if len(rows) == 0:
             return 0.0
-        midnight = rows["time"][-1] // 86_400 * 86_400
+        midnight = rows["time"][-1] // _DAY * _DAY
         return float(rows["open"][int(np.searchsorted(rows["time"], midnight))])
 
     def seen(self, begin: int = 0) -> Rates:

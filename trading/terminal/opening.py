@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from novosky.market.server_time import ServerClock
@@ -45,7 +46,7 @@ def paper_server(
     fixed_spread: bool = False,
     clock: str = "UTC",
 ) -> TradeServer:
-    """Return the broker of a paper account.
+    """Return the broker of a paper account, which holds one position at a time as the backtest's does.
 
     Parameters
     ----------
@@ -70,4 +71,5 @@ def paper_server(
     rollovers = build_rollovers(settings, int(bars.time[0]), int(bars.time[-1]))
     stamps = Stamps(ServerClock(clock))
     feed = feed_from_frame(spec_from_settings(settings), frame, bars, params, stamps, first, rollovers, minutes)
-    return TradeServer([feed], terms_from_settings(settings), balance, store=store, identity=identity)
+    terms = replace(terms_from_settings(settings), limit_positions=1)
+    return TradeServer([feed], terms, balance, store=store, identity=identity)

@@ -50,9 +50,9 @@ def orders(server: TradeServer, filters: Mapping[str, Any]) -> tuple[TradeOrder,
 def past_orders(server: TradeServer, dates: Sequence[Any], filters: Mapping[str, Any]) -> tuple[TradeOrder, ...]:
     """Return finished orders: of an order's ticket, of a position, or between two dates."""
     if "ticket" in filters:
-        return tuple(order for order in server.book.orders if order.ticket == filters["ticket"])
+        return server.book.orders_by("ticket", filters["ticket"])
     if "position" in filters:
-        return tuple(order for order in server.book.orders if order.position_id == filters["position"])
+        return server.book.orders_by("position_id", filters["position"])
     begin, end = (milliseconds(date) // 1000 for date in dates)
     return _grouped(server.book.orders_between(begin, end), filters)
 
@@ -60,9 +60,9 @@ def past_orders(server: TradeServer, dates: Sequence[Any], filters: Mapping[str,
 def past_deals(server: TradeServer, dates: Sequence[Any], filters: Mapping[str, Any]) -> tuple[TradeDeal, ...]:
     """Return deals: of an order (`ticket` is the order's), of a position, or between two dates."""
     if "ticket" in filters:
-        return tuple(deal for deal in server.book.deals if deal.order == filters["ticket"])
+        return server.book.deals_by("order", filters["ticket"])
     if "position" in filters:
-        return tuple(deal for deal in server.book.deals if deal.position_id == filters["position"])
+        return server.book.deals_by("position_id", filters["position"])
     begin, end = (milliseconds(date) // 1000 for date in dates)
     return _grouped(server.book.deals_between(begin, end), filters)
 

@@ -112,10 +112,14 @@ class TerminalSession(ModuleConstants):
 
     def _shown(self, symbol: str) -> bool:
         """Tell whether a symbol is in Market Watch; one with positions or orders always is."""
+        return symbol in self._selected or self._used(symbol)
+
+    def _used(self, symbol: str) -> bool:
+        """Tell whether a position or a waiting order keeps a symbol in Market Watch."""
         book = self._server.book
-        held = {position.symbol for position in book.positions.values()}
-        waiting = {order.symbol for order in book.pending.values()}
-        return symbol in self._selected or symbol in held | waiting
+        return any(position.symbol == symbol for position in book.positions.values()) or any(
+            order.symbol == symbol for order in book.pending.values()
+        )
 
     def initialize(self, *args: Any, **kwargs: Any) -> bool:
         """Connect to the terminal, starting it if need be, and to an account if one is named."""

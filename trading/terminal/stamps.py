@@ -8,8 +8,10 @@ import numpy.typing as npt
 from novosky.market.server_time import ServerClock
 
 QUARTER = 900
-_KEPT = 4096
-"""Quarters whose offset is remembered."""
+_BLOCK = 1_024
+"""Quarters whose offsets are worked out at once: time goes forward, and asking for one costs as much as for all."""
+_KEPT = 64
+"""Blocks that are remembered, two years."""
 
 
 class Stamps:
@@ -22,17 +24,18 @@ class Stamps:
 
     def __init__(self, clock: ServerClock) -> None:
         self.clock = clock
-        self._shifts: dict[int, int] = {}
+        self._shifts: dict[int, list[int]] = {}
 
     def _shift(self, utc: int) -> int:
         # Every zone keeps one offset for a whole quarter of an hour.
-        quarter = utc // QUARTER
-        if quarter not in self._shifts:
-            moment = np.array([quarter * QUARTER], dtype=np.int64)
+        block, place = divmod(utc // QUARTER, _BLOCK)
+        shifts = self._shifts.get(block)
+        if shifts is None:
+            moments = np.arange(block * _BLOCK, (block + 1) * _BLOCK, dtype=np.int64) * QUARTER
             if len(self._shifts) == _KEPT:
                 self._shifts.clear()
-            self._shifts[quarter] = int(self.clock.from_utc(moment)[0]) - quarter * QUARTER
-        return self._shifts[quarter]
+            shifts = self._shifts[block] = (self.clock.from_utc(moments) - moments).tolist()
+        return shifts[place]
 
     def seconds(self, utc: int) -> int:
         """Return the stamp of a UTC moment, both in epoch seconds."""

@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY CHECK (id = 1), content
 CREATE TABLE IF NOT EXISTS deals (place INTEGER PRIMARY KEY, content TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS orders (place INTEGER PRIMARY KEY, content TEXT NOT NULL);
 """
+_STATE_COLUMNS = ["id", "content"]
 
 
 class TerminalStore(Protocol):
@@ -60,6 +61,7 @@ class SqliteStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             # The terminal is called from its own thread, the server steered from another, never both at once.
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._refuse_other_layouts()
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._connection.executescript(_SCHEMA)
@@ -67,6 +69,16 @@ class SqliteStore:
             raise StorageError(
                 f"simulated account {path} cannot be opened: {error}; check the path and the disk"
             ) from error
+
+    def _refuse_other_layouts(self) -> None:
+        """Leave a file of an earlier version as it is, so that its own program can still read it."""
+        columns = [row[1] for row in self._connection.execute("PRAGMA table_info(state)")]
+        if columns and columns != _STATE_COLUMNS:
+            self._connection.close()
+            raise StorageError(
+                f"simulated account {self._path} was written by an earlier version, whose accounts cannot be "
+                "continued; start with --fresh to discard it, or name another --journal"
+            )
 
     def load(self) -> str | None:
         """Return the newest state, None for a new account."""
