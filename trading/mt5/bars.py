@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -105,8 +106,8 @@ class BarReader:
         added = recent[overlap:]
         utc = self._utc_of(added)
         end = self._end + len(added)
-        ascending = len(added) == 0 or (utc[0] > self._utc[self._end - 1] and bool((np.diff(utc) > 0).all()))
-        if not ascending or end > len(self._utc):
+        times = [int(self._utc[self._end - 1]), *utc.tolist()]
+        if end > len(self._utc) or any(later <= earlier for earlier, later in pairwise(times)):
             return False
         # Frames handed out earlier look at rows before these.
         self._write(added, utc, self._end)

@@ -6,10 +6,12 @@ code could come to rely on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeVar
 
+_ZEROS = {"int": 0, "float": 0.0, "bool": False, "str": ""}
 S = TypeVar("S", bound="StructSequence")
 
 
@@ -27,11 +29,17 @@ class StructSequence(tuple[Any, ...]):
     n_fields: ClassVar[int] = 0
     n_sequence_fields: ClassVar[int] = 0
     n_unnamed_fields: ClassVar[int] = 0
+    __zeros__: ClassVar[tuple[Any, ...]] = ()
+    __places__: ClassVar[Mapping[str, int]] = MappingProxyType({})
+    __nested__: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls) -> None:
         names = tuple(cls.__annotations__)
         setattr(cls, "__match_args__", names)  # noqa: B010 (typed as fixed)
         cls.n_fields = cls.n_sequence_fields = len(names)
+        cls.__zeros__ = tuple(_ZEROS.get(kind) for kind in cls.__annotations__.values())
+        cls.__nested__ = frozenset(name for name, kind in cls.__annotations__.items() if kind not in _ZEROS)
+        cls.__places__ = MappingProxyType({name: place for place, name in enumerate(names)})
         for place, name in enumerate(names):
             setattr(cls, name, property(itemgetter(place)))
 
@@ -51,19 +59,19 @@ class StructSequence(tuple[Any, ...]):
         return dict(zip(self.__match_args__, self, strict=True))
 
 
-_ZEROS = {"int": 0, "float": 0.0, "bool": False, "str": ""}
-
-
 def filled(struct: type[S], **values: Any) -> S:
     """Return a struct with the given fields, all others zero or empty as the terminal leaves them.
 
     Raises
     ------
     TypeError
-        A name the struct does not have.
+        A name the struct does not have, or none for a struct within it.
     """
-    kinds = struct.__annotations__
-    unknown = values.keys() - kinds.keys()
-    if unknown:
-        raise TypeError(f"{struct.__name__} has no field {sorted(unknown)[0]!r}")
-    return struct(values[name] if name in values else _ZEROS[kind] for name, kind in kinds.items())
+    fields, places = list(struct.__zeros__), struct.__places__
+    for name, value in values.items():
+        if name not in places:
+            raise TypeError(f"{struct.__name__} has no field {name!r}")
+        fields[places[name]] = value
+    if struct.__nested__ and not struct.__nested__ <= values.keys():
+        raise TypeError(f"{struct.__name__} has fields without a zero: {', '.join(sorted(struct.__nested__))}")
+    return struct(fields)
