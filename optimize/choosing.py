@@ -11,6 +11,7 @@ from novosky.files import write_json
 from novosky.settings import MlSettings, Settings
 from novosky.settings.profile_application import apply_confidence, apply_profile
 from novosky.settings.profiles import profile_named
+from optimize.judging import DAY, MIN_DAYS, common_start
 from optimize.run import OptimizeRun
 
 SWEEP = "sweep.json"
@@ -31,13 +32,18 @@ def sweep(run: OptimizeRun) -> str:
         return "skipped"
     settings, ml_settings = run.settings_of(run.workspace.trained)
     models = load_models(run.workspace.trained.models, settings, ml_settings)
+    # New models know nothing of the window; kept ones may, and what they know chooses nothing.
+    start, end = common_start(run), pd.Timestamp(run.window.sweep_end)
+    if end - start < MIN_DAYS * DAY:
+        run.write(SWEEP, {"configurations": 0, "values": {}, "pbo": None})
+        return f"skipped: the models leave less than {MIN_DAYS} days to choose on"
     prepared = prepare(
         run.bars,
         settings,
         ml_settings,
         models.signal,
-        start=pd.Timestamp(run.window.oos_start),
-        end=pd.Timestamp(run.window.sweep_end),
+        start=start,
+        end=end,
         news=run.news,
         fixed_spread=run.plan.account.spread is not None,
         sltp=models.sltp,

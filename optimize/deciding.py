@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,19 @@ import pandas as pd
 from backtest.evidence import paired_bootstrap
 from backtest.overfit import deflated_sharpe
 from backtest.statistics import Floats
-from ml.deployment import Deployment, replace_deployment, set_files
-from novosky.errors import SettingsError
+from ml.compat import damaged_artifacts, read_manifest
+from ml.deployment import Deployment, previous, replace_deployment, set_files
+from novosky.errors import ModelError, SettingsError
 from novosky.run_history.json_files import read_json
 from optimize.choosing import SWEEP
 from optimize.decision import Evidence, Verdict, decide
 from optimize.judging import JUDGEMENT, Side
 from optimize.learning import LEARNED, TUNING
 from optimize.run import OptimizeRun
-from optimize.steps import remove
-from optimize.workspace import copy_deployment, digests
+from optimize.workspace import RUN_PREFIX, copy_deployment, digests, is_run_name, is_trained
 
 DECISION = "decision.json"
+PLACED = "placed.json"
 LOG_NAME = "optimize_log.json"
 SNAPSHOT_PREFIX = "_snapshot_"
 KEPT_SNAPSHOTS = 3
@@ -107,19 +107,44 @@ def place(run: OptimizeRun) -> None:
     if digests(live) == digests(challenger):
         return
     _require_unchanged(run)
-    with replace_deployment(live) as incoming:
+    # Written before, so that what is put in place can be told from what a person puts there later.
+    run.write(PLACED, {"before": digests(run.workspace.incumbent), "after": digests(challenger)})
+    with replace_deployment(live, leave_behind=(*set_files(live.models), *_outdated_snapshots(live))) as incoming:
         copy_deployment(challenger, incoming)
         _keep_snapshot(run, incoming)
         _require_unchanged(run)
 
 
 def put_back(run: OptimizeRun) -> None:
-    """Take the challenger out and put the incumbent back, byte for byte; what a person put there instead stays."""
-    live, incumbent = run.live, run.workspace.incumbent
-    if digests(live) == digests(incumbent) or digests(live) != digests(run.workspace.challenger):
+    """Take the challenger out and put the incumbent back, byte for byte; what a person put there instead stays.
+
+    Raises
+    ------
+    ModelError
+        Every copy of the incumbent has been damaged; the challenger stays.
+    """
+    live = run.live
+    if not run.workspace.path(PLACED).is_file():
         return
-    with replace_deployment(live, leave_behind=set_files(live.models)) as incoming:
-        copy_deployment(incumbent, incoming)
+    placed = run.read(PLACED)
+    before, after = tuple(placed["before"]), tuple(placed["after"])
+    if before == after or digests(live) != after:
+        return
+    # The second copy is the one that a replaced deployment leaves behind.
+    source = next((each for each in (run.workspace.incumbent, previous(live)) if _is_whole(each, before)), None)
+    if source is None:
+        raise ModelError(
+            f"the copies of what was in use in {run.workspace.incumbent.models.parent} are damaged, so it cannot be "
+            f"put back into {live.models}; pull a revision with `python ml/r2_hub.py --pull --revision TAG`"
+        )
+    with replace_deployment(live, leave_behind=(*set_files(live.models), _snapshot_name(run))) as incoming:
+        copy_deployment(source, incoming)
+
+
+def _is_whole(files: Deployment | None, expected: tuple[str, ...]) -> bool:
+    if files is None or digests(files) != expected:
+        return False
+    return not is_trained(files) or not damaged_artifacts(files.models, read_manifest(files.models))
 
 
 def _require_unchanged(run: OptimizeRun) -> None:
@@ -131,15 +156,26 @@ def _require_unchanged(run: OptimizeRun) -> None:
 
 
 def _keep_snapshot(run: OptimizeRun, incoming: Deployment) -> None:
-    """Put what is being replaced beside the new models, and let the oldest such copies go."""
-    incumbent, models = run.workspace.incumbent, incoming.models
-    for old in sorted(run.live.models.glob(f"{SNAPSHOT_PREFIX}*")):
-        if old.is_dir():
-            shutil.copytree(old, models / old.name, copy_function=shutil.copy2)
-    place = models / f"{SNAPSHOT_PREFIX}{run.name}"
+    """Put what is being replaced beside the new models."""
+    incumbent, place = run.workspace.incumbent, incoming.models / _snapshot_name(run)
     copy_deployment(incumbent, Deployment(place, place / incumbent.config.name, place / incumbent.ml_config.name))
-    for old in sorted(models.glob(f"{SNAPSHOT_PREFIX}*"))[:-KEPT_SNAPSHOTS]:
-        remove(old)
+
+
+def _snapshot_name(run: OptimizeRun) -> str:
+    return f"{SNAPSHOT_PREFIX}{run.name}"
+
+
+def _outdated_snapshots(live: Deployment) -> list[str]:
+    """Return the names of the oldest copies that runs have left, so that one more makes `KEPT_SNAPSHOTS`.
+
+    Copies under other names are a person's.
+    """
+    own = sorted(
+        path.name
+        for path in live.models.glob(f"{SNAPSHOT_PREFIX}{RUN_PREFIX}*")
+        if path.is_dir() and is_run_name(path.name.removeprefix(SNAPSHOT_PREFIX))
+    )
+    return own[: -(KEPT_SNAPSHOTS - 1)]
 
 
 def _content(evidence: Evidence, verdict: Verdict) -> dict[str, Any]:

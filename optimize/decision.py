@@ -140,7 +140,7 @@ def _trades(evidence: Evidence, rules: Decision) -> Check:
 
 
 def _gate(evidence: Evidence, rules: Decision) -> Check:
-    name = f"{rules.min_improvement:.0%} gate"
+    name = f"{100.0 * rules.min_improvement:g} % gate"
     if evidence.new_score is None:
         return Check(name, False, True, "the challenger has too few trades for a score")
     if evidence.old_score is None:

@@ -11,6 +11,7 @@ from typing import Any
 from ml.deployment import Deployment, recover
 from novosky.errors import NovoskyError
 from optimize.deciding import put_back
+from optimize.pipeline import DECIDED, JUDGED, PROVED
 from optimize.run import OptimizeRun, Plan, Progress
 from optimize.shipping import shipped
 from optimize.steps import DamagedOutputError, RunState, Step, Tell, run_steps
@@ -20,6 +21,8 @@ from optimize.workspace import RUN_PREFIX, Workspace, remove_old_runs, sole_run,
 STALE_AFTER = timedelta(days=3)
 """A run killed longer ago than this has nothing fresh in it; one that has decided is still carried through."""
 _UNCOMPARED = ("iteration",)
+_OUTWARD = ("commit", "push", "allow_dirty")
+"""What may be told anew to a run that only has to be made known."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,17 @@ def optimize(
 ) -> OptimizeRun:
     """Carry a run through, the unfinished one first.
 
+    A run whose decision has been proved only has to be made known. It is never given up, whatever
+    the flags, and takes from them whether to commit and to push; so a hub that stays away can be
+    left out with `--no-push`.
+
     Parameters
     ----------
     steps : sequence of Step
     plan : Plan
     world : Surroundings
     fresh : bool
-        Give the unfinished run up, with everything as it was before it.
+        Give the unfinished run up, with everything as it was before it, unless it is proved.
     until : str or None
         Stop after this step; the next start goes on behind it.
 
@@ -85,41 +92,52 @@ def optimize(
     with sole_run(world.runs):
         recover(world.live)
         state = unfinished_run(world.runs, plan.command)
-        if state is not None and (fresh or not _continues(state, plan, world.now())):
+        if state is None:
+            return _begin(steps, plan, world, until)
+        proved = state.done(PROVED) is not None
+        same = _compared(state.plan, proved) == _compared(plan.content(), proved)
+        late = _age(state, world.now()) > STALE_AFTER
+        if not proved and (fresh or not same or (late and state.done(DECIDED) is None)):
             _give_up(state, plan, world)
-            state = None
-        late = state is not None and _age(state, world.now()) > STALE_AFTER
-        run = _carry_through(steps, plan, world, state, until)
-        if late and until is None:
-            # Last week's run only had its last steps left; this week's has not begun yet.
-            run = _carry_through(steps, plan, world, None, until)
+            return _begin(steps, plan, world, until)
+        world.tell(f"run {state.run}", "taken up where it was")
+        run = _carry_through(steps, _resumed(state, plan), world, state, until)
+        if until is None and (fresh or not same or late):
+            # Another run only had its last steps left; the one that is asked for has not begun yet.
+            run = _begin(steps, plan, world, until)
         return run
 
 
+def _begin(steps: Sequence[Step[OptimizeRun]], plan: Plan, world: Surroundings, until: str | None) -> OptimizeRun:
+    moment = datetime.fromtimestamp(world.now(), tz=UTC)
+    name = _new_name(world.runs, moment)
+    state = RunState.begin(world.runs / name, name, plan.content(), moment.isoformat())
+    remove_old_runs(world.runs, keep=state.folder)
+    return _carry_through(steps, plan, world, state, until)
+
+
 def _carry_through(
-    steps: Sequence[Step[OptimizeRun]], plan: Plan, world: Surroundings, state: RunState | None, until: str | None
+    steps: Sequence[Step[OptimizeRun]], plan: Plan, world: Surroundings, state: RunState, until: str | None
 ) -> OptimizeRun:
-    if state is None:
-        moment = datetime.fromtimestamp(world.now(), tz=UTC)
-        name = _new_name(world.runs, moment)
-        state = RunState.begin(world.runs / name, name, plan.content(), moment.isoformat())
-        remove_old_runs(world.runs, keep=state.folder)
-    else:
-        world.tell(f"run {state.run}", "taken up where it was")
     run = run_of(state, plan, world)
     try:
         run_steps(steps, run, state, world.tell, until=until)
     except DamagedOutputError as error:
+        unproved = state.done(PROVED) is None
         _undo(state, run)
         state.end("damaged")
-        send_report(world.environment, f"NOVOSKY {plan.command}: reverted, {error}")
-        raise DamagedOutputError(f"{error}; the run was given up, models and settings are as they were") from error
-    except NovoskyError as error:
+        stays = "models and settings are as they were" if unproved else "what it had decided stays in place"
+        text = f"{error}; the run was given up, {stays}"
+        send_report(world.environment, f"NOVOSKY {plan.command}: {text}")
+        raise DamagedOutputError(text) from error
+    except Exception as error:
+        # Whatever it was, a full disk or a defect: nothing unproved stays in use.
         _undo(state, run)
-        send_report(world.environment, f"NOVOSKY {plan.command} failed and will be taken up again: {error}")
+        what = str(error) if isinstance(error, NovoskyError) else type(error).__name__
+        send_report(world.environment, f"NOVOSKY {plan.command} failed and will be taken up again: {what}")
         raise
     if until is None or until == steps[-1].name:
-        state.end("done" if state.done("decide") is None else "shipped" if shipped(run) else "reverted")
+        state.end("done" if state.done(DECIDED) is None else "shipped" if shipped(run) else "reverted")
     return run
 
 
@@ -143,15 +161,18 @@ def _new_name(runs: Path, moment: datetime) -> str:
     return f"{name}-{taken + 1}" if taken else name
 
 
-def _continues(state: RunState, plan: Plan, now: float) -> bool:
-    """Whether a killed run is worth going on with under this plan."""
-    if _compared(state.plan) != _compared(plan.content()):
-        return False
-    return _age(state, now) <= STALE_AFTER or state.done("decide") is not None
+def _resumed(state: RunState, plan: Plan) -> Plan:
+    """Return what a killed run was told, once it is proved with what is said now of making it known."""
+    told = state.plan
+    if state.done(PROVED) is not None:
+        told |= {name: getattr(plan, name) for name in _OUTWARD}
+    # A run begun by another version may lack a key or have one more.
+    return Plan.of({name: told.get(name, value) for name, value in plan.content().items()})
 
 
-def _compared(plan: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in plan.items() if key not in _UNCOMPARED}
+def _compared(plan: Mapping[str, Any], proved: bool) -> dict[str, Any]:
+    left_out = (*_UNCOMPARED, *_OUTWARD) if proved else _UNCOMPARED
+    return {key: value for key, value in plan.items() if key not in left_out}
 
 
 def _age(state: RunState, now: float) -> timedelta:
@@ -167,6 +188,6 @@ def _give_up(state: RunState, plan: Plan, world: Surroundings) -> None:
 
 def _undo(state: RunState, run: OptimizeRun) -> None:
     """Put the incumbent back where a challenger is in place that nothing has proved to start."""
-    if state.done("judge") is not None and state.done("smoke") is None:
+    if state.done(JUDGED) is not None and state.done(PROVED) is None:
         put_back(run)
-        state.forget("decide")
+        state.forget(DECIDED)

@@ -10,6 +10,8 @@ from pathlib import Path
 from novosky.errors import StorageError, UsageError
 
 _SECONDS = 60.0
+_HALF_DONE = {"MERGE_HEAD": "merge", "CHERRY_PICK_HEAD": "cherry-pick", "REVERT_HEAD": "revert"}
+_NOT_IGNORED = 1
 
 
 def check_tree(root: Path, *, allow_dirty: bool) -> None:
@@ -29,8 +31,9 @@ def check_tree(root: Path, *, allow_dirty: bool) -> None:
     if _git(root, "symbolic-ref", "-q", "HEAD").returncode != 0:
         raise UsageError(f"the checkout {root} is on no branch; switch to one, {without}")
     status = _out(root, "status", "--porcelain=v1", "--untracked-files=no")
-    if any(line[:2] in ("UU", "AA", "DD", "AU", "UA", "DU", "UD") for line in status.splitlines()):
-        raise UsageError(f"the checkout {root} is in the middle of a merge; finish it first, {without}")
+    for head, what in _HALF_DONE.items():
+        if _git(root, "rev-parse", "-q", "--verify", head).returncode == 0:
+            raise UsageError(f"the checkout {root} is in the middle of a {what}; finish it first, {without}")
     if status and not allow_dirty:
         names = ", ".join(line[3:] for line in status.splitlines()[:5])
         raise UsageError(f"uncommitted changes in {names}; commit or stash them, give --allow-dirty, {without}")
@@ -49,7 +52,7 @@ def commit(root: Path, files: Sequence[Path], message: str, run: str) -> str | N
     Parameters
     ----------
     files : sequence of Path
-        Missing and ignored ones are left out.
+        Missing and ignored ones, and those outside the checkout, are left out.
     message : str
     run : str
         Name of the run; ends up as a trailer by which the commit is found again.
@@ -65,10 +68,10 @@ def commit(root: Path, files: Sequence[Path], message: str, run: str) -> str | N
         git refused; its words are in the message.
     """
     trailer = f"Optimisation-run: {run}"
-    known = _git(root, "log", "-n", "20", "--format=%h", "--fixed-strings", f"--grep={trailer}")
+    known = _git(root, "log", "-n", "20", "--format=%h", f"--grep=^{trailer}$")
     if known.returncode == 0 and known.stdout.strip():
         return known.stdout.split()[0]
-    names = [str(file) for file in files if file.exists() and _git(root, "check-ignore", "-q", str(file)).returncode]
+    names = [str(file) for file in files if file.exists() and _is_ours(root, file)]
     if not names:
         return None
     _out(root, "add", "--", *names)
@@ -76,6 +79,11 @@ def commit(root: Path, files: Sequence[Path], message: str, run: str) -> str | N
         return None
     _out(root, "commit", "--quiet", "-m", f"{message}\n\n{trailer}", "--", *names)
     return _out(root, "rev-parse", "--short", "HEAD").strip()
+
+
+def _is_ours(root: Path, file: Path) -> bool:
+    # Outside the checkout, behind a link, git answers with an error.
+    return _git(root, "check-ignore", "-q", str(file)).returncode == _NOT_IGNORED
 
 
 def _out(root: Path, *arguments: str) -> str:

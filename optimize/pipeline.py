@@ -6,6 +6,9 @@ from optimize import choosing, deciding, judging, learning, preparation, shippin
 from optimize.run import WINDOW, OptimizeRun
 from optimize.steps import Step
 
+JUDGED, DECIDED, PROVED = "judge", "decide", "smoke"
+"""Steps between which a challenger may be in place that nothing has proved to start."""
+
 _PREFLIGHT = Step[OptimizeRun]("preflight", "pre-flight", preparation.preflight, outputs=("incumbent",))
 _DATA = Step[OptimizeRun]("data", "bars", preparation.fix_window, outputs=(WINDOW,))
 _SHAP = Step[OptimizeRun](
@@ -32,22 +35,20 @@ _APPLY = Step[OptimizeRun](
     "apply", "settings", choosing.apply_best, inputs=("trained", choosing.SWEEP), outputs=("challenger",)
 )
 _JUDGE = Step[OptimizeRun](
-    "judge",
+    JUDGED,
     "out-of-sample backtest",
     judging.judge,
     inputs=("challenger", "models", "incumbent", WINDOW),
     outputs=(judging.JUDGEMENT,),
 )
 _DECIDE = Step[OptimizeRun](
-    "decide",
+    DECIDED,
     "decision",
     deciding.decide_and_place,
     inputs=(judging.JUDGEMENT, learning.TUNING, choosing.SWEEP),
     outputs=(deciding.DECISION,),
 )
-_SMOKE = Step[OptimizeRun](
-    "smoke", "smoke test", shipping.smoke, inputs=(deciding.DECISION,), outputs=(shipping.SMOKE,)
-)
+_SMOKE = Step[OptimizeRun](PROVED, "smoke test", shipping.smoke, inputs=(deciding.DECISION,), outputs=(shipping.SMOKE,))
 _RECORD = Step[OptimizeRun](
     "record",
     "records",

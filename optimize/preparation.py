@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from ml.deployment import Deployment
+from ml.model_set import lock_model_set
 from novosky.errors import DataError, ModelError, SettingsError, UsageError
 from novosky.files import write_json
 from novosky.settings import MlSettings, Settings
 from novosky.settings.profile_application import apply_confidence, apply_profile
 from novosky.settings.profiles import profile_named
 from optimize.git import check_tree
-from optimize.run import WINDOW, OptimizeRun, Window
+from optimize.judging import common_start
+from optimize.run import ANALYSIS, WINDOW, OptimizeRun, Window
 from optimize.workspace import copy_deployment, is_trained, is_writable
 
-INCUMBENT = "incumbent"
+LOCK_WAIT_SECONDS = 10.0
 SHAP = "shap.json"
 STALE_DAYS = 8
 STRICT_SYNC = "NOVOSKY_STRICT_CONFIG_SYNC"
@@ -49,7 +51,9 @@ def preflight(run: OptimizeRun) -> str:
 
         check_publishable(run.environment, run.root)
     drifted = check_sync(run)
-    copy_deployment(live, run.workspace.incumbent)
+    # A pull in between would leave a mixture.
+    with lock_model_set(live.models, wait_seconds=LOCK_WAIT_SECONDS):
+        copy_deployment(live, run.workspace.incumbent)
     note = "incumbent kept aside" if is_trained(live) else "no incumbent: this is the first set"
     return note + (f"; out of step in {drifted} place(s), see scripts/config_sync.py --check" if drifted else "")
 
@@ -122,9 +126,10 @@ def fix_window(run: OptimizeRun) -> str:
         if train_start >= oos_start:
             raise UsageError(f"--start {train_start:%Y-%m-%d} leaves no training before {oos_start:%Y-%m-%d}")
     if first > train_start:
+        asked = f"{run.plan.train_months} months of training before the last {run.plan.oos_days} days begin"
         raise DataError(
-            f"{path} begins {first:%Y-%m-%d}, but {run.plan.train_months} months of training before the last "
-            f"{run.plan.oos_days} days begin {train_start:%Y-%m-%d}; download more, or lower --train-months/--oos-days"
+            f"{path} begins {first:%Y-%m-%d}, but {asked if run.plan.start is None else 'training begins'} "
+            f"{train_start:%Y-%m-%d}; download more, or choose --train-months, --start and --oos-days accordingly"
         )
     _, seen = seen_window(oos_start, end)
     # Whole days, so that no day is both chosen on and judged on.
@@ -139,6 +144,8 @@ def fix_window(run: OptimizeRun) -> str:
         synthetic=bars.attrs.get("synthetic"),
     )
     run.write(WINDOW, asdict(window))
+    # Hours of training would only lead to the same answer.
+    common_start(run)
     age = (run.now() - end.timestamp()) / 86_400.0
     old = f"; the newest bar is {age:.0f} days old" if age > STALE_DAYS else ""
     return (
@@ -173,15 +180,21 @@ def explain_incumbent(run: OptimizeRun) -> str:
     files, start, shaped = run.workspace.incumbent, run.workspace.start, run.workspace.shaped
     content = _content(start.ml_config)
     ranked: list[tuple[str, float, bool]] = []
-    note = "no models yet to explain"
-    if is_trained(files) and run.plan.explain:
-        ranked = _ranking(run, files)
-        note = "strongest " + ", ".join(f"{name} {share:.1%}" for name, share, _ in ranked[:3])
+    note = "no models yet to explain" if run.plan.explain else "left out"
     threshold = run.plan.drop_threshold if run.plan.retrain else 0.0
+    if is_trained(files) and run.plan.explain:
+        try:
+            ranked = _ranking(run, files)
+            note = "strongest " + ", ".join(f"{name} {share:.1%}" for name, share, _ in ranked[:3])
+        except (DataError, UsageError) as error:
+            # The models are fine, these bars or this calendar are not theirs.
+            if threshold > 0.0 or run.plan.command == ANALYSIS:
+                raise
+            note = f"not explained: {error}"
     dropped = [name for name, share, protected in ranked if share < threshold and not protected]
     if dropped:
         content["features"] = [name for name in content["features"] if name not in dropped]
-        note += f"; dropped below {threshold:g}: {', '.join(dropped)}"
+        note += f"; below {threshold:g} and not protected: {', '.join(dropped)}"
     MlSettings.model_validate_json(json.dumps(content), strict=True)
     write_json(shaped.config, _content(start.config))
     write_json(shaped.ml_config, content)

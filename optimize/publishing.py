@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ml.deployment import recover
 from ml.hub.access import open_store, signer, trusted_keys
 from ml.hub.catalogue import published_tags
 from ml.hub.patience import PatientStore
@@ -15,6 +16,7 @@ from novosky.errors import UsageError
 from novosky.settings import load_settings
 from novosky.settings.profiles import profile_named
 from optimize.run import OptimizeRun
+from optimize.workspace import digests
 
 
 def check_publishable(environment: Mapping[str, str], root: Path) -> None:
@@ -29,21 +31,31 @@ def check_publishable(environment: Mapping[str, str], root: Path) -> None:
     trusted_keys(environment, root)
 
 
-def publish(run: OptimizeRun) -> str:
-    """Publish what is in place as the day's revision, or its next number, and return its tag.
+def publish(run: OptimizeRun) -> str | None:
+    """Publish the approved set as the day's revision, or its next number, and return its tag.
 
-    A revision that an earlier attempt has published already is not published twice.
+    A revision that an earlier attempt has published already is not published twice. None when
+    something else was put in place since: what a person has taken back must not reach traders.
     """
+    challenger = run.workspace.challenger
+    recover(run.live)
+    if digests(run.live)[0] != digests(challenger)[0]:
+        return None
     store = PatientStore(open_store(run.environment))
     key, keys = signer(run.environment), trusted_keys(run.environment, run.root)
     created = datetime.fromtimestamp(run.now(), tz=UTC)
-    settings = load_settings(run.live.config)
-    day = default_tag(datetime.fromisoformat(run.started), profile_named(settings.risk_profile.name))
-    taken = sorted(tag for tag in published_tags(store) if tag.partition(".")[0] == day)
-    if taken:
+    profile = profile_named(load_settings(challenger.config).risk_profile.name)
+    day = default_tag(datetime.fromisoformat(run.started), profile)
+    taken = sorted((_number(tag), tag) for tag in published_tags(store) if tag.partition(".")[0] == day)
+    for _, tag in taken:
         try:
-            return push(store, key, keys, run.live, created, tag=taken[-1], progress=run.progress).revision.tag
+            return push(store, key, keys, challenger, created, tag=tag, progress=run.progress).revision.tag
         except UsageError:
             # Another set's; this one gets the next number.
-            day = f"{day}.{len(taken) + 1}"
-    return push(store, key, keys, run.live, created, tag=day, progress=run.progress).revision.tag
+            continue
+    tag = f"{day}.{taken[-1][0] + 1}" if taken else day
+    return push(store, key, keys, challenger, created, tag=tag, progress=run.progress).revision.tag
+
+
+def _number(tag: str) -> int:
+    return int(tag.partition(".")[2] or 1)

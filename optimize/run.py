@@ -26,6 +26,8 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done and how much of how much is done."""
 
 WINDOW = "window.json"
+ANALYSIS = "optimize_loop --analyze-only"
+"""Command of a run that changes nothing."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Plan:
     Attributes
     ----------
     command : str
-        `weekly_optimize` or `optimize_loop`.
+        `weekly_optimize`, `optimize_loop` or `ANALYSIS`; none takes up a run of another one.
     profile : str
     data : str
         The bars' file.
@@ -107,6 +109,11 @@ class Plan:
     def content(self) -> dict[str, Any]:
         """Return the plan as JSON content."""
         return asdict(self)
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Plan:
+        """Return what `content` wrote."""
+        return cls(**{**content, "account": AccountFlags(**content["account"])})
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 import pandas as pd
 
+from ml.model_set import lock_model_set
 from novosky import run_history
 from novosky.errors import ModelError
+from novosky.settings import MlSettings, Settings, load_ml_settings, load_settings
 from optimize import git
 from optimize.deciding import DECISION, LOG_NAME, put_back, tried
 from optimize.judging import JUDGEMENT, Side
@@ -16,6 +17,8 @@ from optimize.run import OptimizeRun
 from optimize.smoke import smoke_test
 from optimize.workspace import is_trained
 
+MOMENT = "moment.json"
+LOCK_WAIT_SECONDS = 10.0
 SMOKE, PUSHED, RECORDED, COMMITTED, TOLD = "smoke.json", "pushed.json", "recorded.json", "committed.json", "told.json"
 BEST_NAME = "optimize_best.json"
 HISTORY_NAME, PARAMS_NAME = "PERF_HISTORY.md", "strategy_params.json"
@@ -61,57 +64,49 @@ def push(run: OptimizeRun) -> str:
         from optimize.publishing import publish
 
         tag = publish(run)
-        note = f"published as {tag}"
+        note = "not published: what is in place is no longer this run's" if tag is None else f"published as {tag}"
     run.write(PUSHED, {"tag": tag})
     return note
 
 
 def record(run: OptimizeRun) -> str:
-    """Write strategy_params.json, PERF_HISTORY.md, the optimisation log and the best result so far."""
-    ended = datetime.fromtimestamp(run.now(), tz=UTC)
+    """Write strategy_params.json, PERF_HISTORY.md, the optimisation log and the best result so far.
+
+    Killed in between, the next call writes the same again, which every record takes as known.
+    """
+    ended = _moment(run)
     decision: run_history.Decision = "COMMIT" if shipped(run) else "REVERT"
     evidence, tag = _evidence(run), run.read(PUSHED)["tag"]
     new, old = _sides(run)
-    settings, ml_settings = run.settings_of(run.workspace.challenger)
+    # The files' own values: account flags say how it was judged, not how it trades.
+    challenger = run.workspace.challenger
+    settings, ml_settings = load_settings(challenger.config), load_ml_settings(challenger.ml_config)
     parameters = run_history.parameters_in_force(settings, ml_settings)
     score = new.metrics["score"]
     before = None if old is None else old.metrics["score"]
-    run_history.append_optimize_log(
-        run.live.models / LOG_NAME,
-        run_history.OptimizeEntry(
-            run_id=run.name,
-            iteration=run.plan.iteration,
-            finished_at=ended,
-            command=run.plan.command,
-            profile_name=run.plan.profile,
-            decision=decision,
-            reason=reason(run),
-            baseline_score=before,
-            final_score=score,
-            improvement_pct=run_history.improvement_pct(before, score),
-            params=parameters,
-            evidence=evidence,
-        ),
+    entry = run_history.OptimizeEntry(
+        run_id=run.name,
+        iteration=run.plan.iteration,
+        finished_at=ended,
+        command=run.plan.command,
+        profile_name=run.plan.profile,
+        decision=decision,
+        reason=reason(run),
+        baseline_score=before,
+        final_score=score,
+        improvement_pct=run_history.improvement_pct(before, score),
+        params=parameters,
+        evidence=evidence,
     )
+    # A set that is being replaced just now would take the new lines away with it.
+    with lock_model_set(run.live.models, wait_seconds=LOCK_WAIT_SECONDS):
+        run_history.append_optimize_log(run.live.models / LOG_NAME, entry)
+        if decision == "COMMIT" and score:
+            run_history.update_optimize_best(
+                run.live.models / BEST_NAME, _best(run, ended, score, settings, ml_settings)
+            )
     if decision == "COMMIT":
-        _record_approval(run, ended, parameters, evidence, tag, score)
-    run_history.append_perf_history(run.root / HISTORY_NAME, _row(run, ended, decision, tag))
-    run.write(RECORDED, {"ended": ended.isoformat(), "decision": decision})
-    return f"{HISTORY_NAME}, {LOG_NAME}" + (f", {PARAMS_NAME}" if decision == "COMMIT" else "")
-
-
-def _record_approval(
-    run: OptimizeRun,
-    ended: datetime,
-    parameters: dict[str, Any],
-    evidence: run_history.Evidence,
-    tag: str | None,
-    score: float | None,
-) -> None:
-    settings, ml_settings = run.settings_of(run.live)
-    run_history.write_strategy_params(
-        run.root / PARAMS_NAME,
-        run_history.StrategyParams(
+        params = run_history.StrategyParams(
             run_id=run.name,
             profile_name=run.plan.profile,
             applied_at=ended,
@@ -121,20 +116,31 @@ def _record_approval(
             parameters=parameters,
             models=tag,
             evidence=evidence,
-        ),
-    )
-    if score is not None:
-        run_history.update_optimize_best(
-            run.live.models / BEST_NAME,
-            run_history.BestRun(
-                score=score,
-                profile_name=run.plan.profile,
-                achieved_at=ended,
-                config=settings.model_dump(mode="json", by_alias=True),
-                ml_config=ml_settings.model_dump(mode="json", by_alias=True),
-                run_id=run.name,
-            ),
         )
+        run_history.write_strategy_params(run.root / PARAMS_NAME, params)
+    run_history.append_perf_history(run.root / HISTORY_NAME, _row(run, ended, decision, tag))
+    run.write(RECORDED, {"ended": ended.isoformat(), "decision": decision})
+    return f"{HISTORY_NAME}, {LOG_NAME}" + (f", {PARAMS_NAME}" if decision == "COMMIT" else "")
+
+
+def _moment(run: OptimizeRun) -> datetime:
+    """Return when the run came to its end; the same however often its last steps are done again."""
+    if not run.workspace.path(MOMENT).is_file():
+        run.write(MOMENT, datetime.fromtimestamp(run.now(), tz=UTC).isoformat())
+    return datetime.fromisoformat(run.read(MOMENT))
+
+
+def _best(
+    run: OptimizeRun, ended: datetime, score: float, settings: Settings, ml_settings: MlSettings
+) -> run_history.BestRun:
+    return run_history.BestRun(
+        score=score,
+        profile_name=run.plan.profile,
+        achieved_at=ended,
+        config=settings.model_dump(mode="json", by_alias=True),
+        ml_config=ml_settings.model_dump(mode="json", by_alias=True),
+        run_id=run.name,
+    )
 
 
 def _sides(run: OptimizeRun) -> tuple[Side, Side | None]:
@@ -157,8 +163,8 @@ def _evidence(run: OptimizeRun) -> run_history.Evidence:
 
 def _row(run: OptimizeRun, ended: datetime, decision: run_history.Decision, tag: str | None) -> run_history.PerfRow:
     new, old = _sides(run)
-    in_force = new if decision == "COMMIT" or old is None else old
-    metrics = in_force.metrics
+    in_force = new if decision == "COMMIT" else old
+    metrics = {} if in_force is None else in_force.metrics
     return run_history.PerfRow(
         ended_at=ended,
         run_id=run.name,
@@ -166,13 +172,13 @@ def _row(run: OptimizeRun, ended: datetime, decision: run_history.Decision, tag:
         decision=decision,
         score_before=None if old is None else old.metrics["score"],
         score_after=new.metrics["score"],
-        trades=metrics["trades"],
-        win_rate=metrics["win_rate"],
-        profit_factor=metrics["profit_factor"],
-        max_drawdown=metrics["max_drawdown"],
-        total_return=metrics["total_return"],
-        oos_start=pd.Timestamp(metrics["start"]).to_pydatetime(),
-        oos_end=pd.Timestamp(metrics["end"]).to_pydatetime(),
+        trades=metrics.get("trades"),
+        win_rate=metrics.get("win_rate"),
+        profit_factor=metrics.get("profit_factor"),
+        max_drawdown=metrics.get("max_drawdown"),
+        total_return=metrics.get("total_return"),
+        oos_start=pd.Timestamp(new.metrics["start"]).to_pydatetime(),
+        oos_end=pd.Timestamp(new.metrics["end"]).to_pydatetime(),
         models=tag,
         reason=reason(run),
     )
@@ -229,6 +235,7 @@ def report(run: OptimizeRun) -> str:
         f"before {found['old_return']:+.1%}",
         mark,
     ]
+    lines.append(f"smoke test: {run.read(SMOKE)['note']}")
     if whole is not None:
         lines.append(f"over the whole window, of which the sweep has seen a part, P(new > old) is {whole:.2f}")
     if window.synthetic is not None:

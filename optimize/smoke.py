@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,10 +15,12 @@ import pandas as pd
 
 from ml.deployment import Deployment
 from novosky.errors import ModelError
+from novosky.settings.overrides import AccountFlags
 from optimize.run import OptimizeRun
 
 SMOKE_DAYS = 3
 _SECONDS = 600.0
+_PREFIX = "smoke-"
 _PROGRAM = "from novosky.cli.main import main; main()"
 
 
@@ -33,7 +37,11 @@ def smoke_test(run: OptimizeRun, files: Deployment) -> str:
     common = [*window, "--config", str(files.config), "--ml-config", str(files.ml_config)]
     common += ["--models", str(files.models)]
     common += [] if run.plan.calendar is None else ["--calendar", run.plan.calendar]
-    with tempfile.TemporaryDirectory(prefix="novosky-smoke-") as name:
+    common += _account_flags(run.plan.account)
+    # In the run's folder, where what a killed attempt left is found again.
+    for left in run.workspace.folder.glob(f"{_PREFIX}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=run.workspace.folder) as name:
         folder = Path(name)
         bot, backtest = folder / "bot.csv", folder / "backtest.csv"
         replay = ["trade", "--paper", "--replay", run.plan.data, "--journal", str(folder / "smoke.sqlite"), "--fresh"]
@@ -44,6 +52,18 @@ def smoke_test(run: OptimizeRun, files: Deployment) -> str:
             raise ModelError("smoke test: over the newest days the bot's trades differ from the backtest's")
     trades = len(traded.splitlines()) - 1
     return f"the bot starts, and its {trades} trades of {SMOKE_DAYS} days are the backtest's"
+
+
+def _account_flags(account: AccountFlags) -> list[str]:
+    """Return the flags a person would give: what was judged under them is tried under them."""
+    flags: list[str] = []
+    for name, value in asdict(account).items():
+        option = f"--{name.replace('_', '-')}"
+        if value is True:
+            flags.append(option)
+        elif value is not None and value is not False:
+            flags += [option, str(value)]
+    return flags
 
 
 def _run(arguments: list[str]) -> None:

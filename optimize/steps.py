@@ -80,7 +80,7 @@ class RunState:
             if content["version"] != STATE_VERSION or not isinstance(content["steps"], dict):
                 raise ValueError(f"version {content['version']}")
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StorageError(f"{path} is not the state of a run ({error}); remove {folder} or use --fresh") from error
+            raise StorageError(f"{path} is not the state of a run ({error}); move {folder} away") from error
         return cls(folder, content)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from novosky.errors import LockedError, StorageError
 from optimize.steps import STATE_NAME, RunState, digest_of, remove
 
 RUN_PREFIX = "run-"
+_RUN_NAME = re.compile(r"run-\d{8}-\d{6}(-\d+)?", re.ASCII)
 KEPT_RUNS = 4
 """Ended runs whose folders are kept for a person to look into; each holds a model set."""
 
@@ -96,6 +98,16 @@ class Workspace:
         return self.folder / name
 
 
+def is_run_name(name: str) -> bool:
+    """Whether a folder of this name is a run's; every other one belongs to somebody else."""
+    return _RUN_NAME.fullmatch(name) is not None
+
+
+def _run_folders(runs: Path) -> list[Path]:
+    """Return the folders of runs, oldest first."""
+    return sorted(folder for folder in runs.glob(f"{RUN_PREFIX}*") if folder.is_dir() and is_run_name(folder.name))
+
+
 @contextmanager
 def sole_run(runs: Path) -> Iterator[None]:
     """Hold the lock of all optimisation runs beside each other.
@@ -131,7 +143,7 @@ def unfinished_run(runs: Path, command: str) -> RunState | None:
     StorageError
         Its state cannot be read.
     """
-    for folder in sorted(runs.glob(f"{RUN_PREFIX}*"), reverse=True):
+    for folder in reversed(_run_folders(runs)):
         # A folder without a state was killed before it had done anything.
         if (folder / STATE_NAME).is_file():
             state = RunState.read(folder)
@@ -143,7 +155,7 @@ def unfinished_run(runs: Path, command: str) -> RunState | None:
 def remove_old_runs(runs: Path, keep: Path) -> None:
     """Remove the folders of ended runs but for the newest ones."""
     ended = []
-    for folder in sorted(runs.glob(f"{RUN_PREFIX}*")):
+    for folder in _run_folders(runs):
         if folder == keep:
             continue
         if not (folder / STATE_NAME).is_file():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from novosky.settings.profiles import ProfileName
     from optimize.driver import Surroundings
     from optimize.run import OptimizeRun, Plan
+    from optimize.steps import Step
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -110,7 +111,7 @@ def weekly_optimize(context: click.Context, /, **given: Any) -> None:
         push=not given["no_push"],
         download=not named if given["download"] is None else given["download"],
     )
-    run = _carry_out(WEEKLY, plan, given, context)
+    run = _carry_out(WEEKLY, plan, given)
     if run is not None:
         click.echo(report(run))
 
@@ -136,18 +137,19 @@ def weekly_optimize(context: click.Context, /, **given: Any) -> None:
 @click.option("--analyze-only", is_flag=True, help="SHAP and baseline backtest; change nothing.")
 @click.option("--retrain-only", is_flag=True, help="Leave SHAP out, go straight to search and training.")
 @run_options
-@click.pass_context
-def optimize_loop(context: click.Context, /, **given: Any) -> None:
+def optimize_loop(**given: Any) -> None:
     """SHAP, baseline, Optuna, retraining, out-of-sample backtest; keep the new set or put the old one back."""
     from novosky.errors import UsageError
-    from optimize.pipeline import ANALYSIS, ITERATION
+    from optimize import pipeline
+    from optimize.run import ANALYSIS
     from optimize.shipping import report
 
     if given["analyze_only"] and given["retrain_only"]:
         raise UsageError("--analyze-only changes nothing and --retrain-only analyses nothing; give one of them")
-    for iteration in range(1, given["iterations"] + 1):
+    iteration, iterations = 1, 1 if given["analyze_only"] else given["iterations"]
+    while iteration <= iterations:
         plan = _plan(
-            "optimize_loop",
+            ANALYSIS if given["analyze_only"] else "optimize_loop",
             given,
             profile=None,
             configurations=0,
@@ -156,20 +158,19 @@ def optimize_loop(context: click.Context, /, **given: Any) -> None:
             min_improvement=given["improvement_threshold"],
             iteration=iteration,
         )
-        if given["analyze_only"]:
-            run = _carry_out(ANALYSIS, plan, given, context)
-            if run is not None:
-                _print_ranking(run)
-            return
-        click.echo(f"iteration {iteration} of {given['iterations']}")
-        run = _carry_out(ITERATION, plan, given, context)
+        run = _carry_out(pipeline.ANALYSIS if given["analyze_only"] else pipeline.ITERATION, plan, given)
         if run is None:
             return
-        click.echo(report(run))
+        if given["analyze_only"]:
+            _print_ranking(run)
+        else:
+            click.echo(f"iteration {run.plan.iteration} of {iterations}\n{report(run)}")
+        # A killed loop goes on with the iteration it was killed in.
+        iteration = run.plan.iteration + 1
 
 
 def _plan(
-    command: Literal["weekly_optimize", "optimize_loop"],
+    command: str,
     given: dict[str, Any],
     *,
     profile: ProfileName | None,
@@ -220,7 +221,7 @@ def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-def _carry_out(steps: Any, plan: Plan, given: dict[str, Any], context: click.Context) -> OptimizeRun | None:
+def _carry_out(steps: Sequence[Step[OptimizeRun]], plan: Plan, given: dict[str, Any]) -> OptimizeRun | None:
     """Run the steps under a progress display; None when stopped by --until."""
     import signal
 
@@ -261,9 +262,13 @@ def _print_ranking(run: OptimizeRun) -> None:
     from optimize.judging import BASELINE, Side, figures
     from optimize.preparation import SHAP
 
-    ranked = run.read(SHAP)["ranked_features"]
-    for name, share in ranked[:10]:
-        click.echo(f"  {share:6.2%}  {name}")
+    if run.window.synthetic is not None:
+        click.echo(f"SYNTHETIC DATA: {run.window.synthetic} market")
+    found = run.read(SHAP)
+    for name, share in found["ranked_features"][:10]:
+        click.echo(f"{share:6.1%}  {name}")
+    if found["dropped"]:
+        click.echo(f"below {run.plan.drop_threshold:g} and not protected: {', '.join(found['dropped'])}")
     judged = run.read(BASELINE)
     click.echo("baseline: " + ("no models yet" if judged is None else figures(Side.of(judged))))
 
