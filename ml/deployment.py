@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ml.directories import carry_over, link_or_copy, sync_directory
+from ml.directories import carry_over, link_or_copy
 from ml.model_set import lock_model_set, recover_model_set, storage_errors
 from ml.swap_journal import (
     SwapPlan,
@@ -33,7 +33,7 @@ from ml.swap_journal import (
     swap_pending,
 )
 from novosky.errors import LockedError, ModelError, SettingsError, StorageError
-from novosky.files import sha256_of, write_bytes, write_json
+from novosky.files import sha256_of, sync_directory, write_bytes, write_json
 
 T = TypeVar("T")
 

@@ -39,17 +39,6 @@ def link_or_copy(source: str, copy: str) -> None:
         shutil.copy2(source, copy, follow_symlinks=False)
 
 
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable; Windows cannot, NTFS journals them itself."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def exchange_directories(first: Path, second: Path) -> bool:
     """Let two directories change names in one step; False where the system cannot."""
     if not sys.platform.startswith("linux"):

@@ -14,9 +14,10 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ml.directories import carry_over, exchange_directories, sync_directory
+from ml.directories import carry_over, exchange_directories
 from ml.swap_journal import complete_swap, swap_pending
 from novosky.errors import LockedError, StorageError
+from novosky.files import sync_directory
 
 _RECOVERY_WAIT_SECONDS = 10.0
 

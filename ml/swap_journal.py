@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from ml.directories import exchange_directories, sync_directory
+from ml.directories import exchange_directories
 from novosky.errors import StorageError
-from novosky.files import write_json
+from novosky.files import sync_directory, write_json
 
 _FORMAT = 1
 

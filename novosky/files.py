@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 from novosky.errors import StorageError
 
 
-def _fsync_directory(path: Path) -> None:
-    # Windows cannot open directories; NTFS journals the rename itself.
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable; Windows cannot, NTFS journals the rename itself."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -60,7 +60,7 @@ def replace_atomically(path: Path) -> Iterator[Path]:
             os.fsync(stream.fileno())
         temporary.replace(path)
         temporary = None
-        _fsync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         raise StorageError(
             f"{path} could not be written ({error.strerror or error}); the previous version is "

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ml.directories import sync_directory
 from ml.hub.store import PIECE, AbsentError
 from novosky.errors import StorageError
+from novosky.files import sync_directory
 
 _UNFINISHED = ".tmp"
 
