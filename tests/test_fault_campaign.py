@@ -38,6 +38,8 @@ from trading.terminal.terminal import SimulatedTerminal
 ROOT = Path(__file__).resolve().parents[1]
 SMALL_BARS, FULL_BARS = 600, 96_000
 SMALL_DEATHS, FULL_DEATHS = 50, 500
+"""At reads, orders and writes: the process forgets everything but its files. The kills of real processes
+come on top, `KILLS` in every run."""
 KILL_BARS, KILLS = 320, 6
 PATIENCE = 60.0
 ALL_FAULTS = {*SEND_FAULTS, *READ_FAULTS, *POSITION_FAULTS, *HISTORY_FAULTS}
