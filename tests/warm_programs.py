@@ -54,7 +54,6 @@ def load_everything() -> None:
     import novosky.cli.backtest
     import novosky.cli.main
     import novosky.cli.optimize
-    import novosky.cli.paper
     import optimize.driver
     import optimize.pipeline  # noqa: F401
     from ml.feature_engineering import add_all_features

@@ -294,9 +294,11 @@ class _Display:
         self._bar.stop()
 
     def tell(self, title: str, note: str) -> None:
-        """Show that a step begins, or what came out of it."""
-        if note:
-            self._done += not title.startswith("run ")
+        """Show that a step begins, what came out of it, or what becomes of an earlier run."""
+        if note and title.startswith("run-"):
+            click.echo(f"{title}: {note}")
+        elif note:
+            self._done += 1
             click.echo(f"[{self._done:2d}/{self._steps}] {title}: {note}")
         else:
             self._bar.update(self._task, description=title, total=None)
