@@ -13,7 +13,6 @@ import pandas as pd
 from backtest.evidence import paired_bootstrap
 from backtest.overfit import deflated_sharpe
 from backtest.statistics import Floats
-from ml.compat import damaged_artifacts, read_manifest
 from ml.deployment import Deployment, previous, replace_deployment, set_files
 from novosky.errors import ModelError, SettingsError
 from novosky.run_history.json_files import read_json
@@ -22,7 +21,7 @@ from optimize.decision import Evidence, Verdict, decide
 from optimize.judging import JUDGEMENT, Side
 from optimize.learning import LEARNED, TUNING
 from optimize.run import OptimizeRun
-from optimize.workspace import RUN_PREFIX, copy_deployment, digests, is_run_name, is_trained
+from optimize.workspace import RUN_PREFIX, copy_deployment, digests, file_digests, is_run_name
 
 DECISION = "decision.json"
 PLACED = "placed.json"
@@ -108,7 +107,7 @@ def place(run: OptimizeRun) -> None:
         return
     _require_unchanged(run)
     # Written before, so that what is put in place can be told from what a person puts there later.
-    run.write(PLACED, {"before": digests(run.workspace.incumbent), "after": digests(challenger)})
+    run.write(PLACED, {"before": file_digests(live), "after": digests(challenger)})
     with replace_deployment(live, leave_behind=(*set_files(live.models), *_outdated_snapshots(live))) as incoming:
         copy_deployment(challenger, incoming)
         _keep_snapshot(run, incoming)
@@ -127,11 +126,11 @@ def put_back(run: OptimizeRun) -> None:
     if not run.workspace.path(PLACED).is_file():
         return
     placed = run.read(PLACED)
-    before, after = tuple(placed["before"]), tuple(placed["after"])
-    if before == after or digests(live) != after:
+    if digests(live) != tuple(placed["after"]):
         return
     # The second copy is the one that a replaced deployment leaves behind.
-    source = next((each for each in (run.workspace.incumbent, previous(live)) if _is_whole(each, before)), None)
+    copies = (run.workspace.incumbent, previous(live))
+    source = next((each for each in copies if each is not None and file_digests(each) == placed["before"]), None)
     if source is None:
         raise ModelError(
             f"the copies of what was in use in {run.workspace.incumbent.models.parent} are damaged, so it cannot be "
@@ -139,12 +138,6 @@ def put_back(run: OptimizeRun) -> None:
         )
     with replace_deployment(live, leave_behind=(*set_files(live.models), _snapshot_name(run))) as incoming:
         copy_deployment(source, incoming)
-
-
-def _is_whole(files: Deployment | None, expected: tuple[str, ...]) -> bool:
-    if files is None or digests(files) != expected:
-        return False
-    return not is_trained(files) or not damaged_artifacts(files.models, read_manifest(files.models))
 
 
 def _require_unchanged(run: OptimizeRun) -> None:

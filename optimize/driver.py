@@ -100,7 +100,7 @@ def optimize(
         if not proved and (fresh or not same or (late and state.done(DECIDED) is None)):
             _give_up(state, plan, world)
             return _begin(steps, plan, world, until)
-        world.tell(f"run {state.run}", "taken up where it was")
+        world.tell(state.run, "taken up where it was")
         run = _carry_through(steps, _resumed(state, plan), world, state, until)
         if until is None and (fresh or not same or late):
             # Another run only had its last steps left; the one that is asked for has not begun yet.
@@ -180,7 +180,7 @@ def _age(state: RunState, now: float) -> timedelta:
 
 
 def _give_up(state: RunState, plan: Plan, world: Surroundings) -> None:
-    world.tell(f"run {state.run}", "given up: other flags, too long ago, or --fresh")
+    world.tell(state.run, "given up: other flags, too long ago, or --fresh")
     # Only where its files are matters here, and not what it was told.
     _undo(state, run_of(state, plan, world))
     state.end("given up")

@@ -32,9 +32,11 @@ def preflight(run: OptimizeRun) -> str:
     run.settings_of(live)
     if plan.retrain:
         from ml.shap_analysis import require_shap
-        from ml.tune.storage import require_optuna
+        from ml.tune.storage import parse_storage, require_optuna
 
         require_optuna()
+        if plan.storage is not None:
+            parse_storage(plan.storage)
         if plan.explain:
             require_shap()
     elif not is_trained(live):

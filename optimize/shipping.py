@@ -230,9 +230,9 @@ def report(run: OptimizeRun) -> str:
     lines = [
         f"NOVOSKY {run.plan.command.replace('_', ' ')}, {run.plan.profile}: "
         f"{'SHIPPED' if shipped(run) else 'kept the incumbent'}",
-        reason(run),
+        *([] if run.read(SMOKE)["passed"] else [reason(run)]),
         f"judged {window.oos_start[:10]} to {window.oos_end[:10]}; return {found['new_return']:+.1%}, "
-        f"before {found['old_return']:+.1%}",
+        + (f"before {found['old_return']:+.1%}" if found["incumbent"] else "no incumbent"),
         mark,
     ]
     lines.append(f"smoke test: {run.read(SMOKE)['note']}")

@@ -32,6 +32,13 @@ def digests(files: Deployment) -> tuple[str, ...]:
     return tuple(digest_of(place) if place.is_file() else "" for place in places)
 
 
+def file_digests(files: Deployment) -> dict[str, str]:
+    """Return the SHA-256 of the settings and of every file of the set."""
+    models = (files.models / name for name in set_files(files.models))
+    places = (files.config, files.ml_config, *(models if is_trained(files) else ()))
+    return {place.name: digest_of(place) for place in places if place.is_file()}
+
+
 def copy_deployment(source: Deployment, target: Deployment) -> None:
     """Copy the settings and every file of the set; logs and snapshots stay where they are."""
     target.models.mkdir(parents=True, exist_ok=True)

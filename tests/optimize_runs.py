@@ -22,6 +22,7 @@ from position_sets import SMALL_POSITION
 from signal_sets import SMALL_MODELS, small_ml_settings
 
 from ml.deployment import Deployment, recover, set_files
+from ml.hub.signing import create_keys
 from novosky.data.store import save_bars
 from novosky.data.synthetic import synthetic_bars
 
@@ -61,9 +62,9 @@ class Checkout:
         shutil.copytree(self.folder, folder)
         return Checkout(folder)
 
-    def weekly(self, *flags: object, commit: bool = False, push: bool = False) -> Answer:
+    def weekly(self, *flags: object) -> Answer:
         """Run `scripts/weekly_optimize.py`."""
-        return run_script("scripts/weekly_optimize.py", *weekly_flags(commit, push), *flags, cwd=self.folder)
+        return run_script("scripts/weekly_optimize.py", *WEEKLY, *flags, cwd=self.folder)
 
     def loop(self, *flags: object) -> Answer:
         """Run `scripts/optimize_loop.py`."""
@@ -122,10 +123,10 @@ class Checkout:
         """Run git in the checkout."""
         return git(self.folder, *arguments)
 
-
-def weekly_flags(commit: bool, push: bool) -> list[str]:
-    """Return the flags of a small weekly run."""
-    return [*WEEKLY, *([] if commit else ["--no-commit"]), *([] if push else ["--no-push"])]
+    def commits(self) -> list[str]:
+        """Return the runs that have committed."""
+        text = self.git("log", "--format=%(trailers:key=Optimisation-run,valueonly)")
+        return [line for line in text.splitlines() if line]
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -136,7 +137,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def lay_out(folder: Path) -> Checkout:
-    """Write settings and bars; there are no models yet."""
+    """Write settings, bars, keys and an empty hub, and commit them; there are no models yet."""
     checkout = Checkout(folder)
     save_bars(folder / DATA, synthetic_bars("planted", BARS, seed=3))
     runtime = json.loads((ROOT / "config.json").read_text(encoding="utf-8"))
@@ -151,18 +152,28 @@ def lay_out(folder: Path) -> Checkout:
     content["ml_sltp"] |= {"enabled": True, "folds": 2}
     content["risk_model"] |= {"min_trades": 20, "horizon_trades": 5, "samples": 5000}
     checkout.live.ml_config.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    create_keys(folder)
+    (folder / ".env").write_text("NOVOSKY_HUB_PRIVATE_KEY=hub.key\n", encoding="utf-8")
+    (folder / "hub" / "revisions").mkdir(parents=True)
+    shutil.copy(ROOT / ".gitignore", folder)
+    checkout.git("init", "-q", "-b", "main")
+    checkout.git("add", "-A")
+    checkout.git("commit", "-qm", "begin")
     return checkout
 
 
 def silence(checkout: Checkout) -> None:
     """Have the incumbent trade nothing, so that a challenger only has to earn."""
     checkout.edit("ml_config.json", prediction={"confidence_threshold": 0.999})
+    checkout.git("commit", "-qam", "be silent")
 
 
 @contextlib.contextmanager
 def quiet_environment() -> Iterator[None]:
     """Leave the real machine's chats, hubs and keys out."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OUTSIDE)}
+    for role in ("AUTHOR", "COMMITTER"):
+        kept |= {f"GIT_{role}_NAME": "Somebody", f"GIT_{role}_EMAIL": "somebody@example.org"}
     with patch.dict(os.environ, kept, clear=True):
         yield
 

@@ -51,6 +51,9 @@ def load_everything() -> None:
     import ml.ensemble_predictor
     import ml.hub.publish
     import ml.train  # noqa: F401
+    import novosky.cli.backtest
+    import novosky.cli.main
+    import novosky.cli.optimize  # noqa: F401
     import optimize.driver
     import optimize.pipeline  # noqa: F401
     from ml.feature_engineering import add_all_features

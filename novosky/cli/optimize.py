@@ -284,7 +284,9 @@ class _Display:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         columns = (TextColumn("{task.description:<44}"), BarColumn(bar_width=20), TimeElapsedColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        console = Console(stderr=True)
+        # In a log of cron a bar would only be empty lines.
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._task = self._bar.add_task("", total=None)
         self._bar.start()
         return self
@@ -293,9 +295,11 @@ class _Display:
         self._bar.stop()
 
     def tell(self, title: str, note: str) -> None:
-        """Show that a step begins, or what came out of it."""
-        if note:
-            self._done += not title.startswith("run ")
+        """Show that a step begins, what came out of it, or what becomes of an earlier run."""
+        if note and title.startswith("run-"):
+            click.echo(f"{title}: {note}")
+        elif note:
+            self._done += 1
             click.echo(f"[{self._done:2d}/{self._steps}] {title}: {note}")
         else:
             self._bar.update(self._task, description=title, total=None)
