@@ -174,6 +174,7 @@ def _outdated_snapshots(live: Deployment) -> list[str]:
 def _content(evidence: Evidence, verdict: Verdict) -> dict[str, Any]:
     content: dict[str, Any] = {
         "approved": verdict.approved,
+        "publishable": verdict.publishable,
         "reason": verdict.reason,
         "checks": [asdict(check) for check in verdict.checks],
         "evidence": {**asdict(evidence), "improvement": evidence.improvement},

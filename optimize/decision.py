@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from novosky.settings.ml import Decision
 
@@ -83,9 +83,21 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The decision and everything it rests on."""
+    """The decision and everything it rests on.
+
+    Attributes
+    ----------
+    approved : bool
+        Whether the challenger is put in place on this machine.
+    publishable : bool
+        Whether others may have it. A first set, which nothing was there to compare with, is put
+        in place where it earns, so that the next one has something to beat; it is published only
+        where it also beats cash as surely as it would have to beat an incumbent.
+    checks : tuple of Check
+    """
 
     approved: bool
+    publishable: bool
     checks: tuple[Check, ...]
 
     @property
@@ -111,16 +123,11 @@ def decide(evidence: Evidence, rules: Decision) -> Verdict:
     Verdict
         Approved when every required check passes.
     """
+    compared = _bootstrap(evidence, rules)
     checks = (
         _trades(evidence, rules),
         _gate(evidence, rules),
-        _at_least(
-            "bootstrap",
-            evidence.probability,
-            rules.min_probability,
-            f"P(new > old) on the {evidence.unseen_days} days nothing was chosen on",
-            f"the {evidence.unseen_days} unseen days are too few to compare",
-        ),
+        compared,
         _at_least(
             "deflated Sharpe",
             evidence.deflated_sharpe,
@@ -131,7 +138,21 @@ def decide(evidence: Evidence, rules: Decision) -> Verdict:
         _overfitting(evidence, rules),
         _folds(evidence, rules),
     )
-    return Verdict(all(check.passed for check in checks if check.required), checks)
+    approved = all(check.passed for check in checks if check.required)
+    return Verdict(approved, approved and compared.passed, checks)
+
+
+def _bootstrap(evidence: Evidence, rules: Decision) -> Check:
+    check = _at_least(
+        "bootstrap",
+        evidence.probability,
+        rules.min_probability,
+        f"P(new > {'old' if evidence.incumbent else 'cash'}) on the {evidence.unseen_days} days nothing was chosen on",
+        f"the {evidence.unseen_days} unseen days are too few to compare",
+    )
+    if evidence.incumbent:
+        return check
+    return replace(check, required=False, text=check.text.replace("needed", "needed to publish a first set"))
 
 
 def _trades(evidence: Evidence, rules: Decision) -> Check:
@@ -163,7 +184,12 @@ def _at_least(name: str, value: float | None, least: float | None, label: str, u
 
 def _overfitting(evidence: Evidence, rules: Decision) -> Check:
     if evidence.pbo is None:
-        return Check("overfitting", rules.max_pbo is None, rules.max_pbo is not None, "no sweep, so no PBO")
+        return Check(
+            "overfitting",
+            rules.max_pbo is None,
+            rules.max_pbo is not None,
+            "no PBO: no sweep, or too few of its rows could be chosen",
+        )
     wanted = "" if rules.max_pbo is None else f", at most {rules.max_pbo:.2f} allowed"
     passed = rules.max_pbo is None or evidence.pbo <= rules.max_pbo
     text = f"probability of backtest overfitting of the sweep {evidence.pbo:.2f}{wanted}"

@@ -60,6 +60,8 @@ def push(run: OptimizeRun) -> str:
         note = "nothing to publish"
     elif not run.plan.push:
         note = "not published (--no-push)"
+    elif not run.read(DECISION)["publishable"]:
+        note = "not published: a first set that has not proved to beat cash stays on this machine"
     else:
         from optimize.publishing import publish
 

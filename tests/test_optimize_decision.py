@@ -53,7 +53,7 @@ def test_everything_exactly_at_its_limit_is_enough() -> None:
         ({"deflated_sharpe": 0.949}, "deflated Sharpe", "deflated Sharpe after 100 trials 0.95, at least 0.95 needed"),
         ({"deflated_sharpe": None}, "deflated Sharpe", "no deflated Sharpe: too few days or no variance"),
         ({"pbo": 0.201}, "overfitting", "probability of backtest overfitting of the sweep 0.20, at most 0.20 allowed"),
-        ({"pbo": None}, "overfitting", "no sweep, so no PBO"),
+        ({"pbo": None}, "overfitting", "no PBO: no sweep"),
         ({"folds_won": 2}, "folds", "2 of 4 walk-forward folds gained, a share of 75% needed"),
         ({"folds": 0, "folds_won": 0}, "folds", "no search, so no walk-forward folds"),
     ],
@@ -114,3 +114,13 @@ def test_the_gate_is_named_as_it_is_set() -> None:
 def test_an_improvement_needs_two_scores(old: float | None, new: float, improvement: float | None) -> None:
     assert replace(BETTER, old_score=old, new_score=new).improvement == pytest.approx(improvement)
     assert replace(BETTER, old_score=old, new_score=None).improvement is None
+
+
+@pytest.mark.parametrize(("probability", "publishable"), [(0.6, True), (0.54, False), (None, False)])
+def test_a_first_set_is_used_where_it_earns_and_published_where_it_beats_cash(
+    probability: float | None, publishable: bool
+) -> None:
+    first = replace(BETTER, incumbent=False, old_score=None, old_return=0.0, new_return=0.04, probability=probability)
+    verdict = decide(first, Decision())
+    assert verdict.approved
+    assert verdict.publishable is publishable
