@@ -25,6 +25,7 @@ from ml.deployment import Deployment, recover, set_files
 from ml.hub.signing import create_keys
 from novosky.data.store import save_bars
 from novosky.data.synthetic import synthetic_bars
+from optimize.pipeline import JUDGED
 
 ROOT = Path(__file__).resolve().parents[1]
 DAY_BARS = 96
@@ -169,12 +170,13 @@ def silence(checkout: Checkout) -> None:
 
 
 @contextlib.contextmanager
-def quiet_environment() -> Iterator[None]:
-    """Leave the real machine's chats, hubs and keys out."""
+def quiet_machine(warm: Path) -> Iterator[None]:
+    """Leave the real machine's chats, hubs and keys out, and start programs from the process that is warm."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OUTSIDE)}
     for role in ("AUTHOR", "COMMITTER"):
         kept |= {f"GIT_{role}_NAME": "Somebody", f"GIT_{role}_EMAIL": "somebody@example.org"}
-    with patch.dict(os.environ, kept, clear=True):
+    python = str(warm / warm_programs.PYTHON)
+    with patch.dict(os.environ, kept, clear=True), patch.object(sys, "executable", python):
         yield
 
 
@@ -183,13 +185,30 @@ def warm_python() -> Iterator[Path]:
     """Start the process that forks programs; yields its folder."""
     # A socket's address may have little more than a hundred letters.
     with tempfile.TemporaryDirectory(prefix="warm-") as name:
-        folder = Path(name)
         program = [sys.executable, str(ROOT / "tests" / "warm_programs.py"), name]
         with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as server:
             assert server.stdout is not None
             try:
                 assert server.stdout.readline() == "ready\n"
-                with patch.object(sys, "executable", str(folder / warm_programs.PYTHON)):
-                    yield folder
+                yield Path(name)
             finally:
                 server.kill()
+
+
+def after_the_first_run(folder: Path, warm: Path) -> Checkout:
+    """Return a checkout that has its first set, made of bars up to a week ago."""
+    with quiet_machine(warm):
+        checkout = lay_out(folder)
+        answer = checkout.weekly("--end", LAST_WEEK)
+    assert answer.code == 0, answer.err
+    return checkout
+
+
+def before_the_decision(first: Checkout, folder: Path, warm: Path) -> Checkout:
+    """Return the same a week later, with an incumbent that trades nothing, its run stopped before the decision."""
+    with quiet_machine(warm):
+        checkout = first.copy(folder)
+        silence(checkout)
+        answer = checkout.weekly("--until", JUDGED)
+    assert answer.code == 0, answer.err
+    return checkout

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from optimize_runs import DATA, LAST_WEEK, ROOT, WEEKLY, Checkout, lay_out, quiet_environment, silence, warm_python
+from optimize_runs import DATA, ROOT, WEEKLY, Checkout, lay_out, quiet_machine, silence
 from telegram_host import OWNER, TOKEN, failure, hang_up, telegram_host
 from warm_programs import Started
 
@@ -31,36 +31,18 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs fork and signa
 BROKEN = "/bin/false"
 
 
-@pytest.fixture(scope="module")
-def warm() -> Iterator[Path]:
-    with quiet_environment(), warm_python() as folder:
-        yield folder
+@pytest.fixture(autouse=True)
+def _quiet(warm: Path) -> Iterator[None]:
+    with quiet_machine(warm):
+        yield
 
 
 @pytest.fixture(scope="module")
-def shipped(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A checkout after its first run, on bars up to a week ago."""
-    checkout = lay_out(tmp_path_factory.mktemp("optimize") / "shipped")
-    answer = checkout.weekly("--end", LAST_WEEK)
-    assert answer.code == 0, answer.err
-    return checkout
-
-
-@pytest.fixture(scope="module")
-def judged(shipped: Checkout) -> Checkout:
-    """The same a week later, with an incumbent that trades nothing, stopped before the decision."""
-    checkout = shipped.copy(shipped.folder.with_name("judged"))
-    silence(checkout)
-    answer = checkout.weekly("--until", JUDGED)
-    assert answer.code == 0, answer.err
-    return checkout
-
-
-@pytest.fixture(scope="module")
-def proved(judged: Checkout) -> Checkout:
+def proved(judged: Checkout, warm: Path) -> Checkout:
     """The same with the challenger in place, stopped before anybody is told."""
     checkout = judged.copy(judged.folder.with_name("proved"))
-    answer = checkout.weekly("--until", PROVED)
+    with quiet_machine(warm):
+        answer = checkout.weekly("--until", PROVED)
     assert answer.code == 0, answer.err
     return checkout
 
