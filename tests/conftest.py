@@ -76,6 +76,14 @@ def judged(shipped: Checkout, warm: Path) -> Checkout:
     return before_the_decision(shipped, shipped.folder.with_name("judged"), warm)
 
 
+@pytest.fixture(scope="session")
+def proved(judged: Checkout, warm: Path) -> Checkout:
+    """The same with the challenger in place, its run stopped before anybody is told."""
+    from optimize_runs import before_anybody_is_told
+
+    return before_anybody_is_told(judged, judged.folder.with_name("proved"), warm)
+
+
 @pytest.fixture
 def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
     """Kill the bot at every k-th write or order, see `kills.mortality`."""

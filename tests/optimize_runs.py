@@ -25,7 +25,7 @@ from ml.deployment import Deployment, recover, set_files
 from ml.hub.signing import create_keys
 from novosky.data.store import save_bars
 from novosky.data.synthetic import synthetic_bars
-from optimize.pipeline import JUDGED
+from optimize.pipeline import JUDGED, PROVED
 
 ROOT = Path(__file__).resolve().parents[1]
 DAY_BARS = 96
@@ -210,5 +210,14 @@ def before_the_decision(first: Checkout, folder: Path, warm: Path) -> Checkout:
         checkout = first.copy(folder)
         silence(checkout)
         answer = checkout.weekly("--until", JUDGED)
+    assert answer.code == 0, answer.err
+    return checkout
+
+
+def before_anybody_is_told(judged: Checkout, folder: Path, warm: Path) -> Checkout:
+    """Return the same with the challenger in place and proved."""
+    with quiet_machine(warm):
+        checkout = judged.copy(folder)
+        answer = checkout.weekly("--until", PROVED)
     assert answer.code == 0, answer.err
     return checkout

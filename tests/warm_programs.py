@@ -53,7 +53,7 @@ def load_everything() -> None:
     import ml.train  # noqa: F401
     import novosky.cli.backtest
     import novosky.cli.main
-    import novosky.cli.optimize
+    import novosky.cli.optimize  # noqa: F401
     import optimize.driver
     import optimize.pipeline  # noqa: F401
     from ml.feature_engineering import add_all_features
