@@ -21,11 +21,13 @@ from desk import BRACKET, EAGER
 from position_sets import SMALL_POSITION
 from signal_sets import SMALL_MODELS, small_ml_settings
 
-from ml.deployment import Deployment, recover, set_files
+from ml.deployment import Deployment, read_undisturbed, recover, set_files
 from ml.hub.signing import create_keys
 from novosky.data.store import save_bars
 from novosky.data.synthetic import synthetic_bars
+from novosky.settings import load_ml_settings, load_settings
 from optimize.pipeline import JUDGED, PROVED
+from trading.model_files import load_models
 
 ROOT = Path(__file__).resolve().parents[1]
 DAY_BARS = 96
@@ -90,6 +92,20 @@ class Checkout:
         """Return the same as the next command would find it."""
         recover(self.live)
         return self.deployed()
+
+    def load(self) -> None:
+        """Load what is in place as the bot does; raises where it would not start."""
+        live = self.live
+        read_undisturbed(
+            live, lambda: load_models(live.models, load_settings(live.config), load_ml_settings(live.ml_config))
+        )
+
+    def is_recorded_once(self, runs: int) -> None:
+        """Check that each of the newest runs has one row, one log entry, one commit, and one revision if it shipped."""
+        names = [path.name for path in self.runs()]
+        assert self.history() == [entry["run_id"] for entry in self.log()] == names[-runs:]
+        assert sorted(self.commits()) == names[-runs:]
+        assert len(self.revisions()) == sum(entry["decision"] == "COMMIT" for entry in self.log())
 
     def runs(self) -> list[Path]:
         """Return the folders of runs, oldest first."""
