@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pandas as pd
 
@@ -100,6 +101,8 @@ def record(run: OptimizeRun) -> str:
         params=parameters,
         evidence=evidence,
     )
+    history, params_file = run.root / HISTORY_NAME, run.root / PARAMS_NAME
+    _remove_unfinished(history, params_file, run.live.models / LOG_NAME, run.live.models / BEST_NAME)
     # A set that is being replaced just now would take the new lines away with it.
     with lock_model_set(run.live.models, wait_seconds=LOCK_WAIT_SECONDS):
         run_history.append_optimize_log(run.live.models / LOG_NAME, entry)
@@ -119,8 +122,8 @@ def record(run: OptimizeRun) -> str:
             models=tag,
             evidence=evidence,
         )
-        run_history.write_strategy_params(run.root / PARAMS_NAME, params)
-    run_history.append_perf_history(run.root / HISTORY_NAME, _row(run, ended, decision, tag))
+        run_history.write_strategy_params(params_file, params)
+    run_history.append_perf_history(history, _row(run, ended, decision, tag))
     run.write(RECORDED, {"ended": ended.isoformat(), "decision": decision})
     return f"{HISTORY_NAME}, {LOG_NAME}" + (f", {PARAMS_NAME}" if decision == "COMMIT" else "")
 
@@ -130,6 +133,13 @@ def _moment(run: OptimizeRun) -> datetime:
     if not run.workspace.path(MOMENT).is_file():
         run.write(MOMENT, datetime.fromtimestamp(run.now(), tz=UTC).isoformat())
     return datetime.fromisoformat(run.read(MOMENT))
+
+
+def _remove_unfinished(*files: Path) -> None:
+    """Remove what a killed attempt left beside the records; no other run writes them meanwhile."""
+    for file in files:
+        for left in file.parent.glob(f".{file.name}.*.tmp"):
+            left.unlink(missing_ok=True)
 
 
 def _best(

@@ -12,6 +12,7 @@ from filelock import FileLock
 
 if TYPE_CHECKING:
     from desk import Desk
+    from optimize_runs import Checkout
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -48,6 +49,39 @@ def desk(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Desk:
         if not (folder / "models" / "model_compat.json").exists():
             return lay_out_desk(root, folder)
     return Desk(folder)
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Path]:
+    """Folder of a process that forks programs with everything loaded, see `warm_programs`."""
+    from optimize_runs import warm_python
+
+    with warm_python() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def shipped(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout after its first weekly run; tests copy it and never write to it."""
+    from optimize_runs import after_the_first_run
+
+    return after_the_first_run(tmp_path_factory.mktemp("optimize") / "shipped", warm)
+
+
+@pytest.fixture(scope="session")
+def judged(shipped: Checkout, warm: Path) -> Checkout:
+    """The same a week later, its run stopped before the decision."""
+    from optimize_runs import before_the_decision
+
+    return before_the_decision(shipped, shipped.folder.with_name("judged"), warm)
+
+
+@pytest.fixture(scope="session")
+def proved(judged: Checkout, warm: Path) -> Checkout:
+    """The same with the challenger in place, its run stopped before anybody is told."""
+    from optimize_runs import before_anybody_is_told
+
+    return before_anybody_is_told(judged, judged.folder.with_name("proved"), warm)
 
 
 @pytest.fixture

@@ -21,10 +21,13 @@ from desk import BRACKET, EAGER
 from position_sets import SMALL_POSITION
 from signal_sets import SMALL_MODELS, small_ml_settings
 
-from ml.deployment import Deployment, recover, set_files
+from ml.deployment import Deployment, read_undisturbed, recover, set_files
 from ml.hub.signing import create_keys
 from novosky.data.store import save_bars
 from novosky.data.synthetic import synthetic_bars
+from novosky.settings import load_ml_settings, load_settings
+from optimize.pipeline import JUDGED, PROVED
+from trading.model_files import load_models
 
 ROOT = Path(__file__).resolve().parents[1]
 DAY_BARS = 96
@@ -89,6 +92,20 @@ class Checkout:
         """Return the same as the next command would find it."""
         recover(self.live)
         return self.deployed()
+
+    def load(self) -> None:
+        """Load what is in place as the bot does; raises where it would not start."""
+        live = self.live
+        read_undisturbed(
+            live, lambda: load_models(live.models, load_settings(live.config), load_ml_settings(live.ml_config))
+        )
+
+    def is_recorded_once(self, runs: int) -> None:
+        """Check that each of the newest runs has one row, one log entry, one commit, and one revision if it shipped."""
+        names = [path.name for path in self.runs()]
+        assert self.history() == [entry["run_id"] for entry in self.log()] == names[-runs:]
+        assert sorted(self.commits()) == names[-runs:]
+        assert len(self.revisions()) == sum(entry["decision"] == "COMMIT" for entry in self.log())
 
     def runs(self) -> list[Path]:
         """Return the folders of runs, oldest first."""
@@ -169,12 +186,13 @@ def silence(checkout: Checkout) -> None:
 
 
 @contextlib.contextmanager
-def quiet_environment() -> Iterator[None]:
-    """Leave the real machine's chats, hubs and keys out."""
+def quiet_machine(warm: Path) -> Iterator[None]:
+    """Leave the real machine's chats, hubs and keys out, and start programs from the process that is warm."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OUTSIDE)}
     for role in ("AUTHOR", "COMMITTER"):
         kept |= {f"GIT_{role}_NAME": "Somebody", f"GIT_{role}_EMAIL": "somebody@example.org"}
-    with patch.dict(os.environ, kept, clear=True):
+    python = str(warm / warm_programs.PYTHON)
+    with patch.dict(os.environ, kept, clear=True), patch.object(sys, "executable", python):
         yield
 
 
@@ -183,13 +201,39 @@ def warm_python() -> Iterator[Path]:
     """Start the process that forks programs; yields its folder."""
     # A socket's address may have little more than a hundred letters.
     with tempfile.TemporaryDirectory(prefix="warm-") as name:
-        folder = Path(name)
         program = [sys.executable, str(ROOT / "tests" / "warm_programs.py"), name]
         with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as server:
             assert server.stdout is not None
             try:
                 assert server.stdout.readline() == "ready\n"
-                with patch.object(sys, "executable", str(folder / warm_programs.PYTHON)):
-                    yield folder
+                yield Path(name)
             finally:
                 server.kill()
+
+
+def after_the_first_run(folder: Path, warm: Path) -> Checkout:
+    """Return a checkout that has its first set, made of bars up to a week ago."""
+    with quiet_machine(warm):
+        checkout = lay_out(folder)
+        answer = checkout.weekly("--end", LAST_WEEK)
+    assert answer.code == 0, answer.err
+    return checkout
+
+
+def before_the_decision(first: Checkout, folder: Path, warm: Path) -> Checkout:
+    """Return the same a week later, with an incumbent that trades nothing, its run stopped before the decision."""
+    with quiet_machine(warm):
+        checkout = first.copy(folder)
+        silence(checkout)
+        answer = checkout.weekly("--until", JUDGED)
+    assert answer.code == 0, answer.err
+    return checkout
+
+
+def before_anybody_is_told(judged: Checkout, folder: Path, warm: Path) -> Checkout:
+    """Return the same with the challenger in place and proved."""
+    with quiet_machine(warm):
+        checkout = judged.copy(folder)
+        answer = checkout.weekly("--until", PROVED)
+    assert answer.code == 0, answer.err
+    return checkout
