@@ -144,7 +144,7 @@ def with_a_position(folder: Path) -> tuple[Mt5Session, int]:
     session = open_mt5(scenario, folder / "journal.sqlite", trade_server(scenario, MemoryStore()))
 
     def booked() -> list[int]:
-        return [ticket for ticket in session.server.book.positions if session.journal.entry_deal(ticket) is not None]
+        return [ticket for ticket in session.server.book.positions if session.journal.entry_deals(ticket)]
 
     session.go_on_until(lambda: bool(booked()))
     (ticket,) = booked()
