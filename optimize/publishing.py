@@ -41,7 +41,7 @@ def publish(run: OptimizeRun) -> str | None:
     recover(run.live)
     if digests(run.live)[0] != digests(challenger)[0]:
         return None
-    store = PatientStore(open_store(run.environment))
+    store = PatientStore(open_store(run.environment, create=True))
     key, keys = signer(run.environment), trusted_keys(run.environment, run.root)
     created = datetime.fromtimestamp(run.now(), tz=UTC)
     profile = profile_named(load_settings(challenger.config).risk_profile.name)
