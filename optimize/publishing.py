@@ -9,9 +9,12 @@ from pathlib import Path
 from ml.deployment import recover
 from ml.hub.access import open_store, signer, trusted_keys
 from ml.hub.catalogue import published_tags
+from ml.hub.folder import FolderStore
 from ml.hub.patience import PatientStore
 from ml.hub.publish import push
 from ml.hub.revision import default_tag
+from ml.hub.store import REVISIONS, Store
+from novosky.environment import HUB_FOLDER
 from novosky.errors import UsageError
 from novosky.settings import load_settings
 from novosky.settings.profiles import profile_named
@@ -24,9 +27,11 @@ def check_publishable(environment: Mapping[str, str], root: Path) -> None:
 
     Raises
     ------
-    SettingsError, UsageError
+    SettingsError, UsageError, StorageError
     """
-    open_store(environment)
+    store = _store(environment)
+    if isinstance(store, FolderStore):
+        store.names(REVISIONS)
     signer(environment)
     trusted_keys(environment, root)
 
@@ -41,7 +46,7 @@ def publish(run: OptimizeRun) -> str | None:
     recover(run.live)
     if digests(run.live)[0] != digests(challenger)[0]:
         return None
-    store = PatientStore(open_store(run.environment, create=True))
+    store = PatientStore(_store(run.environment))
     key, keys = signer(run.environment), trusted_keys(run.environment, run.root)
     created = datetime.fromtimestamp(run.now(), tz=UTC)
     profile = profile_named(load_settings(challenger.config).risk_profile.name)
@@ -59,3 +64,8 @@ def publish(run: OptimizeRun) -> str | None:
 
 def _number(tag: str) -> int:
     return int(tag.partition(".")[2] or 1)
+
+
+def _store(environment: Mapping[str, str]) -> Store:
+    # The folder of the checkout may be begun; a named one that is not there may be a share that is not mounted.
+    return open_store(environment, create=HUB_FOLDER.name not in environment)

@@ -170,7 +170,7 @@ def lay_out(folder: Path) -> Checkout:
     content["risk_model"] |= {"min_trades": 20, "horizon_trades": 5, "samples": 5000}
     checkout.live.ml_config.write_text(json.dumps(content, indent=1), encoding="utf-8")
     create_keys(folder)
-    (folder / ".env").write_text("NOVOSKY_HUB_PRIVATE_KEY=hub.key\n", encoding="utf-8")
+    (folder / ".env").write_text("NOVOSKY_HUB_PRIVATE_KEY=hub.key\nNOVOSKY_HUB=hub\n", encoding="utf-8")
     (folder / "hub" / "revisions").mkdir(parents=True)
     shutil.copy(ROOT / ".gitignore", folder)
     checkout.git("init", "-q", "-b", "main")

@@ -317,13 +317,13 @@ def test_once_acts_on_the_newest_bar_and_health_tells_of_it(desk: Desk, tmp_path
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_ends_a_replay_cleanly_and_the_next_start_resumes(desk: Desk, tmp_path: Path, name: str) -> None:
     first = TRAIN_BARS + 500
-    deployment: Deployment = deploy(desk, tmp_path, first, 300)
+    deployment: Deployment = deploy(desk, tmp_path, first, 600)
     expected = deployment.backtest_trades()
     with deployment.running("--trades", "cut.csv") as process:
         deployment.wait_for_bar(first + 50, lambda: process.poll() is None)
         process.send_signal(getattr(signal, name))
         _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert err.rstrip().endswith("interrupted")
     assert "Traceback" not in err
     assert not (tmp_path / "cut.csv").exists(), "half a replay is no result"

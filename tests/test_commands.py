@@ -323,3 +323,18 @@ def test_output_into_a_closed_pipe_ends_quietly(arguments: list[str]) -> None:
         err = program.stderr.read()
     assert err == b""
     assert program.returncode == 1
+
+
+def test_an_interruption_that_an_extension_has_wrapped_is_still_one(capsys: pytest.CaptureFixture[str]) -> None:
+    @click.command()
+    def interrupted() -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise SystemError("returned a result with an exception set") from error
+
+    with pytest.raises(SystemExit) as ended, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["novosky"])
+        run(interrupted)
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"

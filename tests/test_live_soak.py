@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DAY = 96
 """Bars."""
 WEEK, FULL_PACE = 7 * DAY, 1_000.0
-SMALL_PACE = 10_000.0
+SMALL_PACE = 4_000.0
 ORDER_MS = 100.0
 LOOSE_ORDER_MS = 1_000.0
 """For a machine that others use as well."""

@@ -193,7 +193,7 @@ OUTAGES = {
 @pytest.mark.parametrize("outage", OUTAGES)
 def test_without_any_answer_the_calendar_is_missing_and_the_reason_is_known(news_desk: NewsDesk, outage: str) -> None:
     news_desk.host.misbehave = OUTAGES[outage]
-    source = news_desk.open(timeout=0.3)
+    source = news_desk.open(timeout=1.0)
     source.refresh(NOW)
     assert source.calendar(NOW) is None
     state = source.state(NOW)
@@ -203,7 +203,7 @@ def test_without_any_answer_the_calendar_is_missing_and_the_reason_is_known(news
 
 @pytest.mark.parametrize("outage", [name for name in OUTAGES if not name.startswith("304")])
 def test_an_outage_leaves_what_was_known_and_ends_by_itself(news_desk: NewsDesk, outage: str) -> None:
-    source = news_desk.open(timeout=0.3)
+    source = news_desk.open(timeout=1.0)
     source.refresh(NOW)
     before = known(source)
     news_desk.host.misbehave = OUTAGES[outage]

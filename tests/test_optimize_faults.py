@@ -47,6 +47,7 @@ def test_a_hub_that_refuses_is_exit_10_and_the_next_start_publishes(
         for name, value in (("ENDPOINT_URL", address), ("BUCKET", "b"), ("ACCESS_KEY_ID", "i")):
             patch.setenv(f"R2_{name}", value)
         patch.setenv("R2_SECRET_ACCESS_KEY", "s")
+        patch.setenv("NOVOSKY_HUB", "s3")
         answer = at_proved.weekly()
     assert answer.code == 10
     assert answer.err.startswith("error: bucket b refuses (403")

@@ -13,9 +13,10 @@ import pytest
 from backtest.sweep_axes import axes_for
 from ml.deployment import Deployment
 from ml.feature_engineering import get_feature_names
+from ml.hub.signing import create_keys
 from novosky.data.store import save_bars
 from novosky.data.synthetic import synthetic_bars
-from novosky.errors import DataError
+from novosky.errors import DataError, StorageError
 from novosky.settings import load_ml_settings, load_settings
 from novosky.settings.overrides import AccountFlags
 from novosky.settings.profiles import PROFILES, Profile
@@ -23,6 +24,7 @@ from optimize.choosing import SWEEP, apply_best
 from optimize.deciding import tried, tried_before
 from optimize.learning import LEARNED, TUNING
 from optimize.preparation import choose_profile, fix_window
+from optimize.publishing import check_publishable
 from optimize.run import OptimizeRun, Plan
 from optimize.workspace import Workspace
 
@@ -224,3 +226,14 @@ def test_everything_ever_tried_is_counted(tmp_path: Path, bars: Path) -> None:
     run.write(LEARNED, {"position_trials": 5})
     run.write(SWEEP, {"configurations": 2_000})
     assert tried(run) == 2_025
+
+
+def test_a_named_hub_that_is_not_there_is_noticed_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_keys(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    keys = {"NOVOSKY_HUB_PRIVATE_KEY": str(tmp_path / "hub.key")}
+    check_publishable(keys, tmp_path)
+    with pytest.raises(StorageError, match="there is no hub"):
+        check_publishable(keys | {"NOVOSKY_HUB": str(tmp_path / "share")}, tmp_path)

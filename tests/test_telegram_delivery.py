@@ -55,7 +55,7 @@ class Post:
 
     def reopen(self) -> None:
         access = self.host.access(*self.chats)
-        self.api = TelegramApi(access, timeout=0.5)
+        self.api = TelegramApi(access, timeout=2.0)
         self.delivery = Delivery(self.journal.outbox, self.api, access.labels, Random(1))
 
     def tell(self, text: str, key: str | None = None, kind: str = "trade", attachment: str | None = None) -> None:

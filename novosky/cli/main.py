@@ -88,7 +88,12 @@ def run(command: click.Command) -> NoReturn:
     except NovoskyError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except OSError as error:
+    except Exception as error:
+        if _interrupted(error):
+            click.echo("interrupted", err=True)
+            sys.exit(INTERRUPTED)
+        if not isinstance(error, OSError):
+            raise
         if error.filename is None and error.errno is None:
             raise
         storage = StorageError(
@@ -97,6 +102,13 @@ def run(command: click.Command) -> NoReturn:
         click.echo(f"error: {storage}", err=True)
         sys.exit(storage.exit_code)
     sys.exit(0)
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Tell whether an exception is what became of Ctrl-C: extension modules wrap it when it meets them at work."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def main() -> NoReturn:
