@@ -34,6 +34,7 @@ from trading.model_files import load_models  # noqa: E402
 from trading.mt5.terms import Access, Timing  # noqa: E402
 from trading.news import FixedNews  # noqa: E402
 from trading.terminal.clock import TerminalClock  # noqa: E402
+from trading.terminal.server import TradeServer  # noqa: E402
 from trading.terminal.terminal import SimulatedTerminal  # noqa: E402
 
 TICK_AGE = 900.0
@@ -55,11 +56,18 @@ class PacedClock(Clock):
 
     def now(self) -> float:
         """Let what is due happen and return UTC epoch seconds of the market."""
-        bar = self._paced.server.bar
         self._paced.catch_up()
-        if self._paced.server.bar != bar:
-            self.closed_at = time.process_time()
         return self._market.now()
+
+    def watch(self, server: TradeServer) -> None:
+        """Note the CPU time at every close, whoever asks first and so moves the market: this clock or the terminal."""
+        advance = server.advance
+
+        def advance_and_note() -> None:
+            advance()
+            self.closed_at = time.process_time()
+
+        server.advance = advance_and_note  # type: ignore[method-assign]
 
     def sleep(self, seconds: float) -> None:
         """Wait so long on the market's clock."""
@@ -106,6 +114,7 @@ def soak(folder: Path, bars: int, pace: float) -> dict[str, Any]:
     gc.collect()
     paced = PacedServer(server, pace, time.monotonic)
     clock = PacedClock(paced)
+    clock.watch(server)
     stopwatch = Stopwatch(terminal, paced, clock)
     resident: list[float] = []
     parts = LiveParts(

@@ -109,8 +109,8 @@ def test_a_day_at_a_high_pace(desk: Desk, tmp_path: Path) -> None:
     assert soaked.bars >= DAY // 4
     assert len(soaked.orders) >= 3
     assert soaked.p99 <= LOOSE_ORDER_MS
-    # Of forty orders the 99th percentile is the one at which the machine was busiest with others.
-    assert np.median(soaked.worked) <= ORDER_MS
+    # The first order loads the compiled kernels; that is start-up, as in the bench of the replay.
+    assert np.percentile(soaked.worked[1:], 99) <= ORDER_MS
     assert soaked.resident.max() <= RESIDENT_MIB
     quarters = np.array_split(soaked.resident, 4)
     assert quarters[3].mean() <= (1.0 + GROWTH) * quarters[1].mean()
