@@ -10,6 +10,7 @@ records of the program go on changing and what a version looked like does not.
 | 1 | status, decisions, intents, deals (then called position_events), trades |
 | 2 | `schema_version`; deals under their own name; events, snapshots, news, metrics, outbox, flags; \
 the multiplier of a decision; the guard's results |
+| 3 | what outside testing asked for: see `trading.journal.third` |
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from novosky.errors import StorageError
 from trading.journal.database import LOCK_CLASS, Database
 from trading.journal.old_records import GUARD_1, GUARD_2, GUARD_RING, TRADE_1
 from trading.journal.tables import METADATA, SCHEMA, SCHEMA_VERSION
+from trading.journal.third import second_to_third
 
 Migration = Callable[[Connection], None]
 
@@ -174,5 +176,5 @@ def _net_result(stored: bytes) -> float:
     return float(np.copysign(np.floor(abs(net) * 100.0 + 0.5) / 100.0, net)) + 0.0
 
 
-MIGRATIONS: Mapping[int, Migration] = {1: _first_to_second}
+MIGRATIONS: Mapping[int, Migration] = {1: _first_to_second, 2: second_to_third}
 """What turns a version into the next."""
