@@ -78,7 +78,6 @@ def equity_figure(result: BacktestResult) -> Figure:
                 "var(--faint)",
                 dash="dot",
                 hovertemplate=hover,
-                visible="legendonly",
             ),
             _line(
                 "Drawdown",
