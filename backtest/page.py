@@ -77,7 +77,8 @@ border-radius:6px;padding:4px 12px;cursor:pointer}button:disabled{opacity:.4;cur
 body{background:#fff;font-size:12px}main{max-width:none;padding:0}section{break-inside:avoid;padding:12px 14px}
 section.long{break-inside:auto}.pager,.modebar-container,.modebar{display:none!important}.scroll{overflow:visible}
 #trades,#trades th{font-size:7px}#trades th,#trades td{padding:2px}table.dense,table.dense th{font-size:8px}
-table.dense th,table.dense td{padding:2px 3px}.hero{grid-template-columns:170px 1fr}.cols{gap:14px}
+table.dense th,table.dense td{padding:2px 3px}.cols table,.cols th{font-size:8.5px}
+.cols th,.cols td{padding:2px 3px}.hero{grid-template-columns:170px 1fr}.cols{gap:14px}
 .cols,.tiles{grid-template-columns:repeat(auto-fit,minmax(150px,1fr))}.strip{min-width:120px}}
 """
 

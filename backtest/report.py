@@ -252,7 +252,7 @@ def _density(result: BacktestResult) -> str:
 def _equity_section(result: BacktestResult) -> str:
     text = (
         f"Floating equity, drawn {_density(result)}; the dashed line is the starting balance. The drawdown is drawn at "
-        "closes, the figure above is measured at the worst price of each bar. Click a name to hide its line."
+        "closes, the figure above is measured at the worst price of each bar. Click a name to show or hide its line."
     )
     return _section("Equity and drawdown", f'<div id="equity"></div>{_note(text)}')
 

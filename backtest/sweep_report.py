@@ -13,6 +13,7 @@ import numpy as np
 
 from backtest.page import POLICY, STYLE
 from backtest.statistics import Floats
+from backtest.summary import percent
 from backtest.sweep import SweepOutcome, ranking, unusable_rows
 from backtest.sweep_axes import (
     ADX,
@@ -145,7 +146,7 @@ def table_row(outcome: SweepOutcome, row: int) -> list[str]:
         elif name == "trades":
             cells.append(f"{value:,.0f}")
         elif name in ("win_rate", "max_drawdown", "total_return"):
-            cells.append(f"{100.0 * value:.1f} %")
+            cells.append(percent(value))
         else:
             cells.append(f"{value:.3f}" if name == "expectancy_r" else f"{value:.2f}")
     return cells
