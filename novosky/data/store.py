@@ -19,15 +19,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from novosky.data.identity import METADATA_PREFIX, labels_in
 from novosky.data.importers import read_text_bars
 from novosky.errors import DataError, LockedError
 from novosky.files import replace_atomically
-from novosky.market.bars import M15_SECONDS, OPTIONAL_COLUMNS, REQUIRED_COLUMNS, epoch_seconds, validate_bars
+from novosky.market.bars import (
+    M15_SECONDS,
+    OPTIONAL_COLUMNS,
+    REQUIRED_COLUMNS,
+    epoch_seconds,
+    timeframe_name,
+    validate_bars,
+)
 
-LABELS = ("synthetic", "source")
-"""Keys of ``bars.attrs`` that a file keeps: kind of the synthetic market, venue of real bars."""
+LABELS = ("synthetic", "symbol", "source", "point", "digits")
+"""Keys of ``bars.attrs`` that a file keeps; `novosky.data.identity.BarsIdentity` says what each means."""
 
-_METADATA_PREFIX = "novosky."
 # Broker exports call the spread column by its unit.
 _ALIASES = {"spread_points": "spread"}
 _MEND = "run scripts/download_data.py, or name another file with --data"
@@ -82,7 +89,7 @@ def _load_parquet(path: Path, seconds: int) -> pd.DataFrame:
         raise DataError(
             f"{path}: cannot be read as Parquet, it is damaged or not Parquet ({reason}); delete it and {_MEND}"
         ) from error
-    metadata = schema.metadata or {}
+    labels = labels_in(schema.metadata)
     table = table.replace_schema_metadata(None).rename_columns(
         [_ALIASES.get(name, name) if _ALIASES.get(name) not in columns else name for name in columns]
     )
@@ -90,13 +97,20 @@ def _load_parquet(path: Path, seconds: int) -> pd.DataFrame:
     if "trades" in bars:
         bars["trades"] = bars["trades"].where(bars["trades"] != -1)
     frame = validate_bars(bars, source=str(path), seconds=seconds)
+    _check_timeframe(path, labels, seconds)
     if venues is not None:
         frame.attrs["seams"] = _seams(frame, venues.column("source"))
-    for label in LABELS:
-        value = metadata.get(f"{_METADATA_PREFIX}{label}".encode())
-        if value is not None:
-            frame.attrs[label] = value.decode()
+    frame.attrs.update({label: labels[label] for label in LABELS if label in labels})
     return frame
+
+
+def _check_timeframe(path: Path, labels: dict[str, str], seconds: int) -> None:
+    told = labels.get("timeframe")
+    if told is not None and told != timeframe_name(seconds):
+        raise DataError(
+            f"{path}: holds {told} bars, but {timeframe_name(seconds)} bars are needed; "
+            "give the file of the right timeframe"
+        )
 
 
 def _seams(frame: pd.DataFrame, venues: pa.ChunkedArray) -> tuple[int, ...]:
@@ -126,8 +140,10 @@ def save_bars(path: Path, bars: pd.DataFrame, *, seconds: int = M15_SECONDS) -> 
         When the file cannot be written whole.
     """
     frame = validate_bars(bars, source=f"bars for {path}", seconds=seconds)
+    labels = {label: str(bars.attrs[label]) for label in LABELS if label in bars.attrs}
+    labels["timeframe"] = timeframe_name(seconds)
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(
-        {f"{_METADATA_PREFIX}{label}": str(bars.attrs[label]) for label in LABELS if label in bars.attrs}
+        {f"{METADATA_PREFIX}{label}": value for label, value in labels.items()}
     )
     with replace_atomically(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)

@@ -20,6 +20,8 @@ REQUIRED_COLUMNS = ("time", "open", "high", "low", "close", "volume")
 OPTIONAL_COLUMNS = ("spread", "trades", "taker_buy_volume")
 PRICE_COLUMNS = ("open", "high", "low", "close")
 M15_SECONDS = 900
+TIMEFRAMES = {"M1": 60, "M5": 300, "M15": 900, "M30": 1800, "H1": 3600, "H4": 14_400, "D1": 86_400}
+"""Lengths of a bar in seconds by MetaTrader's names."""
 _TICKS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
@@ -38,6 +40,11 @@ class Gap:
     after: pd.Timestamp
     before: pd.Timestamp
     missing: int
+
+
+def timeframe_name(seconds: int) -> str:
+    """Return MetaTrader's name of a bar length, e.g. ``"M15"``; lengths without one are in seconds."""
+    return next((name for name, length in TIMEFRAMES.items() if length == seconds), f"{seconds} s")
 
 
 def epoch_seconds(bars: pd.DataFrame) -> npt.NDArray[np.int64]:
