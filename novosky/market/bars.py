@@ -204,17 +204,24 @@ def _check_times(frame: pd.DataFrame, source: str, seconds: int) -> None:
     for broken_steps, what in ((steps == 0, "duplicate time"), (steps < 0, "time runs backwards")):
         if broken_steps.any():
             _fail(frame, np.concatenate(([False], broken_steps)), source, what)
+    usual = usual_step(stamps) or seconds
+    if usual != seconds:
+        mend = ", or make them with scripts/download_data.py --resample" if seconds % usual == 0 else ""
+        raise DataError(
+            f"{source}: bars are {usual / 60:g} minutes apart, but {seconds // 60}-minute bars are needed; "
+            f"give the file of the right timeframe{mend}"
+        )
     # Whole seconds would round a stamp like 00:00:00.5 onto the grid.
     off_grid = frame["time"].astype("int64").to_numpy() % (seconds * 10**9) != 0
     if off_grid.any():
         _fail(frame, off_grid, source, f"time is not on the {seconds // 60}-minute grid")
+
+
+def usual_step(stamps: npt.NDArray[np.int64]) -> int | None:
+    """Return the seconds between most neighbours of ascending epoch seconds; None where too few are known."""
+    steps = np.diff(stamps)
     # The lower median: a few bars around a gap must not average to another timeframe.
-    usual = np.quantile(steps, 0.5, method="lower") if len(steps) >= 2 else seconds
-    if usual != seconds:
-        raise DataError(
-            f"{source}: bars are {usual / 60:g} minutes apart, but {seconds // 60}-minute bars are needed; "
-            "give the file of the right timeframe"
-        )
+    return int(np.quantile(steps, 0.5, method="lower")) if len(steps) >= 2 else None
 
 
 def find_gaps(bars: pd.DataFrame, *, seconds: int = M15_SECONDS) -> list[Gap]:
