@@ -10,6 +10,9 @@ from novosky.market.bars import PRICE_COLUMNS
 _ROUNDING = 1e-4
 """Part of a price step that figures in double precision may be off by; a real decimal more is a tenth at least."""
 
+_PRECISION = 1e-15
+"""The same for very large figures: a few units of their last binary place."""
+
 
 def finer_than_digits(bars: pd.DataFrame, digits: int) -> str | None:
     """Return a sentence with count and example where prices have more than `digits` decimals, else None.
@@ -18,7 +21,7 @@ def finer_than_digits(bars: pd.DataFrame, digits: int) -> str | None:
     beside ``broker.digits`` 2 make a spread column ten times too large.
     """
     steps = bars[list(PRICE_COLUMNS)].to_numpy(dtype=np.float64) * 10.0**digits
-    finer = np.abs(steps - np.round(steps)) > _ROUNDING
+    finer = np.abs(steps - np.round(steps)) > _ROUNDING + np.abs(steps) * _PRECISION
     rows = np.flatnonzero(finer.any(axis=1))
     if not len(rows):
         return None
