@@ -164,12 +164,16 @@ def _minute(iso: str) -> str:
 def run_labels(prepared: Prepared, settings: Settings, marks: Mapping[Any, Any]) -> tuple[str, ...]:
     """Return what every output of this run must say about its bars and its account."""
     from backtest.run import overlap_warning
+    from novosky.market.price_steps import finer_than_digits
     from trading.market_inputs import minutes_coverage
 
     labels = [f"SYNTHETIC DATA ({marks['synthetic']} market)"] if "synthetic" in marks else []
     overlap = overlap_warning(prepared)
     if overlap is not None:
         labels.append(overlap)
+    finer = finer_than_digits(prepared.frame, settings.broker.digits)
+    if finer is not None:
+        labels.append(finer)
     bars, mute = len(prepared.frame), len(prepared.frame) - len(prepared.rows)
     if mute:
         labels.append(f"Warm-up: {mute} of {bars} bars have no features yet and could not trade; give more history")
