@@ -79,6 +79,7 @@ def serve(
     from contextlib import ExitStack
 
     from novosky.clock import RealClock
+    from novosky.environment import ENV_FILE, read_environment
     from novosky.errors import UsageError
     from novosky.log import configure_logging
     from novosky.redaction import secret_values
@@ -92,7 +93,8 @@ def serve(
     if account is not None and simulated is None:
         raise UsageError("--account keeps a simulated account; it needs --simulated")
     refuse_collisions({"--account": account}, {"--simulated": simulated, "--config": config, "--ml-config": ml_config})
-    token = check_token(os.environ.get(TOKEN_VARIABLE, "").strip())
+    environment = read_environment(ENV_FILE, os.environ)
+    token = check_token(environment.get(TOKEN_VARIABLE, "").strip())
     tls = tls_context(cert, key) if cert is not None and key is not None else None
     with ExitStack() as held:
         if simulated is not None:
@@ -103,7 +105,7 @@ def serve(
         else:
             module, before = _package(terminal), None
             _own(held, port, terminal, None)
-        configure_logging(logs or Path("logs") / f"bridge-{port}", secrets=secret_values(os.environ) | {token})
+        configure_logging(logs or Path("logs") / f"bridge-{port}", secrets=secret_values(environment) | {token})
         path = str(terminal) if terminal else None
         server = BridgeServer(module, token, RealClock(), host=host, port=port, tls=tls, terminal=path, before=before)
         stop = _stop_signals()

@@ -102,7 +102,7 @@ def trade_live(run: LiveRun, *, once: bool) -> None:
 
     from novosky.environment import ENV_FILE, read_environment
     from novosky.log import configure_logging
-    from novosky.settings.secrets import load_secrets
+    from novosky.redaction import secret_values
     from trading.live_session import live_session
 
     refuse_collisions(
@@ -110,7 +110,7 @@ def trade_live(run: LiveRun, *, once: bool) -> None:
         {"--config": run.config, "--ml-config": run.ml_config, "--calendar": run.calendar, "--models": run.models},
     )
     environment = read_environment(ENV_FILE, os.environ)
-    hidden = load_secrets(ENV_FILE).hidden_values
+    hidden = secret_values(environment)
     stop = Stop()
     with stop.signals():
         parts = live_parts(run, environment, stop, lambda: configure_logging(LOGS, _level(environment), secrets=hidden))
