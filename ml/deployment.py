@@ -34,6 +34,7 @@ from ml.swap_journal import (
 )
 from novosky.errors import LockedError, ModelError, SettingsError, StorageError
 from novosky.files import sha256_of, sync_directory, write_bytes, write_json
+from novosky.persistence import discard_file, remove_file, remove_tree
 
 T = TypeVar("T")
 
@@ -138,7 +139,7 @@ def replace_deployment(target: Deployment, *, leave_behind: Collection[str] | No
             # After a commit these belong to the journal, which the next command reads.
             if not swap_pending(target.models):
                 for path in staged:
-                    path.unlink(missing_ok=True)
+                    discard_file(path)
                 shutil.rmtree(swap, ignore_errors=True)
 
 
@@ -332,11 +333,11 @@ def _sync_file(path: Path) -> None:
 def _remove_leftovers(target: Deployment) -> None:
     """Remove what killed runs left before their commit; the lock is held, so none of it is in use."""
     for folder in target.models.parent.glob(f".{target.models.name}.swap-*"):
-        shutil.rmtree(folder)
+        remove_tree(folder)
     journal = journal_path(target.models)
     for path, ending in ((target.config, "swap"), (target.ml_config, "swap"), (journal, "tmp")):
         for stale in path.parent.glob(f".{path.name}.*.{ending}"):
-            stale.unlink(missing_ok=True)
+            remove_file(stale, missing_ok=True)
 
 
 def _state(target: Deployment) -> tuple[object, ...]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from novosky.env_file import read_env_file
 from novosky.errors import StorageError
+from novosky.persistence import discard_file
 
 ENV_FILE = Path(".env")
 PRIVATE = 0o600
@@ -122,6 +123,6 @@ def create_private(path: Path, text: str) -> bool:
             stream.flush()
             os.fsync(stream.fileno())
     except OSError as error:
-        path.unlink(missing_ok=True)
+        discard_file(path)
         raise StorageError(f"{path} could not be written ({error.strerror}); free disk space") from error
     return True

@@ -15,6 +15,7 @@ from sqlalchemy import URL
 
 from novosky.errors import LockedError, StorageError, UsageError
 from novosky.market.news import NewsCalendar
+from novosky.persistence import remove_file
 from novosky.settings import MlSettings, Settings
 from trading.bot import Bot
 from trading.engine.records import no_minutes
@@ -172,7 +173,7 @@ def discard_account(journal: Path) -> None:
     if foreign is not None:
         raise UsageError(f"{foreign} is not a journal and was left alone; name the account's file with --journal")
     for file in journal_files(journal):
-        file.unlink(missing_ok=True)
+        remove_file(file, missing_ok=True)
 
 
 def check_account_files(journal: Path) -> None:

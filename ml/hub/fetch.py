@@ -30,6 +30,7 @@ from ml.hub.store import AbsentError, blob_name
 from ml.shap_report import SUMMARY_NAME
 from novosky.errors import ModelCompatibilityError, ModelError
 from novosky.files import sha256_of, write_bytes
+from novosky.persistence import remove_file
 from novosky.settings import Settings, load_ml_settings, load_settings
 from novosky.settings.differences import Change, changes_between
 from novosky.settings.strategy import put_strategy, strategy_of
@@ -172,7 +173,7 @@ def _download(store: PatientStore, revision: Revision, target: Deployment, progr
     wanted = {blob.sha256 for blob in files.values()}
     for stale in folder.iterdir():
         if stale.name not in wanted:
-            stale.unlink()
+            remove_file(stale)
     moved = 0
     for name, blob in files.items():
         path, here = folder / blob.sha256, _place(name, target)

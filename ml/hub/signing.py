@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from novosky.environment import create_private
 from novosky.errors import ModelError, SettingsError, StorageError, UsageError
 from novosky.files import write_text
+from novosky.persistence import remove_file
 
 PUBLIC_NAME = "hub.pub"
 PRIVATE_NAME = "hub.key"
@@ -104,7 +105,7 @@ def create_keys(folder: Path) -> PublicKey:
     try:
         write_text(public, _text(key.public_key().public_bytes_raw()) + "\n")
     except StorageError:
-        private.unlink()
+        remove_file(private)
         raise
     return _public(key.public_key().public_bytes_raw())
 

@@ -217,6 +217,7 @@ def _download(request: Request) -> pd.DataFrame:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from novosky.data.download import download_bars
+    from novosky.persistence import replace_file
 
     source = _venue(request)
     # A replacement grows beside the old store, resumable, and takes its place when complete.
@@ -236,7 +237,7 @@ def _download(request: Request) -> pd.DataFrame:
             progress=lambda done, total: display.update(task, completed=done, total=total),
         )
     if request.replace:
-        path.replace(request.output)
+        replace_file(path, request.output)
     return bars
 
 
