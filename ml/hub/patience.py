@@ -116,8 +116,13 @@ class PatientStore:
     def create_bytes(self, name: str, content: bytes) -> bool:
         """Store a small object; False when the name is taken by another content."""
         created = self._ask(lambda: self._store.create(name, io.BytesIO(content), len(content)))
+        if created:
+            return True
         # A lost answer makes an own success look like somebody else's.
-        return created or self.small(name, max(len(content), 1)) == content
+        try:
+            return self.small(name, max(len(content), 1)) == content
+        except AbsentError as error:
+            raise NetworkError(f"{self.place} says of {name} that it is taken, and that it is absent") from error
 
     def upload(self, name: str, path: Path) -> None:
         """Store a file under a name that says its content; one that is there already is not sent."""
