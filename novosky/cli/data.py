@@ -158,7 +158,7 @@ def _import(request: Request) -> pd.DataFrame:
 
 
 def _read(request: Request) -> pd.DataFrame:
-    from novosky.data.importers import read_mt5_export, read_text_bars
+    from novosky.data.importers import import_text
     from novosky.data.store import load_bars
     from novosky.market.server_time import ServerClock
 
@@ -170,10 +170,9 @@ def _read(request: Request) -> pd.DataFrame:
         return load_bars(request.input, seconds=request.seconds)
     clock = None if request.server_clock is None else ServerClock(request.server_clock)
     repeated = request.repeated_hour or "error"
-    if request.source == "mt5-export" and clock is not None:
-        bars = read_mt5_export(request.input, clock, seconds=request.seconds, repeated=repeated)
-    else:
-        bars = read_text_bars(request.input, clock, seconds=request.seconds, repeated=repeated)
+    only = "mt5-export" if request.source == "mt5-export" else None
+    found = import_text(request.input, clock, seconds=request.seconds, repeated=repeated, only=only)
+    bars = found.bars
     bars.attrs["source"] = f"{request.source} {request.symbol}" if request.symbol else request.source
     return bars
 
