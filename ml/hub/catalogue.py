@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from ml.deployment import REVISION_NAME
@@ -68,7 +69,8 @@ def catalogue(store: PatientStore, keys: Sequence[PublicKey]) -> list[Published 
             found.append(read_published(store, keys, tag))
         except ModelError as error:
             found.append(Untrusted(tag, str(error)))
-    return sorted(found, key=lambda each: each.revision.order if isinstance(each, Published) else (0, "", each.tag))
+    untrusted = sorted((each for each in found if isinstance(each, Untrusted)), key=lambda each: each.tag)
+    return [*untrusted, *sorted((each for each in found if isinstance(each, Published)), key=_order)]
 
 
 def trusted(found: Sequence[Published | Untrusted]) -> list[Published]:
@@ -101,7 +103,11 @@ def newest_approved(found: Sequence[Published], profile: ProfileName, place: str
             f"{place} has no approved revision for the profile {profile}; `python ml/r2_hub.py --list` shows what "
             "there is, --pull --revision TAG takes another one"
         )
-    return max(fitting, key=lambda each: each.revision.order)
+    return max(fitting, key=_order)
+
+
+def _order(published: Published) -> tuple[int, datetime, str, int, int]:
+    return published.revision.order
 
 
 def installed_revision(models: Path) -> Revision | None:
@@ -126,13 +132,22 @@ def refuse_older(chosen: Revision, models: Path) -> None:
     ModelError
     """
     present = installed_revision(models)
-    if present is None or present.profile != chosen.profile or chosen.sequence >= present.sequence:
+    if present is None or present.profile != chosen.profile or chosen.order > present.order or chosen == present:
         return
+    if chosen.tag == present.tag:
+        raise ModelError(
+            f"the hub's {chosen.tag} is not the one that is in place: revisions never change, so one of the two was "
+            "exchanged. Nothing was changed; ask the publisher which one is theirs"
+        )
     raise ModelError(
-        f"the newest approved revision {chosen.tag} (number {chosen.sequence}) is older than {present.tag} (number "
-        f"{present.sequence}), which is in place: revisions have been withdrawn or are held back. Nothing was changed; "
-        f"to go back on purpose, use --pull --revision {chosen.tag} or --rollback"
+        f"the newest approved revision {_told(chosen)} is older than {_told(present)}, which is in place: revisions "
+        "have been withdrawn or are held back. Nothing was changed; to go back on purpose, use --pull --revision "
+        f"{chosen.tag} or --rollback"
     )
+
+
+def _told(revision: Revision) -> str:
+    return f"{revision.tag} (number {revision.sequence}, made {revision.created})"
 
 
 def verify_blobs(store: PatientStore, revision: Revision) -> list[str]:
