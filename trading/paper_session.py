@@ -86,6 +86,8 @@ class PaperSession:
     journal : Journal
     fingerprint : str
         Identifies the models' answers.
+    train_cutoff : pd.Timestamp
+        The last bar whose information entered the models.
     """
 
     bot: Bot
@@ -93,6 +95,7 @@ class PaperSession:
     server: TradeServer
     journal: Journal
     fingerprint: str
+    train_cutoff: pd.Timestamp
 
     def close(self) -> None:
         """Release the account's files."""
@@ -278,7 +281,7 @@ def open_session(
         fingerprint=models.fingerprint,
         frozen=frozen,
     )
-    return PaperSession(bot, broker, server, journal, models.fingerprint)
+    return PaperSession(bot, broker, server, journal, models.fingerprint, models.signal.train_cutoff)
 
 
 def _adapter(

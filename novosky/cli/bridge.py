@@ -201,12 +201,12 @@ def _report(url: str, mt5: BridgeModule) -> None:
 def _simulated(bars: Path, config: Path, ml_config: Path, pace: float, account: Path | None) -> tuple[Any, PacedServer]:
     import time
 
-    from novosky.data.store import load_bars
+    from novosky.data.market_bars import load_market_bars
     from novosky.settings import load_ml_settings, load_settings
     from trading.bridge.simulated import simulated_market
 
     settings, ml_settings = load_settings(config), load_ml_settings(ml_config)
-    return simulated_market(load_bars(bars), settings, ml_settings, pace, time.monotonic, account)
+    return simulated_market(load_market_bars(bars, settings), settings, ml_settings, pace, time.monotonic, account)
 
 
 def _package(terminal: Path | None) -> Any:
