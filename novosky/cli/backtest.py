@@ -80,7 +80,7 @@ def backtest(
     from backtest.model_answers import model_answers
     from backtest.run import prepare, simulate
     from backtest.summary import print_summary
-    from novosky.data.store import load_bars
+    from novosky.data.market_bars import load_market_bars
     from novosky.errors import UsageError
     from novosky.files import write_json
     from novosky.market.news import load_calendar
@@ -98,7 +98,7 @@ def backtest(
     )
     settings = apply_flags(load_settings(config), AccountFlags(**flags))
     ml_settings = load_ml_settings(ml_config)
-    history = load_bars(data)
+    history = load_market_bars(data, settings)
     served = load_models(models, settings, ml_settings)
     cutoff = served.signal.train_cutoff if oos_only else None
     window = choose_window(history["time"], start, end or oos_end, days, cutoff)
@@ -110,7 +110,7 @@ def backtest(
         start=window[0],
         end=window[1],
         news=load_calendar(calendar) if calendar else None,
-        m1=load_bars(m1, seconds=60) if m1 else None,
+        m1=load_market_bars(m1, settings, seconds=60) if m1 else None,
         fixed_spread=flags["spread"] is not None,
         sltp=served.sltp,
     )

@@ -173,6 +173,7 @@ def _download(request: Request, output: Path) -> pd.DataFrame:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from novosky.data.download import download_bars
+    from novosky.persistence import replace_file
 
     source = _venue(request)
     # A replacement grows beside the old store, resumable, and takes its place when complete.
@@ -193,7 +194,7 @@ def _download(request: Request, output: Path) -> pd.DataFrame:
             progress=lambda done, total: display.update(task, completed=done, total=total),
         )
     if request.replace:
-        path.replace(output)
+        replace_file(path, output)
     return bars
 
 

@@ -35,7 +35,7 @@ from trading.mt5.module import TerminalModule
 from trading.mt5.money import money_of
 from trading.mt5.orders import Orders
 from trading.mt5.symbols import await_tick, check_contract, resolve_symbol
-from trading.mt5.terms import Access, Timing
+from trading.mt5.terms import Access, Timing, shown_login
 from trading.mt5.worker import LinkWedged
 from trading.terminal.constants import ModuleConstants as C
 
@@ -139,7 +139,7 @@ class Mt5Broker:
         if problem:
             _log.warning("no entries on this account: %s", problem)
         self._bars.forget()
-        _log.info("connected to account %d on %s, symbol %s", info.login, info.server, desk.symbol)
+        _log.info("connected to account %s on %s, symbol %s", shown_login(info.login), info.server, desk.symbol)
 
     def quote(self) -> Quote:
         """Return the newest quote."""
