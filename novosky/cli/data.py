@@ -73,7 +73,7 @@ class Request:
 @click.option(
     "--repeated-hour",
     type=click.Choice(["earlier", "later"]),
-    help="Which pass broker stamps in the hour repeated in autumn belong to; without it they are an error.",
+    help="Which pass broker stamps belong to that stand once in the hour repeated in autumn. [later]",
 )
 @click.option("--base-url", metavar="URL", help="Another address of the same HTTP interface.")
 @click.option(
@@ -169,7 +169,7 @@ def _read(request: Request) -> pd.DataFrame:
             raise UsageError(f"--input {request.input} is not named .parquet; use --source csv for text files")
         return load_bars(request.input, seconds=request.seconds)
     clock = None if request.server_clock is None else ServerClock(request.server_clock)
-    repeated = request.repeated_hour or "error"
+    repeated = request.repeated_hour or "later"
     if request.source == "mt5-export" and clock is not None:
         bars = read_mt5_export(request.input, clock, seconds=request.seconds, repeated=repeated)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pandas as pd
 
 from novosky.errors import DataError
 from novosky.market.bars import M15_SECONDS, OPTIONAL_COLUMNS, PRICE_COLUMNS, validate_bars
-from novosky.market.server_time import RepeatedHour, ServerClock
+from novosky.market.clock_changes import Pass, bars_on_clock
+from novosky.market.server_time import ServerClock
 
+_log = logging.getLogger(__name__)
 _MT5_FIRST_FIELD = "<DATE>"
 _MT5_COLUMNS = {"<OPEN>": "open", "<HIGH>": "high", "<LOW>": "low", "<CLOSE>": "close", "<SPREAD>": "spread"}
 _MT4_COLUMNS = ("date", "clock", *PRICE_COLUMNS, "volume")
@@ -40,7 +43,7 @@ class _Text:
 
 
 def read_mt5_export(
-    path: Path, clock: ServerClock, *, seconds: int = M15_SECONDS, repeated: RepeatedHour = "error"
+    path: Path, clock: ServerClock, *, seconds: int = M15_SECONDS, repeated: Pass = "later"
 ) -> pd.DataFrame:
     """Read a MetaTrader 5 history export (tab separated ``<DATE> <TIME> <OPEN> …``).
 
@@ -51,8 +54,9 @@ def read_mt5_export(
         The broker's clock; the export carries its wall time without a zone.
     seconds : int
         The timeframe.
-    repeated : {"error", "earlier", "later"}
-        Which pass a stamp inside the repeated autumn hour belongs to, see `ServerClock.to_utc`.
+    repeated : {"earlier", "later"}
+        Which pass a stamp that stands once in the repeated autumn hour belongs to; for this and for
+        clocks set late see `novosky.market.clock_changes`.
 
     Returns
     -------
@@ -69,7 +73,7 @@ def read_mt5_export(
 
 
 def read_mt4_csv(
-    path: Path, clock: ServerClock, *, seconds: int = M15_SECONDS, repeated: RepeatedHour = "error"
+    path: Path, clock: ServerClock, *, seconds: int = M15_SECONDS, repeated: Pass = "later"
 ) -> pd.DataFrame:
     """Read a MetaTrader 4 style CSV: ``date,time,open,high,low,close,volume``, no header.
 
@@ -83,7 +87,7 @@ def read_csv(
     clock: ServerClock | None = None,
     *,
     seconds: int = M15_SECONDS,
-    repeated: RepeatedHour = "error",
+    repeated: Pass = "later",
 ) -> pd.DataFrame:
     """Read a CSV file with a header line, separated by comma, semicolon or tab.
 
@@ -98,8 +102,8 @@ def read_csv(
         8601 text or epoch seconds, milliseconds, microseconds or nanoseconds.
     seconds : int
         The timeframe.
-    repeated : {"error", "earlier", "later"}
-        Which pass a wall-clock stamp inside the repeated autumn hour belongs to.
+    repeated : {"earlier", "later"}
+        Which pass a wall-clock stamp that stands once in the repeated autumn hour belongs to.
 
     Returns
     -------
@@ -119,7 +123,7 @@ def read_text_bars(
     clock: ServerClock | None = None,
     *,
     seconds: int = M15_SECONDS,
-    repeated: RepeatedHour = "error",
+    repeated: Pass = "later",
 ) -> pd.DataFrame:
     """Read a text file of any of the kinds above, told apart by its first line.
 
@@ -220,29 +224,32 @@ def _volume(ticks: pd.Series[float], traded: pd.Series[float] | None) -> pd.Seri
     return ticks if traded is None or not (traded > 0).any() else traded
 
 
-def _on_server_clock(
-    text: _Text, wall: pd.Series[pd.Timestamp], clock: ServerClock, repeated: RepeatedHour
-) -> pd.Series[pd.Timestamp]:
-    try:
-        return clock.to_utc(wall, repeated=repeated)
-    except DataError as error:
-        raise DataError(f"{text.path}: {error}") from error
+def _valid(text: _Text, bars: pd.DataFrame, clock: ServerClock | None, seconds: int, repeated: Pass) -> pd.DataFrame:
+    """Return valid bars in UTC; `time` holds a server's wall clock where there is a clock."""
+    if clock is not None:
+        try:
+            bars, remarks = bars_on_clock(bars, clock, seconds, repeated)
+        except DataError as error:
+            raise DataError(f"{text.path}: {error}") from error
+        for remark in remarks:
+            _log.warning("%s: %s", text.path, remark)
+    return validate_bars(bars, source=str(text.path), seconds=seconds)
 
 
-def _mt5_bars(text: _Text, clock: ServerClock, seconds: int, repeated: RepeatedHour) -> pd.DataFrame:
+def _mt5_bars(text: _Text, clock: ServerClock, seconds: int, repeated: Pass) -> pd.DataFrame:
     table = _table(text, "\t")
     _require(text, table, ("<DATE>", "<TIME>", "<OPEN>", "<HIGH>", "<LOW>", "<CLOSE>", "<TICKVOL>"))
     wall = _wall_times(text, table["<DATE>"] + " " + table["<TIME>"], 1)
-    bars = pd.DataFrame({"time": _on_server_clock(text, wall, clock, repeated)})
+    bars = pd.DataFrame({"time": wall})
     for column, name in _MT5_COLUMNS.items():
         if column in table:
             bars[name] = _number(text, table, column, 1)
     traded = _number(text, table, "<VOL>", 1) if "<VOL>" in table else None
     bars["volume"] = _volume(_number(text, table, "<TICKVOL>", 1), traded)
-    return validate_bars(bars, source=str(text.path), seconds=seconds)
+    return _valid(text, bars, clock, seconds, repeated)
 
 
-def _mt4_bars(text: _Text, clock: ServerClock, seconds: int, repeated: RepeatedHour) -> pd.DataFrame:
+def _mt4_bars(text: _Text, clock: ServerClock, seconds: int, repeated: Pass) -> pd.DataFrame:
     delimiter = _delimiter(text)
     fields = text.first_line.count(delimiter) + 1
     if fields != len(_MT4_COLUMNS):
@@ -252,13 +259,13 @@ def _mt4_bars(text: _Text, clock: ServerClock, seconds: int, repeated: RepeatedH
         )
     table = _table(text, delimiter, _MT4_COLUMNS)
     wall = _wall_times(text, table["date"] + " " + table["clock"].fillna(""), 0)
-    bars = pd.DataFrame({"time": _on_server_clock(text, wall, clock, repeated)})
+    bars = pd.DataFrame({"time": wall})
     for name in (*PRICE_COLUMNS, "volume"):
         bars[name] = _number(text, table, name, 0)
-    return validate_bars(bars, source=str(text.path), seconds=seconds)
+    return _valid(text, bars, clock, seconds, repeated)
 
 
-def _csv_bars(text: _Text, clock: ServerClock | None, seconds: int, repeated: RepeatedHour) -> pd.DataFrame:
+def _csv_bars(text: _Text, clock: ServerClock | None, seconds: int, repeated: Pass) -> pd.DataFrame:
     table = _table(text, _delimiter(text))
     lowered = [str(name).lower() for name in table.columns]
     table.columns = pd.Index([_ALIASES.get(name, name) for name in lowered])
@@ -268,11 +275,11 @@ def _csv_bars(text: _Text, clock: ServerClock | None, seconds: int, repeated: Re
     if stamp_column is None:
         raise DataError(f"{text.path}: no time column ({', '.join(_TIME_NAMES)}); found {', '.join(table.columns)}")
     _require(text, table, PRICE_COLUMNS)
-    bars = pd.DataFrame({"time": _csv_times(text, table[stamp_column], clock, repeated)})
+    bars = pd.DataFrame({"time": _csv_times(text, table[stamp_column], clock)})
     for name in (*PRICE_COLUMNS, *(name for name in OPTIONAL_COLUMNS if name == "spread" and name in table)):
         bars[name] = _number(text, table, name, 1)
     bars["volume"] = _csv_volume(text, table)
-    return validate_bars(bars, source=str(text.path), seconds=seconds)
+    return _valid(text, bars, clock, seconds, repeated)
 
 
 def _csv_volume(text: _Text, table: pd.DataFrame) -> pd.Series[float]:
@@ -284,9 +291,8 @@ def _csv_volume(text: _Text, table: pd.DataFrame) -> pd.Series[float]:
     return _volume(_number(text, table, ticks, 1), traded)
 
 
-def _csv_times(
-    text: _Text, stamps: pd.Series[str], clock: ServerClock | None, repeated: RepeatedHour
-) -> pd.Series[pd.Timestamp]:
+def _csv_times(text: _Text, stamps: pd.Series[str], clock: ServerClock | None) -> pd.Series[pd.Timestamp]:
+    """Return UTC times, or with a clock its wall times."""
     epochs = pd.to_numeric(stamps, errors="coerce")
     times: pd.Series[pd.Timestamp]
     if epochs.notna().all():
@@ -298,9 +304,9 @@ def _csv_times(
                 "the file is damaged, export it again"
             )
         times = pd.Series(epochs.to_numpy(dtype="int64").astype(f"datetime64[{unit}]"), name="time")
-        return times.dt.tz_localize("UTC") if clock is None else _on_server_clock(text, times, clock, repeated)
+        return times.dt.tz_localize("UTC") if clock is None else times
     if clock is not None:
-        return _on_server_clock(text, _wall_times(text, stamps, 1), clock, repeated)
+        return _wall_times(text, stamps, 1)
     # `utc=True` reads explicit offsets as such and bare stamps as UTC.
     times = pd.to_datetime(stamps.str.strip(), format="ISO8601", utc=True, errors="coerce")
     _check_stamps(text, stamps, times, 1)

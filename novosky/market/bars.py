@@ -47,6 +47,11 @@ def epoch_seconds(bars: pd.DataFrame) -> npt.NDArray[np.int64]:
     return np.asarray(times.asi8 // _TICKS_PER_SECOND[times.unit], dtype=np.int64)
 
 
+def epoch_text(seconds: int) -> str:
+    """Return epoch seconds as ``2024-03-10 09:00:00``, for messages."""
+    return str(np.datetime64(seconds, "s")).replace("T", " ")
+
+
 def validate_bars(bars: pd.DataFrame, *, source: str, seconds: int = M15_SECONDS) -> pd.DataFrame:
     """Return `bars` in canonical shape, or say which row breaks which rule.
 
