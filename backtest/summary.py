@@ -15,6 +15,7 @@ from rich.text import Text
 
 from backtest.benchmarks import Band, BuyAndHold, RandomEntry
 from backtest.metrics import DRAWDOWN_FLOOR, MIN_TRADES, Metrics
+from trading.reasons import EXIT_WORDS, GATE_WORDS
 
 UNKNOWN = "n/a"
 _PLAIN_WIDTH = 120
@@ -22,14 +23,6 @@ _UNBOUNDED_WIDTH = 1_000
 # Its names, and room beside them for any one word of what is assumed.
 _ASSUMPTION_WIDTH = 40
 _BENCHMARK_HEADERS = ("strategy", "median", "5-95 %", "percentile")
-EXIT_WORDS = {
-    "sl": "stop loss",
-    "tp": "take profit",
-    "so": "stop-out",
-    "model": "position model",
-    "halt": "hard halt",
-    "manual": "manual",
-}
 BAND_STYLES = {
     "pause": "bold red",
     "below target": "bold yellow",
@@ -205,7 +198,7 @@ def exit_rows(metrics: Metrics) -> list[tuple[str, int]]:
 
 def block_rows(metrics: Metrics) -> list[tuple[str, int]]:
     """Return the blocked candidates by gate, those that occurred, most frequent first."""
-    return _ranked(dict(metrics.blocks))
+    return _ranked({GATE_WORDS[name]: count for name, count in metrics.blocks.items()})
 
 
 def _ranked(counts: dict[str, int]) -> list[tuple[str, int]]:
