@@ -15,10 +15,14 @@ import numpy.typing as npt
 from novosky.errors import BrokerError, DataError
 from novosky.market.clock_changes import Placed, place_stamps
 from novosky.market.server_time import Seconds, ServerClock
+from trading.broker import BrokerUnavailable
+from trading.clock_watch import clock_text
 
 _DAY = 86_400
 _QUARTER = 900
 """Time zones differ by whole quarters of an hour."""
+_LASTING = 5_400.0
+"""Seconds for which a server that agreed before may contradict its rule: clocks are set late, feeds break."""
 _AHEAD = 5
 """Seconds by which a server's clock may run ahead of this machine's."""
 
@@ -145,6 +149,13 @@ class OffsetCheck:
     _stamp_msc: int = 0
     _read_at: float = 0.0
     _behind: int = 0
+    _wrong_since: float | None = None
+
+    def lead(self, time_msc: int, now: float) -> float:
+        """Return by how many seconds a tick lies ahead of a moment of ours, by the rule or by a clock not yet set."""
+        lead = time_msc / 1000.0 - self.time.stamp(int(now)) - (now - int(now))
+        unset = self.time.late_by(int(now))
+        return min(lead, lead - unset, key=abs)
 
     def observe(self, time_msc: int, now: float) -> None:
         """Take note of the newest tick.
@@ -160,24 +171,26 @@ class OffsetCheck:
         ------
         BrokerError
             The measured offset contradicts the rule.
+        BrokerUnavailable
+            The same of a server that agreed before: it is waited for, as long as a change of clocks may take.
         """
         arrived = self._stamp_msc not in (0, time_msc) and 0 <= now - self._read_at < _QUARTER / 2
         self._stamp_msc, self._read_at = time_msc, now
-        lead = time_msc / 1000.0 - self.time.stamp(int(now)) - (now - int(now))
-        unset = self.time.late_by(int(now))
-        if abs(lead) < _QUARTER / 2 or (unset and abs(lead - unset) < _QUARTER / 2):
+        lead = self.lead(time_msc, now)
+        if abs(lead) < _QUARTER / 2:
             self.confirmed = True
-            self._behind = 0
+            self._behind, self._wrong_since = 0, None
             return
         quarters = round(lead / _QUARTER)
         again = arrived and quarters == self._behind
         if arrived:
             self._behind = quarters
         if lead > 0 or again:
-            raise BrokerError(
-                f"the newest quote is stamped {quarters * _QUARTER / 3600:+g} h from what "
-                f"broker.server_clock = {self.time.rule!r} says; set the rule of this server"
-            )
+            text = clock_text(lead, self.time.rule)
+            self._wrong_since = now if self._wrong_since is None else self._wrong_since
+            if self.confirmed and now - self._wrong_since < _LASTING:
+                raise BrokerUnavailable(text)
+            raise BrokerError(text)
 
     def age(self, time_msc: int, now: float) -> float:
         """Return for how many seconds a tick has stood, by its stamp: quotes that freeze grow old."""
