@@ -49,7 +49,7 @@ _SOURCE_OPTIONS = sorted({name for names in SOURCES.values() for name in names})
 @click.option(
     "--repeated-hour",
     type=click.Choice(["earlier", "later"]),
-    help="Which pass broker stamps in the hour repeated in autumn belong to; without it they are an error.",
+    help="Which pass broker stamps belong to that stand once in the hour repeated in autumn. [later]",
 )
 @click.option("--base-url", metavar="URL", help="Another address of the same HTTP interface.")
 @click.option(

@@ -25,6 +25,7 @@ from trading.broker import (
     Position,
     Quote,
 )
+from trading.clock_watch import Measured
 from trading.mt5.bars import BarReader
 from trading.mt5.clock import OffsetCheck, ServerTime
 from trading.mt5.desk import Desk
@@ -146,6 +147,16 @@ class Mt5Broker:
         tick, now = self._desk.tick(), self._clock.now()
         self._desk.offset.observe(int(tick.time_msc), now)
         return Quote(self._time.utc(int(tick.time), now), float(tick.bid), float(tick.ask))
+
+    def measure_clock(self) -> Measured | None:
+        """Compare the newest quote's stamp with this machine's clock; None while the terminal cannot be asked."""
+        try:
+            tick = self._desk.tick()
+            connected = bool(self._link.read("terminal_info").connected)
+        except (BrokerUnavailable, LinkWedged):
+            return None
+        msc = int(tick.time_msc)
+        return Measured(msc, self._desk.offset.lead(msc, self._clock.now()), connected)
 
     def account(self) -> AccountState:
         """Return the account's money."""
