@@ -9,6 +9,7 @@ from trading.engine.fills import EXIT_NAMES
 from trading.engine.records import Guard
 from trading.exports import SIDE_NAMES, volume_text
 from trading.journal import Journal, Message
+from trading.money import move_messages
 from trading.notify import Notifier
 
 
@@ -44,11 +45,12 @@ class Announcer:
 
 
 def bar_messages(booked: Booked, before: Guard, after: Guard, close: int) -> list[Message]:
-    """Return what there is to tell of a bar: closed trades, then limits reached or lifted."""
+    """Return what there is to tell of a bar: closed trades, money paid in or out, limits reached or lifted."""
     trades = [
         Message(f"closed:{closed.deal}", "trade", trade_text(closed), int(closed.trade.exit_time))
         for closed in booked.closed
     ]
+    trades += move_messages(booked.moves)
     return trades + [
         Message(f"alarm:{close}:{name}", "risk", text, close) for name, text in alarms_between(before, after).items()
     ]

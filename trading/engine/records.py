@@ -176,6 +176,8 @@ class Guard:
     """Balance after each of the last closed positions, at index (count - 1) % RING."""
     results: Annotated[npt.NDArray[np.float64], "f8", RING]
     """Net result of each of the same, all costs included; deposits are in balances, not here."""
+    halt_moved: F8
+    """USD by which money paid in or out has moved the base of the hard halt away from the starting balance."""
 
 
 class Candidate:

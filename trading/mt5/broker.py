@@ -32,7 +32,7 @@ from trading.mt5.guard import check_account
 from trading.mt5.link import Link
 from trading.mt5.lookup import Before, Lookup
 from trading.mt5.module import TerminalModule
-from trading.mt5.money import money_of
+from trading.mt5.money import money_kind, money_of
 from trading.mt5.orders import Orders
 from trading.mt5.symbols import await_tick, check_contract, resolve_symbol
 from trading.mt5.terms import Access, Timing
@@ -217,7 +217,7 @@ class Mt5Broker:
             newest = max(rows, key=lambda row: row.ticket)
             self._newest = (int(newest.ticket), int(newest.time))
         now = self._clock.now()
-        return [self._deal(row, now) for row in newer if row.type != C.DEAL_TYPE_CREDIT]
+        return [self._deal(row, now) for row in newer]
 
     def _check_history(self, rows: Any, after_ticket: int, known: bool) -> None:
         """A terminal that has just logged in lists no deals, or only some, until it has loaded them."""
@@ -248,6 +248,7 @@ class Mt5Broker:
             profit=usd(deal.profit),
             magic=int(deal.magic),
             comment=str(deal.comment),
+            money=money_kind(int(deal.type), float(deal.profit)),
         )
 
     def closed_bars(self, count: int) -> pd.DataFrame:

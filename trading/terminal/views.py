@@ -91,6 +91,7 @@ def account_info(server: TradeServer) -> AccountInfo:
         currency_digits=2,
         fifo_close=terms.fifo_close,
         balance=funds.balance,
+        credit=terms.booked(server.book.credit),
         profit=funds.profit,
         equity=funds.equity,
         margin=funds.margin,
