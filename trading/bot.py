@@ -33,7 +33,7 @@ from trading.exports import SIDE_NAMES, utc_text, volume_text
 from trading.intents import Intents
 from trading.journal import BotStatus, Decision, Intent, Journal, Message
 from trading.models import RiskModel
-from trading.money import ExplainedBalance, take_in
+from trading.money import ExplainedBalance, events_of, take_in
 from trading.notify import Notifier
 from trading.position_source import PositionSource
 from trading.signal_source import SignalSource
@@ -271,7 +271,7 @@ class Bot:
     def _judge(self, account: Account, guard: Guard, booked: Booked, close: int, quote: Quote) -> None:
         """Bring the guard to this close; closed positions and money paid in or out are taken one by one."""
         equity = float(floating_equity(account, self._params, quote.bid, self._spread(quote)))
-        take_in(guard, self._params, booked, equity, close)
+        take_in(guard, self._params, events_of(booked), booked.cash, equity, close)
         judge_equity(account, guard, self._params, close, equity)
 
     def _own_position(self, booked: Booked) -> Position | None:

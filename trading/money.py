@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from trading.bookings import Booked, ClosedTrade
+from trading.bookings import Booked
 from trading.broker import BrokerUnavailable
 from trading.engine.breakers import count_closed, move_references
 from trading.engine.fills import rounded
-from trading.engine.records import Guard, Params
+from trading.engine.records import Guard, Params, Trade
 from trading.journal import Message, MoneyMove
 
 PATIENCE = 20
@@ -35,32 +35,38 @@ def moved(move: MoneyMove) -> float:
     return 0.0 if move.kind == "credit" else move.amount
 
 
-def take_in(guard: Guard, params: Params, booked: Booked, equity: float, close: int) -> None:
+def events_of(booked: Booked) -> list[Trade | MoneyMove]:
+    """Return the closed trades but for the newest, and the movements, in the order of the account's deals."""
+    events: list[tuple[int, Trade | MoneyMove]] = [(closed.deal, closed.trade) for closed in booked.closed[:-1]]
+    events += [(move.ticket, move) for move in booked.moves]
+    return [event for _, event in sorted(events, key=lambda each: each[0])]
+
+
+def take_in(
+    guard: Guard, params: Params, events: Sequence[Trade | MoneyMove], cash: float, equity: float, close: int
+) -> None:
     """Bring the guard past what happened since the last bar, but for the newest closed trade and the close itself.
 
     Parameters
     ----------
     guard, params : records
-    booked : Booked
-        The deals since the last bar.
-    equity : float
-        The floating equity at the close, USD.
+    events : sequence of Trade or MoneyMove
+        In order.
+    cash, equity : float
+        Balance and floating equity at the close, USD.
     close : int
         UTC epoch seconds.
     """
-    events: list[tuple[int, ClosedTrade | MoneyMove]] = [(closed.deal, closed) for closed in booked.closed[:-1]]
-    events += [(move.ticket, move) for move in booked.moves]
-    for _, event in sorted(events, key=lambda each: each[0]):
+    for event in events:
         if isinstance(event, MoneyMove):
             amount = moved(event)
             if amount != 0.0:
                 # What was earned after it was not there yet.
-                before = equity - (booked.cash - (event.balance - amount))
+                before = equity - (cash - (event.balance - amount))
                 move_references(guard, params, before, amount)
         else:
-            trade = event.trade
-            net = rounded(trade.profit + trade.commission + trade.swap, params.money_scale)
-            count_closed(guard, params, trade.balance, net, close)
+            net = rounded(event.profit + event.commission + event.swap, params.money_scale)
+            count_closed(guard, params, event.balance, net, close)
 
 
 class ExplainedBalance:

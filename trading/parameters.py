@@ -26,7 +26,7 @@ def build_params(settings: Settings, ml_settings: MlSettings) -> Params:
     params.bar_seconds = M15_SECONDS
     params.lot_units = settings.lot_units
     params.price_scale = 10.0**broker.digits
-    params.money_scale = 100.0
+    params.money_scale = 10.0**settings.money_digits
     params.volume_scale = 1.0 / broker.volume_step
     params.volume_min = max(broker.volume_min, sizing.min_lot)
     params.volume_max = min(broker.volume_max, sizing.max_lot)

@@ -215,7 +215,7 @@ def _export(session: PaperSession, settings: Settings, run: PaperRun) -> None:
     from trading.bot_exports import export_blocks, export_trades
 
     if run.trades_file is not None:
-        export_trades(session.journal, run.trades_file, settings.broker.digits)
+        export_trades(session.journal, run.trades_file, settings.broker.digits, settings.money_digits)
     if run.blocked_file is not None:
         export_blocks(session.journal, run.blocked_file, settings.symbol, settings.broker.digits)
 

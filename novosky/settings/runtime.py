@@ -150,6 +150,9 @@ class Account(Section):
     """The simulated account; a live account's own values replace these."""
 
     leverage: float = Field(500.0, ge=1, le=5000)
+    currency_digits: int = Field(2, ge=0, le=6)
+    """Decimals to which the broker books the account's own currency: 2 are cents, or hundredths of a cent
+    on a cent account."""
     margin_call_level: float = Field(100.0, ge=0)
     """Percent of used margin at which the broker warns."""
     stop_out_level: float = Field(50.0, ge=0)
@@ -242,6 +245,11 @@ class Settings(Section):
         if stated is not None:
             return stated.least, stated.most
         return profile_named(self.risk_profile.name).atr_mult
+
+    @property
+    def money_digits(self) -> int:
+        """Decimals of a booked sum in USD: those of the account's currency, two more where it is a cent."""
+        return self.account.currency_digits + (2 if self.account_type == "cent" else 0)
 
     @property
     def lot_units(self) -> float:

@@ -40,7 +40,7 @@ class Params:
     price_scale: F8
     """Prices of stops and targets are rounded to 1/price_scale; 0 leaves them unrounded."""
     money_scale: F8
-    """Booked sums are rounded to 1/money_scale, as a broker books cents; 0 leaves them."""
+    """Booked sums are rounded to 1/money_scale USD, the smallest unit of the account's currency; 0 leaves them."""
     volume_scale: F8
     """Volumes are multiples of 1/volume_scale."""
     volume_min: F8

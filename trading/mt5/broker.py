@@ -32,7 +32,7 @@ from trading.mt5.guard import check_account
 from trading.mt5.link import Link
 from trading.mt5.lookup import Before, Lookup
 from trading.mt5.module import TerminalModule
-from trading.mt5.money import money_kind, money_of
+from trading.mt5.money import check_digits, money_kind, money_of
 from trading.mt5.orders import Orders
 from trading.mt5.symbols import await_tick, check_contract, resolve_symbol
 from trading.mt5.terms import Access, Timing
@@ -129,6 +129,7 @@ class Mt5Broker:
         info = desk.account()
         check_account(info, desk.access)
         desk.money = money_of(str(info.currency), self._settings.account_type)
+        check_digits(int(info.currency_digits), self._settings)
         desk.symbol = resolve_symbol(self._link, self._settings.symbol)
         await_tick(self._link, self._clock, desk.timing, desk.symbol)
         contract = desk.symbol_info()

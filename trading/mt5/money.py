@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from novosky.errors import BrokerError
+from novosky.settings import Settings
 from trading.broker import MONEY_CREDIT
 from trading.terminal.constants import ModuleConstants as C
 
@@ -84,6 +85,20 @@ def money_of(currency: str, account_type: str) -> Money:
             f"set it to {'cent' if unit != 1.0 else 'standard'!r}"
         )
     return Money(currency, unit)
+
+
+def check_digits(digits: int, settings: Settings) -> None:
+    """Refuse an account that books to other decimals than config.json says: small costs would vanish, or appear.
+
+    Raises
+    ------
+    BrokerError
+    """
+    if digits != settings.account.currency_digits:
+        raise BrokerError(
+            f"the account books to {digits} decimals of its currency, config.json reckons with "
+            f'{settings.account.currency_digits}; set "currency_digits": {digits} in its section account'
+        )
 
 
 def sizing_problem(money: Money, tick_value: float, tick_size: float, measured: float | None, lot_units: float) -> str:

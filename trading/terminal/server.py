@@ -92,6 +92,11 @@ class TradeServer:
     ) -> None:
         self.feeds = {feed.spec.name: feed for feed in feeds}
         self.main, self.terms, self.identity = feeds[0], terms, identity
+        for feed in feeds:
+            if feed.params.money_scale != terms.money_scale:
+                # Whatever the symbol, sums are booked in the account's currency.
+                feed.params = settlement.copied(feed.params)
+                feed.params.money_scale = terms.money_scale
         self.stamps: Stamps = feeds[0].stamps
         self.conditions = Conditions()
         self.book = Book()
@@ -124,7 +129,7 @@ class TradeServer:
             DEAL_TYPE_...: a credit is lent and does not touch the balance.
         comment : str
         """
-        book, scale = self.book, float(self.main.params.money_scale)
+        book, scale = self.book, self.terms.money_scale
         if kind == C.DEAL_TYPE_CREDIT:
             book.credit = float(rounded(book.credit + usd, scale))
         else:

@@ -88,7 +88,7 @@ def account_info(server: TradeServer) -> AccountInfo:
         trade_allowed=state.account_trading and state.connected,
         trade_expert=state.expert_trading,
         margin_mode=terms.margin_mode,
-        currency_digits=2,
+        currency_digits=terms.currency_digits,
         fifo_close=terms.fifo_close,
         balance=funds.balance,
         credit=terms.booked(server.book.credit),
