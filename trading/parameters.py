@@ -40,7 +40,7 @@ def build_params(settings: Settings, ml_settings: MlSettings) -> Params:
     params.slippage = costs.slippage
     params.swap_long = costs.swap_long * share
     params.swap_short = costs.swap_short * share
-    params.leverage = settings.account.leverage
+    params.leverage = settings.account.leverage / broker.margin_rate
     params.stop_out_level = settings.account.stop_out_level / 100.0
     params.risk_fraction = sizing.risk_percent / 100.0
     params.max_risk_fraction = sizing.max_risk_per_trade_pct / 100.0

@@ -170,6 +170,9 @@ class Broker(Section):
     volume_min: float = Field(0.01, gt=0)
     volume_max: float = Field(100.0, gt=0)
     volume_step: float = Field(0.01, gt=0)
+    margin_rate: float = Field(1.0, gt=0, le=5000)
+    """What the broker takes for a lot, as a multiple of contract x price / `account.leverage`: 20 where a
+    symbol has a leverage of its own, 1:25 on an account of 1:500."""
     stops_level: float = Field(0.0, ge=0)
     """Least distance, in points, between the quote and a stop or target."""
     server_clock: str = "NewYork+7"

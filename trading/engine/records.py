@@ -57,6 +57,7 @@ class Params:
     """USD per lot and night, negative is paid."""
     swap_short: F8
     leverage: F8
+    """Value of a position over its margin: the account's leverage over the symbol's margin rate."""
     stop_out_level: F8
     """Equity over margin at which the broker closes the position; 0 never."""
     fixed_volume: F8

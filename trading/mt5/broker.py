@@ -31,6 +31,7 @@ from trading.mt5.desk import Desk
 from trading.mt5.guard import check_account
 from trading.mt5.link import Link
 from trading.mt5.lookup import Before, Lookup
+from trading.mt5.margin import check_margin
 from trading.mt5.module import TerminalModule
 from trading.mt5.money import check_digits, money_kind, money_of
 from trading.mt5.orders import Orders
@@ -136,7 +137,7 @@ class Mt5Broker:
         check_contract(contract, self._settings)
         tick = desk.tick()
         desk.offset.observe(int(tick.time_msc), self._clock.now())
-        problem = desk.sizing_problem(contract, tick)
+        problem = desk.sizing_problem(contract, tick) or check_margin(desk.margin_facts(contract, tick), self._settings)
         if problem:
             _log.warning("no entries on this account: %s", problem)
         self._bars.forget()
