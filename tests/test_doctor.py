@@ -27,6 +27,7 @@ from novosky.cli.doctor import doctor
 from novosky.errors import BrokerError
 from novosky.market.server_time import ServerClock
 from trading.doctor import account, broker, configuration, machine, secrets
+from trading.doctor.balance import AccountFacts
 from trading.doctor.finding import Finding, Grade
 from trading.journal import SCHEMA_VERSION
 from trading.mt5.margin import MarginFacts
@@ -425,12 +426,18 @@ class Probe:
     def facts(self) -> broker.SymbolFacts:
         return self.answer
 
+    def account(self) -> AccountFacts:
+        return AccountFacts(500.0, 500.0, 1, 2)
+
     def server_seconds(self) -> int | None:
         return self.server
 
 
 class DeadProbe:
     def facts(self) -> broker.SymbolFacts:
+        raise BrokerError("the terminal does not answer")
+
+    def account(self) -> AccountFacts:
         raise BrokerError("the terminal does not answer")
 
     def server_seconds(self) -> int | None:
@@ -443,7 +450,7 @@ def server_time(rule: str) -> int:
 
 def test_a_broker_that_agrees_is_fine() -> None:
     findings = broker.check_broker(Probe(FACTS, server_time("NewYork+7") - 3), settings_with(), NOW)
-    assert [grade_of(finding) for finding in findings] == [Grade.OK] * 4
+    assert [grade_of(finding) for finding in findings] == [Grade.OK] * 5
 
 
 def test_no_broker_is_one_warning_and_a_dead_one_a_failure() -> None:

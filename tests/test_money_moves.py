@@ -268,7 +268,13 @@ def test_a_movement_is_a_message_of_its_bar(session: PaperSession) -> None:
 
     move = MoneyMove(7, 1_700_000_000, "deposit", 1_000.0, 1_500.0, "wire")
     guard = session.bot.status.guard
-    (message,) = bar_messages(Booked([], [], 7, 1_500.0, frozenset(), [move]), guard, guard, 1_700_000_900)
+    (message,) = bar_messages(
+        Booked([], [], 7, 1_500.0, frozenset(), [move]),
+        guard,
+        guard,
+        1_700_000_900,
+        build_params(scenario().settings, scenario().ml_settings),
+    )
     assert (message.key, message.kind) == ("money:7", "risk")
     assert message.text == (
         "1000.00 USD were paid in (wire), balance 1500.00; it is no result: daily, weekly and total limits move with it"

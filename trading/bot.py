@@ -16,9 +16,9 @@ from typing import Any
 
 import pandas as pd
 
-from novosky.errors import BrokerError
+from novosky.errors import BrokerError, SettingsError
 from novosky.market.bars import M15_SECONDS, epoch_seconds
-from trading.announcements import Announcer, bar_messages
+from trading.announcements import Announcer, bar_messages, start_messages
 from trading.bar_notes import FOREIGN_SEEN, NoteTaker
 from trading.bookings import MAGIC, Booked, book_deals
 from trading.broker import Broker, BrokerUnavailable, Position, Quote
@@ -35,6 +35,7 @@ from trading.journal import BotStatus, Decision, Intent, Journal, Message
 from trading.models import RiskModel
 from trading.money import ExplainedBalance, events_of, take_in
 from trading.notify import Notifier
+from trading.opening_balance import balance_problem, is_below_halt
 from trading.position_source import PositionSource
 from trading.signal_source import SignalSource
 
@@ -68,6 +69,8 @@ class Bot:
         Tells whether the freeze flag is set; asked before every entry.
     queued : bool
         True when something sends the journal's outbox on: messages are then queued in it, too.
+    accept_balance : bool
+        Begin although the balance is far from the one the hard halt measures from: a person said so.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class Bot:
         fingerprint: str = "",
         frozen: Callable[[], bool],
         queued: bool = False,
+        accept_balance: bool = False,
     ) -> None:
         self._broker, self._journal = broker, journal
         self._announcer = Announcer(journal, notifier, queued=queued)
@@ -95,6 +99,7 @@ class Bot:
         self._held = journal.held_positions(MAGIC)
         self._away = False
         self._explained = ExplainedBalance(params.money_scale)
+        self._accept_balance = accept_balance
         self._status = self._start(identity, models)
         self._intents = Intents(broker, journal, self._announcer, MAGIC, int(params.entry_valid_seconds))
         try:
@@ -103,6 +108,8 @@ class Bot:
             # The first cycle that finds the broker looks them up.
             self._intents.unsettled = True
             _log.warning("open orders cannot be looked up yet: %s", error)
+        for message in start_messages(self._status.guard, params, self._status.last_bar):
+            self._announcer.tell(message)
 
     @property
     def status(self) -> BotStatus:
@@ -122,6 +129,8 @@ class Bot:
                     f"the journal belongs to {status.identity}, this run is {identity}; "
                     "give another --journal, or --fresh"
                 )
+            if status.guard.halt_balance != self._params.starting_balance:
+                self._check_balance(self._broker.account().balance)
             if status.last_deal == 0 and status.bars_processed == 0:
                 status = self._begin_bookings(status)
             return replace(status, models=models)
@@ -131,10 +140,20 @@ class Bot:
                 f"position {orphans[0].ticket} carries this bot's magic but the journal is new; "
                 "put the journal that opened it back, or close the position by hand"
             )
+        balance = self._broker.account().balance
+        self._check_balance(balance)
         guard = new_record(Guard)
-        start_guard(guard, self._params, self._broker.quote().time, self._broker.account().balance)
+        start_guard(guard, self._params, self._broker.quote().time, balance)
         status = BotStatus(identity, 0, 0, 0, 0, 0.0, guard, models, finished=False)
         return self._begin_bookings(status)
+
+    def _check_balance(self, balance: float) -> None:
+        """Refuse to begin, or to go on from another starting balance, where the halt stands at the wrong place."""
+        base = float(self._params.starting_balance)
+        problem = balance_problem(balance, base, self._params)
+        if problem and (is_below_halt(balance, base, self._params) or not self._accept_balance):
+            _log.error("%s", problem)
+            raise SettingsError(problem)
 
     def _begin_bookings(self, status: BotStatus) -> BotStatus:
         """Begin after everything the account has done: it is in the balance that the guard began with."""
@@ -227,7 +246,7 @@ class Bot:
         account = self._account_record(position, booked)
         guard = from_bytes(Guard, to_bytes(self._status.guard))
         self._judge(account, guard, booked, close, quote)
-        messages = bar_messages(booked, self._status.guard, guard, close)
+        messages = bar_messages(booked, self._status.guard, guard, close, self._params)
         if account.side != 0:
             decision, intents = self._manage(account, guard, position, bars, close, quote, exposed=exposed)
         else:

@@ -6,6 +6,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from novosky.clock import Clock
+from trading.bookings import MAGIC
+from trading.doctor.balance import AccountFacts
 from trading.doctor.broker import UNITS_PER_USD, SymbolFacts
 from trading.live_access import Reach
 from trading.mt5.guard import check_account
@@ -74,6 +76,15 @@ class Mt5Probe:
             currency_digits=int(account.currency_digits),
             margin=margin,
         )
+
+    def account(self) -> AccountFacts:
+        """Return the account's money and the symbol's open positions."""
+        self._link.ensure()
+        info: Any = self._link.read("account_info")
+        unit = UNITS_PER_USD.get(str(info.currency).upper(), 1.0)
+        listed = self._link.read("positions_get", symbol=self._symbol)
+        own = sum(1 for position in listed if position.magic == MAGIC)
+        return AccountFacts(float(info.balance) / unit, float(info.equity) / unit, own, len(listed) - own)
 
     def server_seconds(self) -> int | None:
         """Return the newest tick's time as the server writes it; None without one."""

@@ -11,6 +11,7 @@ import numpy as np
 from novosky.errors import BrokerError
 from novosky.market.server_time import ServerClock
 from novosky.settings import Settings
+from trading.doctor.balance import AccountFacts, HaltState, check_account
 from trading.doctor.finding import Finding, fail, ok, warn
 from trading.mt5.margin import MarginFacts, margin_problem
 
@@ -70,12 +71,24 @@ class BrokerProbe(Protocol):
     def facts(self) -> SymbolFacts:
         """Return the symbol's contract (`symbol_info`, `account_info`); BrokerError when it is not there."""
 
+    def account(self) -> AccountFacts:
+        """Return the account's money and the symbol's open positions."""
+
     def server_seconds(self) -> int | None:
         """Return the newest tick's time as the server writes it, its wall clock as epoch seconds; None without one."""
 
 
-def check_broker(probe: BrokerProbe | None, settings: Settings, now: float) -> list[Finding]:
-    """Compare a broker to the settings; one warning when there is none."""
+def check_broker(
+    probe: BrokerProbe | None, settings: Settings, now: float, halt: HaltState | None = None
+) -> list[Finding]:
+    """Compare a broker to the settings; one warning when there is none.
+
+    Parameters
+    ----------
+    halt : HaltState or None
+        What the journal knows; None takes the settings' starting balance.
+    """
+    halt = halt or HaltState(settings.risk_profile.starting_balance_usd, halted=False)
     if probe is None:
         return [warn("broker", "not asked", NOT_ASKED)]
     try:
@@ -84,6 +97,7 @@ def check_broker(probe: BrokerProbe | None, settings: Settings, now: float) -> l
             check_limits(facts, settings),
             check_tick_value(facts, settings),
             check_margin(facts, settings),
+            check_account(probe.account(), halt, settings),
             check_clock_offset(probe.server_seconds(), settings, now),
         ]
     except BrokerError as error:
