@@ -85,6 +85,8 @@ class LiveParts:
     volume_unit : float
         See `Mt5Broker`.
     durable : bool
+    accept_balance : bool
+        See `trading.bot.Bot`.
     """
 
     settings: Settings
@@ -108,6 +110,7 @@ class LiveParts:
     timing: Timing = field(default_factory=Timing)
     volume_unit: float = 1.0
     durable: bool = True
+    accept_balance: bool = False
 
     @property
     def identity(self) -> str:
@@ -305,6 +308,7 @@ class LiveSession:
             fingerprint=models.fingerprint,
             frozen=self.switches.entries_stopped,
             queued=parts.telegram is not None,
+            accept_balance=parts.accept_balance,
         )
 
     def _look(self, bot: Bot, *, acted: bool) -> None:

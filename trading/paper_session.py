@@ -224,6 +224,7 @@ def open_session(
     now: Callable[[], float] | None = None,
     database: URL | None = None,
     reach: Callable[[SimulatedTerminal], TerminalModule] = lambda terminal: terminal,
+    accept_balance: bool = False,
 ) -> PaperSession:
     """Open or resume the paper account whose journal is at `journal_path`.
 
@@ -237,6 +238,8 @@ def open_session(
         `trading.journal.journal_url`; the simulated broker stays beside `journal_path`.
     reach : callable
         Returns the module through which the adapter reaches the terminal: itself, or one end of a bridge.
+    accept_balance : bool
+        See `trading.bot.Bot`.
 
     Raises
     ------
@@ -280,6 +283,7 @@ def open_session(
         models=models.description,
         fingerprint=models.fingerprint,
         frozen=frozen,
+        accept_balance=accept_balance,
     )
     return PaperSession(bot, broker, server, journal, models.fingerprint, models.signal.train_cutoff)
 

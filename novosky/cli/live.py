@@ -38,6 +38,8 @@ class LiveRun:
         Where to keep the journal; None leaves it to NOVOSKY_DATABASE_URL, or `logs/novosky.sqlite`.
     trades_file, blocked_file : Path or None
         Where to keep the tables current; beside the journal file unless given.
+    accept_balance : bool
+        A person accepts a balance far from the starting balance.
     """
 
     config: Path
@@ -47,6 +49,7 @@ class LiveRun:
     journal: Path | None
     trades_file: Path | None
     blocked_file: Path | None
+    accept_balance: bool = False
 
 
 class Stop:
@@ -182,6 +185,7 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
         wait=stop.wait,
         rng=Random(),
         new_code=lambda: f"{secrets.randbelow(10**6):06d}",
+        accept_balance=run.accept_balance,
     )
 
 

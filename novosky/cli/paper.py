@@ -52,6 +52,8 @@ class PaperRun:
         Discard the account first.
     trades_file, blocked_file : Path or None
         Where to write the tables.
+    accept_balance : bool
+        A person accepts a balance far from the starting balance.
     """
 
     config: Path
@@ -63,6 +65,7 @@ class PaperRun:
     fresh: bool
     trades_file: Path | None
     blocked_file: Path | None
+    accept_balance: bool = False
 
 
 def replay(run: PaperRun, window: Window) -> None:
@@ -164,6 +167,7 @@ def _session(
             frozen=is_frozen if live else lambda: False,
             durable=live,
             now=RealClock().now if live else None,
+            accept_balance=run.accept_balance,
         )
         try:
             yield session, settings
@@ -228,7 +232,7 @@ def _export(session: PaperSession, settings: Settings, run: PaperRun) -> None:
     from trading.bot_exports import export_blocks, export_trades
 
     if run.trades_file is not None:
-        export_trades(session.journal, run.trades_file, settings.broker.digits)
+        export_trades(session.journal, run.trades_file, settings.broker.digits, settings.money_digits)
     if run.blocked_file is not None:
         export_blocks(session.journal, run.blocked_file, settings.symbol, settings.broker.digits)
 

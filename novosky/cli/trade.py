@@ -47,6 +47,11 @@ Examples:
     type=FILE,
     help="Write the blocked signals as CSV; a live bot keeps logs/blocked_signals.csv.",
 )
+@click.option(
+    "--accept-balance",
+    is_flag=True,
+    help="Begin although the balance is far from risk_profile.starting_balance_usd, where the hard halt measures from.",
+)
 @file_options
 @account_options
 def trade(
@@ -64,6 +69,7 @@ def trade(
     fresh: bool,
     trades_file: Path | None,
     blocked_file: Path | None,
+    accept_balance: bool,
     config: Path,
     ml_config: Path,
     models: Path,
@@ -91,7 +97,10 @@ def trade(
         _refuse_paper_options(simulated | {"--fresh": fresh or None}, flags)
         from novosky.cli.live import LiveRun, trade_live
 
-        trade_live(LiveRun(config, ml_config, models, calendar, journal, trades_file, blocked_file), once=once)
+        run_live = LiveRun(
+            config, ml_config, models, calendar, journal, trades_file, blocked_file, accept_balance=accept_balance
+        )
+        trade_live(run_live, once=once)
         return
     journal = journal or default_journal(replay)
     if replay is None and any(option is not None for option in (start, end, days, m1)):
@@ -101,7 +110,16 @@ def trade(
     from novosky.settings.overrides import AccountFlags
 
     run = paper_runs.PaperRun(
-        config, ml_config, models, calendar, AccountFlags(**flags), journal, fresh, trades_file, blocked_file
+        config,
+        ml_config,
+        models,
+        calendar,
+        AccountFlags(**flags),
+        journal,
+        fresh,
+        trades_file,
+        blocked_file,
+        accept_balance=accept_balance,
     )
     if replay is not None:
         paper_runs.replay(run, paper_runs.Window(replay, m1, start, end, days))

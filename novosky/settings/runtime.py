@@ -150,6 +150,9 @@ class Account(Section):
     """The simulated account; a live account's own values replace these."""
 
     leverage: float = Field(500.0, ge=1, le=5000)
+    currency_digits: int = Field(2, ge=0, le=6)
+    """Decimals to which the broker books the account's own currency: 2 are cents, or hundredths of a cent
+    on a cent account."""
     margin_call_level: float = Field(100.0, ge=0)
     """Percent of used margin at which the broker warns."""
     stop_out_level: float = Field(50.0, ge=0)
@@ -168,6 +171,9 @@ class Broker(Section):
     volume_min: float = Field(0.01, gt=0)
     volume_max: float = Field(100.0, gt=0)
     volume_step: float = Field(0.01, gt=0)
+    margin_rate: float = Field(1.0, gt=0, le=5000)
+    """What the broker takes for a lot, as a multiple of contract x price / `account.leverage`: 20 where a
+    symbol has a leverage of its own, 1:25 on an account of 1:500."""
     stops_level: float = Field(0.0, ge=0)
     """Least distance, in points, between the quote and a stop or target."""
     server_clock: str = "NewYork+7"
@@ -249,6 +255,11 @@ class Settings(Section):
         if stated is not None:
             return stated.least, stated.most
         return profile_named(self.risk_profile.name).atr_mult
+
+    @property
+    def money_digits(self) -> int:
+        """Decimals of a booked sum in USD: those of the account's currency, two more where it is a cent."""
+        return self.account.currency_digits + (2 if self.account_type == "cent" else 0)
 
     @property
     def lot_units(self) -> float:

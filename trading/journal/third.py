@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
+from trading.journal.third_money import add_halt_moved, add_money_moves
+
 Step = Callable[[Connection], None]
 
-STEPS: tuple[Step, ...] = ()
+STEPS: tuple[Step, ...] = (add_money_moves, add_halt_moved)
 """Each part of the change, in order; all of them run in the migration's one transaction."""
 
 
