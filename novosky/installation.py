@@ -52,6 +52,12 @@ def is_checkout(root: Path = ROOT) -> bool:
     return (root / "pyproject.toml").is_file() and (root / "trading.py").is_file()
 
 
+def installed_file() -> Path:
+    """Return a file whose time is that of the last installation or update."""
+    lock = ROOT / "requirements.txt"
+    return lock if is_checkout() and lock.is_file() else Path(__file__)
+
+
 def as_installed(text: str, *, checkout: bool | None = None) -> str:
     """Return a text with the commands it names as they are called in this installation."""
     if is_checkout() if checkout is None else checkout:

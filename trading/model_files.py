@@ -58,13 +58,15 @@ def load_models(models_dir: Path, settings: Settings, ml_settings: MlSettings) -
     ModelCompatibilityError
         The set was made for other features or libraries.
     """
-    return load_undisturbed(
-        models_dir,
-        ml_settings,
-        lambda *_: Models(
-            signal=EnsemblePredictor(models_dir, ml_settings),
+
+    def load() -> Models:
+        signal = EnsemblePredictor(models_dir, ml_settings)
+        return Models(
+            signal=signal,
             position=PositionPredictor(models_dir, ml_settings) if ml_settings.position_model.enabled else None,
             sltp=SltpPredictor(models_dir, ml_settings) if ml_settings.ml_sltp.enabled else None,
             risk=load_risk_model(models_dir, ml_settings, settings.risk_model.enabled),
-        ),
-    )
+            synthetic=signal.synthetic,
+        )
+
+    return load_undisturbed(models_dir, ml_settings, lambda *_: load())

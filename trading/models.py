@@ -76,12 +76,15 @@ class Models:
         Needed when `ml_sltp.enabled`.
     risk : RiskModel or None
         Without it every trade keeps its size.
+    synthetic : str or None
+        The kind of invented market the signal models learned on; None for real prices.
     """
 
     signal: ServedSignalModel
     position: PositionModel | None = None
     sltp: SltpModel | None = None
     risk: RiskModel | None = None
+    synthetic: str | None = None
 
     def require(self, ml_settings: MlSettings) -> None:
         """Check that every model that is switched on is there.
@@ -105,8 +108,9 @@ class Models:
 
     @property
     def description(self) -> str:
-        """Which artifact serves each part of each model, for people."""
-        return ", ".join(
+        """Which artifact serves each part of each model, for people; what learned on invented prices says so."""
+        origin = "" if self.synthetic is None else f"SYNTHETIC ({self.synthetic} market): "
+        return origin + ", ".join(
             f"{name} {part}={source}" if name != "signal" else f"{part}={source}"
             for name, model in self._served()
             for part, source in model.sources.items()

@@ -287,6 +287,4 @@ class _Transfer:
         if not self._bar.live.is_started:
             # Not before there is something to show: an error would stand under an empty bar.
             self._bar.start()
-        self._bar.update(
-            self._task, description=f"{self._verb} {what}", completed=done, total=total, visible=total > 0
-        )
+        self._bar.update(self._task, description=f"{self._verb} {what}", completed=done, total=total, visible=total > 0)

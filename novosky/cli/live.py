@@ -141,6 +141,7 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     from trading.live_session import LiveParts
     from trading.model_files import load_deployment
     from trading.news import LiveNews
+    from trading.practice import refuse_practice_models
     from trading.telegram.access import TelegramAccess
 
     reach = reach_from_environment(environment)
@@ -148,6 +149,7 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     named = database_of(environment) if run.journal is None else None
     log()
     settings, ml_settings, models = load_deployment(Deployment(run.models, run.config, run.ml_config))
+    refuse_practice_models(models, real=reach.access.real)
     news = LiveNews(CALENDAR_FOLDER, settings.news, Random(), history=run.calendar)
 
     def drift(journal: Journal, closed_bars: Callable[[int], DataFrame], day: int) -> list[str]:

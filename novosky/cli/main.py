@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "hub": ("novosky.cli.hub", "hub", "Publish and pull models with their settings."),
     "leakage": ("novosky.cli.leakage", "leakage_check", "Prove that features never look ahead."),
     "model-report": ("novosky.cli.model_report", "model_report", "Report calibration and drift of the models."),
+    "models": ("novosky.cli.models", "models", "Get a first set of models onto this machine."),
     "monitor": ("novosky.cli.monitor", "performance_monitor", "Judge the newest live trades."),
     "optimize-loop": ("novosky.cli.optimize", "optimize_loop", "Search, retrain, judge; keep or put back."),
     "onboarding": ("novosky.cli.onboarding", "onboarding", "Choose a profile and set this machine up."),

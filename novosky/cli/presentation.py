@@ -17,36 +17,43 @@ HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 _SCRIPT_CALL = re.compile(r"python (" + "|".join(re.escape(script) for script in SCRIPTS) + r")(?![\w/.])")
 
 
-class _PlainNumber:
-    """What both kinds of numbers have in common: plain words for their kind and their limits."""
+def _limits(kind: click.IntRange | click.FloatRange) -> str:
+    """Return the limits of a number in words."""
+    least = None if kind.min is None else f"{'above' if kind.min_open else 'at least'} {_figure(kind.min)}"
+    most = None if kind.max is None else f"{'below' if kind.max_open else 'at most'} {_figure(kind.max)}"
+    if kind.min is not None and kind.max is not None and not (kind.min_open or kind.max_open):
+        return f"{_figure(kind.min)} to {_figure(kind.max)}"
+    return " and ".join(part for part in (least, most) if part is not None)
 
-    min: float | None
-    max: float | None
-    min_open: bool
-    max_open: bool
+
+def _figure(value: float) -> str:
+    return str(int(value)) if value == int(value) else str(value)
+
+
+class WholeNumber(click.IntRange):
+    """A whole number within limits; help and errors use plain words for both."""
+
+    name = "whole number"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
         """Return what help shows instead of the value."""
         return "NUMBER"
 
     def _describe_range(self) -> str:
-        least = None if self.min is None else f"{'above' if self.min_open else 'at least'} {self.min:g}"
-        most = None if self.max is None else f"{'below' if self.max_open else 'at most'} {self.max:,g}"
-        if self.min is not None and self.max is not None and not (self.min_open or self.max_open):
-            return f"{self.min:g} to {self.max:,g}" if self.max < 1e6 else f"{self.min:g} to {self.max}"
-        return " and ".join(part for part in (least, most) if part is not None)
+        return _limits(self)
 
 
-class WholeNumber(_PlainNumber, click.IntRange):
-    """A whole number within limits."""
-
-    name = "whole number"
-
-
-class Number(_PlainNumber, click.FloatRange):
-    """A number within limits."""
+class Number(click.FloatRange):
+    """A number within limits; help and errors use plain words for both."""
 
     name = "number"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        """Return what help shows instead of the value."""
+        return "NUMBER"
+
+    def _describe_range(self) -> str:
+        return _limits(self)
 
 
 def presentable(command: click.Command, called: str | None) -> click.Command:
@@ -76,7 +83,7 @@ def _presentable_param(param: click.Parameter) -> click.Parameter:
 
 def _plain(kind: click.ParamType[Any]) -> click.ParamType[Any]:
     """Return the same kind of value under a plain name."""
-    if isinstance(kind, _PlainNumber):
+    if isinstance(kind, (WholeNumber, Number)):
         return kind
     if isinstance(kind, click.IntRange):
         return WholeNumber(kind.min, kind.max, kind.min_open, kind.max_open, kind.clamp)
