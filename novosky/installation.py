@@ -58,6 +58,11 @@ def installed_file() -> Path:
     return lock if is_checkout() and lock.is_file() else Path(__file__)
 
 
+def is_packaged() -> bool:
+    """Tell whether this copy lies among installed packages, whose files are nobody's to write."""
+    return bool({"site-packages", "dist-packages"} & set(ROOT.parts))
+
+
 def as_installed(text: str, *, checkout: bool | None = None) -> str:
     """Return a text with the commands it names as they are called in this installation."""
     if is_checkout() if checkout is None else checkout:

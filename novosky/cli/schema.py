@@ -17,7 +17,9 @@ Example:
 
 @click.command(epilog=EPILOG)
 @click.option(
-    "--output", type=FOLDER, help="Where to write them.  [beside the settings code of a checkout; else this folder]"
+    "--output",
+    type=FOLDER,
+    help="Where to write them.  [beside the settings code; of an installed program, this folder]",
 )
 def schema(output: Path | None) -> None:
     """Write config.schema.json and ml_config.schema.json, which editors complete and check keys from.
@@ -26,13 +28,13 @@ def schema(output: Path | None) -> None:
     """
     import novosky.settings
     from novosky.files import write_text
-    from novosky.installation import is_checkout
+    from novosky.installation import is_packaged
     from novosky.settings.loading import schema_of
     from novosky.settings.ml import MlSettings
     from novosky.settings.runtime import Settings
 
     beside_code = Path(novosky.settings.__file__).parent
-    folder = output or (beside_code if is_checkout() else Path())
+    folder = output or (beside_code if not is_packaged() else Path())
     folder.mkdir(parents=True, exist_ok=True)
     for name, model in (("config.schema.json", Settings), ("ml_config.schema.json", MlSettings)):
         write_text(folder / name, schema_of(model))
