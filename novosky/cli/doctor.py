@@ -70,6 +70,7 @@ def examine_machine(
 ) -> Iterator[Finding]:
     """Yield the findings of all checks, each as soon as it is known."""
     from novosky.clock import RealClock
+    from trading.doctor import prices
 
     now = RealClock().now()
     yield from _machine_findings(models, journal, data)
@@ -78,6 +79,7 @@ def examine_machine(
     else:
         yield from _findings_with_broker(config, ml_config, models, now, env_file, online=online)
     yield from _account_findings(models, journal, data, now)
+    yield prices.check_price_steps(data, config)
     yield from _secret_findings(env_file, online=online)
 
 

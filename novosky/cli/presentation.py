@@ -66,6 +66,8 @@ def presentable(command: click.Command, called: str | None) -> click.Command:
         How it was called, like `novosky train`; None for a script, whose help shows scripts.
     """
     shown = copy.copy(command)
+    # A command keeps the help option of its first call, which may have known --help alone.
+    shown._help_option = None
     shown.params = [_presentable_param(param) for param in command.params]
     if called is not None or not is_checkout():
         shown.epilog = None if command.epilog is None else _under_novosky(command.epilog)

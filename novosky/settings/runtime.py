@@ -164,8 +164,9 @@ class Broker(Section):
     """The symbol's contract and the server's clock."""
 
     point: float = Field(0.01, gt=0)
-    """Smallest price step in USD; `spread` columns of bars count points."""
+    """Smallest price step in USD, always 10 to the power of -`digits`; `spread` columns of bars count points."""
     digits: int = Field(2, ge=0, le=8)
+    """Decimals of the prices."""
     contract_size: float = Field(1.0, gt=0)
     """Units of the underlying in one lot."""
     volume_min: float = Field(0.01, gt=0)
@@ -182,6 +183,12 @@ class Broker(Section):
     def _ordered(self) -> Self:
         if self.volume_min > self.volume_max:
             raise ValueError("volume_min is above volume_max")
+        # MetaTrader has no other points, and a spread counted in wrong ones is wrong by tens.
+        if abs(self.point * 10.0**self.digits - 1.0) > 1e-9:
+            raise ValueError(
+                f"point is {self.point:g}, but with digits {self.digits} it is {10.0**-self.digits:.{self.digits}f}; "
+                "write both as the terminal's symbol specification shows them"
+            )
         return self
 
     @field_validator("server_clock")
