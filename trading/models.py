@@ -87,6 +87,11 @@ class Models:
     risk: RiskModel | None = None
     market: ModelMarket = field(default_factory=ModelMarket)
 
+    @property
+    def synthetic(self) -> str | None:
+        """The kind of invented market that the models learned on; None for real prices."""
+        return self.market.synthetic
+
     def require(self, ml_settings: MlSettings) -> None:
         """Check that every model that is switched on is there.
 
@@ -109,8 +114,9 @@ class Models:
 
     @property
     def description(self) -> str:
-        """Which artifact serves each part of each model, for people."""
-        return ", ".join(
+        """Which artifact serves each part of each model, for people; what learned on invented prices says so."""
+        origin = "" if self.synthetic is None else f"SYNTHETIC ({self.synthetic} market): "
+        return origin + ", ".join(
             f"{name} {part}={source}" if name != "signal" else f"{part}={source}"
             for name, model in self._served()
             for part, source in model.sources.items()

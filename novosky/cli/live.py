@@ -139,13 +139,12 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
 
     from ml.deployment import Deployment
     from novosky.clock import RealClock
-    from novosky.environment import ACCOUNT_KIND
-    from novosky.errors import ModelCompatibilityError
     from trading.journal import journal_url
     from trading.live_access import reach_from_environment
     from trading.live_session import LiveParts
     from trading.model_files import load_deployment
     from trading.news import LiveNews
+    from trading.practice import refuse_practice_models
     from trading.telegram.access import TelegramAccess
 
     reach = reach_from_environment(environment)
@@ -153,11 +152,7 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     named = database_of(environment) if run.journal is None else None
     log()
     settings, ml_settings, models = load_deployment(Deployment(run.models, run.config, run.ml_config))
-    if reach.access.real and models.market.synthetic is not None:
-        raise ModelCompatibilityError(
-            f"the models in {run.models} learned from the embedded market, which is invented, and {ACCOUNT_KIND.name} "
-            "is real: pull a set or train one on the broker's bars, or trade a demo account"
-        )
+    refuse_practice_models(models, real=reach.access.real)
     news = LiveNews(CALENDAR_FOLDER, settings.news, Random(), history=run.calendar)
 
     def drift(journal: Journal, closed_bars: Callable[[int], DataFrame], day: int) -> list[str]:

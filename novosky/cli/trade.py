@@ -79,7 +79,7 @@ def trade(
     """Run the bot. It acts once per closed bar and can be killed and restarted at any moment.
 
     Without --paper it trades the account that NOVOSKY_BROKER, MT5_LOGIN and MT5_SERVER name, in the
-    environment or in .env, through MetaTrader 5.
+    environment or in .env, through MetaTrader 5; where NOVOSKY_BROKER says paper, that is --paper.
     """
     from novosky.cli import paper as paper_runs
     from novosky.errors import UsageError
@@ -92,6 +92,9 @@ def trade(
         named = journal or (default_journal(replay) if paper or replay is not None else None)
         show_health(named, MOST_BARS_BEHIND if stale_bars is None else stale_bars)
         return
+    if not paper and replay is None and environment_says_paper():
+        click.echo("NOVOSKY_BROKER is paper, so this is --paper")
+        paper = True
     if not paper:
         simulated = {"--replay": replay, "--start": start, "--end": end, "--days": days, "--m1": m1}
         _refuse_paper_options(simulated | {"--fresh": fresh or None}, flags)
@@ -109,6 +112,8 @@ def trade(
         raise UsageError("--once follows the clock, --replay runs through a file; give one of them")
     from novosky.settings.overrides import AccountFlags
 
+    if replay is None:
+        config, ml_config, models = _files_of_paper(config, ml_config, models)
     run = paper_runs.PaperRun(
         config,
         ml_config,
@@ -125,6 +130,27 @@ def trade(
         paper_runs.replay(run, paper_runs.Window(replay, m1, start, end, days))
     else:
         paper_runs.follow(run, once=once)
+
+
+def environment_says_paper() -> bool:
+    """Tell whether onboarding's choice was the simulated account."""
+    import os
+
+    from novosky.environment import BROKER, ENV_FILE, read_environment
+
+    return read_environment(ENV_FILE, os.environ).get(BROKER.name, "").strip() == "paper"
+
+
+def _files_of_paper(config: Path, ml_config: Path, models: Path) -> tuple[Path, Path, Path]:
+    """Take the demo's files where there are no models and none were named, and say so."""
+    from ml.deployment import Deployment
+    from novosky.cli.practice import named_on_the_command_line, paper_files
+
+    named = named_on_the_command_line("config", "ml_config", "models")
+    choice = paper_files(Deployment(models, config, ml_config), named=named)
+    if choice.note is not None:
+        click.echo(choice.note)
+    return choice.files.config, choice.files.ml_config, choice.files.models
 
 
 def _refuse_paper_options(options: Mapping[str, object], flags: Mapping[str, object]) -> None:

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from novosky.errors import SettingsError
 from novosky.market.trading_hours import Weekday
 from novosky.settings.base import Section
-from novosky.settings.profiles import ProfileName, profile_named
+from novosky.settings.profiles import ProfileName
 
 Percent = Field(gt=0, le=100)
 BusinessDay = Literal["monday", "tuesday", "wednesday", "thursday", "friday"]
@@ -66,7 +66,7 @@ class RiskManagement(Section):
     tp_atr_mult: float = Field(1.0, gt=0, le=10)
     """Target distance in ATR when the SLTP model is off."""
     atr_mult_range: AtrMultRange | None = None
-    """Range the SLTP model's distances are clamped to; null takes the profile's."""
+    """Range the SLTP model's distances are clamped to; null takes the profile's, see `risk_profile.scale`."""
     min_atr_threshold: float = Field(15.0, ge=0)
     """Gate `atr_floor`: no entries while ATR is below this many USD."""
     max_spread_atr: float = Field(0.35, gt=0, le=5)
@@ -119,6 +119,10 @@ class RiskProfile(Section):
     """Which row of the profile table this configuration follows."""
 
     name: ProfileName = "balanced"
+    scale: Literal["selectivity", "absolute"] = "selectivity"
+    """How the profile's table is read: `selectivity` lets stops and targets lie within a third of the labels'
+    multiples and judges no confidence by the table, which belongs to models of another kind; `absolute` takes the
+    table's own numbers, right for labels of about 1 ATR."""
     starting_balance_usd: float = Field(500.0, gt=0)
     """The hard halt measures from here; changing it is the only way to lift a halt."""
 
@@ -247,14 +251,6 @@ class Settings(Section):
     costs: Costs
     account: Account = Account()
     broker: Broker = Broker()
-
-    @property
-    def bracket_range(self) -> tuple[float, float]:
-        """Least and most ATR multiple of stop and target: as configured, else the profile's."""
-        stated = self.risk_management.atr_mult_range
-        if stated is not None:
-            return stated.least, stated.most
-        return profile_named(self.risk_profile.name).atr_mult
 
     @property
     def money_digits(self) -> int:
