@@ -17,7 +17,7 @@ from novosky.errors import LockedError, StorageError, UsageError
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
 from trading.bot import Bot
-from trading.engine.records import no_minutes
+from trading.engine.records import Params, no_minutes
 from trading.journal import Journal, sqlite_url
 from trading.market_inputs import minutes_of
 from trading.models import Models
@@ -83,15 +83,22 @@ class PaperSession:
     server : TradeServer
         The market and the account's other side; the driver lets its time pass.
     journal : Journal
-    fingerprint : str
-        Identifies the models' answers.
+    params : Params
+        The rules in force.
+    models : Models
     """
 
     bot: Bot
     broker: Mt5Broker
     server: TradeServer
     journal: Journal
-    fingerprint: str
+    params: Params
+    models: Models
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the models' answers."""
+        return self.models.fingerprint
 
     def close(self) -> None:
         """Release the account's files."""
@@ -277,7 +284,7 @@ def open_session(
         fingerprint=models.fingerprint,
         frozen=frozen,
     )
-    return PaperSession(bot, broker, server, journal, models.fingerprint)
+    return PaperSession(bot, broker, server, journal, params, models)
 
 
 def _adapter(

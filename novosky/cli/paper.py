@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from novosky.settings import Settings
     from novosky.settings.overrides import AccountFlags
     from trading.health import Heartbeat
+    from trading.live_tables import CurrentTables
+    from trading.narrator import Narrator
     from trading.paper_session import PaperMarket, PaperSession
 
 DEFAULT_DAYS = 365
@@ -97,12 +99,77 @@ def follow(run: PaperRun, *, once: bool) -> None:
             lambda: (session.bot.status, session.broker.positions()),
             RealClock().now,
         )
+        tables, narrator = _current_tables(session, settings, run), _narrator(session, settings)
         try:
             with heartbeat:
-                _follow(session, heartbeat, once=once)
+                _follow(session, heartbeat, tables, narrator, once=once)
+        except KeyboardInterrupt:
+            narrator.ended(session.bot.status, f"python trading.py --paper{_journal_flag(run)}")
+            raise
         finally:
-            _export(session, settings, run)
+            tables.write()
         _print_standing(session)
+
+
+def _journal_flag(run: PaperRun) -> str:
+    from novosky.cli.trade import default_journal
+
+    return "" if run.journal == default_journal(None) else f" --journal {run.journal}"
+
+
+def _current_tables(session: PaperSession, settings: Settings, run: PaperRun) -> CurrentTables:
+    from trading.live_tables import BLOCKED_NAME, TRADES_NAME, CurrentTables
+
+    folder = output_folder(run.journal)
+    return CurrentTables(
+        session.journal, settings, run.trades_file or folder / TRADES_NAME, run.blocked_file or folder / BLOCKED_NAME
+    )
+
+
+def _narrator(session: PaperSession, settings: Settings) -> Narrator:
+    from novosky.clock import RealClock
+    from trading.freeze import is_frozen
+    from trading.narrator import Narrator
+
+    return Narrator(
+        session.journal,
+        settings,
+        session.params,
+        RealClock(),
+        positions=session.broker.positions,
+        stops=lambda: ("the freeze flag is set",) if is_frozen() else (),
+    )
+
+
+def output_folder(journal: Path) -> Path:
+    """Return where a paper account's tables and log lie: beside its journal.
+
+    Where a live bot keeps its own there, they go into a folder of their own: a table of pretend
+    money must never replace one of real money.
+    """
+    import os
+
+    from novosky.cli.live import JOURNAL, LOGS, database_of
+    from novosky.environment import ENV_FILE, read_environment
+
+    folder = journal.parent
+    if folder.resolve() != LOGS.resolve():
+        return folder
+    live = JOURNAL.exists() or database_of(read_environment(ENV_FILE, os.environ)) is not None
+    return folder / "paper" if live else folder
+
+
+def _begin_log(folder: Path) -> None:
+    """Send the log to a file; on the console only what the bot's own lines do not say."""
+    import os
+
+    from novosky.cli.live import LEVEL_VARIABLE
+    from novosky.environment import ENV_FILE, read_environment
+    from novosky.log import configure_logging
+    from novosky.settings.secrets import load_secrets
+
+    level = read_environment(ENV_FILE, os.environ).get(LEVEL_VARIABLE, "INFO")
+    configure_logging(folder, level, secrets=load_secrets(ENV_FILE).hidden_values, console_level="WARNING")
 
 
 @contextmanager
@@ -126,7 +193,8 @@ def _session(
     from novosky.settings.overrides import apply_flags
     from trading.freeze import is_frozen
     from trading.model_files import load_deployment
-    from trading.notify import ConsoleNotifier, SilentNotifier
+    from trading.narrator import SayingNotifier
+    from trading.notify import SilentNotifier
     from trading.paper_session import check_account_files, discard_account, open_session, single_instance
 
     # pm2 and systemd stop a program this way; it ends like Ctrl-C, with its files closed.
@@ -139,13 +207,15 @@ def _session(
         check_account_files(run.journal)
         if run.fresh:
             discard_account(run.journal)
+        if live:
+            _begin_log(output_folder(run.journal))
         session = open_session(
             market(),
             settings,
             ml_settings,
             models,
             run.journal,
-            ConsoleNotifier() if live else SilentNotifier(),
+            SayingNotifier() if live else SilentNotifier(),
             news=news,
             # A replay retells history; today's freeze flag is no part of it.
             frozen=is_frozen if live else lambda: False,
@@ -190,25 +260,40 @@ def _replay_with_progress(session: PaperSession, market: PaperMarket) -> None:
         run_replay(session.bot.cycle, session.server, lambda bar: progress.update(task, completed=done(bar)))
 
 
-def _follow(session: PaperSession, heartbeat: Heartbeat, *, once: bool) -> None:
+def _follow(
+    session: PaperSession, heartbeat: Heartbeat, tables: CurrentTables, narrator: Narrator, *, once: bool
+) -> None:
     from novosky.clock import RealClock
     from novosky.errors import UsageError
     from trading.replay import PacedMarket
 
     clock = RealClock()
     market = PacedMarket(session.server, clock.now)
-    click.echo("SYNTHETIC DATA: paper trading on the embedded market; Ctrl-C stops, the next start resumes")
+    click.echo("SYNTHETIC DATA: paper trading on the embedded market; Ctrl-C stops it")
+    tables.follow()
+    narrator.started(session.bot.status, _facts(session, tables))
     while True:
         market.catch_up()
-        acted = session.bot.cycle()
-        if acted:
+        narrator.looked(session.bot.status)
+        if session.bot.cycle():
             heartbeat.beat()
-            click.echo(f"bar {session.bot.status.bars_processed}: equity {session.bot.status.guard.equity:.2f} USD")
+            narrator.followed(session.bot.status)
+            tables.follow()
         if session.server.at_end:
             raise UsageError("the embedded market has ended; begin a new account with --fresh")
         if once:
             return
         clock.sleep(POLL_SECONDS)
+
+
+def _facts(session: PaperSession, tables: CurrentTables) -> list[str]:
+    from novosky.log import LOG_FILE
+
+    return [
+        f"models: {session.models.summary}",
+        "Telegram: a paper bot sends nothing; its messages stand here and in the log",
+        f"tables: {tables.trades}, {tables.blocked}; log: {tables.trades.parent / LOG_FILE}",
+    ]
 
 
 def _export(session: PaperSession, settings: Settings, run: PaperRun) -> None:
@@ -221,8 +306,12 @@ def _export(session: PaperSession, settings: Settings, run: PaperRun) -> None:
 
 
 def _print_standing(session: PaperSession) -> None:
+    from trading.standing import wrapped
+
     status = session.bot.status
-    click.echo(
+    text = (
         f"{status.bars_processed} bars processed, {status.bars_missed} missed, "
         f"{status.guard.closed} trades closed, balance {status.cash:.2f} USD, equity {status.guard.equity:.2f} USD"
     )
+    for line in wrapped(text):
+        click.echo(line)

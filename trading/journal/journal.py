@@ -195,6 +195,10 @@ class Journal(History):
 
         self._database.write(write)
 
+    def intents_of(self, bar: int) -> Sequence[Mapping[str, Any]]:
+        """Return the rows of the intents decided at a bar's close (UTC epoch seconds)."""
+        return self._database.read(select(INTENTS).where(INTENTS.c.bar == bar).order_by(INTENTS.c.id))
+
     def intent(self, intent_id: str) -> Mapping[str, Any] | None:
         """Return one intent's row, or None."""
         return self._one(select(INTENTS).where(INTENTS.c.id == intent_id))
