@@ -129,8 +129,9 @@ def row(action: str, **values: Any) -> dict[str, Any]:
         (row("none"), [], "no signal"),
         (row("hold"), [], "hold"),
         (row("add", side=1), [], "hold"),
-        (row("exit:model", side=1), [{"state": "filled"}], "closing, position model"),
-        (row("exit:halt"), [{"state": "rejected"}], "closing, hard halt, refused by the broker"),
+        (row("exit:model", side=1), [{"state": "filled"}], "closed, position model"),
+        (row("exit:manual"), [{"state": "new"}], "closing, manual"),
+        (row("exit:halt"), [{"state": "rejected"}], "refused to close, hard halt"),
         (row("entry", side=1), [{"state": "filled"}], "buy filled"),
         (row("entry", side=-1), [{"state": "new"}], "sell sent, not filled yet"),
         (

@@ -104,9 +104,8 @@ def decision_text(row: Any, intents: Sequence[Any], guard: Guard, params: Params
     if action in ("hold", "add"):
         return "hold"
     if action.startswith("exit:"):
-        return f"closing, {EXIT_WORDS[action.removeprefix('exit:')]}" + (
-            ", refused by the broker" if INTENT_REJECTED in states else ""
-        )
+        done = "closed" if INTENT_FILLED in states else "refused to close" if INTENT_REJECTED in states else "closing"
+        return f"{done}, {EXIT_WORDS[action.removeprefix('exit:')]}"
     side = SIDE_NAMES[int(row["side"])]
     if action == "entry":
         return f"{side} filled" if INTENT_FILLED in states else f"{side} sent, not filled yet"

@@ -96,7 +96,8 @@ class Intents:
     def __init__(self, broker: Broker, journal: Journal, announcer: Announcer, magic: int, fresh_seconds: int) -> None:
         self._broker, self._journal, self._announcer = broker, journal, announcer
         self._magic, self._fresh_seconds = magic, fresh_seconds
-        self._waiting: set[str] = set()
+        self._waiting: dict[str, str] = {}
+        """By the intent's id, why its order has not left yet."""
         self._alerted: int | str | None = None
         self.unsettled = True
 
@@ -128,7 +129,8 @@ class Intents:
             elif self._broker.quote().time - intent.bar <= self._fresh_seconds:
                 self.send(intent)
             else:
-                self._close(intent, OrderResult(RETCODE_MARKET_CLOSED, 0, 0, 0.0, "decision is stale"))
+                reason = self._waiting.get(intent.id, "it never left")
+                self._close(intent, OrderResult(RETCODE_MARKET_CLOSED, 0, 0, 0.0, f"decision is stale: {reason}"))
         return not any(intent.id not in self._waiting for intent in self._journal.open_intents())
 
     def protect(self, position: Position, now: int) -> Position | None:
@@ -172,11 +174,13 @@ class Intents:
         return self._broker.outcome_of(self._request(intent), intent.bar)
 
     def _close(self, intent: Intent, result: OrderResult) -> None:
-        self._waiting.discard(intent.id)
+        waited = self._waiting.pop(intent.id, None)
         if result.retcode == RETCODE_PRICE_OFF:
             # Nothing happened yet: the order waits for a quote, or for the next close to find it stale.
-            self._waiting.add(intent.id)
+            self._waiting[intent.id] = result.comment
             self.unsettled = True
+            if waited is None:
+                _log.warning("order %s has not left and waits: %s", intent.id, result.comment)
             return
         if result.retcode == RETCODE_UNKNOWN:
             self.unsettled = True
