@@ -11,10 +11,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
+import pandas as pd
 import pytest
 from command_line import ROOT, run_script
 from desk import Desk
+from klines_host import KlinesHost, serving_klines
+from paper_runs import WARM_UP
+
+from novosky.data.synthetic import synthetic_bars
 
 BAR_LINE = re.compile(r"(\d\d-\d\d )?\d\d:\d\d \d+\.\d\d (flat|(long|short) [\d.]+ [+-][\d.]+), equity [\d.]+, ")
 
@@ -83,3 +89,53 @@ def test_a_freeze_is_said_within_a_poll_and_a_stop_tells_how_to_go_on(
     assert running.returncode == 130, err
     assert "stopped: BTCUSD M15, " in out
     assert "the next start goes on from here: python trading.py --paper\n" in out
+
+
+def real_klines(hours_ahead: int = 1) -> KlinesHost:
+    """A venue whose bars reach over the present."""
+    now = int(time.time())
+    count = WARM_UP + 200
+    start = pd.Timestamp((now // 900 - count) * 900, unit="s", tz="UTC")
+    return KlinesHost(synthetic_bars("planted", count + 4 * hours_ahead, seed=3, start=start.isoformat()), now)
+
+
+def test_a_feed_starts_a_paper_account_on_real_prices_and_the_next_start_resumes(desk: Desk, tmp_path: Path) -> None:
+    with serving_klines(real_klines()) as host:
+        paper = [*desk.flags, "--paper", "--feed", "binance", "--feed-url", host.url, "--once"]
+        first = run_script("trading.py", *paper, cwd=tmp_path)
+        assert first.code == 0, first.err
+        assert first.out.startswith("PAPER: pretend money on real prices of binance BTCUSDT")
+        assert "USDT, which is not USD" in first.out
+        assert "0 bars processed" in first.out
+        assert all(len(line) <= 80 for line in first.out.splitlines())
+        host.now += 900.0
+        with patch("time.time", lambda: host.now + 6.0):
+            second = run_script("trading.py", *paper, cwd=tmp_path)
+            other = run_script("trading.py", *desk.flags, "--paper", "--once", cwd=tmp_path)
+        assert second.code == 0, second.err
+        assert "1 bars processed" in second.out
+        assert (other.code, "trades the binance BTCUSDT, this start the embedded market" in other.err) == (2, True)
+        host.status = 503
+        away = run_script("trading.py", *paper, cwd=tmp_path)
+    assert away.code == 10
+    assert "HTTP 503" in away.out
+    assert "gives no prices now" in away.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--feed", "binance"], "only with --paper"),
+        (["--paper", "--feed", "binance", "--replay", "bars.parquet"], "--feed follows the prices of now"),
+        (["--paper", "--feed", "mt5", "--feed-url", "http://127.0.0.1:1"], "--feed-url names another host"),
+        (["--paper", "--feed-url", "http://127.0.0.1:1"], "--feed-url names another host"),
+        (["--paper", "--feed", "bridge", "--once"], "NOVOSKY_BRIDGE_URL"),
+    ],
+)
+def test_contradictions_about_the_feed_are_named(
+    desk: Desk, tmp_path: Path, arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NOVOSKY_BRIDGE_URL", raising=False)
+    answer = run_script("trading.py", *desk.flags, *arguments, cwd=tmp_path)
+    assert answer.code == 2
+    assert words in answer.err

@@ -114,6 +114,8 @@ class RehearsedServer:
     def catch_up(self) -> None:
         """Let the bars happen whose time has come; at the end of the file the market stays."""
         self.server.wait(max(0.0, self.now() - self.server.now_msc / 1000.0))
+        # A market in real time deals at the open of the bar that has begun, not at the close before it.
+        self.server.begin_due()
         if self.server.at_end and not self._over:
             self._over = True
             _log.warning("the file's last bar has closed: this rehearsal is over")

@@ -14,6 +14,7 @@ import click
 from novosky.cli.options import refuse_collisions
 
 if TYPE_CHECKING:
+    from novosky.cli.paper_markets import FollowedMarket
     from novosky.settings import Settings
     from novosky.settings.overrides import AccountFlags
     from trading.health import Heartbeat
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 DEFAULT_DAYS = 365
 """Window of a replay without --start; the backtest's default, so that both tell the same story."""
-POLL_SECONDS = 5.0
-"""How often a paper bot looks for a closed bar; well below a bar, far above the cost of looking."""
 
 
 @dataclass(frozen=True)
@@ -70,23 +69,24 @@ class PaperRun:
 def replay(run: PaperRun, window: Window) -> None:
     """Run the bot over a file's bars as fast as possible, resuming where it was killed."""
     market = replay_market(window, fixed_spread=run.account.spread is not None)
-    with _session(run, lambda: market, bars=window.bars, live=False) as (session, settings):
+    with _session(run, lambda _: market, bars=window.bars, live=False) as (session, settings):
         _replay_with_progress(session, market)
         _export(session, settings, run)
         _print_standing(session)
 
 
-def follow(run: PaperRun, *, once: bool) -> None:
-    """Follow the embedded market in real time until interrupted; any end is a clean one."""
+def follow(run: PaperRun, followed: FollowedMarket, *, once: bool) -> None:
+    """Follow a market in real time until interrupted; any end is a clean one."""
+    from contextlib import closing
+
     from novosky.clock import RealClock
     from novosky.errors import UsageError
     from trading.health import Heartbeat, health_file
-    from trading.live_market import live_market
 
-    with _session(run, lambda: live_market(run.journal, RealClock().now()), bars=None, live=True) as (
-        session,
-        settings,
-    ):
+    def market(settings: Settings) -> PaperMarket:
+        return followed.open(run.journal, settings, fixed_spread=run.account.spread is not None, once=once)
+
+    with closing(followed), _session(run, market, bars=None, live=True) as (session, settings):
         deposit = session.server.deposit
         if run.account.balance not in (None, deposit):
             raise UsageError(
@@ -102,9 +102,10 @@ def follow(run: PaperRun, *, once: bool) -> None:
         tables, narrator = _current_tables(session, settings, run), _narrator(session, settings)
         try:
             with heartbeat:
-                _follow(session, heartbeat, tables, narrator, once=once)
+                _follow(session, followed, heartbeat, tables, narrator, once=once)
         except KeyboardInterrupt:
-            narrator.ended(session.bot.status, f"python trading.py --paper{_journal_flag(run)}")
+            again = f"python trading.py --paper{followed.flag}{_journal_flag(run)}"
+            narrator.ended(session.bot.status, again)
             raise
         finally:
             tables.write()
@@ -174,7 +175,7 @@ def _begin_log(folder: Path) -> None:
 
 @contextmanager
 def _session(
-    run: PaperRun, market: Callable[[], PaperMarket], *, bars: Path | None, live: bool
+    run: PaperRun, market: Callable[[Settings], PaperMarket], *, bars: Path | None, live: bool
 ) -> Iterator[tuple[PaperSession, Settings]]:
     """Open the account for this process alone.
 
@@ -210,7 +211,7 @@ def _session(
         if live:
             _begin_log(output_folder(run.journal))
         session = open_session(
-            market(),
+            market(settings),
             settings,
             ml_settings,
             models,
@@ -261,29 +262,32 @@ def _replay_with_progress(session: PaperSession, market: PaperMarket) -> None:
 
 
 def _follow(
-    session: PaperSession, heartbeat: Heartbeat, tables: CurrentTables, narrator: Narrator, *, once: bool
+    session: PaperSession,
+    followed: FollowedMarket,
+    heartbeat: Heartbeat,
+    tables: CurrentTables,
+    narrator: Narrator,
+    *,
+    once: bool,
 ) -> None:
+    from novosky.cli.paper_markets import POLL_SECONDS
     from novosky.clock import RealClock
-    from novosky.errors import UsageError
-    from trading.replay import PacedMarket
+    from trading.standing import wrapped
 
-    clock = RealClock()
-    market = PacedMarket(session.server, clock.now)
-    click.echo("SYNTHETIC DATA: paper trading on the embedded market; Ctrl-C stops it")
+    for line in (piece for text in followed.banner() for piece in wrapped(text)):
+        click.echo(line)
     tables.follow()
     narrator.started(session.bot.status, _facts(session, tables))
     while True:
-        market.catch_up()
+        due = followed.catch_up(session)
         narrator.looked(session.bot.status)
-        if session.bot.cycle():
+        if due and session.bot.cycle():
             heartbeat.beat()
             narrator.followed(session.bot.status)
             tables.follow()
-        if session.server.at_end:
-            raise UsageError("the embedded market has ended; begin a new account with --fresh")
         if once:
             return
-        clock.sleep(POLL_SECONDS)
+        RealClock().sleep(POLL_SECONDS)
 
 
 def _facts(session: PaperSession, tables: CurrentTables) -> list[str]:
