@@ -122,6 +122,13 @@ class Models:
             for part, source in model.sources.items()
         )
 
+    @property
+    def summary(self) -> str:
+        """Which models these are and until when the signal model has learned, for people."""
+        names = [name for name, _ in self._served()]
+        names[0] += f" (trained to {self.signal.train_cutoff:%Y-%m-%d})"
+        return ", ".join(names)
+
     def _served(self) -> list[tuple[str, Any]]:
         models = {"signal": self.signal, "position": self.position, "sltp": self.sltp, "risk": self.risk}
         return [(name, model) for name, model in models.items() if model is not None]

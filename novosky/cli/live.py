@@ -145,9 +145,13 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     from trading.model_files import load_deployment
     from trading.news import LiveNews
     from trading.practice import refuse_practice_models
+    from trading.rehearsal import rehearsal_clock
     from trading.telegram.access import TelegramAccess
 
     reach = reach_from_environment(environment)
+    rehearsing = rehearsal_clock(
+        environment, reach.access.login, reach.access.server, real=reach.access.real or not reach.renewable
+    )
     telegram = TelegramAccess.from_environment(environment)
     named = database_of(environment) if run.journal is None else None
     log()
@@ -176,8 +180,8 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
         news=news,
         day_notes=drift,
         telegram=telegram,
-        clock=RealClock(),
-        wait=stop.wait,
+        clock=rehearsing or RealClock(),
+        wait=stop.wait if rehearsing is None else lambda span, thrown: stop.wait(span / rehearsing.pace.rate, thrown),
         rng=Random(),
         new_code=lambda: f"{secrets.randbelow(10**6):06d}",
         accept_balance=run.accept_balance,
