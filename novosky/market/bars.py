@@ -205,16 +205,19 @@ def _check_times(frame: pd.DataFrame, source: str, seconds: int) -> None:
         if broken_steps.any():
             _fail(frame, np.concatenate(([False], broken_steps)), source, what)
     usual = usual_step(stamps) or seconds
+    other = ""
     if usual != seconds:
-        mend = ", or make them with scripts/download_data.py --resample" if seconds % usual == 0 else ""
-        raise DataError(
-            f"{source}: bars are {usual / 60:g} minutes apart, but {seconds // 60}-minute bars are needed; "
-            f"give the file of the right timeframe{mend}"
+        finer = ", or make them with scripts/download_data.py --resample" if seconds % usual == 0 else ""
+        other = (
+            f"bars are {usual / 60:g} minutes apart, but {seconds // 60}-minute bars are needed; "
+            f"give the file of the right timeframe{finer}"
         )
     # Whole seconds would round a stamp like 00:00:00.5 onto the grid.
     off_grid = frame["time"].astype("int64").to_numpy() % (seconds * 10**9) != 0
     if off_grid.any():
-        _fail(frame, off_grid, source, f"time is not on the {seconds // 60}-minute grid")
+        _fail(frame, off_grid, source, f"time is not on the {seconds // 60}-minute grid" + (other and f" ({other})"))
+    if other:
+        raise DataError(f"{source}: {other}")
 
 
 def usual_step(stamps: npt.NDArray[np.int64]) -> int | None:
