@@ -23,6 +23,7 @@ from novosky.settings import MlSettings, Settings
 from trading.announcements import Announcer
 from trading.bot import Bot
 from trading.broker import BrokerUnavailable
+from trading.clock_watch import ClockWatch
 from trading.controls import Switches
 from trading.freeze import FREEZE_FLAG
 from trading.health import HEALTH_NAME, Heartbeat
@@ -211,6 +212,7 @@ class LiveSession:
             self.parts.models.fingerprint,
             lambda: (bot.status, self.watch.sight.positions),
             self.parts.clock.now,
+            lambda: self.watch.clock_problem,
         )
         with heartbeat:
             self._loop(bot, heartbeat, stopping, once=once)
@@ -222,6 +224,14 @@ class LiveSession:
                 self.tables.follow()
                 heartbeat.beat()
 
+        clocks = self._clock_watch()
+
+        def compare_clocks() -> None:
+            text = clocks.look()
+            if text:
+                self._tell_clocks(text, clocks.problem, bot)
+                heartbeat.beat()
+
         loop = LiveLoop(
             bot,
             self.switches,
@@ -230,6 +240,7 @@ class LiveSession:
             wait=self._wait,
             check=self._check,
             seen=seen,
+            clocks=compare_clocks,
             rhythm=self.parts.rhythm,
         )
         if not once:
@@ -238,6 +249,19 @@ class LiveSession:
         loop.step()
         if bot.away:
             raise BrokerUnavailable("the broker cannot be asked; nothing was done, see the log")
+
+    def _clock_watch(self) -> ClockWatch:
+        parts = self.parts
+        rule = parts.settings.broker.server_clock
+        return ClockWatch(self.broker.measure_clock, parts.clock.now, rule, parts.rhythm.poll)
+
+    def _tell_clocks(self, text: str, problem: str, bot: Bot) -> None:
+        """Say that the clocks part, or agree again, wherever people look."""
+        self.watch.clock_problem = problem
+        if problem:
+            _log.warning("%s", text)
+        now = math.floor(self.parts.clock.now())
+        self.announcer.tell(Message(f"clock:{now}", "broker", text, bot.status.last_bar))
 
     def _start_bot(self, stopping: Callable[[], bool], *, once: bool) -> Bot | None:
         """Return the bot once the broker can be asked; None when told to stop first."""

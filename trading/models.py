@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ml.model_market import ModelMarket
 from novosky.errors import UsageError
 from novosky.settings import MlSettings
 
@@ -76,12 +77,15 @@ class Models:
         Needed when `ml_sltp.enabled`.
     risk : RiskModel or None
         Without it every trade keeps its size.
+    market : ModelMarket
+        What they were trained on.
     """
 
     signal: ServedSignalModel
     position: PositionModel | None = None
     sltp: SltpModel | None = None
     risk: RiskModel | None = None
+    market: ModelMarket = field(default_factory=ModelMarket)
 
     def require(self, ml_settings: MlSettings) -> None:
         """Check that every model that is switched on is there.

@@ -15,6 +15,7 @@ from sqlalchemy import URL
 
 from novosky.errors import LockedError, StorageError, UsageError
 from novosky.market.news import NewsCalendar
+from novosky.persistence import remove_file
 from novosky.settings import MlSettings, Settings
 from trading.bot import Bot
 from trading.engine.records import no_minutes
@@ -85,6 +86,8 @@ class PaperSession:
     journal : Journal
     fingerprint : str
         Identifies the models' answers.
+    train_cutoff : pd.Timestamp
+        The last bar whose information entered the models.
     """
 
     bot: Bot
@@ -92,6 +95,7 @@ class PaperSession:
     server: TradeServer
     journal: Journal
     fingerprint: str
+    train_cutoff: pd.Timestamp
 
     def close(self) -> None:
         """Release the account's files."""
@@ -172,7 +176,7 @@ def discard_account(journal: Path) -> None:
     if foreign is not None:
         raise UsageError(f"{foreign} is not a journal and was left alone; name the account's file with --journal")
     for file in journal_files(journal):
-        file.unlink(missing_ok=True)
+        remove_file(file, missing_ok=True)
 
 
 def check_account_files(journal: Path) -> None:
@@ -277,7 +281,7 @@ def open_session(
         fingerprint=models.fingerprint,
         frozen=frozen,
     )
-    return PaperSession(bot, broker, server, journal, models.fingerprint)
+    return PaperSession(bot, broker, server, journal, models.fingerprint, models.signal.train_cutoff)
 
 
 def _adapter(

@@ -79,6 +79,7 @@ def serve(
     from contextlib import ExitStack
 
     from novosky.clock import RealClock
+    from novosky.environment import ENV_FILE, read_environment
     from novosky.errors import UsageError
     from novosky.log import configure_logging
     from novosky.redaction import secret_values
@@ -92,7 +93,8 @@ def serve(
     if account is not None and simulated is None:
         raise UsageError("--account keeps a simulated account; it needs --simulated")
     refuse_collisions({"--account": account}, {"--simulated": simulated, "--config": config, "--ml-config": ml_config})
-    token = check_token(os.environ.get(TOKEN_VARIABLE, "").strip())
+    environment = read_environment(ENV_FILE, os.environ)
+    token = check_token(environment.get(TOKEN_VARIABLE, "").strip())
     tls = tls_context(cert, key) if cert is not None and key is not None else None
     with ExitStack() as held:
         if simulated is not None:
@@ -103,7 +105,7 @@ def serve(
         else:
             module, before = _package(terminal), None
             _own(held, port, terminal, None)
-        configure_logging(logs or Path("logs") / f"bridge-{port}", secrets=secret_values(os.environ) | {token})
+        configure_logging(logs or Path("logs") / f"bridge-{port}", secrets=secret_values(environment) | {token})
         path = str(terminal) if terminal else None
         server = BridgeServer(module, token, RealClock(), host=host, port=port, tls=tls, terminal=path, before=before)
         stop = _stop_signals()
@@ -199,12 +201,12 @@ def _report(url: str, mt5: BridgeModule) -> None:
 def _simulated(bars: Path, config: Path, ml_config: Path, pace: float, account: Path | None) -> tuple[Any, PacedServer]:
     import time
 
-    from novosky.data.store import load_bars
+    from novosky.data.market_bars import load_market_bars
     from novosky.settings import load_ml_settings, load_settings
     from trading.bridge.simulated import simulated_market
 
     settings, ml_settings = load_settings(config), load_ml_settings(ml_config)
-    return simulated_market(load_bars(bars), settings, ml_settings, pace, time.monotonic, account)
+    return simulated_market(load_market_bars(bars, settings), settings, ml_settings, pace, time.monotonic, account)
 
 
 def _package(terminal: Path | None) -> Any:

@@ -174,22 +174,19 @@ def _pull(at: _Hub, target: Deployment, tag: str | None) -> None:
 
 
 def _list(at: _Hub, target: Deployment) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from ml.hub.catalogue import Untrusted, catalogue, installed_revision
+    from novosky.cli.tables import print_table
 
     found = catalogue(at.store, at.keys)
     present = installed_revision(target.models)
-    table = Table(title=at.store.place, title_justify="left")
-    for column in ("tag", "number", "created", "profile", "approved", "bars to", "bytes", ""):
-        table.add_column(column, justify="right" if column in ("number", "bytes") else "left")
-    for each in found:
-        if isinstance(each, Untrusted):
-            table.add_row(each.tag, *[""] * 6, "NOT TRUSTED")
-        else:
-            table.add_row(*_row(each.revision), "in place" if each.revision == present else "")
-    Console(width=120).print(table)
+    columns = ("tag", "number", "created", "profile", "approved", "bars to", "bytes", "here")
+    rows = [
+        (each.tag, *[""] * 6, "NOT TRUSTED")
+        if isinstance(each, Untrusted)
+        else (*_row(each.revision), "in place" if each.revision == present else "")
+        for each in found
+    ]
+    print_table(at.store.place, columns, rows, left=len(columns))
     _refuse_untrusted(found)
 
 

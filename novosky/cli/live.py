@@ -102,7 +102,7 @@ def trade_live(run: LiveRun, *, once: bool) -> None:
 
     from novosky.environment import ENV_FILE, read_environment
     from novosky.log import configure_logging
-    from novosky.settings.secrets import load_secrets
+    from novosky.redaction import secret_values
     from trading.live_session import live_session
 
     refuse_collisions(
@@ -110,7 +110,7 @@ def trade_live(run: LiveRun, *, once: bool) -> None:
         {"--config": run.config, "--ml-config": run.ml_config, "--calendar": run.calendar, "--models": run.models},
     )
     environment = read_environment(ENV_FILE, os.environ)
-    hidden = load_secrets(ENV_FILE).hidden_values
+    hidden = secret_values(environment)
     stop = Stop()
     with stop.signals():
         parts = live_parts(run, environment, stop, lambda: configure_logging(LOGS, _level(environment), secrets=hidden))
@@ -136,6 +136,8 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
 
     from ml.deployment import Deployment
     from novosky.clock import RealClock
+    from novosky.environment import ACCOUNT_KIND
+    from novosky.errors import ModelCompatibilityError
     from trading.journal import journal_url
     from trading.live_access import reach_from_environment
     from trading.live_session import LiveParts
@@ -148,6 +150,11 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     named = database_of(environment) if run.journal is None else None
     log()
     settings, ml_settings, models = load_deployment(Deployment(run.models, run.config, run.ml_config))
+    if reach.access.real and models.market.synthetic is not None:
+        raise ModelCompatibilityError(
+            f"the models in {run.models} learned from the embedded market, which is invented, and {ACCOUNT_KIND.name} "
+            "is real: pull a set or train one on the broker's bars, or trade a demo account"
+        )
     news = LiveNews(CALENDAR_FOLDER, settings.news, Random(), history=run.calendar)
 
     def drift(journal: Journal, closed_bars: Callable[[int], DataFrame], day: int) -> list[str]:

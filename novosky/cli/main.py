@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from novosky.cli.streams import escape_what_cannot_be_shown, without_secrets
 from novosky.errors import NovoskyError, StorageError
 
 # name: (module, attribute, one line of help). Modules are imported only when their command runs.
@@ -74,6 +75,7 @@ def run(command: click.Command) -> NoReturn:
     away (head, less), click and rich end the run with 1, without words: what would have
     followed was not done.
     """
+    escape_what_cannot_be_shown()
     try:
         command.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -86,7 +88,7 @@ def run(command: click.Command) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except NovoskyError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {without_secrets(str(error))}", err=True)
         sys.exit(error.exit_code)
     except Exception as error:
         if _interrupted(error):

@@ -67,10 +67,20 @@ class PaperRun:
 
 def replay(run: PaperRun, window: Window) -> None:
     """Run the bot over a file's bars as fast as possible, resuming where it was killed."""
+    from novosky.in_sample import banner, in_sample_notice
+
     market = replay_market(window, fixed_spread=run.account.spread is not None)
     with _session(run, lambda: market, bars=window.bars, live=False) as (session, settings):
+        known = in_sample_notice(
+            market.frame["time"].iloc[market.first :], session.train_cutoff, "Begin after it with --start."
+        )
+        if known is not None:
+            # At once, for whoever watches; and again beside the result.
+            click.echo(banner(known), err=True)
         _replay_with_progress(session, market)
         _export(session, settings, run)
+        if known is not None:
+            click.echo(banner(known))
         _print_standing(session)
 
 
@@ -122,6 +132,7 @@ def _session(
     )
     from ml.deployment import Deployment
     from novosky.clock import RealClock
+    from novosky.data.market_bars import require_bars_of
     from novosky.market.news import load_calendar
     from novosky.settings.overrides import apply_flags
     from trading.freeze import is_frozen
@@ -134,6 +145,8 @@ def _session(
     settings, ml_settings, models = load_deployment(
         Deployment(run.models, run.config, run.ml_config), lambda stated: apply_flags(stated, run.account)
     )
+    if bars is not None:
+        require_bars_of(market().frame, bars, settings)
     news = load_calendar(run.calendar) if run.calendar else None
     with single_instance(run.journal):
         check_account_files(run.journal)

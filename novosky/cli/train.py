@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from novosky.cli.next_step import say_proof
 from novosky.cli.options import FILE, SEED, UtcDate, file_options
+from novosky.cli.provenance import provenance
 from novosky.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from ml.stage_files import Stage
     from ml.train import TrainingReport
     from novosky.market.news import NewsCalendar
-    from novosky.settings import MlSettings
+    from novosky.settings import MlSettings, Settings
 
 EPILOG = """\b
 Examples:
@@ -95,7 +97,7 @@ def train(
     _check_flags(training, refresh, shap_only, no_warmstart or start is not None or end is not None, end is not None)
     from backtest.risk_history import out_of_fold_sequences
     from ml.train import train as train_models
-    from novosky.data.store import load_bars
+    from novosky.data.market_bars import load_market_bars
     from novosky.market.bars import slice_bars
     from novosky.market.news import load_calendar
     from novosky.settings import load_ml_settings, load_settings
@@ -105,12 +107,13 @@ def train(
         _check_shap(models if shap_only else None)
     last_start = _last_start(models) if refresh else None
     first = last_start if start is None else _timestamp(start)
-    bars = slice_bars(load_bars(data), first, _timestamp(end), source=str(data))
+    history = load_market_bars(data, settings)
+    bars = slice_bars(history, first, _timestamp(end), source=str(data))
     news = load_calendar(calendar) if calendar is not None else None
     if "synthetic" in bars.attrs:
         click.echo(f"SYNTHETIC DATA: {bars.attrs['synthetic']} market", err=True)
     if shap_only:
-        _explain(models, ml_settings, bars, news, seed, shap_report)
+        _explain(models, settings, ml_settings, bars, news, seed, shap_report)
         return
     with _ProgressBar() as bar:
         report = train_models(
@@ -128,7 +131,8 @@ def train(
     for stage in (report, *report.later):
         _print_report(stage)
     if shap:
-        _explain(models, ml_settings, bars, news, seed, shap_report)
+        _explain(models, settings, ml_settings, bars, news, seed, shap_report)
+    say_proof(data, models, history["time"].iloc[-1], max(stage.train_cutoff for stage in (report, *report.later)))
 
 
 def _stages_in(models: Path) -> list[Stage]:
@@ -167,7 +171,13 @@ def _check_shap(models: Path | None) -> None:
 
 
 def _explain(
-    models: Path, ml_settings: MlSettings, bars: pd.DataFrame, news: NewsCalendar | None, seed: int | None, page: Path
+    models: Path,
+    settings: Settings,
+    ml_settings: MlSettings,
+    bars: pd.DataFrame,
+    news: NewsCalendar | None,
+    seed: int | None,
+    page: Path,
 ) -> None:
     from ml.shap_analysis import explain_signal
     from ml.shap_report import write_shap_page, write_shap_summary
@@ -175,7 +185,7 @@ def _explain(
     with _ProgressBar() as bar:
         summary = explain_signal(models, ml_settings, bars, news, seed=seed, progress=bar.show)
     path = write_shap_summary(models, summary)
-    write_shap_page(page, summary)
+    write_shap_page(page, summary, provenance(settings))
     _print_shap(summary)
     click.echo(f"SHAP    {path}")
     click.echo(f"page    {page}")
@@ -239,18 +249,15 @@ _COLUMNS = {
 
 
 def _print_report(report: TrainingReport) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from novosky.cli.tables import print_table
 
     (stage,) = report.stages
     own = {key: key.replace("_", " ") for values in report.metrics.values() for key in values}
     columns = _COLUMNS.get(stage, own)
-    table = Table(title="out of fold" if stage != "risk" else "on trades held out", title_justify="left")
-    table.add_column("model")
-    for column in ("trees", *columns.values()):
-        table.add_column(column, justify="right")
-    for name, values in report.metrics.items():
-        table.add_row(name, str(report.trees.get(name, "")), *(_figure(values.get(key)) for key in columns))
+    rows = [
+        (name, str(report.trees.get(name, "")), *(_figure(values.get(key)) for key in columns))
+        for name, values in report.metrics.items()
+    ]
     first, last, cutoff = (f"{t:%Y-%m-%d %H:%M}" for t in (report.train_start, report.train_end, report.train_cutoff))
     click.echo(f"trained {stage} in {report.seconds:.0f} s on {report.rows:,} rows of {report.bars:,} bars")
     click.echo(f"window  {first} to {last} UTC, labels known to {cutoff}")
@@ -259,7 +266,8 @@ def _print_report(report: TrainingReport) -> None:
     click.echo(f"device  {report.device}")
     for note in report.notes:
         click.echo(f"note    {note}")
-    Console(width=100).print(table)
+    title = "out of fold" if stage != "risk" else "on trades held out"
+    print_table(title, ("model", "trees", *columns.values()), rows)
     click.echo(f"models  {report.models_dir}")
 
 
@@ -268,17 +276,14 @@ def _figure(value: Any) -> str:
 
 
 def _print_shap(summary: ShapSummary, most: int = 10) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from novosky.cli.tables import print_table
 
-    table = Table(title=f"mean |SHAP| over {summary.rows:,} rows, top {most}", title_justify="left")
-    for column in ("feature", "share", "rf", "xgb", "lgb"):
-        table.add_column(column, justify="left" if column == "feature" else "right")
-    for entry in summary.ranked_features[:most]:
-        table.add_row(
-            entry.feature, *(f"{value:.2%}" for value in (entry.mean_abs_shap, entry.rf, entry.xgb, entry.lgb))
-        )
-    Console(width=100).print(table)
+    rows = [
+        (entry.feature, *(f"{value:.2%}" for value in (entry.mean_abs_shap, entry.rf, entry.xgb, entry.lgb)))
+        for entry in summary.ranked_features[:most]
+    ]
+    title = f"mean |SHAP| over {summary.rows:,} rows, top {most}"
+    print_table(title, ("feature", "share", "rf", "xgb", "lgb"), rows)
     protected = [(at + 1, entry.feature) for at, entry in enumerate(summary.ranked_features) if entry.protected]
     click.echo("protected features and their ranks: " + ", ".join(f"{name} {rank}" for rank, name in protected))
     click.echo(summary.note)

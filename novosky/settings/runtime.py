@@ -173,7 +173,8 @@ class Broker(Section):
     server_clock: str = "NewYork+7"
     """Time zone rule of the server: `UTC`, `NewYork+7` or an IANA zone name."""
     trading_hours: dict[Weekday, str] = Field(default_factory=dict)
-    """Hours in server time, e.g. {"saturday": "closed", "friday": "00:00-22:00"}; absent days are open."""
+    """Sessions in server time, e.g. {"saturday": "closed", "friday": "00:00-12:00, 13:00-22:00"}; absent days are open.
+    A session over midnight, "22:00-06:00", belongs to the day it begins on."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -201,10 +202,9 @@ class Broker(Section):
     @field_validator("trading_hours")
     @classmethod
     def _readable_hours(cls, hours: dict[Weekday, str]) -> dict[Weekday, str]:
-        from novosky.market.trading_hours import parse_hours
+        from novosky.market.trading_hours import check_week
 
-        for text in hours.values():
-            parse_hours(text)
+        check_week(hours)
         return hours
 
 
