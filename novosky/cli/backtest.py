@@ -171,6 +171,8 @@ def run_labels(prepared: Prepared, settings: Settings, marks: Mapping[Any, Any])
     overlap = overlap_warning(prepared)
     if overlap is not None:
         labels.append(overlap)
+    if marks.get("volume") == "none":
+        labels.append("No volume: the bars' source publishes none, so features of volume say nothing")
     finer = finer_than_digits(prepared.frame, settings.broker.digits)
     if finer is not None:
         labels.append(finer)
