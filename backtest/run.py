@@ -21,6 +21,7 @@ from novosky.errors import DataError, UsageError
 from novosky.market.bars import epoch_seconds
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
+from trading.bar_spreads import BarSpreads, bar_spreads
 from trading.brackets import bracket_multiples, side_distances
 from trading.context import market_context
 from trading.engine.breakers import start_guard
@@ -92,6 +93,8 @@ class Prepared:
     distances : ndarray, shape (m, 2), or None
         Stop and target in ATR for the likeliest side of the same m rows, from the SLTP model
         and not clamped; None without one.
+    spreads : BarSpreads or None
+        Where the spreads of `bars` come from, for whoever prints the costs.
     """
 
     frame: pd.DataFrame
@@ -104,6 +107,7 @@ class Prepared:
     minutes: Minutes
     train_cutoff: pd.Timestamp | None
     distances: npt.NDArray[np.float64] | None = None
+    spreads: BarSpreads | None = None
 
 
 def prepare(
@@ -152,6 +156,7 @@ def prepare(
         minutes=no_minutes() if m1 is None else minutes_of(frame, m1),
         train_cutoff=model.train_cutoff,
         distances=None if sltp is None else side_distances(sltp, matrix, probabilities),
+        spreads=bar_spreads(frame, settings, fixed=fixed_spread),
     )
 
 
@@ -249,6 +254,7 @@ def simulate(
         seconds=time.perf_counter() - began,
         train_cutoff=prepared.train_cutoff,
         labels=labels,
+        spread_floored=0 if prepared.spreads is None else prepared.spreads.floored,
         minutes=prepared.minutes,
         rollovers=rollovers,
     )

@@ -67,8 +67,12 @@ class PaperRun:
 
 def replay(run: PaperRun, window: Window) -> None:
     """Run the bot over a file's bars as fast as possible, resuming where it was killed."""
+    from trading.bar_spreads import bar_spreads
+
     market = replay_market(window, fixed_spread=run.account.spread is not None)
     with _session(run, lambda: market, bars=window.bars, live=False) as (session, settings):
+        for remark in bar_spreads(market.frame, settings, fixed=market.fixed_spread).remarks:
+            click.echo(remark, err=True)
         _replay_with_progress(session, market)
         _export(session, settings, run)
         _print_standing(session)

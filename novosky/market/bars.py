@@ -138,9 +138,10 @@ def _check_values(frame: pd.DataFrame, source: str) -> None:
             _fail(frame, broken, source, what)
     if "spread" in frame:
         # Some brokers leave single spreads out; a NaN there would silently mean "no cost".
-        broken = ~(frame["spread"].to_numpy() >= 0)
+        spread = frame["spread"].to_numpy()
+        broken = ~(np.isfinite(spread) & (spread >= 0))
         if broken.any():
-            _fail(frame, broken, source, "spread is negative or NaN")
+            _fail(frame, broken, source, "spread is negative, NaN or infinite")
 
 
 def _check_times(frame: pd.DataFrame, source: str, seconds: int) -> None:
