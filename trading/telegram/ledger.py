@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from novosky.errors import StorageError
 from novosky.files import write_text
 
 REMEMBERED = 300
@@ -52,6 +53,8 @@ class CommandLedger:
             # Commands that were handled and not yet confirmed may come again; stops do no harm twice.
             _log.error("%s is damaged and begun anew", self._path)
             return _Ledger(bot=bot)
+        except OSError as error:
+            raise StorageError(f"{self._path} cannot be read ({error.strerror}); mend its permissions") from error
         return ledger if ledger.bot == bot else _Ledger(bot=bot)
 
     def settled(self, update_id: int) -> bool:
