@@ -12,6 +12,7 @@ import json
 import math
 import re
 import reprlib
+from pathlib import Path
 from typing import Any, Final
 
 MAX_BYTES: Final = 16 * 1024 * 1024
@@ -114,6 +115,21 @@ def array_items(text: str, key: str) -> list[str]:
             depth -= 1
         last = token.group() if kind == "string" and depth == 1 else ""
     return found
+
+
+def read_json_file(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
+    """Return the value of a JSON file, of which no more than `max_bytes` are ever read.
+
+    Raises
+    ------
+    JsonError
+        As for `parse_json`; the message names the file.
+    OSError
+        It cannot be read.
+    """
+    with path.open("rb") as stream:
+        content = stream.read(max_bytes + 1)
+    return parse_json(content, str(path), max_bytes=max_bytes)
 
 
 def _decoded(content: str | bytes | bytearray, what: str) -> str:
