@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from novosky.cli.streams import escape_what_cannot_be_shown, without_secrets
+from novosky.cli.streams import escape_what_cannot_be_shown, shown_error
 from novosky.errors import NovoskyError, StorageError
 
 # name: (module, attribute, one line of help). Modules are imported only when their command runs.
@@ -88,7 +88,7 @@ def run(command: click.Command) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except NovoskyError as error:
-        click.echo(f"error: {without_secrets(str(error))}", err=True)
+        click.echo(f"error: {shown_error(str(error))}", err=True)
         sys.exit(error.exit_code)
     except Exception as error:
         if _interrupted(error):

@@ -100,10 +100,11 @@ def _new_content(original: bytes, answers: Answers, config: Path) -> tuple[dict[
     from pydantic import ValidationError
 
     from novosky.errors import SettingsError
+    from novosky.guarded_json import parse_json
     from novosky.settings import Settings
     from novosky.settings.profile_application import apply_profile
 
-    content = apply_profile(json.loads(original.decode("utf-8-sig")), answers.profile)
+    content = apply_profile(parse_json(original, str(config)), answers.profile)
     content["risk_profile"]["starting_balance_usd"] = answers.balance
     content["account_type"] = answers.account
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
@@ -116,12 +117,11 @@ def _new_content(original: bytes, answers: Answers, config: Path) -> tuple[dict[
 
 def _show(content: dict[str, object], original: bytes, answers: Answers, config: Path, ml_config: Path) -> bool:
     """Print what changes and what deliberately does not; True when nothing changes."""
-    import json
-
+    from novosky.guarded_json import parse_json
     from novosky.settings import Settings
     from novosky.settings.differences import changes_between
 
-    changes = changes_between(json.loads(original.decode("utf-8-sig")), content)
+    changes = changes_between(parse_json(original, str(config)), content)
     click.echo(f"\n{config}, profile {answers.profile.number} {answers.profile.name}:")
     for change in changes:
         click.echo(f"  {change}")
