@@ -145,7 +145,7 @@ def _check_tokens(text: str, what: str, max_depth: int) -> None:
     """Refuse what the decoder would accept or stumble over, before it sees the text."""
     seen: list[set[str] | None] = []
     """For every open bracket the keys so far; None for an array."""
-    key_next = False
+    key_next, last_key = False, None
     for token in _TOKEN.finditer(text):
         kind, written = token.lastgroup, token.group()
         if kind == "string":
@@ -154,6 +154,7 @@ def _check_tokens(text: str, what: str, max_depth: int) -> None:
                 if key in keys:
                     raise _refused(text, token, what, f"the key {reprlib.repr(key)} is written twice")
                 keys.add(key)
+                last_key = key
             key_next = False
         elif kind == "open":
             seen.append(set() if written == "{" else None)
@@ -168,7 +169,8 @@ def _check_tokens(text: str, what: str, max_depth: int) -> None:
             key_next = bool(seen) and seen[-1] is not None
         elif kind == "number":
             if reason := _bad_number(written):
-                raise _refused(text, token, what, reason)
+                under = "" if last_key is None else f" (key {reprlib.repr(last_key)})"
+                raise _refused(text, token, what, reason + under)
         elif written.lstrip("-") in ("NaN", "Infinity"):
             raise _refused(text, token, what, f"{written} is no number of JSON")
 
