@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 
@@ -16,6 +16,7 @@ from rich.text import Text
 from backtest.benchmarks import Band, BuyAndHold, RandomEntry
 from backtest.metrics import DRAWDOWN_FLOOR, MIN_TRADES, Metrics
 from backtest.statistics import MIN_DAYS, PROFIT_FACTOR_CAP
+from novosky.in_sample import MARK, banner, is_in_sample
 from trading.reasons import EXIT_WORDS, GATE_WORDS
 
 UNKNOWN = "n/a"
@@ -90,13 +91,13 @@ def notices(metrics: Metrics) -> list[Notice]:
 
     A run that overlaps training is severe whether or not a label says so.
     """
-    severe = [label for label in metrics.labels if _is_overlap(label)]
+    severe = [label for label in metrics.labels if is_in_sample(label)]
     if metrics.oos is False and not severe:
         severe.append(
-            f"IN-SAMPLE: the window starts at {stamp(metrics.start)}, but training saw bars up to "
+            f"{MARK}: the window starts at {stamp(metrics.start)}, but training saw bars up to "
             f"{stamp(metrics.train_cutoff or UNKNOWN)}; these results say nothing about the future. Use --oos-only."
         )
-    mild = [label for label in metrics.labels if not _is_overlap(label)]
+    mild = [label for label in metrics.labels if not is_in_sample(label)]
     if metrics.score is None:
         mild.append(f"Too few trades: {metrics.trades} of at least {MIN_TRADES}; no score to act on.")
     elif metrics.max_drawdown < DRAWDOWN_FLOOR:
@@ -116,10 +117,6 @@ def notices(metrics: Metrics) -> list[Notice]:
     return [Notice(text, True) for text in severe] + [Notice(text, False) for text in mild]
 
 
-def _is_overlap(label: str) -> bool:
-    return label.casefold().startswith("in-sample")
-
-
 def stamp(iso: str) -> str:
     """Shorten an ISO 8601 UTC time to minutes."""
     return iso.replace("T", " ").removesuffix(":00Z").removesuffix("Z")
@@ -127,7 +124,7 @@ def stamp(iso: str) -> str:
 
 def window(metrics: Metrics) -> str:
     """Describe the window in one line."""
-    sample = {True: "out of sample", False: "IN-SAMPLE", None: "training cutoff unknown"}[metrics.oos]
+    sample = {True: "out of sample", False: MARK, None: "training cutoff unknown"}[metrics.oos]
     return f"{stamp(metrics.start)} to {stamp(metrics.end)} UTC, {metrics.bars:,} bars, {sample}"
 
 
@@ -266,7 +263,7 @@ def print_summary(
     plain = not console.is_terminal
     console.print()
     console.print(Text("Backtest  ", style="bold").append(window(metrics), style="not bold"), soft_wrap=True)
-    _print_notices(console, notices(metrics), plain)
+    print_notices(console, notices(metrics))
     console.print(_score_line(metrics), soft_wrap=True)
     # A file has no width: without a terminal nothing is cut or wrapped.
     width = max(console.width, _PLAIN_WIDTH) if plain else console.width
@@ -311,11 +308,12 @@ def _figure_tables(
     return tables
 
 
-def _print_notices(console: Console, found: list[Notice], plain: bool) -> None:
+def print_notices(console: Console, found: Iterable[Notice]) -> None:
+    """Print warnings, the severe ones so that they cannot be missed."""
+    plain = not console.is_terminal
     for notice in found:
         if plain:
-            rule = "!" * 78
-            text = f"{rule}\n{notice.text}\n{rule}" if notice.severe else f"Note: {notice.text}"
+            text = banner(notice.text) if notice.severe else f"Note: {notice.text}"
             console.print(Text(text), soft_wrap=True)
         elif notice.severe:
             console.print(Panel(Text(notice.text), title="WARNING", style="bold white on red", box=box.HEAVY))

@@ -96,12 +96,6 @@ class ServedEnsemble:
         return self._manifest.train_cutoff
 
     @property
-    def synthetic(self) -> str | None:
-        """The kind of invented market these models learned on; None for real prices, or where nothing says."""
-        stated = None if self._metadata is None else self._metadata.get("synthetic")
-        return stated if isinstance(stated, str) else None
-
-    @property
     def fingerprint(self) -> str:
         """SHA-256 that names these predictions: of the manifest and, if not all calibrated pickles, the sources."""
         return self._fingerprint

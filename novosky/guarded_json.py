@@ -12,6 +12,7 @@ import json
 import math
 import re
 import reprlib
+from pathlib import Path
 from typing import Any, Final
 
 MAX_BYTES: Final = 16 * 1024 * 1024
@@ -84,6 +85,21 @@ def parse_json(
     if "\\u" not in text and not _SURROGATE.search(text):
         return value
     return _whole_characters(value, what, mend=mend_text)
+
+
+def read_json_file(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
+    """Return the value of a JSON file, of which no more than `max_bytes` are ever read.
+
+    Raises
+    ------
+    JsonError
+        As for `parse_json`; the message names the file.
+    OSError
+        It cannot be read.
+    """
+    with path.open("rb") as stream:
+        content = stream.read(max_bytes + 1)
+    return parse_json(content, str(path), max_bytes=max_bytes)
 
 
 def _decoded(content: str | bytes | bytearray, what: str) -> str:

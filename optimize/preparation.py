@@ -113,11 +113,13 @@ def fix_window(run: OptimizeRun) -> str:
 
     from backtest.sweep import seen_window
     from ml.compat import hash_bars
+    from novosky.data.market_bars import require_bars_of
     from novosky.data.store import load_bars
     from novosky.market.bars import M15_SECONDS, slice_bars
 
     path = Path(run.plan.data)
     bars = _downloaded(run, path) if run.plan.download else load_bars(path)
+    require_bars_of(bars, path, run.settings_of(run.live)[0])
     if run.plan.end is not None:
         bars = slice_bars(bars, None, pd.Timestamp(run.plan.end), source=str(path))
     first, end = bars["time"].iloc[0], bars["time"].iloc[-1] + pd.Timedelta(seconds=M15_SECONDS)

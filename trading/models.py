@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ml.model_market import ModelMarket
 from novosky.errors import UsageError
 from novosky.settings import MlSettings
 
@@ -76,15 +77,20 @@ class Models:
         Needed when `ml_sltp.enabled`.
     risk : RiskModel or None
         Without it every trade keeps its size.
-    synthetic : str or None
-        The kind of invented market the signal models learned on; None for real prices.
+    market : ModelMarket
+        What they were trained on.
     """
 
     signal: ServedSignalModel
     position: PositionModel | None = None
     sltp: SltpModel | None = None
     risk: RiskModel | None = None
-    synthetic: str | None = None
+    market: ModelMarket = field(default_factory=ModelMarket)
+
+    @property
+    def synthetic(self) -> str | None:
+        """The kind of invented market that the models learned on; None for real prices."""
+        return self.market.synthetic
 
     def require(self, ml_settings: MlSettings) -> None:
         """Check that every model that is switched on is there.
@@ -115,6 +121,13 @@ class Models:
             for name, model in self._served()
             for part, source in model.sources.items()
         )
+
+    @property
+    def summary(self) -> str:
+        """Which models these are and until when the signal model has learned, for people."""
+        names = [name for name, _ in self._served()]
+        names[0] += f" (trained to {self.signal.train_cutoff:%Y-%m-%d})"
+        return ", ".join(names)
 
     def _served(self) -> list[tuple[str, Any]]:
         models = {"signal": self.signal, "position": self.position, "sltp": self.sltp, "risk": self.risk}

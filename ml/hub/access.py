@@ -10,6 +10,7 @@ from urllib.request import url2pathname
 
 from pydantic import SecretStr
 
+from ml.hub.endpoint import check_credentials, endpoint_of
 from ml.hub.folder import FolderStore
 from ml.hub.s3 import S3Place, S3Store
 from ml.hub.signing import PRIVATE_NAME, PUBLIC_NAME, PublicKey, Signer, parse_private_key, parse_public_keys
@@ -40,7 +41,7 @@ def open_store(environment: Mapping[str, str], hub: str | None = None, *, create
     UsageError
         An address of another kind.
     SettingsError
-        R2 settings that are not complete.
+        R2 settings that are not complete, or cannot be meant.
     """
     named = hub or environment.get(HUB_FOLDER.name)
     stated = [variable.name for variable in HUB_STORE if variable.name in environment]
@@ -49,9 +50,9 @@ def open_store(environment: Mapping[str, str], hub: str | None = None, *, create
         if missing:
             raise SettingsError(f"not set: {', '.join(missing)}; the S3 store needs them in the environment or .env")
         endpoint, key_id, key, bucket = (environment[variable.name].strip() for variable in HUB_STORE)
-        if urlsplit(endpoint).scheme not in ("http", "https"):
-            raise SettingsError(f"{HUB_STORE[0].name} is no address; write https://… as the store shows it")
-        return S3Store(S3Place(SecretStr(endpoint), bucket, SecretStr(key_id), SecretStr(key)))
+        check_credentials(bucket, key_id, key)
+        at = endpoint_of(endpoint, bucket)
+        return S3Store(S3Place(SecretStr(at.url), bucket, SecretStr(key_id), SecretStr(key), at.region))
     return FolderStore(EMBEDDED if named is None else _folder(named), create=create)
 
 

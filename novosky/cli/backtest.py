@@ -80,7 +80,7 @@ def backtest(
     from backtest.model_answers import model_answers
     from backtest.run import prepare, simulate
     from backtest.summary import print_summary
-    from novosky.data.store import load_bars
+    from novosky.data.market_bars import load_market_bars
     from novosky.errors import UsageError
     from novosky.files import write_json
     from novosky.market.news import load_calendar
@@ -98,7 +98,7 @@ def backtest(
     )
     settings = apply_flags(load_settings(config), AccountFlags(**flags))
     ml_settings = load_ml_settings(ml_config)
-    history = load_bars(data)
+    history = load_market_bars(data, settings)
     served = load_models(models, settings, ml_settings)
     cutoff = served.signal.train_cutoff if oos_only else None
     window = choose_window(history["time"], start, end or oos_end, days, cutoff)
@@ -110,7 +110,7 @@ def backtest(
         start=window[0],
         end=window[1],
         news=load_calendar(calendar) if calendar else None,
-        m1=load_bars(m1, seconds=60) if m1 else None,
+        m1=load_market_bars(m1, settings, seconds=60) if m1 else None,
         fixed_spread=flags["spread"] is not None,
         sltp=served.sltp,
     )
@@ -135,7 +135,7 @@ def backtest(
     if json_file is not None:
         random_figures = random_entry.as_dict() if random_entry is not None else {}
         write_json(json_file, {**metrics.as_dict(), **random_figures, **hold.as_dict(), **made.as_dict()})
-    write_tables(result, settings.symbol, settings.broker.digits, trades_file, blocked_file)
+    write_tables(result, settings.symbol, settings.broker.digits, trades_file, blocked_file, settings.money_digits)
     if chart_file is not None:
         from backtest.report import write_report
 
@@ -224,13 +224,18 @@ def choose_window(
 
 
 def write_tables(
-    result: BacktestResult, symbol: str, digits: int, trades_file: Path | None, blocked_file: Path | None
+    result: BacktestResult,
+    symbol: str,
+    digits: int,
+    trades_file: Path | None,
+    blocked_file: Path | None,
+    money_digits: int = 2,
 ) -> None:
     """Write the trades and the blocked signals of a backtest, where files are named."""
     from trading.exports import block_row, trade_row, write_blocks, write_trades
 
     if trades_file is not None:
-        write_trades(trades_file, (trade_row(trade, digits) for trade in result.trades))
+        write_trades(trades_file, (trade_row(trade, digits, money_digits) for trade in result.trades))
     if blocked_file is not None:
         rows = []
         for block in result.blocks:

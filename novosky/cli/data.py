@@ -49,7 +49,7 @@ _SOURCE_OPTIONS = sorted({name for names in SOURCES.values() for name in names})
 @click.option(
     "--repeated-hour",
     type=click.Choice(["earlier", "later"]),
-    help="Which pass broker stamps in the hour repeated in autumn belong to; without it they are an error.",
+    help="Which pass broker stamps belong to that stand once in the hour repeated in autumn. [later]",
 )
 @click.option("--base-url", metavar="URL", help="Another address of the same HTTP interface.")
 @click.option(
@@ -173,6 +173,7 @@ def _download(request: Request, output: Path) -> pd.DataFrame:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from novosky.data.download import download_bars
+    from novosky.persistence import replace_file
 
     source = _venue(request)
     # A replacement grows beside the old store, resumable, and takes its place when complete.
@@ -193,7 +194,7 @@ def _download(request: Request, output: Path) -> pd.DataFrame:
             progress=lambda done, total: display.update(task, completed=done, total=total),
         )
     if request.replace:
-        path.replace(output)
+        replace_file(path, output)
     return bars
 
 

@@ -64,15 +64,15 @@ def with_broker(environment: Mapping[str, str]) -> dict[str, str]:
 
 def download_from(request: Request, reach: Reach, clock: Clock) -> Stored:
     """Extend a store through a terminal; see `collect_broker`."""
-    from novosky.data.server_bars import on_server_clock
     from novosky.market.bars import slice_bars, validate_bars
+    from novosky.market.clock_changes import bars_on_clock
     from novosky.market.server_time import ServerClock
 
     symbol, rule, notes = _named(request)
     output = output_for(request, symbol)
     since = _since(request, output)
     found = _history(request, reach, clock, symbol, rule, since)
-    wall, remarks = on_server_clock(found.bars, ServerClock(rule), request.seconds, request.repeated_hour or "later")
+    wall, remarks = bars_on_clock(found.bars, ServerClock(rule), request.seconds, request.repeated_hour or "later")
     bars = validate_bars(wall, source=f"{found.symbol} on {found.server}", seconds=request.seconds)
     # With a store, what lies between its end and --start is wanted too: it must not become a hole.
     begin = None if output.exists() and not request.replace else utc(request.start)

@@ -77,7 +77,7 @@ def _read(request: Request) -> _Read:
 
     clock = None if request.server_clock is None else ServerClock(request.server_clock)
     only = "mt5-export" if request.source == "mt5-export" else None
-    found = import_text(request.input, clock, seconds=seconds, repeated=request.repeated_hour or "error", only=only)
+    found = import_text(request.input, clock, seconds=seconds, repeated=request.repeated_hour or "later", only=only)
     found.bars.attrs["source"] = found.layout
     return _Read(found.bars, found.seconds, found.symbol, found.notes)
 

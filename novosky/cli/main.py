@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 
 from novosky.cli.presentation import HELP, nearest, presentable
+from novosky.cli.streams import escape_what_cannot_be_shown, without_secrets
 from novosky.errors import NovoskyError, StorageError
 from novosky.installation import as_installed
 
@@ -31,8 +32,10 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "onboarding": ("novosky.cli.onboarding", "onboarding", "Choose a profile and set this machine up."),
     "replay-day": ("novosky.cli.replay_day", "replay_day", "Replay a live day and split the difference."),
     "schema": ("novosky.cli.schema", "schema", "Write the JSON Schemas of both settings files."),
+    "status": ("novosky.cli.status", "status", "Show where the bot stands today."),
     "sweep": ("novosky.cli.sweep", "sweep", "Sweep configurations inside the profile's ranges."),
     "trade": ("novosky.cli.trade", "trade", "Run the bot."),
+    "trades": ("novosky.cli.trades", "trades", "Show the closed trades of the bot."),
     "train": ("novosky.cli.train", "train", "Train the models."),
     "tune": ("novosky.cli.tune", "tune", "Search hyperparameters and thresholds."),
     "weekly-optimize": ("novosky.cli.optimize", "weekly_optimize", "The weekly run: retrain, prove, ship or keep."),
@@ -85,6 +88,7 @@ def run(command: click.Command) -> NoReturn:
     away (head, less), click and rich end the run with 1, without words: what would have
     followed was not done.
     """
+    escape_what_cannot_be_shown()
     try:
         presentable(command, None).main(standalone_mode=False, **HELP)
     except click.exceptions.Abort:
@@ -97,7 +101,7 @@ def run(command: click.Command) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except NovoskyError as error:
-        click.echo(f"error: {as_installed(str(error))}", err=True)
+        click.echo(f"error: {without_secrets(as_installed(str(error)))}", err=True)
         sys.exit(error.exit_code)
     except Exception as error:
         if _interrupted(error):

@@ -64,7 +64,7 @@ def model_report(
     """
     from ml.model_page import write_model_page
     from ml.model_report import build_report
-    from novosky.data.store import load_bars
+    from novosky.data.market_bars import load_market_bars
     from novosky.files import write_json
     from novosky.market.news import load_calendar
     from novosky.settings import load_ml_settings, load_settings
@@ -80,7 +80,7 @@ def model_report(
         models,
         settings,
         load_ml_settings(ml_config),
-        load_bars(data),
+        load_market_bars(data, settings),
         load_calendar(calendar) if calendar else None,
         start=_timestamp(start),
         end=_timestamp(end),

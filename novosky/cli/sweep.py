@@ -216,12 +216,12 @@ def _prepared(
     from backtest.sweep import seen_window
     from novosky.cli.backtest import choose_window
     from novosky.cli.options import MOST_DAYS
-    from novosky.data.store import load_bars
+    from novosky.data.market_bars import load_market_bars
     from novosky.market.bars import M15_SECONDS
     from novosky.market.news import load_calendar
     from trading.model_files import load_models
 
-    history = load_bars(data)
+    history = load_market_bars(data, plan.settings)
     served = load_models(models, plan.settings, plan.ml_settings)
     times = history["time"]
     start, end = choose_window(times, *window, MOST_DAYS, served.signal.train_cutoff)
@@ -236,7 +236,7 @@ def _prepared(
         start=first,
         end=last,
         news=load_calendar(calendar) if calendar else None,
-        m1=load_bars(m1, seconds=60) if m1 else None,
+        m1=load_market_bars(m1, plan.settings, seconds=60) if m1 else None,
         fixed_spread=fixed_spread,
         sltp=served.sltp,
     )

@@ -100,7 +100,7 @@ def train(
     from backtest.risk_history import out_of_fold_sequences
     from ml.onnx_export import require_exporters
     from ml.train import train as train_models
-    from novosky.data.store import load_bars
+    from novosky.data.market_bars import load_market_bars
     from novosky.market.bars import slice_bars
     from novosky.market.news import load_calendar
     from novosky.settings import load_ml_settings, load_settings
@@ -112,7 +112,7 @@ def train(
         _check_shap(models if shap_only else None)
     last_start = _last_start(models) if refresh else None
     first = last_start if start is None else _timestamp(start)
-    history = load_bars(data)
+    history = load_market_bars(data, settings)
     bars = slice_bars(history, first, _timestamp(end), source=str(data))
     news = load_calendar(calendar) if calendar is not None else None
     if "synthetic" in bars.attrs:

@@ -100,7 +100,7 @@ def walk_forward(
     from backtest.walk_forward import WalkPlan
     from backtest.walk_forward import walk_forward as walk_folds
     from backtest.walk_report import walk_dict, walk_html
-    from novosky.data.store import load_bars
+    from novosky.data.market_bars import load_market_bars
     from novosky.errors import UsageError
     from novosky.files import write_json, write_text
     from novosky.market.news import load_calendar
@@ -112,7 +112,7 @@ def walk_forward(
     settings = apply_flags(load_settings(config), AccountFlags(**flags))
     ml_settings = load_ml_settings(ml_config)
     plan = WalkPlan(
-        history=load_bars(data),
+        history=load_market_bars(data, settings),
         settings=settings,
         ml_settings=ml_settings,
         news=load_calendar(calendar) if calendar else None,

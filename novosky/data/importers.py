@@ -12,13 +12,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from novosky.data.layouts import PRICES, Columns, Layout, columns_of, layout_of, plain_name
-from novosky.data.server_bars import on_server_clock
 from novosky.data.stamps import Stamps, offset_of, read_stamps
 from novosky.data.text_numbers import read_numbers
 from novosky.data.text_table import TextTable, read_table
 from novosky.errors import DataError
 from novosky.market.bars import M15_SECONDS, usual_step, validate_bars
-from novosky.market.server_time import RepeatedHour, ServerClock
+from novosky.market.clock_changes import Pass, bars_on_clock
+from novosky.market.server_time import ServerClock
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def read_text_bars(
     clock: ServerClock | None = None,
     *,
     seconds: int | None = M15_SECONDS,
-    repeated: RepeatedHour = "error",
+    repeated: Pass = "later",
 ) -> pd.DataFrame:
     """Read a text file of any known layout; see `import_text`. What it has to say goes to the log."""
     found = import_text(path, clock, seconds=seconds, repeated=repeated)
@@ -69,7 +69,7 @@ def import_text(
     clock: ServerClock | None = None,
     *,
     seconds: int | None = M15_SECONDS,
-    repeated: RepeatedHour = "error",
+    repeated: Pass = "later",
     only: str | None = None,
 ) -> TextImport:
     """Read bars from a text file whose layout is told by its header or the shape of its lines.
@@ -216,13 +216,13 @@ def _ascending(layout: Layout, wall: npt.NDArray[np.int64]) -> tuple[npt.NDArray
 
 
 def _to_utc(
-    path: Path, bars: pd.DataFrame, on: ServerClock | int, seconds: int, repeated: RepeatedHour
+    path: Path, bars: pd.DataFrame, on: ServerClock | int, seconds: int, repeated: Pass
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Give bars, whose times have no zone yet, their UTC times; and say what had to be done for it."""
     if not isinstance(on, ServerClock):
         return bars.assign(time=bars["time"].dt.tz_localize("UTC")), ()
     try:
-        return on_server_clock(bars, on, seconds, repeated)
+        return bars_on_clock(bars, on, seconds, repeated)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 

@@ -90,6 +90,11 @@ def _calendar_text(count: int, unit: int) -> str:
     return str(np.datetime64(seconds, "s")).replace("T", " ") if abs(seconds) < 2**55 else f"{count} units of {unit} ns"
 
 
+def epoch_text(seconds: int) -> str:
+    """Return epoch seconds as ``2024-03-10 09:00:00``, for messages."""
+    return str(np.datetime64(seconds, "s")).replace("T", " ")
+
+
 def validate_bars(bars: pd.DataFrame, *, source: str, seconds: int = M15_SECONDS) -> pd.DataFrame:
     """Return `bars` in canonical shape, or say which row breaks which rule.
 
