@@ -125,6 +125,20 @@ class _FileHandler(logging.handlers.RotatingFileHandler):
 
     said = False
 
+    def __init__(self, path: Path, most: int, kept: int) -> None:
+        super().__init__(path, maxBytes=most, backupCount=kept, encoding="utf-8")
+        self._most = most
+
+    def doRollover(self) -> None:
+        """Put the full file aside; one that another program holds open grows until it can be."""
+        try:
+            super().doRollover()
+        except OSError:
+            self.stream = self.stream or self._open()
+            self.maxBytes = self.stream.tell() + max(1, self._most // 10)
+        else:
+            self.maxBytes = self._most
+
     def handleError(self, record: logging.LogRecord) -> None:
         # By default every line would print a traceback; the console shows the lines themselves anyway.
         error = sys.exc_info()[1]
@@ -210,7 +224,7 @@ def configure_logging(
 def _open_file(folder: Path, max_bytes: int, kept_files: int) -> logging.Handler:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return _FileHandler(folder / LOG_FILE, maxBytes=max_bytes, backupCount=kept_files, encoding="utf-8")
+        return _FileHandler(folder / LOG_FILE, max_bytes, kept_files)
     except OSError as error:
         raise StorageError(
             f"the log {folder / LOG_FILE} cannot be written ({error.strerror or error}); "

@@ -71,14 +71,22 @@ class Switches:
     def resume(self) -> str:
         """Lift pause and freeze."""
         self._flags.clear_flag(PAUSED)
-        unfreeze(self._freeze_flag)
+        try:
+            unfreeze(self._freeze_flag)
+        except StorageError as error:
+            return f"Still frozen: {error}."
         return self._with_standing(
             "Pause and freeze are lifted: entries are allowed again, unless a limit or a halt forbids them."
         )
 
     def freeze(self) -> str:
         """Set the freeze flag."""
-        freeze(f"frozen by {self._who} at {math.floor(self._clock.now())} (UTC epoch seconds)", self._freeze_flag)
+        try:
+            freeze(f"frozen by {self._who} at {math.floor(self._clock.now())} (UTC epoch seconds)", self._freeze_flag)
+        except StorageError as error:
+            # Entries must stop all the same, and the bot must not end over it: it may hold a position.
+            self._set(PAUSED)
+            return f"Paused instead of frozen, no new entries until /resume: {error}"
         return self._with_standing(f"Frozen: no new entries until /resume, or until {self._freeze_flag} is deleted.")
 
     def close_all(self) -> str:

@@ -23,6 +23,7 @@ from novosky.settings import MlSettings, Settings
 from trading.announcements import Announcer
 from trading.bot import Bot
 from trading.broker import BrokerUnavailable
+from trading.clock_watch import ClockWatch
 from trading.controls import Switches
 from trading.freeze import FREEZE_FLAG
 from trading.health import HEALTH_NAME, Heartbeat
@@ -85,6 +86,8 @@ class LiveParts:
     volume_unit : float
         See `Mt5Broker`.
     durable : bool
+    accept_balance : bool
+        See `trading.bot.Bot`.
     """
 
     settings: Settings
@@ -108,6 +111,7 @@ class LiveParts:
     timing: Timing = field(default_factory=Timing)
     volume_unit: float = 1.0
     durable: bool = True
+    accept_balance: bool = False
 
     @property
     def identity(self) -> str:
@@ -222,6 +226,7 @@ class LiveSession:
             self.parts.models.fingerprint,
             lambda: (bot.status, self.watch.sight.positions),
             self.parts.clock.now,
+            lambda: self.watch.clock_problem,
         )
         with heartbeat:
             self._look(bot, acted=False)
@@ -252,6 +257,14 @@ class LiveSession:
                 self.tables.follow()
                 heartbeat.beat()
 
+        clocks = self._clock_watch()
+
+        def compare_clocks() -> None:
+            text = clocks.look()
+            if text:
+                self._tell_clocks(text, clocks.problem, bot)
+                heartbeat.beat()
+
         loop = LiveLoop(
             bot,
             self.switches,
@@ -260,6 +273,7 @@ class LiveSession:
             wait=self._wait,
             check=self._check,
             seen=seen,
+            clocks=compare_clocks,
             rhythm=self.parts.rhythm,
         )
         if not once:
@@ -268,6 +282,19 @@ class LiveSession:
         loop.step()
         if bot.away:
             raise BrokerUnavailable("the broker cannot be asked; nothing was done, see the log")
+
+    def _clock_watch(self) -> ClockWatch:
+        parts = self.parts
+        rule = parts.settings.broker.server_clock
+        return ClockWatch(self.broker.measure_clock, parts.clock.now, rule, parts.rhythm.poll)
+
+    def _tell_clocks(self, text: str, problem: str, bot: Bot) -> None:
+        """Say that the clocks part, or agree again, wherever people look."""
+        self.watch.clock_problem = problem
+        if problem:
+            _log.warning("%s", text)
+        now = math.floor(self.parts.clock.now())
+        self.announcer.tell(Message(f"clock:{now}", "broker", text, bot.status.last_bar))
 
     def _start_bot(self, stopping: Callable[[], bool], *, once: bool) -> Bot | None:
         """Return the bot once the broker can be asked; None when told to stop first."""
@@ -311,6 +338,7 @@ class LiveSession:
             fingerprint=models.fingerprint,
             frozen=self.switches.entries_stopped,
             queued=parts.telegram is not None,
+            accept_balance=parts.accept_balance,
         )
 
     def _look(self, bot: Bot, *, acted: bool) -> None:

@@ -56,7 +56,7 @@ class CurrentTables:
         before = self._written or (-1, -1)
         digits = self._settings.broker.digits
         if trades != before[0]:
-            export_trades(self._journal, self.trades, digits)
+            export_trades(self._journal, self.trades, digits, self._settings.money_digits)
         if blocked != before[1]:
             export_blocks(self._journal, self.blocked, self._settings.symbol, digits)
         self._written = trades, blocked

@@ -16,6 +16,7 @@ from sqlalchemy import URL
 
 from novosky.errors import LockedError, StorageError, UsageError
 from novosky.market.news import NewsCalendar
+from novosky.persistence import remove_file
 from novosky.settings import MlSettings, Settings
 from trading.bot import Bot
 from trading.engine.records import Params, no_minutes
@@ -105,6 +106,11 @@ class PaperSession:
         """Identifies the models' answers."""
         return self.models.fingerprint
 
+    @property
+    def train_cutoff(self) -> pd.Timestamp:
+        """The last bar whose information entered the models."""
+        return self.models.signal.train_cutoff
+
     def close(self) -> None:
         """Release the account's files."""
         self.broker.close()
@@ -185,7 +191,7 @@ def discard_account(journal: Path) -> None:
     if foreign is not None:
         raise UsageError(f"{foreign} is not a journal and was left alone; name the account's file with --journal")
     for file in journal_files(journal):
-        file.unlink(missing_ok=True)
+        remove_file(file, missing_ok=True)
 
 
 def check_account_files(journal: Path) -> None:
@@ -233,6 +239,7 @@ def open_session(
     now: Callable[[], float] | None = None,
     database: URL | None = None,
     reach: Callable[[SimulatedTerminal], TerminalModule] = lambda terminal: terminal,
+    accept_balance: bool = False,
 ) -> PaperSession:
     """Open or resume the paper account whose journal is at `journal_path`.
 
@@ -246,6 +253,8 @@ def open_session(
         `trading.journal.journal_url`; the simulated broker stays beside `journal_path`.
     reach : callable
         Returns the module through which the adapter reaches the terminal: itself, or one end of a bridge.
+    accept_balance : bool
+        See `trading.bot.Bot`.
 
     Raises
     ------
@@ -290,6 +299,7 @@ def open_session(
         models=models.description,
         fingerprint=models.fingerprint,
         frozen=frozen,
+        accept_balance=accept_balance,
     )
     return PaperSession(bot, broker, server, journal, params, models)
 

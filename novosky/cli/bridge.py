@@ -83,6 +83,7 @@ def serve(
     from contextlib import ExitStack
 
     from novosky.clock import RealClock
+    from novosky.environment import ENV_FILE, read_environment
     from novosky.errors import UsageError
     from novosky.log import configure_logging
     from novosky.redaction import secret_values
@@ -96,7 +97,8 @@ def serve(
     if account is not None and simulated is None:
         raise UsageError("--account keeps a simulated account; it needs --simulated")
     refuse_collisions({"--account": account}, {"--simulated": simulated, "--config": config, "--ml-config": ml_config})
-    token = check_token(os.environ.get(TOKEN_VARIABLE, "").strip())
+    environment = read_environment(ENV_FILE, os.environ)
+    token = check_token(environment.get(TOKEN_VARIABLE, "").strip())
     tls = tls_context(cert, key) if cert is not None and key is not None else None
     with ExitStack() as held:
         if simulated is not None:
@@ -107,7 +109,7 @@ def serve(
         else:
             module, before, told = _package(terminal), None, None
             _own(held, port, terminal, None)
-        configure_logging(logs or Path("logs") / f"bridge-{port}", secrets=secret_values(os.environ) | {token})
+        configure_logging(logs or Path("logs") / f"bridge-{port}", secrets=secret_values(environment) | {token})
         path = str(terminal) if terminal else None
         server = BridgeServer(module, token, RealClock(), host=host, port=port, tls=tls, terminal=path, before=before)
         stop = _stop_signals()
@@ -208,13 +210,13 @@ def _rehearsal(
     """Return a terminal over the file's bars, moved to now; its market; and how its time goes."""
     from ml.feature_engineering import live_window_bars
     from novosky.clock import RealClock
-    from novosky.data.store import load_bars
+    from novosky.data.market_bars import load_market_bars
     from novosky.settings import load_ml_settings, load_settings
     from trading import rehearsal
     from trading.bridge.simulated import simulated_market
 
     settings, ml_settings = load_settings(config), load_ml_settings(ml_config)
-    frame, wall = load_bars(bars), RealClock().now
+    frame, wall = load_market_bars(bars, settings), RealClock().now
     kept = None if account is None else rehearsal.kept_placement(account)
     placement = kept or rehearsal.placement_of(frame, live_window_bars(), wall())
     frame = rehearsal.shifted(frame, placement.shift)

@@ -53,6 +53,8 @@ class PaperRun:
         Discard the account first.
     trades_file, blocked_file : Path or None
         Where to write the tables.
+    accept_balance : bool
+        A person accepts a balance far from the starting balance.
     """
 
     config: Path
@@ -64,14 +66,25 @@ class PaperRun:
     fresh: bool
     trades_file: Path | None
     blocked_file: Path | None
+    accept_balance: bool = False
 
 
 def replay(run: PaperRun, window: Window) -> None:
     """Run the bot over a file's bars as fast as possible, resuming where it was killed."""
+    from novosky.in_sample import banner, in_sample_notice
+
     market = replay_market(window, fixed_spread=run.account.spread is not None)
     with _session(run, lambda _: market, bars=window.bars, live=False) as (session, settings):
+        known = in_sample_notice(
+            market.frame["time"].iloc[market.first :], session.train_cutoff, "Begin after it with --start."
+        )
+        if known is not None:
+            # At once, for whoever watches; and again beside the result.
+            click.echo(banner(known), err=True)
         _replay_with_progress(session, market)
         _export(session, settings, run)
+        if known is not None:
+            click.echo(banner(known))
         _print_standing(session)
 
 
@@ -190,6 +203,7 @@ def _session(
     )
     from ml.deployment import Deployment
     from novosky.clock import RealClock
+    from novosky.data.market_bars import require_bars_of
     from novosky.market.news import load_calendar
     from novosky.settings.overrides import apply_flags
     from trading.freeze import is_frozen
@@ -203,6 +217,9 @@ def _session(
     settings, ml_settings, models = load_deployment(
         Deployment(run.models, run.config, run.ml_config), lambda stated: apply_flags(stated, run.account)
     )
+    opened = None if bars is None else market(settings)
+    if bars is not None and opened is not None:
+        require_bars_of(opened.frame, bars, settings)
     news = load_calendar(run.calendar) if run.calendar else None
     with single_instance(run.journal):
         check_account_files(run.journal)
@@ -211,7 +228,7 @@ def _session(
         if live:
             _begin_log(output_folder(run.journal))
         session = open_session(
-            market(settings),
+            market(settings) if opened is None else opened,
             settings,
             ml_settings,
             models,
@@ -222,6 +239,7 @@ def _session(
             frozen=is_frozen if live else lambda: False,
             durable=live,
             now=RealClock().now if live else None,
+            accept_balance=run.accept_balance,
         )
         try:
             yield session, settings
@@ -304,7 +322,7 @@ def _export(session: PaperSession, settings: Settings, run: PaperRun) -> None:
     from trading.bot_exports import export_blocks, export_trades
 
     if run.trades_file is not None:
-        export_trades(session.journal, run.trades_file, settings.broker.digits)
+        export_trades(session.journal, run.trades_file, settings.broker.digits, settings.money_digits)
     if run.blocked_file is not None:
         export_blocks(session.journal, run.blocked_file, settings.symbol, settings.broker.digits)
 

@@ -57,6 +57,11 @@ Examples:
     type=FILE,
     help="Write the blocked signals as CSV; a live bot keeps logs/blocked_signals.csv.",
 )
+@click.option(
+    "--accept-balance",
+    is_flag=True,
+    help="Begin although the balance is far from risk_profile.starting_balance_usd, where the hard halt measures from.",
+)
 @file_options
 @account_options
 def trade(
@@ -76,6 +81,7 @@ def trade(
     fresh: bool,
     trades_file: Path | None,
     blocked_file: Path | None,
+    accept_balance: bool,
     config: Path,
     ml_config: Path,
     models: Path,
@@ -85,7 +91,7 @@ def trade(
     """Run the bot. It acts once per closed bar and can be killed and restarted at any moment.
 
     Without --paper it trades the account that NOVOSKY_BROKER, MT5_LOGIN and MT5_SERVER name, in the
-    environment or in .env, through MetaTrader 5.
+    environment or in .env, through MetaTrader 5; where NOVOSKY_BROKER says paper, that is --paper.
     """
     from novosky.cli import paper as paper_runs
     from novosky.errors import UsageError
@@ -98,12 +104,18 @@ def trade(
         named = journal or (default_journal(replay) if paper or replay is not None else None)
         show_health(named, MOST_BARS_BEHIND if stale_bars is None else stale_bars)
         return
+    if not paper and replay is None and environment_says_paper():
+        click.echo("NOVOSKY_BROKER is paper, so this is --paper")
+        paper = True
     if not paper:
         simulated = {"--replay": replay, "--start": start, "--end": end, "--days": days, "--m1": m1}
         _refuse_paper_options(simulated | {"--fresh": fresh or None, "--feed": feed, "--feed-url": feed_url}, flags)
         from novosky.cli.live import LiveRun, trade_live
 
-        trade_live(LiveRun(config, ml_config, models, calendar, journal, trades_file, blocked_file), once=once)
+        run_live = LiveRun(
+            config, ml_config, models, calendar, journal, trades_file, blocked_file, accept_balance=accept_balance
+        )
+        trade_live(run_live, once=once)
         return
     journal = journal or default_journal(replay)
     if replay is None and any(option is not None for option in (start, end, days, m1)):
@@ -117,14 +129,46 @@ def trade(
     from novosky.cli.paper_markets import EmbeddedMarket, FeedMarket
     from novosky.settings.overrides import AccountFlags
 
+    if replay is None:
+        config, ml_config, models = _files_of_paper(config, ml_config, models)
     run = paper_runs.PaperRun(
-        config, ml_config, models, calendar, AccountFlags(**flags), journal, fresh, trades_file, blocked_file
+        config,
+        ml_config,
+        models,
+        calendar,
+        AccountFlags(**flags),
+        journal,
+        fresh,
+        trades_file,
+        blocked_file,
+        accept_balance=accept_balance,
     )
     if replay is not None:
         paper_runs.replay(run, paper_runs.Window(replay, m1, start, end, days))
     else:
         followed = EmbeddedMarket() if feed is None else FeedMarket(feed, feed_url)
         paper_runs.follow(run, followed, once=once)
+
+
+def environment_says_paper() -> bool:
+    """Tell whether onboarding's choice was the simulated account."""
+    import os
+
+    from novosky.environment import BROKER, ENV_FILE, read_environment
+
+    return read_environment(ENV_FILE, os.environ).get(BROKER.name, "").strip() == "paper"
+
+
+def _files_of_paper(config: Path, ml_config: Path, models: Path) -> tuple[Path, Path, Path]:
+    """Take the demo's files where there are no models and none were named, and say so."""
+    from ml.deployment import Deployment
+    from novosky.cli.practice import named_on_the_command_line, paper_files
+
+    named = named_on_the_command_line("config", "ml_config", "models")
+    choice = paper_files(Deployment(models, config, ml_config), named=named)
+    if choice.note is not None:
+        click.echo(choice.note)
+    return choice.files.config, choice.files.ml_config, choice.files.models
 
 
 def _refuse_paper_options(options: Mapping[str, object], flags: Mapping[str, object]) -> None:

@@ -13,6 +13,7 @@ from novosky.market.bars import M15_SECONDS
 from novosky.settings import Settings
 from trading.broker import BrokerUnavailable
 from trading.feed.port import FeedUnavailable, Window, window_of
+from trading.mt5.bars import folded_rows
 from trading.mt5.clock import ServerTime
 from trading.mt5.link import Link
 from trading.mt5.module import TerminalModule
@@ -102,7 +103,13 @@ class TerminalFeed:
         return window
 
     def _frame(self, rows: Any) -> pd.DataFrame:
-        opens = self._time.utc_of(rows["time"].astype(np.int64), self._clock.now())
+        volume = rows["tick_volume"].astype(np.float64)
+        # The forming bar is among the rows: it counts as come.
+        newest = self._clock.now() + M15_SECONDS
+        placed = self._time.bars(rows["time"].astype(np.int64), newest, M15_SECONDS, volume)
+        opens = placed.utc
+        if placed.remarks:
+            rows, opens = folded_rows(rows, placed)
         time = pd.DatetimeIndex((opens * 10**9).view("datetime64[ns]"), tz="UTC")
         prices = {name: rows[name].astype(np.float64) for name in ("open", "high", "low", "close")}
         volume, spread = rows["tick_volume"] / self._volume_unit, rows["spread"].astype(np.float64)

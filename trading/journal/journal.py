@@ -27,7 +27,16 @@ from trading.journal.tables import (
     TRADES,
     UPDATE_STATUS,
 )
-from trading.journal.values import INTENT_NEW, INTENT_REJECTED, BarNotes, BotStatus, Decision, Intent, Message
+from trading.journal.values import (
+    INTENT_NEW,
+    INTENT_REJECTED,
+    BarNotes,
+    BotStatus,
+    Decision,
+    Intent,
+    Message,
+    MoneyMove,
+)
 
 NOTHING_TO_NOTE = BarNotes()
 
@@ -109,6 +118,24 @@ class Journal(History):
             self.outbox.enqueue_within(connection, messages)
 
         self._database.write(write)
+
+    def begin(self, status: BotStatus, deals: Sequence[Mapping[str, Any]], moves: Sequence[MoneyMove]) -> None:
+        """Write the first status, with the deals that the account had made before.
+
+        Parameters
+        ----------
+        deals : sequence of mappings
+            Rows of `deals`.
+        moves : sequence of MoneyMove
+        """
+
+        def write(connection: Connection) -> None:
+            if deals:
+                connection.execute(INSERT_DEAL, [dict(row) for row in deals])
+            self._move_within(connection, moves)
+            _write_status(connection, status)
+
+        self._database.write(write, arrived=select(BOT_STATUS.c.id))
 
     def record_order(self, intent: Intent) -> None:
         """Write an intent that no bar has decided: a person's order between two closes."""

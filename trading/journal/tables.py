@@ -118,6 +118,16 @@ ACCOUNT_SNAPSHOTS = Table(
     Column("margin", Float, nullable=False),
     Column("positions", Integer, nullable=False),
 )
+MONEY_MOVES = Table(
+    "money_moves",
+    METADATA,
+    Column("ticket", BigInteger, primary_key=True, autoincrement=False),
+    Column("time", BigInteger, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("amount", Float, nullable=False),
+    Column("balance", Float, nullable=False),
+    Column("comment", String, nullable=False),
+)
 NEWS_EVENTS = Table(
     "news_events",
     METADATA,

@@ -31,6 +31,7 @@ def terms_from_settings(settings: Settings) -> AccountTerms:
     account = settings.account
     return AccountTerms(
         currency="USC" if settings.account_type == "cent" else "USD",
+        currency_digits=account.currency_digits,
         leverage=round(account.leverage),
         margin_call=account.margin_call_level,
         stop_out=account.stop_out_level,

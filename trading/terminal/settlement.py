@@ -61,7 +61,8 @@ def begin_bar(server: TradeServer, feed: Feed) -> None:
 def settle_bar(server: TradeServer, feed: Feed) -> None:
     """Let the rest of the bar happen to the positions."""
     i, bars = feed.bar, feed.bars
-    alone = len(server.book.positions) == 1 and server.stops_out_by_level
+    # Of credit, which carries positions too, the engine knows nothing.
+    alone = len(server.book.positions) == 1 and server.stops_out_by_level and server.book.credit == 0.0
     params = feed.params
     if not alone:
         # The engine knows one position; with several the account's level decides, below.
@@ -101,7 +102,7 @@ def _stop_out(server: TradeServer, feed: Feed) -> None:
 
 def _figures_at(server: TradeServer, feed: Feed, bid: float, spread: float) -> tuple[float, float]:
     """Return equity and margin in the account's currency with this market at another quote."""
-    equity, margin = server.book.balance, 0.0
+    equity, margin = server.book.balance + server.book.credit, 0.0
     for position in server.book.positions.values():
         account, other = position.account, server.feeds[position.symbol]
         here = other.quote()
