@@ -50,7 +50,7 @@ class CommandLedger:
             ledger = _Ledger.model_validate_json(self._path.read_bytes())
         except FileNotFoundError:
             return _Ledger(bot=bot)
-        except (OSError, ValidationError):
+        except ValidationError:
             # Commands that were handled and not yet confirmed may come again; stops do no harm twice.
             _log.error("%s is damaged and begun anew", self._path)
             return _Ledger(bot=bot)
