@@ -15,11 +15,13 @@ from rich.text import Text
 
 from backtest.benchmarks import Band, BuyAndHold, RandomEntry
 from backtest.metrics import DRAWDOWN_FLOOR, MIN_TRADES, Metrics
+from backtest.statistics import MIN_DAYS, PROFIT_FACTOR_CAP
 from novosky.in_sample import MARK, banner, is_in_sample
 from trading.reasons import EXIT_WORDS, GATE_WORDS
 
 UNKNOWN = "n/a"
-_PLAIN_WIDTH = 120
+TOO_SHORT = f"yearly figures need {MIN_DAYS} days"
+_PLAIN_WIDTH = 80
 _UNBOUNDED_WIDTH = 1_000
 # Its names, and room beside them for any one word of what is assumed.
 _ASSUMPTION_WIDTH = 40
@@ -74,6 +76,11 @@ def dollars(value: float | None) -> str:
     return f"{'-' if value < 0 else ''}${abs(value):,.2f}"
 
 
+def factor_words(value: float | None) -> str:
+    """Format a profit factor; the cap is said, it stands for a run with hardly a loser."""
+    return f"{PROFIT_FACTOR_CAP:g} or more" if value == PROFIT_FACTOR_CAP else number(value)
+
+
 def _positive_zero(value: float, digits: int) -> float:
     # Adding 0.0 turns the -0.0 that rounding leaves into 0.0.
     return round(value, digits) + 0.0
@@ -101,6 +108,8 @@ def notices(metrics: Metrics) -> list[Notice]:
     # A drawdown is a share of the peak: beyond all of it, equity is negative.
     if metrics.max_drawdown > 1.0:
         mild.append("Equity went below zero: the account owed its broker money; figures after that mean nothing.")
+    if metrics.sharpe is None and metrics.cagr is None:
+        mild.append(f"Fewer than {MIN_DAYS} days: no Sharpe, Sortino, Calmar, CAGR or volatility is stated.")
     if metrics.halted:
         mild.append("The hard halt was reached: trading stopped for good before the end of the window.")
     if metrics.open_at_end:
@@ -134,9 +143,11 @@ def performance_rows(metrics: Metrics) -> list[Row]:
         ("Trades", f"{metrics.trades:,}"),
         ("Long / short", f"{metrics.long_trades:,} / {metrics.short_trades:,}"),
         ("Win rate", percent(metrics.win_rate) + interval(metrics.win_rate_low, metrics.win_rate_high, share=True)),
-        ("Profit factor", number(metrics.profit_factor) + interval(metrics.pf_low, metrics.pf_high, share=False)),
+        ("Profit factor", factor_words(metrics.profit_factor) + interval(metrics.pf_low, metrics.pf_high, share=False)),
         ("Expectancy", _in_r(metrics.expectancy_r)),
         ("Expectancy, USD", dollars(metrics.expectancy_usd)),
+        ("MAE, mean", _in_r(_negative(metrics.adverse_r_mean))),
+        ("MFE, mean", _in_r(metrics.favourable_r_mean)),
         ("Longest losing run", f"{metrics.longest_losing_run:,} trades"),
         ("Bars held, mean", number(metrics.holding_bars_mean, 1)),
         ("Bars held, median", number(metrics.holding_bars_median, 1)),
@@ -150,6 +161,8 @@ def account_rows(metrics: Metrics) -> list[Row]:
         ("Return", signed_percent(metrics.total_return)),
         ("Max drawdown", percent(metrics.max_drawdown, 2)),
         ("Longest drawdown", f"{number(metrics.longest_drawdown_days, 1)} days"),
+        ("CAGR", signed_percent(metrics.cagr)),
+        ("Volatility", percent(metrics.volatility)),
         ("Sharpe", number(metrics.sharpe)),
         ("Sortino", number(metrics.sortino)),
         ("Calmar", number(metrics.calmar)),
@@ -221,6 +234,10 @@ def _band_cells(band: Band | None, show: Formatter) -> tuple[str, str, str, str]
 
 def _in_r(value: float | None) -> str:
     return UNKNOWN if value is None else f"{_positive_zero(value, 3):+.3f} R"
+
+
+def _negative(value: float | None) -> float | None:
+    return None if value is None else -value
 
 
 def buy_hold_line(buy_hold: BuyAndHold) -> str:

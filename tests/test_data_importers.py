@@ -84,12 +84,42 @@ def test_an_export_with_a_missing_column_is_an_error(tmp_path: Path) -> None:
         read_text_bars(path, NEW_YORK_7)
 
 
-def test_stamps_in_the_repeated_hour_need_a_decision(tmp_path: Path) -> None:
+def test_a_stamp_that_stands_once_in_the_repeated_hour_is_the_later_pass_unless_the_owner_says_otherwise(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     row = MT5_ROWS[0].replace("2024.01.02\t00:00:00", "2024.11.03\t08:30:00")
     path = mt5_file(tmp_path, row)
-    with pytest.raises(DataError, match=r"BTCUSD_M15\.csv: .*row 0 \(2024-11-03 08:30:00\).*occurred twice"):
-        read_text_bars(path, NEW_YORK_7)
-    assert read_text_bars(path, NEW_YORK_7, repeated="later")["time"].tolist() == utc("2024-11-03 06:30")
+    assert read_text_bars(path, NEW_YORK_7)["time"].tolist() == utc("2024-11-03 06:30")
+    assert read_text_bars(path, NEW_YORK_7, repeated="earlier")["time"].tolist() == utc("2024-11-03 05:30")
+    assert caplog.messages[0] == (
+        f"{path}: server clock NewYork+7: 1 bar(s) stamped (first 2024-11-03 08:30:00) in an hour that autumn "
+        "repeats, once: taken for the later pass"
+    )
+
+
+def test_a_bar_of_a_clock_set_late_is_folded_into_the_one_it_was_cut_off_from(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = mt5_file(
+        tmp_path,
+        "2024.03.10\t08:45:00\t100\t101\t99\t100\t50\t0\t9",
+        "2024.03.10\t09:00:00\t100\t105\t98\t104\t3\t0\t7",
+        "2024.03.10\t10:00:00\t103\t104\t97\t102\t40\t0\t8",
+        "2024.03.10\t10:15:00\t102\t103\t101\t102\t30\t0\t9",
+    )
+    bars = read_text_bars(path, NEW_YORK_7)
+    assert bars["time"].tolist() == utc("2024-03-10 06:45", "2024-03-10 07:00", "2024-03-10 07:15")
+    assert bars.iloc[1][["open", "high", "low", "close", "volume", "spread"]].tolist() == [100, 105, 97, 102, 43, 7]
+    assert caplog.messages == [
+        f"{path}: server clock NewYork+7: 1 bar(s) stamped (first 2024-03-10 09:00:00) by a clock set late: converted "
+        "with the offset before the change, 1 folded into the bar of the same time"
+    ]
+
+
+def test_a_whole_skipped_hour_of_bars_still_means_a_wrong_clock(tmp_path: Path) -> None:
+    rows = [f"2024.03.10\t{9 + k // 4:02}:{k % 4 * 15:02}:00\t100\t101\t99\t100\t50\t0\t9" for k in range(8)]
+    with pytest.raises(DataError, match=r"row 0 \(2024-03-10 09:00:00\): this time was skipped.*4 such row"):
+        read_text_bars(mt5_file(tmp_path, *rows), NEW_YORK_7)
 
 
 def test_an_mt4_file_without_header_is_read_on_the_brokers_clock(tmp_path: Path) -> None:

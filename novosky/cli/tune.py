@@ -224,12 +224,12 @@ class _SearchProgress:
 
 
 def _print_outcome(outcome: SearchOutcome, inputs: _Inputs, dry_run: bool, *, acted: str) -> None:
-    from novosky.cli.tune_report import deflated_line, fold_table, print_tables, trial_table
+    from novosky.cli.tune_report import deflated_line, print_trials
 
     pruned = sum(trial.pruned for trial in outcome.trials)
     short = sum(not trial.eligible and not trial.pruned for trial in outcome.trials)
     earlier = f", {outcome.earlier} of them from earlier runs" if outcome.earlier else ""
-    print_tables(trial_table(outcome, acted), fold_table(outcome, acted))
+    print_trials(outcome, acted)
     click.echo(f"study     {outcome.study} in {outcome.storage}")
     click.echo(f"trials    {len(outcome.trials)}{earlier}: {pruned} pruned, {short} with too few {acted} in a fold")
     line = deflated_line(outcome)

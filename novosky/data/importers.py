@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from novosky.data.layouts import PRICES, Columns, Layout, columns_of, layout_of, plain_name
+from novosky.data.layouts import EPOCH_NAMES, PRICES, Columns, Layout, columns_of, layout_of, plain_name
 from novosky.data.stamps import Stamps, offset_of, read_stamps
 from novosky.data.text_numbers import read_numbers
 from novosky.data.text_table import TextTable, read_table
 from novosky.errors import DataError
-from novosky.market.bars import M15_SECONDS, validate_bars
-from novosky.market.server_time import RepeatedHour, ServerClock
+from novosky.market.bars import M15_SECONDS, usual_step, validate_bars
+from novosky.market.clock_changes import Pass, bars_on_clock
+from novosky.market.server_time import ServerClock
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ class TextImport:
     ----------
     bars : pandas.DataFrame
         A valid bar frame.
+    seconds : int
+        Length of a bar.
     layout : str
         Name of the file's layout, see `novosky.data.layouts`.
     symbol : str or None
@@ -41,6 +44,7 @@ class TextImport:
     """
 
     bars: pd.DataFrame
+    seconds: int
     layout: str
     symbol: str | None
     notes: tuple[str, ...]
@@ -50,8 +54,8 @@ def read_text_bars(
     path: Path,
     clock: ServerClock | None = None,
     *,
-    seconds: int = M15_SECONDS,
-    repeated: RepeatedHour = "error",
+    seconds: int | None = M15_SECONDS,
+    repeated: Pass = "later",
 ) -> pd.DataFrame:
     """Read a text file of any known layout; see `import_text`. What it has to say goes to the log."""
     found = import_text(path, clock, seconds=seconds, repeated=repeated)
@@ -64,8 +68,8 @@ def import_text(
     path: Path,
     clock: ServerClock | None = None,
     *,
-    seconds: int = M15_SECONDS,
-    repeated: RepeatedHour = "error",
+    seconds: int | None = M15_SECONDS,
+    repeated: Pass = "later",
     only: str | None = None,
 ) -> TextImport:
     """Read bars from a text file whose layout is told by its header or the shape of its lines.
@@ -77,10 +81,10 @@ def import_text(
         The clock of stamps that do not say their zone. Stamps with a zone, columns named UTC or
         GMT, epochs, and venues whose files are documented to be in UTC need none. Terminal
         files need one always: MetaTrader dresses its wall clock as epochs.
-    seconds : int
-        The timeframe.
-    repeated : {"error", "earlier", "later"}
-        Which pass a wall-clock stamp inside the repeated autumn hour belongs to.
+    seconds : int or None
+        The timeframe; None takes the one that the bars have.
+    repeated : {"earlier", "later"}
+        Which pass a wall-clock stamp that stands once in the repeated autumn hour belongs to.
     only : str, optional
         Refuse every other layout than the one of this name.
 
@@ -110,12 +114,18 @@ def import_text(
     if backwards:
         bars = bars.iloc[::-1].reset_index(drop=True)
         notes.append("its bars stand newest first and were turned round")
-    bars.insert(0, "time", _to_utc(path, wall, on, repeated))
+    seconds = seconds or usual_step(wall // 10**9) or M15_SECONDS
+    labels = dict(bars.attrs)
+    bars.insert(0, "time", wall.view("datetime64[ns]"))
+    bars, remarks = _to_utc(path, bars, on, seconds, repeated)
+    bars = validate_bars(bars, source=str(path), seconds=seconds)
+    bars.attrs.update(labels)
     return TextImport(
-        validate_bars(bars, source=str(path), seconds=seconds),
+        bars,
+        seconds,
         layout.name,
         _symbol(table, columns),
-        (*notes, *([clock_note] if clock_note else [])),
+        (*notes, *([clock_note] if clock_note else []), *remarks),
     )
 
 
@@ -178,7 +188,7 @@ def _stated_offset(table: TextTable, layout: Layout, columns: Columns, stamps: S
         zone = _zone_in(title)
         if zone is not None:
             return zone * 10**9
-    by_name = {plain_name(title) for title in titles} & {"unix", "unix_timestamp", "epoch"}
+    by_name = {plain_name(title) for title in titles} & {*EPOCH_NAMES}
     if stamps.epoch and (layout.clock == "utc" or by_name):
         return 0
     return None
@@ -206,13 +216,13 @@ def _ascending(layout: Layout, wall: npt.NDArray[np.int64]) -> tuple[npt.NDArray
 
 
 def _to_utc(
-    path: Path, wall: npt.NDArray[np.int64], on: ServerClock | int, repeated: RepeatedHour
-) -> pd.Series[pd.Timestamp]:
-    times = pd.Series(wall.view("datetime64[ns]"), name="time")
+    path: Path, bars: pd.DataFrame, on: ServerClock | int, seconds: int, repeated: Pass
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Give bars, whose times have no zone yet, their UTC times; and say what had to be done for it."""
     if not isinstance(on, ServerClock):
-        return times.dt.tz_localize("UTC")
+        return bars.assign(time=bars["time"].dt.tz_localize("UTC")), ()
     try:
-        return on.to_utc(times, repeated=repeated)
+        return bars_on_clock(bars, on, seconds, repeated)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 

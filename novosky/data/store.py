@@ -7,7 +7,7 @@ are never stitched together unnoticed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from novosky.data.identity import METADATA_PREFIX
 from novosky.data.importers import read_text_bars
+from novosky.data.joining import LABELS, Join, check_levels, joined_labels, joined_seams
 from novosky.data.parquet_bars import read_parquet
 from novosky.errors import DataError, LockedError
 from novosky.files import replace_atomically
@@ -27,26 +28,25 @@ from novosky.market.bars import (
     M15_SECONDS,
     OPTIONAL_COLUMNS,
     REQUIRED_COLUMNS,
+    TIMEFRAMES,
     epoch_seconds,
     timeframe_name,
+    usual_step,
     validate_bars,
 )
-
-LABELS = ("synthetic", "symbol", "source", "point", "digits")
-"""Keys of ``bars.attrs`` that a file keeps; `novosky.data.identity.BarsIdentity` says what each means."""
 
 _MEND = "run scripts/download_data.py, or name another file with --data"
 
 
-def load_bars(path: Path, *, seconds: int = M15_SECONDS) -> pd.DataFrame:
+def load_bars(path: Path, *, seconds: int | None = M15_SECONDS) -> pd.DataFrame:
     """Read and validate the bars of a file.
 
     Parameters
     ----------
     path : Path
         ``.parquet``, or ``.csv``/``.txt`` with a header and times in UTC.
-    seconds : int
-        The timeframe the bars must have.
+    seconds : int or None
+        The timeframe the bars must have; None takes the one that they have.
 
     Returns
     -------
@@ -74,8 +74,10 @@ def load_bars(path: Path, *, seconds: int = M15_SECONDS) -> pd.DataFrame:
     )
 
 
-def _load_parquet(path: Path, seconds: int) -> pd.DataFrame:
+def _load_parquet(path: Path, seconds: int | None) -> pd.DataFrame:
     found = read_parquet(path)
+    seconds = seconds or TIMEFRAMES.get(found.labels.get("timeframe", "")) or usual_step(epoch_seconds(found.columns))
+    seconds = seconds or M15_SECONDS
     frame = validate_bars(found.columns, source=str(path), seconds=seconds)
     _check_timeframe(path, found.labels, seconds)
     seams = _told_seams(found.labels)
@@ -150,13 +152,15 @@ def store_lock(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def merge_bars(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+def merge_bars(old: pd.DataFrame, new: pd.DataFrame, *, join: Set[Join] = frozenset()) -> pd.DataFrame:
     """Join two frames of the same timeframe; overlapping bars must agree.
 
     Parameters
     ----------
     old, new : pandas.DataFrame
         Valid bar frames. An optional figure that only one of them has is taken from it.
+    join : set of {"symbols", "sources"}
+        What may be joined although it differs; the places where sources meet become seams.
 
     Returns
     -------
@@ -167,9 +171,10 @@ def merge_bars(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     ------
     DataError
         When a bar is in both with different values (the message names the row of `new`), when
-        the labels differ, or when only one of the frames holds a spread.
+        the labels differ, when unlabelled prices cannot be one market's, or when only one of
+        the frames holds a spread.
     """
-    labels = _merged_labels(old, new)
+    labels = joined_labels(old, new, join)
     if ("spread" in old) != ("spread" in new):
         raise DataError("merging bars: only one of the two sets has a spread column, and a missing spread is not zero")
     columns = [*REQUIRED_COLUMNS, *(name for name in OPTIONAL_COLUMNS if name in old or name in new)]
@@ -188,19 +193,11 @@ def merge_bars(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     merged = pd.concat(parts).sort_values("time", kind="stable").reset_index(drop=True)
     merged.attrs.clear()
     merged.attrs.update(labels)
+    check_levels(old, new, merged, join)
+    seams = joined_seams(old, new, merged)
+    if seams:
+        merged.attrs["seams"] = seams
     return merged
-
-
-def _merged_labels(old: pd.DataFrame, new: pd.DataFrame) -> dict[str, str]:
-    for label in LABELS:
-        had, has = old.attrs.get(label), new.attrs.get(label)
-        # Bars without a venue may be joined to any; bars without "synthetic" are real.
-        if had != has and (label == "synthetic" or None not in (had, has)):
-            raise DataError(
-                f"merging bars: the stored bars have {label}={had or 'none'} but the new ones {label}={has or 'none'}; "
-                "choose another --output, or --replace the stored ones"
-            )
-    return {label: str(frame.attrs[label]) for frame in (new, old) for label in LABELS if label in frame.attrs}
 
 
 def _check_agreement(

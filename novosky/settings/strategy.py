@@ -19,6 +19,7 @@ from novosky.settings.differences import changes_between
 from novosky.settings.profile_application import apply_profile
 from novosky.settings.profiles import profile_named
 from novosky.settings.runtime import Settings
+from novosky.settings.text_edit import edited
 
 STRATEGY_KEYS = (
     "dynamic_position_sizing.risk_percent",
@@ -86,7 +87,7 @@ def put_strategy(original: bytes, strategy: Mapping[str, Any]) -> bytes:
         # Before the profile looks into it, too: what it expects there must be there.
         Settings.model_validate_json(json.dumps(content), strict=True)
         content = apply_profile(content, profile)
-        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        text = edited(original.decode("utf-8-sig"), content)
         Settings.model_validate_json(text, strict=True)
     except ValidationError as error:
         detail = error.errors()[0]
