@@ -165,6 +165,7 @@ def run_labels(prepared: Prepared, settings: Settings, marks: Mapping[Any, Any])
     """Return what every output of this run must say about its bars and its account."""
     from backtest.run import overlap_warning
     from novosky.market.price_steps import finer_than_digits
+    from trading.context import calendar_note
     from trading.market_inputs import minutes_coverage
 
     labels = [f"SYNTHETIC DATA ({marks['synthetic']} market)"] if "synthetic" in marks else []
@@ -173,6 +174,9 @@ def run_labels(prepared: Prepared, settings: Settings, marks: Mapping[Any, Any])
         labels.append(overlap)
     if marks.get("volume") == "none":
         labels.append("No volume: the bars' source publishes none, so features of volume say nothing")
+    calendar = calendar_note(prepared.context.news_minutes, settings)
+    if calendar is not None:
+        labels.append(calendar)
     finer = finer_than_digits(prepared.frame, settings.broker.digits)
     if finer is not None:
         labels.append(finer)
