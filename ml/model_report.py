@@ -9,14 +9,13 @@ live against training.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ml.compat import MANIFEST_NAME, hash_training_settings, read_artifact
+from ml.compat import MANIFEST_NAME, hash_training_settings, read_metadata
 from ml.drift import measure_drift, rank_drifts
 from ml.ensemble import MEMBERS, N_CLASSES, Float64Array
 from ml.ensemble_files import POSITION_FILES
@@ -33,6 +32,7 @@ from ml.model_figures import (
     PositionReport,
     Traded,
 )
+from ml.model_market import require_models_of
 from ml.out_of_fold import IntArray, OutOfFold, find_entries
 from ml.reliability import BoolArray, Spans, measure, observed_share
 from ml.signal_artifacts import iso_text
@@ -110,6 +110,7 @@ def build_report(
         The set was made for other features or libraries.
     """
     record = read_training_record(models_dir, ml_settings)
+    require_models_of(models_dir, record.manifest, settings)
     predictor = EnsemblePredictor(models_dir, ml_settings)
     position = _position_report(models_dir, record)
     if sha256_of(models_dir / MANIFEST_NAME) != record.manifest_hash:
@@ -307,8 +308,8 @@ def _drift(
 def _position_report(models_dir: Path, record: TrainingRecord) -> PositionReport:
     if POSITION_FILES.metadata not in record.manifest.artifacts:
         return PositionReport(False, {}, False, "the set has no position models")
-    content = read_artifact(models_dir, record.manifest, POSITION_FILES.metadata, POSITION_FILES.mend)
-    recorded = json.loads(content)["out_of_fold"]
+    name, mend = POSITION_FILES.metadata, POSITION_FILES.mend
+    recorded = read_metadata(models_dir, record.manifest, name, (), mend)["out_of_fold"]
     keys = ("log_loss", "log_loss_of_base_rates", "brier", "auc_side")
     return PositionReport(
         present=True,

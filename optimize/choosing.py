@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from novosky.files import write_json
+from novosky.guarded_json import read_json_file
 from novosky.settings import MlSettings, Settings
-from novosky.settings.profile_application import apply_confidence, apply_profile
+from novosky.settings.profile_application import apply_confidence, apply_profile, labels_of
 from novosky.settings.profiles import profile_named
 from optimize.judging import DAY, MIN_DAYS, common_start
 from optimize.run import OptimizeRun
@@ -87,15 +88,16 @@ def apply_best(run: OptimizeRun) -> str:
     source, target = run.workspace.trained, run.workspace.challenger
     chosen: dict[str, Any] = run.read(SWEEP)["values"]
     contents = {
-        "config": json.loads(source.config.read_text(encoding="utf-8-sig")),
-        "ml_config": json.loads(source.ml_config.read_text(encoding="utf-8-sig")),
+        "config": read_json_file(source.config),
+        "ml_config": read_json_file(source.ml_config),
     }
     for dotted, value in chosen.items():
         _place(contents, dotted, value)
     config, ml_config = contents["config"], contents["ml_config"]
     if run.plan.command == "weekly_optimize":
         profile = profile_named(run.plan.profile)
-        config, ml_config = apply_profile(config, profile), apply_confidence(ml_config, profile)
+        config = apply_profile(config, profile, labels_of(ml_config))
+        ml_config = apply_confidence(ml_config, profile)
     Settings.model_validate_json(json.dumps(config), strict=True)
     MlSettings.model_validate_json(json.dumps(ml_config), strict=True)
     write_json(target.config, config)

@@ -78,13 +78,17 @@ CASES: list[tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str]] = [
     (
         "NaN spread",
         lambda b: at(b.assign(spread=5.0), 1, "spread", np.nan),
-        "row 1 .*spread is negative, NaN",
+        "row 1 .*spread is negative, NaN or infinite",
     ),
-    ("infinite spread", lambda b: at(b.assign(spread=5.0), 1, "spread", np.inf), "row 1 .*NaN or infinite"),
+    (
+        "infinite spread",
+        lambda b: at(b.assign(spread=5.0), 1, "spread", np.inf),
+        "row 1 .*spread is negative, NaN or inf",
+    ),
     (
         "negative spread",
         lambda b: at(b.assign(spread=5.0), 1, "spread", -1.0),
-        "row 1 .*spread is negative, NaN",
+        "row 1 .*spread is negative, NaN or infinite",
     ),
     (
         "text in a number column",

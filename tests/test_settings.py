@@ -387,3 +387,31 @@ def test_flags_that_contradict_each_other_are_refused(flags: AccountFlags) -> No
 def test_a_flag_out_of_range_is_refused_naming_its_key(flags: AccountFlags, place: str) -> None:
     with pytest.raises(UsageError, match=f"flag for {place}: "):
         apply_flags(loaded(), flags)
+
+
+@pytest.mark.parametrize(
+    ("point", "digits", "right"),
+    [
+        (0.001, 2, "0.01"),
+        (0.01, 3, "0.001"),
+        (0.1, 2, "0.01"),
+        (1e-9, 2, "0.01"),
+        (0.01, 0, "1"),
+        (0.02, 2, "0.01"),
+        (0.0101, 2, "0.01"),
+        (0.00001, 4, "0.0001"),
+        (1.0, 5, "0.00001"),
+    ],
+)
+def test_a_point_that_is_not_that_of_its_digits_is_refused(
+    point: float, digits: int, right: str, tmp_path: Path
+) -> None:
+    content = changed(changed(CONFIG, "broker.point", point), "broker.digits", digits)
+    assert f"with digits {digits} it is {right};" in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize("digits", range(9))
+def test_the_point_of_its_digits_is_accepted(digits: int, tmp_path: Path) -> None:
+    content = changed(changed(CONFIG, "broker.point", float(f"1e-{digits}")), "broker.digits", digits)
+    (tmp_path / "c.json").write_text(json.dumps(content), encoding="utf-8")
+    assert load_settings(tmp_path / "c.json").broker.digits == digits

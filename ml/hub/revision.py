@@ -17,6 +17,7 @@ from ml.compat import MANIFEST_NAME
 from ml.shap_report import SUMMARY_NAME
 from ml.stage_files import STAGE_FILES
 from novosky.errors import ModelError, UsageError
+from novosky.guarded_json import parse_json
 from novosky.settings.profiles import PROFILES, Profile, ProfileName
 
 MODELS = "models/"
@@ -26,7 +27,7 @@ MOST_FILE_BYTES = 512 << 20
 MOST_TOTAL_BYTES = 2 << 30
 MOST_MANIFEST_BYTES = 1 << 20
 _FORMAT = 1
-_TAG = re.compile(r"v(?P<day>\d{8})-p(?P<profile>[1-5])(?:\.[1-9]\d{0,2})?", re.ASCII)
+_TAG = re.compile(r"v(?P<day>\d{8})-p(?P<profile>[1-5])(?:\.(?P<more>[1-9]\d{0,2}))?", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _MODEL_FILES = {MANIFEST_NAME, SUMMARY_NAME, *(name for names in STAGE_FILES.values() for name in names)}
 _ALLOWED = {ML_CONFIG, STRATEGY, *(MODELS + name for name in _MODEL_FILES)}
@@ -79,9 +80,18 @@ class Revision:
     format: int = _FORMAT
 
     @property
-    def order(self) -> tuple[int, str, str]:
-        """Revisions are newer in this order."""
-        return self.sequence, self.created, self.tag
+    def order(self) -> tuple[int, datetime, str, int, int]:
+        """Revisions are newer in this order.
+
+        The number decides. Two publishers that did not see each other give the same one; then the
+        moment at which they were made decides, whatever its time zone, and of two of one moment
+        the day in the tag, the profile, and which of the day it is. Only one revision has a tag,
+        so no two differ in nothing.
+        """
+        match = _TAG.fullmatch(self.tag)
+        assert match is not None, "a revision has a tag"
+        moment = datetime.fromisoformat(self.created)
+        return self.sequence, moment, match["day"], int(match["profile"]), int(match["more"] or 1)
 
     @property
     def size(self) -> int:
@@ -140,12 +150,12 @@ def parse_revision(text: str, source: str) -> Revision:
         It says something that no revision of this version says.
     """
     try:
-        content = json.loads(text)
+        content = parse_json(text, "manifest", max_bytes=MOST_MANIFEST_BYTES)
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise _Refused(f"its format is not {_FORMAT}; update the program")
         files = content.pop("files", None)
         revision = Revision(files=_files(files), **_entries(content))
-    except (ValueError, RecursionError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ModelError(f"{source} is no manifest of a revision ({error}); it was not used") from error
     return revision
 

@@ -19,9 +19,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import SecretStr
 
+from ml.hub.curve import is_sound_point
 from novosky.environment import create_private
 from novosky.errors import ModelError, SettingsError, StorageError, UsageError
 from novosky.files import write_text
+from novosky.guarded_json import parse_json
+from novosky.persistence import remove_file
 
 PUBLIC_NAME = "hub.pub"
 PRIVATE_NAME = "hub.key"
@@ -53,13 +56,18 @@ def parse_public_keys(text: str, source: str) -> tuple[PublicKey, ...]:
     Raises
     ------
     SettingsError
-        None there, or something that is no key.
+        None there, something that is no key, or a key under which anybody can sign.
     """
     lines = [line.partition("#")[0].strip() for line in text.splitlines()]
-    keys = tuple(_public(_raw(line, source)) for line in lines if line)
-    if not keys:
+    raws = [_raw(line, source) for line in lines if line]
+    if not raws:
         raise SettingsError(f"{source} holds no public key; copy the line that `--keygen` printed")
-    return keys
+    if not all(map(is_sound_point, raws)):
+        raise SettingsError(
+            f"{source} holds a key that no generator makes and under which anybody can sign; get the publisher's "
+            "hub.pub anew, from the publisher"
+        )
+    return tuple(map(_public, raws))
 
 
 def parse_private_key(secret: SecretStr) -> Signer:
@@ -104,7 +112,7 @@ def create_keys(folder: Path) -> PublicKey:
     try:
         write_text(public, _text(key.public_key().public_bytes_raw()) + "\n")
     except StorageError:
-        private.unlink()
+        remove_file(private)
         raise
     return _public(key.public_key().public_bytes_raw())
 
@@ -135,16 +143,16 @@ def unseal(envelope: bytes, keys: Sequence[PublicKey], source: str) -> str:
         Unsigned, signed by another key, changed since, or no envelope at all.
     """
     try:
-        content: Any = json.loads(envelope)
+        content: Any = parse_json(envelope, "envelope")
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise ValueError("another format")
         text, name, signature = content["manifest"], content["key"], content["signature"]
         if not all(isinstance(part, str) for part in (text, name, signature)):
             raise ValueError("not text")
         signed, mark = _PURPOSE + text.encode("utf-8"), base64.b64decode(signature, validate=True)
-    except (ValueError, KeyError, RecursionError, UnicodeEncodeError) as error:
+    except (ValueError, KeyError) as error:
         raise ModelError(f"{source} is not a signed manifest ({type(error).__name__}); it was not used") from error
-    for key in keys:
+    for key in keys if is_sound_point(mark[:_KEY_BYTES]) else ():
         try:
             key.key.verify(mark, signed)
         except InvalidSignature:
@@ -160,7 +168,7 @@ def unseal(envelope: bytes, keys: Sequence[PublicKey], source: str) -> str:
 def manifest_of(envelope: bytes, source: str) -> str:
     """Return the manifest of an envelope that was checked before it was stored here; its signature is not looked at."""
     try:
-        return str(json.loads(envelope)["manifest"])
+        return str(parse_json(envelope, source)["manifest"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{source} cannot be read; pull a revision by name with `python ml/r2_hub.py --pull --revision TAG`"
