@@ -402,7 +402,7 @@ def test_a_file_that_is_no_table_is_named_for_what_it_is(content: bytes, message
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is not a file"):
         import_text(tmp_path)
 
 

@@ -99,6 +99,8 @@ def read_table(path: Path) -> TextTable:
 
 
 def _text(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path}: is not a file; check --input")
     try:
         raw = path.read_bytes()
     except FileNotFoundError as error:
