@@ -34,7 +34,7 @@ from ml.risk_predictor import RiskPredictor
 from novosky.errors import UsageError
 from novosky.market.bars import M15_SECONDS
 from novosky.settings import MlSettings, Settings
-from novosky.settings.profile_application import apply_profile
+from novosky.settings.profile_application import apply_profile, labels_of
 from novosky.settings.profiles import Profile
 from trading.models import Models
 
@@ -357,7 +357,8 @@ def apply_best(
             least, most = profile.confidence
             value = min(max(value, least), most)
         section[path[-1]] = value
-    return apply_profile(contents["config"], profile), contents["ml_config"]
+    config = apply_profile(contents["config"], profile, labels_of(contents["ml_config"]))
+    return config, contents["ml_config"]
 
 
 def _iso(seconds: int) -> str:

@@ -26,7 +26,11 @@ from novosky.settings.ml import MlSettings
 MANIFEST_NAME = "model_compat.json"
 TRAIN_COMMAND = "python train_ml_model.py --ensemble --no-warmstart"
 PULL_COMMAND = "python ml/r2_hub.py --pull"
-MEND = f"train a set with `{TRAIN_COMMAND}` or pull one with `{PULL_COMMAND}`"
+STARTER_COMMAND = "novosky models starter"
+MEND = (
+    f"pull a set with `{PULL_COMMAND}`, train one with `{TRAIN_COMMAND}`, or make one for practice with "
+    f"`{STARTER_COMMAND}`"
+)
 LIBRARIES = ("numpy", "scikit-learn", "xgboost", "lightgbm", "onnxruntime")
 _FORMAT = 1
 _YEARS = range(1970, 2200)

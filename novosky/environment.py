@@ -51,6 +51,7 @@ BRIDGE = (
     Variable("NOVOSKY_BRIDGE_TOKEN", "at least 32 random letters and digits, the same on both machines", secret=True),
     Variable("NOVOSKY_BRIDGE_CA", "the bridge's certificate, where no public authority signed it", secret=False),
 )
+REHEARSAL = Variable("NOVOSKY_REHEARSAL", "the faster clock of a rehearsal, as its bridge prints it", secret=False)
 TELEGRAM = (
     Variable("TELEGRAM_BOT_TOKEN", "token of the bot, from @BotFather", secret=True),
     Variable("TELEGRAM_CHAT_IDS", "chats that are told everything and may command, separated by commas", secret=True),

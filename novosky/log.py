@@ -24,6 +24,8 @@ from novosky.redaction import Redactor
 
 LOG_FILE = "novosky.jsonl"
 MAX_BYTES = 10_000_000
+PRINTED = "novosky.printed"
+"""Logger of lines that a command has printed itself: they go to the file and not to the console again."""
 KEPT_FILES = 5
 """Besides the one being written: weeks of a bot that writes a line or two per bar."""
 _CHATTY = ("httpx", "httpcore", "urllib3", "botocore", "boto3", "telegram", "apscheduler", "matplotlib", "numba")
@@ -162,6 +164,7 @@ def configure_logging(
     *,
     secrets: Iterable[str] = (),
     console: TextIO | None = None,
+    console_level: str = "DEBUG",
     max_bytes: int = MAX_BYTES,
     kept_files: int = KEPT_FILES,
 ) -> None:
@@ -180,6 +183,8 @@ def configure_logging(
         Values that must not appear, from `novosky.redaction.secret_values`.
     console : text stream or None
         Standard error unless given.
+    console_level : str
+        Least level that the console shows, where a command prints most of what it does itself.
     max_bytes, kept_files : int
         Size at which the file is put aside, and how many such are kept.
 
@@ -195,6 +200,8 @@ def configure_logging(
         raise UsageError(f"there is no log level {level!r}; take DEBUG, INFO, WARNING, ERROR or CRITICAL")
     handlers: list[logging.Handler] = [_ConsoleHandler(console or sys.stderr)]
     handlers[0].setFormatter(_ConsoleFormatter("%(asctime)s %(levelname)-8s %(message)s"))
+    handlers[0].addFilter(lambda record: record.name != PRINTED)
+    handlers[0].setLevel(console_level.upper())
     if folder is not None:
         handlers.append(_open_file(folder, max_bytes, kept_files))
         handlers[1].setFormatter(JsonFormatter())

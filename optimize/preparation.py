@@ -13,7 +13,7 @@ from ml.model_set import lock_model_set
 from novosky.errors import DataError, ModelError, SettingsError, UsageError
 from novosky.files import write_json
 from novosky.settings import MlSettings, Settings
-from novosky.settings.profile_application import apply_confidence, apply_profile
+from novosky.settings.profile_application import apply_confidence, apply_profile, labels_of
 from novosky.settings.profiles import profile_named
 from optimize.git import check_tree
 from optimize.judging import common_start
@@ -86,8 +86,8 @@ def choose_profile(run: OptimizeRun) -> str:
     """Bring the incumbent's settings under the profile; the search and the sweep begin from there."""
     profile = profile_named(run.plan.profile)
     source, target = run.workspace.incumbent, run.workspace.start
-    config = apply_profile(_content(source.config), profile)
     ml_config = apply_confidence(_content(source.ml_config), profile)
+    config = apply_profile(_content(source.config), profile, labels_of(ml_config))
     Settings.model_validate_json(json.dumps(config), strict=True)
     MlSettings.model_validate_json(json.dumps(ml_config), strict=True)
     write_json(target.config, config)

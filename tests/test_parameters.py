@@ -103,8 +103,11 @@ def test_each_key_changes_its_own_parameter_only() -> None:
     for name, _, sections in MAPPINGS:
         other = params_with(**sections)
         differing = {field for field in dtype_of(Params).names or () if np.any(shipped[field] != other[field])}
-        # A key may be what already ships; the account type makes the lot, and with it the lot's costs, smaller.
-        costs_of_a_lot = {"commission_per_lot", "swap_long", "swap_short"} if "account_type" in sections else set()
+        # A key may be what already ships; the account type makes the lot, with it the lot's costs, and the
+        # unit of booked money smaller.
+        costs_of_a_lot = (
+            {"commission_per_lot", "swap_long", "swap_short", "money_scale"} if "account_type" in sections else set()
+        )
         assert differing <= {name} | costs_of_a_lot, sections
 
 

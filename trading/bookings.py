@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from novosky.errors import BrokerError
@@ -13,12 +13,13 @@ from trading.broker import (
     DEAL_REASON_SL,
     DEAL_REASON_SO,
     DEAL_REASON_TP,
+    MONEY_CREDIT,
     Broker,
     Deal,
 )
 from trading.engine.fills import EXIT_MANUAL, EXIT_STOP, EXIT_STOP_OUT, EXIT_TARGET, rounded
 from trading.engine.records import Params, Trade, new_record, to_bytes
-from trading.journal import BotStatus, Journal
+from trading.journal import BotStatus, Journal, MoneyMove
 
 MAGIC = 770_001
 """Marks the bot's own orders and positions at the broker."""
@@ -69,7 +70,8 @@ class Booked:
     Attributes
     ----------
     deals : list of dict
-        Rows for the journal's `deals`, foreign deals and deposits included.
+        Rows for the journal's `deals`, foreign deals and deposits included, credits not:
+        summed up they are the balance.
     closed : list of ClosedTrade
         The bot's own, oldest first.
     last_deal : int
@@ -78,6 +80,8 @@ class Booked:
         The balance after it, USD.
     opened : frozenset of int
         The bot's own positions that were opened and not closed again.
+    moves : list of MoneyMove
+        What was paid in and out, and lent, oldest first.
     """
 
     deals: list[dict[str, Any]]
@@ -85,6 +89,7 @@ class Booked:
     last_deal: int
     cash: float
     opened: frozenset[int]
+    moves: list[MoneyMove] = field(default_factory=list)
 
 
 def book_deals(broker: Broker, journal: Journal, params: Params, status: BotStatus) -> Booked:
@@ -99,13 +104,20 @@ def book_deals(broker: Broker, journal: Journal, params: Params, status: BotStat
     """
     cash, last = status.cash, status.last_deal
     rows: list[dict[str, Any]] = []
+    moves: list[MoneyMove] = []
     closed: list[ClosedTrade] = []
     entries: dict[int, list[Mapping[str, Any]]] = {}
     gone: dict[int, float] = {}
     for deal in broker.deals(last):
-        cash = float(rounded(cash + deal.profit + deal.commission + deal.swap, params.money_scale))
         last = deal.ticket
-        row = asdict(deal)
+        if deal.money != MONEY_CREDIT:
+            cash = float(rounded(cash + deal.profit + deal.commission + deal.swap, params.money_scale))
+        if deal.money:
+            amount = float(rounded(deal.profit + deal.commission + deal.swap, params.money_scale))
+            moves.append(MoneyMove(last, deal.time, deal.money, amount, cash, deal.comment))
+        if deal.money == MONEY_CREDIT:
+            continue
+        row = _row(deal)
         rows.append(row)
         if deal.entry == DEAL_ENTRY_IN:
             entries.setdefault(deal.position, list(journal.entry_deals(deal.position))).append(row)
@@ -126,7 +138,14 @@ def book_deals(broker: Broker, journal: Journal, params: Params, status: BotStat
                 partial = gone[deal.position] < entry["volume"] - _VOLUME_NOISE
                 closed.append(ClosedTrade(deal.ticket, deal.position, trade, bar, partial))
     own = {position for position, opening in entries.items() if opening[0]["magic"] == MAGIC}
-    return Booked(rows, closed, last, cash, frozenset(own - {trade.position for trade in closed}))
+    return Booked(rows, closed, last, cash, frozenset(own - {trade.position for trade in closed}), moves)
+
+
+def _row(deal: Deal) -> dict[str, Any]:
+    """Return a deal's row for the journal; what kind of money it was stands in `money_moves`."""
+    row = asdict(deal)
+    del row["money"]
+    return row
 
 
 def entry_of(deals: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

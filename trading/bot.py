@@ -16,16 +16,16 @@ from typing import Any
 
 import pandas as pd
 
-from novosky.errors import BrokerError
+from novosky.errors import BrokerError, SettingsError
 from novosky.market.bars import M15_SECONDS, epoch_seconds
-from trading.announcements import Announcer, bar_messages
+from trading.announcements import Announcer, bar_messages, start_messages
 from trading.bar_notes import FOREIGN_SEEN, NoteTaker
 from trading.bookings import MAGIC, Booked, book_deals
 from trading.broker import Broker, BrokerUnavailable, Position, Quote
-from trading.engine.breakers import count_closed, judge_close, start_guard
+from trading.engine.breakers import judge_equity, start_guard
 from trading.engine.equity import equity_state
 from trading.engine.exits import VERDICT_ADD, VERDICT_EXIT, position_inputs, position_verdict
-from trading.engine.fills import EXIT_HALT, EXIT_MANUAL, EXIT_MODEL, EXIT_NAMES, rounded
+from trading.engine.fills import EXIT_HALT, EXIT_MANUAL, EXIT_MODEL, EXIT_NAMES, floating_equity, rounded
 from trading.engine.gates import MARKET_CLOSED
 from trading.engine.records import Account, Candidate, Guard, Params, from_bytes, new_record, to_bytes
 from trading.engine.step import asks_multiplier, judge_candidate, wants_exit
@@ -33,7 +33,9 @@ from trading.exports import SIDE_NAMES, utc_text, volume_text
 from trading.intents import Intents
 from trading.journal import BotStatus, Decision, Intent, Journal, Message
 from trading.models import RiskModel
+from trading.money import ExplainedBalance, events_of, take_in
 from trading.notify import Notifier
+from trading.opening_balance import balance_problem, is_below_halt
 from trading.position_source import PositionSource
 from trading.signal_source import SignalSource
 
@@ -67,6 +69,8 @@ class Bot:
         Tells whether the freeze flag is set; asked before every entry.
     queued : bool
         True when something sends the journal's outbox on: messages are then queued in it, too.
+    accept_balance : bool
+        Begin although the balance is far from the one the hard halt measures from: a person said so.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class Bot:
         fingerprint: str = "",
         frozen: Callable[[], bool],
         queued: bool = False,
+        accept_balance: bool = False,
     ) -> None:
         self._broker, self._journal = broker, journal
         self._announcer = Announcer(journal, notifier, queued=queued)
@@ -93,6 +98,8 @@ class Bot:
         self._foreign: set[int] = set()
         self._held = journal.held_positions(MAGIC)
         self._away = False
+        self._explained = ExplainedBalance(params.money_scale)
+        self._accept_balance = accept_balance
         self._status = self._start(identity, models)
         self._intents = Intents(broker, journal, self._announcer, MAGIC, int(params.entry_valid_seconds))
         try:
@@ -101,6 +108,8 @@ class Bot:
             # The first cycle that finds the broker looks them up.
             self._intents.unsettled = True
             _log.warning("open orders cannot be looked up yet: %s", error)
+        for message in start_messages(self._status.guard, params, self._status.last_bar):
+            self._announcer.tell(message)
 
     @property
     def status(self) -> BotStatus:
@@ -120,6 +129,10 @@ class Bot:
                     f"the journal belongs to {status.identity}, this run is {identity}; "
                     "give another --journal, or --fresh"
                 )
+            if status.guard.halt_balance != self._params.starting_balance:
+                self._check_balance(self._broker.account().balance)
+            if status.last_deal == 0 and status.bars_processed == 0:
+                status = self._begin_bookings(status)
             return replace(status, models=models)
         orphans = [position for position in self._broker.positions() if position.magic == MAGIC]
         if orphans:
@@ -127,10 +140,26 @@ class Bot:
                 f"position {orphans[0].ticket} carries this bot's magic but the journal is new; "
                 "put the journal that opened it back, or close the position by hand"
             )
+        balance = self._broker.account().balance
+        self._check_balance(balance)
         guard = new_record(Guard)
-        start_guard(guard, self._params, self._broker.quote().time, self._broker.account().balance)
+        start_guard(guard, self._params, self._broker.quote().time, balance)
         status = BotStatus(identity, 0, 0, 0, 0, 0.0, guard, models, finished=False)
-        self._journal.save_status(status)
+        return self._begin_bookings(status)
+
+    def _check_balance(self, balance: float) -> None:
+        """Refuse to begin, or to go on from another starting balance, where the halt stands at the wrong place."""
+        base = float(self._params.starting_balance)
+        problem = balance_problem(balance, base, self._params)
+        if problem and (is_below_halt(balance, base, self._params) or not self._accept_balance):
+            _log.error("%s", problem)
+            raise SettingsError(problem)
+
+    def _begin_bookings(self, status: BotStatus) -> BotStatus:
+        """Begin after everything the account has done: it is in the balance that the guard began with."""
+        past = book_deals(self._broker, self._journal, self._params, status)
+        status = replace(status, last_deal=past.last_deal, cash=past.cash)
+        self._journal.begin(status, past.deals, past.moves)
         return status
 
     def cycle(self) -> bool:
@@ -217,7 +246,7 @@ class Bot:
         account = self._account_record(position, booked)
         guard = from_bytes(Guard, to_bytes(self._status.guard))
         self._judge(account, guard, booked, close, quote)
-        messages = bar_messages(booked, self._status.guard, guard, close)
+        messages = bar_messages(booked, self._status.guard, guard, close, self._params)
         if account.side != 0:
             decision, intents = self._manage(account, guard, position, bars, close, quote, exposed=exposed)
         else:
@@ -259,11 +288,10 @@ class Bot:
         return float(rounded(quote.ask - quote.bid, self._params.price_scale))
 
     def _judge(self, account: Account, guard: Guard, booked: Booked, close: int, quote: Quote) -> None:
-        """Bring the guard to this close; several closed positions are counted one by one."""
-        for trade in (closed.trade for closed in booked.closed[:-1]):
-            net = rounded(trade.profit + trade.commission + trade.swap, self._params.money_scale)
-            count_closed(guard, self._params, trade.balance, net, close)
-        judge_close(account, guard, self._params, close, quote.bid, self._spread(quote))
+        """Bring the guard to this close; closed positions and money paid in or out are taken one by one."""
+        equity = float(floating_equity(account, self._params, quote.bid, self._spread(quote)))
+        take_in(guard, self._params, events_of(booked), booked.cash, equity, close)
+        judge_equity(account, guard, self._params, close, equity)
 
     def _own_position(self, booked: Booked) -> Position | None:
         positions = self._broker.positions()
@@ -287,7 +315,7 @@ class Bot:
     def _account_record(self, position: Position | None, booked: Booked) -> Account:
         """Describe the broker's account as the engine's record."""
         account = new_record(Account)
-        account.balance = self._broker.account().balance
+        account.balance = self._explained.balance(self._broker.account().balance, booked.cash)
         account.closed = self._status.guard.closed + len(booked.closed)
         if booked.closed:
             last = booked.closed[-1].trade

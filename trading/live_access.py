@@ -59,7 +59,7 @@ def reach_from_environment(environment: Mapping[str, str]) -> Reach:
     bridge = BridgeAccess.from_environment(environment)
     if bridge is None:
         raise UsageError(f"{BROKER.name} is bridge but {BRIDGE[0].name} is not set; give the address of the bridge")
-    return Reach(access, _bridge_client(bridge), renewable=True)
+    return Reach(access, bridge_client(bridge), renewable=True)
 
 
 def account_access(environment: Mapping[str, str]) -> Access:
@@ -92,7 +92,8 @@ def official_package() -> TerminalModule:
     return cast(TerminalModule, package)
 
 
-def _bridge_client(bridge: BridgeAccess) -> Callable[[], TerminalModule]:
+def bridge_client(bridge: BridgeAccess) -> Callable[[], TerminalModule]:
+    """Return what makes a client of a bridge, each with a connection of its own."""
     from trading.bridge.client import BridgeModule
 
     return lambda: BridgeModule(bridge.url, bridge.token.get_secret_value(), ca=bridge.ca)

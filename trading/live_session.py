@@ -36,6 +36,7 @@ from trading.live_view import LiveView, Watch
 from trading.models import Models
 from trading.mt5.broker import Mt5Broker
 from trading.mt5.terms import LIVE_ENTRY_SECONDS, Timing
+from trading.narrator import Narrator
 from trading.news import NewsSource
 from trading.paper_session import check_account_files, single_instance
 from trading.parameters import build_params
@@ -85,6 +86,8 @@ class LiveParts:
     volume_unit : float
         See `Mt5Broker`.
     durable : bool
+    accept_balance : bool
+        See `trading.bot.Bot`.
     """
 
     settings: Settings
@@ -108,6 +111,7 @@ class LiveParts:
     timing: Timing = field(default_factory=Timing)
     volume_unit: float = 1.0
     durable: bool = True
+    accept_balance: bool = False
 
     @property
     def identity(self) -> str:
@@ -160,6 +164,16 @@ class LiveSession:
             parts.trades_file or parts.folder / TRADES_NAME,
             parts.blocked_file or parts.folder / BLOCKED_NAME,
         )
+        params = build_params(parts.settings, parts.ml_settings)
+        self.narrator = Narrator(
+            journal,
+            parts.settings,
+            params,
+            parts.clock,
+            positions=lambda: self.watch.sight.positions,
+            stops=self.switches.stops,
+        )
+        self.switches.standing = self._standing
         self.bot: Bot | None = None
         self._recorded: tuple[Release, ...] = ()
 
@@ -215,12 +229,31 @@ class LiveSession:
             lambda: self.watch.clock_problem,
         )
         with heartbeat:
+            self._look(bot, acted=False)
+            self.narrator.started(bot.status, self._facts())
             self._loop(bot, heartbeat, stopping, once=once)
+        if not once:
+            self.narrator.ended(bot.status, "python trading.py")
+
+    def _facts(self) -> list[str]:
+        """Return what a person should know at the start, besides where the bot stands."""
+        parts = self.parts
+        told = "Telegram: not configured (TELEGRAM_BOT_TOKEN, TELEGRAM_CHAT_IDS); messages stand here and in the log"
+        return [
+            f"account: {parts.identity}",
+            f"models: {parts.models.summary}",
+            told if parts.telegram is None else f"Telegram: messages go to {len(parts.telegram.chats)} chat(s)",
+            f"tables: {self.tables.trades}, {self.tables.blocked}",
+        ]
+
+    def _standing(self) -> str:
+        return "" if self.bot is None else self.narrator.standing(self.bot.status)
 
     def _loop(self, bot: Bot, heartbeat: Heartbeat, stopping: Callable[[], bool], *, once: bool) -> None:
         def seen(acted: bool) -> None:
             self._look(bot, acted=acted)
             if acted:
+                self.narrator.followed(bot.status)
                 self.tables.follow()
                 heartbeat.beat()
 
@@ -305,6 +338,7 @@ class LiveSession:
             fingerprint=models.fingerprint,
             frozen=self.switches.entries_stopped,
             queued=parts.telegram is not None,
+            accept_balance=parts.accept_balance,
         )
 
     def _look(self, bot: Bot, *, acted: bool) -> None:
@@ -345,6 +379,8 @@ class LiveSession:
 
     def _check(self) -> None:
         self.watch.away = self.bot is not None and self.bot.away
+        if self.bot is not None:
+            self.narrator.looked(self.bot.status)
         self._check_threads()
 
     def _check_threads(self) -> None:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +19,8 @@ from novosky.market.news import NewsCalendar
 from novosky.persistence import remove_file
 from novosky.settings import MlSettings, Settings
 from trading.bot import Bot
-from trading.engine.records import no_minutes
+from trading.engine.records import Params, no_minutes
+from trading.feed.timely import TimelyBroker
 from trading.journal import Journal, sqlite_url
 from trading.market_inputs import minutes_of
 from trading.models import Models
@@ -62,6 +64,8 @@ class PaperMarket:
     repeatable : bool
         True for a replay, whose result belongs to one set of bars, settings and models;
         False for an account that lives on while settings and models change.
+    growing : bool
+        True where a feed adds bars (`trading.feed.market`); the last of these is still forming.
     """
 
     name: str
@@ -70,6 +74,7 @@ class PaperMarket:
     m1: pd.DataFrame | None
     fixed_spread: bool
     repeatable: bool = True
+    growing: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,18 +89,27 @@ class PaperSession:
     server : TradeServer
         The market and the account's other side; the driver lets its time pass.
     journal : Journal
-    fingerprint : str
-        Identifies the models' answers.
-    train_cutoff : pd.Timestamp
-        The last bar whose information entered the models.
+    params : Params
+        The rules in force.
+    models : Models
     """
 
     bot: Bot
     broker: Mt5Broker
     server: TradeServer
     journal: Journal
-    fingerprint: str
-    train_cutoff: pd.Timestamp
+    params: Params
+    models: Models
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the models' answers."""
+        return self.models.fingerprint
+
+    @property
+    def train_cutoff(self) -> pd.Timestamp:
+        """The last bar whose information entered the models."""
+        return self.models.signal.train_cutoff
 
     def close(self) -> None:
         """Release the account's files."""
@@ -118,9 +132,10 @@ def market_identity(
     """
     digest = hashlib.sha256()
     for frame in (market.frame, market.m1):
-        if frame is not None:
+        if frame is not None and not market.growing:
             digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
-    parts = [str(market.first), str(market.fixed_spread)]
+    # The bars of a growing market are others at every start, and so is where the account's begin among them.
+    parts = [str(market.fixed_spread)] if market.growing else [str(market.first), str(market.fixed_spread)]
     if market.repeatable:
         parts += [settings.model_dump_json(), ml_settings.model_dump_json(), models]
         parts += [] if news is None else [news.event_times.tobytes().hex()]
@@ -224,6 +239,7 @@ def open_session(
     now: Callable[[], float] | None = None,
     database: URL | None = None,
     reach: Callable[[SimulatedTerminal], TerminalModule] = lambda terminal: terminal,
+    accept_balance: bool = False,
 ) -> PaperSession:
     """Open or resume the paper account whose journal is at `journal_path`.
 
@@ -237,6 +253,8 @@ def open_session(
         `trading.journal.journal_url`; the simulated broker stays beside `journal_path`.
     reach : callable
         Returns the module through which the adapter reaches the terminal: itself, or one end of a bridge.
+    accept_balance : bool
+        See `trading.bot.Bot`.
 
     Raises
     ------
@@ -260,14 +278,15 @@ def open_session(
         identity=identity,
         fixed_spread=market.fixed_spread,
         clock=STAMPS,
+        growing=market.growing,
     )
     known = None if news is None else FixedNews(news)
     journal = Journal(database or sqlite_url(journal_path), durable=durable)
     journal.check_writable()
     _check_pair(journal, server, journal_path, market)
-    if now is not None:
+    if now is not None and not market.growing:
         PacedMarket(server, now).catch_up()
-    broker = _adapter(server, settings, reach)
+    broker = _adapter(server, settings, reach, now if market.growing else None)
     bot = Bot(
         broker,
         journal,
@@ -280,20 +299,25 @@ def open_session(
         models=models.description,
         fingerprint=models.fingerprint,
         frozen=frozen,
+        accept_balance=accept_balance,
     )
-    return PaperSession(bot, broker, server, journal, models.fingerprint, models.signal.train_cutoff)
+    return PaperSession(bot, broker, server, journal, params, models)
 
 
 def _adapter(
-    server: TradeServer, settings: Settings, reach: Callable[[SimulatedTerminal], TerminalModule]
+    server: TradeServer,
+    settings: Settings,
+    reach: Callable[[SimulatedTerminal], TerminalModule],
+    real_time: Callable[[], float] | None,
 ) -> Mt5Broker:
-    """Return the live bot's adapter on a terminal of this server."""
+    """Return the live bot's adapter on a terminal of this server; real prices grow old in real time."""
+    made = Mt5Broker if real_time is None else partial(TimelyBroker, now=real_time)
     terms, terminal = server.terms, SimulatedTerminal(server)
     module = reach(terminal)
     # A terminal in this process cannot hang, and a thread beside it would cost a replay a fifth of its speed.
     timing = Timing(call=math.inf) if module is terminal else Timing()
     stamped = settings.broker.model_copy(update={"server_clock": STAMPS})
-    return Mt5Broker(
+    return made(
         module,
         settings.model_copy(update={"broker": stamped}),
         TerminalClock(server),

@@ -135,7 +135,7 @@ def backtest(
     if json_file is not None:
         random_figures = random_entry.as_dict() if random_entry is not None else {}
         write_json(json_file, {**metrics.as_dict(), **random_figures, **hold.as_dict(), **made.as_dict()})
-    write_tables(result, settings.symbol, settings.broker.digits, trades_file, blocked_file)
+    write_tables(result, settings.symbol, settings.broker.digits, trades_file, blocked_file, settings.money_digits)
     if chart_file is not None:
         from backtest.report import write_report
 
@@ -226,13 +226,18 @@ def choose_window(
 
 
 def write_tables(
-    result: BacktestResult, symbol: str, digits: int, trades_file: Path | None, blocked_file: Path | None
+    result: BacktestResult,
+    symbol: str,
+    digits: int,
+    trades_file: Path | None,
+    blocked_file: Path | None,
+    money_digits: int = 2,
 ) -> None:
     """Write the trades and the blocked signals of a backtest, where files are named."""
     from trading.exports import block_row, trade_row, write_blocks, write_trades
 
     if trades_file is not None:
-        write_trades(trades_file, (trade_row(trade, digits) for trade in result.trades))
+        write_trades(trades_file, (trade_row(trade, digits, money_digits) for trade in result.trades))
     if blocked_file is not None:
         rows = []
         for block in result.blocks:

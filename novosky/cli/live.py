@@ -38,6 +38,8 @@ class LiveRun:
         Where to keep the journal; None leaves it to NOVOSKY_DATABASE_URL, or `logs/novosky.sqlite`.
     trades_file, blocked_file : Path or None
         Where to keep the tables current; beside the journal file unless given.
+    accept_balance : bool
+        A person accepts a balance far from the starting balance.
     """
 
     config: Path
@@ -47,6 +49,7 @@ class LiveRun:
     journal: Path | None
     trades_file: Path | None
     blocked_file: Path | None
+    accept_balance: bool = False
 
 
 class Stop:
@@ -136,25 +139,24 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
 
     from ml.deployment import Deployment
     from novosky.clock import RealClock
-    from novosky.environment import ACCOUNT_KIND
-    from novosky.errors import ModelCompatibilityError
     from trading.journal import journal_url
     from trading.live_access import reach_from_environment
     from trading.live_session import LiveParts
     from trading.model_files import load_deployment
     from trading.news import LiveNews
+    from trading.practice import refuse_practice_models
+    from trading.rehearsal import rehearsal_clock
     from trading.telegram.access import TelegramAccess
 
     reach = reach_from_environment(environment)
+    rehearsing = rehearsal_clock(
+        environment, reach.access.login, reach.access.server, real=reach.access.real or not reach.renewable
+    )
     telegram = TelegramAccess.from_environment(environment)
     named = database_of(environment) if run.journal is None else None
     log()
     settings, ml_settings, models = load_deployment(Deployment(run.models, run.config, run.ml_config))
-    if reach.access.real and models.market.synthetic is not None:
-        raise ModelCompatibilityError(
-            f"the models in {run.models} learned from the embedded market, which is invented, and {ACCOUNT_KIND.name} "
-            "is real: pull a set or train one on the broker's bars, or trade a demo account"
-        )
+    refuse_practice_models(models, real=reach.access.real)
     news = LiveNews(CALENDAR_FOLDER, settings.news, Random(), history=run.calendar)
 
     def drift(journal: Journal, closed_bars: Callable[[int], DataFrame], day: int) -> list[str]:
@@ -178,10 +180,11 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
         news=news,
         day_notes=drift,
         telegram=telegram,
-        clock=RealClock(),
-        wait=stop.wait,
+        clock=rehearsing or RealClock(),
+        wait=stop.wait if rehearsing is None else lambda span, thrown: stop.wait(span / rehearsing.pace.rate, thrown),
         rng=Random(),
         new_code=lambda: f"{secrets.randbelow(10**6):06d}",
+        accept_balance=run.accept_balance,
     )
 
 

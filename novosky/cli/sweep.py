@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from backtest.run import Prepared
     from backtest.sweep import SweepOutcome, SweepPlan
-    from novosky.settings import Settings
+    from novosky.settings import MlSettings, Settings
     from trading.models import Models
 
 EPILOG = """\b
@@ -132,10 +132,11 @@ def sweep(
         {"--data": data, "--m1": m1, "--config": config, "--ml-config": ml_config, "--calendar": calendar}
         | {"--models": models},
     )
+    ml_settings = load_ml_settings(ml_config)
     plan = SweepPlan(
         target=target,
-        settings=_settings(config, profile, flags),
-        ml_settings=load_ml_settings(ml_config),
+        settings=_settings(config, ml_settings, profile, flags),
+        ml_settings=ml_settings,
         configurations=None if full else configs,
         seed=seed,
         earlier_trials=trials,
@@ -184,7 +185,7 @@ def _stated(option: str) -> bool:
     return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT
 
 
-def _settings(config: Path, profile: Any, flags: dict[str, Any]) -> Settings:
+def _settings(config: Path, ml_settings: MlSettings, profile: Any, flags: dict[str, Any]) -> Settings:
     """Return config.json under the profile that is asked for, flags in place."""
     from novosky.settings import Settings, load_settings
     from novosky.settings.overrides import AccountFlags, apply_flags
@@ -194,7 +195,7 @@ def _settings(config: Path, profile: Any, flags: dict[str, Any]) -> Settings:
     settings = load_settings(config)
     if profile is not None:
         content = settings.model_dump(mode="json", exclude={"schema_reference"})
-        settings = Settings.model_validate(apply_profile(content, profile_named(profile)))
+        settings = Settings.model_validate(apply_profile(content, profile_named(profile), ml_settings.labeling))
     return apply_flags(settings, AccountFlags(**flags))
 
 

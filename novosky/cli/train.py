@@ -52,6 +52,7 @@ Bars from --end on stay unseen: test on them with backtest_config.py --oos-only.
 @click.option(
     "--no-warmstart", is_flag=True, help="Train afresh; needed after a change of features, labels or hyperparameters."
 )
+@click.option("--no-onnx", is_flag=True, help="Leave the ONNX copies out, where what writes them is not installed.")
 @click.option("--shap", is_flag=True, help="Then rank the features by mean |SHAP|: shap_summary.json in --models.")
 @click.option("--shap-only", is_flag=True, help="Rank the features of the set in --models, without training.")
 @click.option(
@@ -69,6 +70,7 @@ def train(
     risk: bool,
     refresh: bool,
     no_warmstart: bool,
+    no_onnx: bool,
     shap: bool,
     shap_only: bool,
     shap_report: Path,
@@ -96,12 +98,15 @@ def train(
     training = refresh or any(chosen.values())
     _check_flags(training, refresh, shap_only, no_warmstart or start is not None or end is not None, end is not None)
     from backtest.risk_history import out_of_fold_sequences
+    from ml.onnx_export import require_exporters
     from ml.train import train as train_models
     from novosky.data.market_bars import load_market_bars
     from novosky.market.bars import slice_bars
     from novosky.market.news import load_calendar
     from novosky.settings import load_ml_settings, load_settings
 
+    if training and not no_onnx:
+        require_exporters()
     settings, ml_settings = load_settings(config), load_ml_settings(ml_config)
     if shap or shap_only:
         _check_shap(models if shap_only else None)
@@ -115,7 +120,7 @@ def train(
     if shap_only:
         _explain(models, settings, ml_settings, bars, news, seed, shap_report)
         return
-    with _ProgressBar() as bar:
+    with ProgressBar() as bar:
         report = train_models(
             bars,
             ml_settings,
@@ -127,6 +132,7 @@ def train(
             seed=seed,
             news=news,
             trade_history=out_of_fold_sequences,
+            onnx=not no_onnx,
         )
     for stage in (report, *report.later):
         _print_report(stage)
@@ -138,10 +144,10 @@ def train(
 def _stages_in(models: Path) -> list[Stage]:
     """Return the stages of the set in place, the signal stage always among them."""
     from ml.compat import read_manifest
-    from ml.stage_files import STAGE_FILES, STAGE_ORDER
+    from ml.stage_files import STAGE_ORDER, STAGE_REQUIRED
 
     artifacts = read_manifest(models).artifacts
-    return [stage for stage in STAGE_ORDER if stage == "signal" or set(STAGE_FILES[stage]) <= set(artifacts)]
+    return [stage for stage in STAGE_ORDER if stage == "signal" or set(STAGE_REQUIRED[stage]) <= set(artifacts)]
 
 
 def _check_flags(training: bool, refresh: bool, shap_only: bool, shaped: bool, ends: bool) -> None:
@@ -182,7 +188,7 @@ def _explain(
     from ml.shap_analysis import explain_signal
     from ml.shap_report import write_shap_page, write_shap_summary
 
-    with _ProgressBar() as bar:
+    with ProgressBar() as bar:
         summary = explain_signal(models, ml_settings, bars, news, seed=seed, progress=bar.show)
     path = write_shap_summary(models, summary)
     write_shap_page(page, summary, provenance(settings))
@@ -205,10 +211,10 @@ def _last_start(models: Path) -> pd.Timestamp:
     return pd.Timestamp(read_manifest(models).train_start)
 
 
-class _ProgressBar:
-    """A bar on stderr; standard output carries the result alone."""
+class ProgressBar:
+    """How far a training is, as a bar on stderr; standard output carries the result alone."""
 
-    def __enter__(self) -> _ProgressBar:
+    def __enter__(self) -> ProgressBar:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 

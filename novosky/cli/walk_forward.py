@@ -165,6 +165,13 @@ def pool_all(
     )
 
 
+def _ranges(plan: WalkPlan) -> str:
+    from novosky.settings.brackets import bracket_ranges
+
+    stops, targets = ("{:g} to {:g}".format(*limits) for limits in bracket_ranges(plan.settings, plan.ml_settings))
+    return f"{stops} ATR" if stops == targets else f"stops {stops}, targets {targets} ATR"
+
+
 def _assumptions(plan: WalkPlan, source: str) -> tuple[tuple[str, str], ...]:
     costs, levels = plan.settings.costs, plan.settings.risk_management
     own = "spread" in plan.history.columns and not plan.fixed_spread
@@ -175,7 +182,7 @@ def _assumptions(plan: WalkPlan, source: str) -> tuple[tuple[str, str], ...]:
         ("slippage", f"{costs.slippage} USD"),
         ("swap", f"long {costs.swap_long}, short {costs.swap_short} USD per lot and night"),
         ("stop and target", f"{levels.sl_atr_mult} and {levels.tp_atr_mult} ATR"),
-        ("SLTP range", "{:g} to {:g} ATR".format(*plan.settings.bracket_range)),
+        ("SLTP range", _ranges(plan)),
         ("balance", f"{plan.settings.risk_profile.starting_balance_usd} USD, fresh in every fold"),
         ("leverage", str(plan.settings.account.leverage)),
         ("embargo", f"{plan.ml_settings.signal_model.embargo_bars} bars"),

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from novosky.errors import SettingsError
 from novosky.market.trading_hours import Weekday
 from novosky.settings.base import Section
-from novosky.settings.profiles import ProfileName, profile_named
+from novosky.settings.profiles import ProfileName
 
 Percent = Field(gt=0, le=100)
 BusinessDay = Literal["monday", "tuesday", "wednesday", "thursday", "friday"]
@@ -66,7 +66,7 @@ class RiskManagement(Section):
     tp_atr_mult: float = Field(1.0, gt=0, le=10)
     """Target distance in ATR when the SLTP model is off."""
     atr_mult_range: AtrMultRange | None = None
-    """Range the SLTP model's distances are clamped to; null takes the profile's."""
+    """Range the SLTP model's distances are clamped to; null takes the profile's, see `risk_profile.scale`."""
     min_atr_threshold: float = Field(15.0, ge=0)
     """Gate `atr_floor`: no entries while ATR is below this many USD."""
     max_spread_atr: float = Field(0.35, gt=0, le=5)
@@ -119,6 +119,10 @@ class RiskProfile(Section):
     """Which row of the profile table this configuration follows."""
 
     name: ProfileName = "balanced"
+    scale: Literal["selectivity", "absolute"] = "selectivity"
+    """How the profile's table is read: `selectivity` lets stops and targets lie within a third of the labels'
+    multiples and judges no confidence by the table, which belongs to models of another kind; `absolute` takes the
+    table's own numbers, right for labels of about 1 ATR."""
     starting_balance_usd: float = Field(500.0, gt=0)
     """The hard halt measures from here; changing it is the only way to lift a halt."""
 
@@ -150,6 +154,9 @@ class Account(Section):
     """The simulated account; a live account's own values replace these."""
 
     leverage: float = Field(500.0, ge=1, le=5000)
+    currency_digits: int = Field(2, ge=0, le=6)
+    """Decimals to which the broker books the account's own currency: 2 are cents, or hundredths of a cent
+    on a cent account."""
     margin_call_level: float = Field(100.0, ge=0)
     """Percent of used margin at which the broker warns."""
     stop_out_level: float = Field(50.0, ge=0)
@@ -168,6 +175,9 @@ class Broker(Section):
     volume_min: float = Field(0.01, gt=0)
     volume_max: float = Field(100.0, gt=0)
     volume_step: float = Field(0.01, gt=0)
+    margin_rate: float = Field(1.0, gt=0, le=5000)
+    """What the broker takes for a lot, as a multiple of contract x price / `account.leverage`: 20 where a
+    symbol has a leverage of its own, 1:25 on an account of 1:500."""
     stops_level: float = Field(0.0, ge=0)
     """Least distance, in points, between the quote and a stop or target."""
     server_clock: str = "NewYork+7"
@@ -243,12 +253,9 @@ class Settings(Section):
     broker: Broker = Broker()
 
     @property
-    def bracket_range(self) -> tuple[float, float]:
-        """Least and most ATR multiple of stop and target: as configured, else the profile's."""
-        stated = self.risk_management.atr_mult_range
-        if stated is not None:
-            return stated.least, stated.most
-        return profile_named(self.risk_profile.name).atr_mult
+    def money_digits(self) -> int:
+        """Decimals of a booked sum in USD: those of the account's currency, two more where it is a cent."""
+        return self.account.currency_digits + (2 if self.account_type == "cent" else 0)
 
     @property
     def lot_units(self) -> float:

@@ -13,6 +13,7 @@ from trading.journal.database import Database
 from trading.journal.history import History
 from trading.journal.migrations import bring_up_to_date
 from trading.journal.outbox import Outbox
+from trading.journal.readable import status_columns, trade_columns
 from trading.journal.tables import (
     BOT_STATUS,
     DEALS,
@@ -26,7 +27,16 @@ from trading.journal.tables import (
     TRADES,
     UPDATE_STATUS,
 )
-from trading.journal.values import INTENT_NEW, INTENT_REJECTED, BarNotes, BotStatus, Decision, Intent, Message
+from trading.journal.values import (
+    INTENT_NEW,
+    INTENT_REJECTED,
+    BarNotes,
+    BotStatus,
+    Decision,
+    Intent,
+    Message,
+    MoneyMove,
+)
 
 NOTHING_TO_NOTE = BarNotes()
 
@@ -109,6 +119,24 @@ class Journal(History):
 
         self._database.write(write)
 
+    def begin(self, status: BotStatus, deals: Sequence[Mapping[str, Any]], moves: Sequence[MoneyMove]) -> None:
+        """Write the first status, with the deals that the account had made before.
+
+        Parameters
+        ----------
+        deals : sequence of mappings
+            Rows of `deals`.
+        moves : sequence of MoneyMove
+        """
+
+        def write(connection: Connection) -> None:
+            if deals:
+                connection.execute(INSERT_DEAL, [dict(row) for row in deals])
+            self._move_within(connection, moves)
+            _write_status(connection, status)
+
+        self._database.write(write, arrived=select(BOT_STATUS.c.id))
+
     def record_order(self, intent: Intent) -> None:
         """Write an intent that no bar has decided: a person's order between two closes."""
         values = {**intent.__dict__, "state": INTENT_NEW}
@@ -150,7 +178,7 @@ class Journal(History):
             if deals:
                 connection.execute(INSERT_DEAL, [dict(row) for row in deals])
             if trades:
-                connection.execute(INSERT_TRADE, [dict(row) for row in trades])
+                connection.execute(INSERT_TRADE, [{**row, **trade_columns(row["trade"])} for row in trades])
             if intents:
                 connection.execute(INSERT_INTENT, [{**intent.__dict__, "state": INTENT_NEW} for intent in intents])
             self.outbox.enqueue_within(connection, messages)
@@ -194,6 +222,10 @@ class Journal(History):
             self.outbox.enqueue_within(connection, messages)
 
         self._database.write(write)
+
+    def intents_of(self, bar: int) -> Sequence[Mapping[str, Any]]:
+        """Return the rows of the intents decided at a bar's close (UTC epoch seconds)."""
+        return self._database.read(select(INTENTS).where(INTENTS.c.bar == bar).order_by(INTENTS.c.id))
 
     def intent(self, intent_id: str) -> Mapping[str, Any] | None:
         """Return one intent's row, or None."""
@@ -270,5 +302,6 @@ class Journal(History):
 
 def _write_status(connection: Connection, status: BotStatus) -> None:
     values = {**status.__dict__, "guard": to_bytes(status.guard), "finished": int(status.finished)}
+    values |= status_columns(status.guard)
     if connection.execute(UPDATE_STATUS, values).rowcount == 0:
         connection.execute(INSERT_STATUS, {**values, "id": 1})

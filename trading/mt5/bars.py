@@ -202,7 +202,7 @@ class BarReader:
     def _store(self, rows: Rates, placed: Placed) -> None:
         self._recent = rows[-_RECENT:]
         if placed.remarks:
-            rows, utc = _folded(rows, placed)
+            rows, utc = folded_rows(rows, placed)
         else:
             utc = placed.utc
         self._end = len(rows)
@@ -220,11 +220,11 @@ def _joined(older: Rates, newer: Rates) -> Rates:
     return np.concatenate((older, newer))
 
 
-def _folded(rows: Rates, placed: Placed) -> tuple[Rates, npt.NDArray[np.int64]]:
+def folded_rows(rows: Rates, placed: Placed) -> tuple[Rates, npt.NDArray[np.int64]]:
     """Return one row for each moment, ascending."""
     order, begins = placed.order, placed.begins()
     folded = np.zeros(len(begins), dtype=rows.dtype)
-    for name in (*_COLUMNS[:4], "tick_volume"):
+    for name in (*_COLUMNS[:4], "tick_volume", "spread"):
         folded[name] = folded_column(name, rows[name][order], begins)
     return folded, placed.utc[order][begins]
 

@@ -32,8 +32,9 @@ from trading.mt5.desk import Desk
 from trading.mt5.guard import check_account
 from trading.mt5.link import Link
 from trading.mt5.lookup import Before, Lookup
+from trading.mt5.margin import check_margin
 from trading.mt5.module import TerminalModule
-from trading.mt5.money import money_of
+from trading.mt5.money import check_digits, money_kind, money_of
 from trading.mt5.orders import Orders
 from trading.mt5.symbols import await_tick, check_contract, resolve_symbol
 from trading.mt5.terms import Access, Timing, shown_login
@@ -130,13 +131,14 @@ class Mt5Broker:
         info = desk.account()
         check_account(info, desk.access)
         desk.money = money_of(str(info.currency), self._settings.account_type)
+        check_digits(int(info.currency_digits), self._settings)
         desk.symbol = resolve_symbol(self._link, self._settings.symbol)
         await_tick(self._link, self._clock, desk.timing, desk.symbol)
         contract = desk.symbol_info()
         check_contract(contract, self._settings)
         tick = desk.tick()
         desk.offset.observe(int(tick.time_msc), self._clock.now())
-        problem = desk.sizing_problem(contract, tick)
+        problem = desk.sizing_problem(contract, tick) or check_margin(desk.margin_facts(contract, tick), self._settings)
         if problem:
             _log.warning("no entries on this account: %s", problem)
         self._bars.forget()
@@ -228,7 +230,7 @@ class Mt5Broker:
             newest = max(rows, key=lambda row: row.ticket)
             self._newest = (int(newest.ticket), int(newest.time))
         now = self._clock.now()
-        return [self._deal(row, now) for row in newer if row.type != C.DEAL_TYPE_CREDIT]
+        return [self._deal(row, now) for row in newer]
 
     def _check_history(self, rows: Any, after_ticket: int, known: bool) -> None:
         """A terminal that has just logged in lists no deals, or only some, until it has loaded them."""
@@ -259,6 +261,7 @@ class Mt5Broker:
             profit=usd(deal.profit),
             magic=int(deal.magic),
             comment=str(deal.comment),
+            money=money_kind(int(deal.type), float(deal.profit)),
         )
 
     def closed_bars(self, count: int) -> pd.DataFrame:
