@@ -192,7 +192,8 @@ def _say(starter: Starter, report: TrainingReport) -> None:
         click.echo(f"NOTE     {PRACTICE_NOTE}")
     else:
         click.echo("NOTE     a first set, tried by nobody: look at it out of sample before it trades anything")
-    watch = f"python trading.py --paper --replay {starter.bars_file} --start {starter.split:%Y-%m-%dT%H:%M}"
+    days = HELD_BACK_BARS // 96
+    watch = f"python trading.py --paper --replay {starter.bars_file.as_posix()} --days {days} --trades trades.csv"
     click.echo("\nnext, a month of trades on bars the models have never seen, and then paper trading as time passes:")
     for line in (watch, "python trading.py --paper"):
         click.echo(as_installed(f"  {line}"))
