@@ -87,6 +87,36 @@ def parse_json(
     return _whole_characters(value, what, mend=mend_text)
 
 
+def array_items(text: str, key: str) -> list[str]:
+    """Return the texts of the objects in the array under a key of the outermost object.
+
+    For an answer of many items of which one cannot be decoded: they are found by their brackets
+    alone, and what cannot be read costs no more than itself.
+
+    Examples
+    --------
+    >>> array_items('{"result": [{"a": NaN}, {"a": {}}, 5]}', "result")
+    ['{"a": NaN}', '{"a": {}}']
+    """
+    found: list[str] = []
+    depth, last, inside, start = 0, "", False, 0
+    for token in _TOKEN.finditer(text):
+        kind = token.lastgroup
+        if kind == "open":
+            depth += 1
+            if depth == 2 and token.group() == "[" and last == f'"{key}"':
+                inside = True
+            elif depth == 3 and inside and token.group() == "{":
+                start = token.start()
+        elif kind == "close":
+            if depth == 3 and inside and token.group() == "}":
+                found.append(text[start : token.end()])
+            inside = inside and depth > 2
+            depth -= 1
+        last = token.group() if kind == "string" and depth == 1 else ""
+    return found
+
+
 def read_json_file(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
     """Return the value of a JSON file, of which no more than `max_bytes` are ever read.
 
@@ -115,7 +145,7 @@ def _check_tokens(text: str, what: str, max_depth: int) -> None:
     """Refuse what the decoder would accept or stumble over, before it sees the text."""
     seen: list[set[str] | None] = []
     """For every open bracket the keys so far; None for an array."""
-    key_next = False
+    key_next, last_key = False, None
     for token in _TOKEN.finditer(text):
         kind, written = token.lastgroup, token.group()
         if kind == "string":
@@ -124,6 +154,7 @@ def _check_tokens(text: str, what: str, max_depth: int) -> None:
                 if key in keys:
                     raise _refused(text, token, what, f"the key {reprlib.repr(key)} is written twice")
                 keys.add(key)
+                last_key = key
             key_next = False
         elif kind == "open":
             seen.append(set() if written == "{" else None)
@@ -138,7 +169,8 @@ def _check_tokens(text: str, what: str, max_depth: int) -> None:
             key_next = bool(seen) and seen[-1] is not None
         elif kind == "number":
             if reason := _bad_number(written):
-                raise _refused(text, token, what, reason)
+                under = "" if last_key is None else f" (key {reprlib.repr(last_key)})"
+                raise _refused(text, token, what, reason + under)
         elif written.lstrip("-") in ("NaN", "Infinity"):
             raise _refused(text, token, what, f"{written} is no number of JSON")
 

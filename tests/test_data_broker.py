@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from bridge_module import bridged
+from bridge_module import TOKEN, bridged, serving
 from contracts.broker import BAR, START
 from mt5_stage import ACCESS, Mt5Stage, stage
+from test_data_cli import output_of
 
 from novosky.cli.data_broker import download_from, with_broker
 from novosky.cli.data_request import Request
@@ -188,3 +189,18 @@ def test_the_rule_of_the_clock_is_the_servers_not_an_offset(tmp_path: Path) -> N
     assert bars["time"].tolist() == closed(play)
     wall = ServerClock("NewYork+7").from_utc(bars["time"])
     assert len(set((wall - bars["time"].dt.tz_localize(None)).tolist())) == 2
+
+
+def test_the_command_goes_to_the_bridge_that_the_environment_names(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.json").write_bytes((root / "config.json").read_bytes())
+    play = market_of()
+    with serving(play.mt5, any_terminal=True) as server:
+        known = {"NOVOSKY_BRIDGE_URL": server.url, "NOVOSKY_BRIDGE_TOKEN": TOKEN, "NOVOSKY_BROKER": "bridge"}
+        for name, value in {**known, "MT5_LOGIN": "1", "MT5_SERVER": "Simulated-Demo"}.items():
+            monkeypatch.setenv(name, value)
+        text = output_of("--source", "mt5")
+    assert f"{len(closed(play))} M15 bars" in text and "note: server clock NewYork+7, from config.json" in text
+    assert load_bars(tmp_path / "data" / "BTCUSD_M15.parquet")["time"].tolist() == closed(play)

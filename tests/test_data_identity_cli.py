@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from test_data_cli import error_of, output_of
 
-from novosky.data.file_names import symbol_in_name
 from novosky.data.identity import bars_identity
 from novosky.data.joining import Join
+from novosky.data.named_symbol import symbol_in_name
 from novosky.data.store import load_bars, merge_bars, save_bars
 from novosky.data.synthetic import synthetic_bars
 from novosky.errors import DataError, UsageError

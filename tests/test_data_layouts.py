@@ -122,6 +122,11 @@ UTC = {  # What says its zone itself, or is documented to be in UTC.
     "TradingView": (["time,open,high,low,close,Volume", *rows("2024-01-02T{clock}:00Z")], "csv"),
     "epochs": (["time,open,high,low,close,volume", *rows("{epoch}")], "csv"),
     "epochs as floats": (["time,open,high,low,close,volume", *rows("{epoch}.0")], "csv"),
+    "single letters": (["t,o,h,l,c,v", *rows("{epoch}000")], "csv"),
+    "volume beside the money's": (
+        ["Timestamp,Open,High,Low,Close,Volume_(BTC),Volume_(Currency)", *rows("{epoch}", end="{volume},9")],
+        "csv",
+    ),
     "UTC in the title": (["Time (UTC),Open,High,Low,Close,Volume", *rows("2024-01-02 {clock}")], "csv"),
     "UTC after the stamp": (["time,open,high,low,close,volume", *rows("2024-01-02 {clock}:00 UTC")], "csv"),
     "semicolons, decimal commas": (
@@ -131,6 +136,13 @@ UTC = {  # What says its zone itself, or is documented to be in UTC.
     "comment before the table": (["# made up", "", "time,open,high,low,close,volume", *rows("{epoch}")], "csv"),
     "sep= before the table": (["sep=;", "time;open;high;low;close;volume", *rows("{epoch}", ";")], "csv"),
 }
+
+
+PLAIN_EPOCHS = (
+    *("epochs", "epochs as floats", "comment before the table", "sep= before the table", "single letters"),
+    "volume beside the money's",
+)
+"""Read as UTC, but as a server's clock where somebody says so."""
 
 
 def check(found: TextImport, first: str, layout: str) -> None:
@@ -161,7 +173,7 @@ def test_what_names_no_zone_is_refused_without_a_clock_wherever_bars_are_read(ki
 def test_what_says_its_zone_needs_no_clock_and_takes_none(kind: str, tmp_path: Path) -> None:
     lines, layout = UTC[kind]
     check(import_text(file(tmp_path, lines)), "2024-01-02 02:00", layout)
-    if kind not in ("epochs", "epochs as floats", "comment before the table", "sep= before the table"):
+    if kind not in PLAIN_EPOCHS:
         found = import_text(file(tmp_path, lines), NEW_YORK_7)
         check(found, "2024-01-02 02:00", layout)
         assert any("--server-clock was not used" in note for note in found.notes)
@@ -278,7 +290,7 @@ REFUSED: dict[str, tuple[list[str], str]] = {
         "line 4: holds bars of 'ETH/USD' beside bars of 'BTC/USD'",
     ),
     "two volumes of two kinds": (
-        ["time,open,high,low,close,Volume BTC,Volume USD", *rows("{epoch}", end="{volume},1")],
+        ["time,open,high,low,close,Volume BTC,Volume ETH", *rows("{epoch}", end="{volume},1")],
         "several volumes .*no column that names the symbol",
     ),
     "doubled volume": (

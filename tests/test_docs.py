@@ -216,6 +216,8 @@ def test_every_command_is_in_the_readme() -> None:
         "replay-day": "python scripts/replay_day.py",
         "schema": "novosky schema",
         "trade": "python trading.py",
+        "status": "novosky status",
+        "trades": "novosky trades",
         "train": "python train_ml_model.py",
         "tune": "python ml/tune/hyperparams.py",
         "walk-forward": "python scripts/walk_forward.py",

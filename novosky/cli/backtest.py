@@ -171,12 +171,15 @@ def run_labels(prepared: Prepared, settings: Settings, marks: Mapping[Any, Any])
     overlap = overlap_warning(prepared)
     if overlap is not None:
         labels.append(overlap)
+    if marks.get("volume") == "none":
+        labels.append("No volume: the bars' source publishes none, so features of volume say nothing")
     finer = finer_than_digits(prepared.frame, settings.broker.digits)
     if finer is not None:
         labels.append(finer)
     bars, mute = len(prepared.frame), len(prepared.frame) - len(prepared.rows)
     if mute:
         labels.append(f"Warm-up: {mute} of {bars} bars have no features yet and could not trade; give more history")
+    labels += () if prepared.spreads is None else prepared.spreads.remarks
     coverage = minutes_coverage(prepared.minutes)
     if 0.0 < coverage < 1.0:
         labels.append(f"M1 bars cover {coverage:.1%} of the bars; elsewhere both legs in one bar count as a stop")

@@ -42,11 +42,12 @@ def name_bars(request: Request, own: str | None) -> Naming:
     UsageError
         When --symbol contradicts the file.
     """
-    from novosky.data.file_names import symbol_in_name
-    from novosky.market.instrument import instrument, same_instrument
+    from novosky.data.named_symbol import symbol_in_name
+    from novosky.market.instrument import instrument
+    from novosky.market.same_market import same_symbol
 
     if request.symbol is not None:
-        if own is not None and not same_instrument(own, request.symbol):
+        if own is not None and not same_symbol(own, request.symbol):
             raise UsageError(f"--symbol {request.symbol}, but {request.input} holds bars of {own}; give the right file")
         return Naming(instrument(request.symbol) if request.source in ("binance", "bitstamp") else request.symbol)
     if own is not None:
@@ -104,9 +105,9 @@ def settings_of(request: Request) -> Settings | None:
 
 def digits_of(request: Request, symbol: str | None) -> int | None:
     """Return the decimals that the settings give the prices of this symbol."""
-    from novosky.market.instrument import same_instrument
+    from novosky.market.same_market import same_symbol
 
     settings = settings_of(request)
-    if settings is None or symbol is None or not same_instrument(symbol, settings.symbol):
+    if settings is None or symbol is None or not same_symbol(symbol, settings.symbol):
         return None
     return settings.broker.digits

@@ -80,6 +80,7 @@ def examine_machine(
         yield from _findings_with_broker(config, ml_config, models, now, env_file, journal, online=online)
     yield from _account_findings(models, journal, data, now)
     yield prices.check_price_steps(data, config)
+    yield from _cost_findings(config, data)
     yield from _secret_findings(env_file, online=online)
 
 
@@ -192,6 +193,14 @@ def _account_findings(models: Path, journal: Path, data: Path, now: float) -> It
     yield account.check_journal(journal)
     yield account.check_lock(journal)
     yield account.check_freeze(FREEZE_FLAG)
+
+
+def _cost_findings(config: Path, data: Path) -> Iterator[Finding]:
+    from trading.doctor.costs import check_costs
+
+    finding = check_costs(config, data)
+    if finding is not None:
+        yield finding
 
 
 def _secret_findings(env_file: Path, *, online: bool) -> Iterator[Finding]:

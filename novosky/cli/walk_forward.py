@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from backtest.pooled import Pooled
     from backtest.walk_forward import WalkPlan
     from backtest.walk_report import WalkForward
+    from trading.bar_spreads import bar_spreads
 
 EPILOG = """\b
 Examples:
@@ -106,6 +107,7 @@ def walk_forward(
     from novosky.market.news import load_calendar
     from novosky.settings import load_ml_settings, load_settings
     from novosky.settings.overrides import AccountFlags, apply_flags
+    from trading.bar_spreads import bar_spreads
 
     if end <= start:
         raise UsageError(f"--end {end:%Y-%m-%dT%H:%M} is not after --start {start:%Y-%m-%dT%H:%M}")
@@ -122,6 +124,8 @@ def walk_forward(
         fixed_spread=flags["spread"] is not None,
         all_models=not signal_only,
     )
+    # Costs of another symbol end the run before its folds are trained, not after.
+    bar_spreads(plan.history, settings, fixed=plan.fixed_spread)
     embargo = ml_settings.signal_model.embargo_bars
     windows = fold_windows(pd.Timestamp(start), pd.Timestamp(end), folds, train_days, embargo)
     with _FoldProgress(len(windows)) as progress:
@@ -160,7 +164,10 @@ def pool_all(
         variants={name: pooled([outcome.variants[name] for outcome in outcomes]) for name in outcomes[0].variants},
         trials=trials,
         trials_stated=trials_stated,
-        labels=() if synthetic is None else (f"SYNTHETIC DATA ({synthetic} market)",),
+        labels=(
+            *(() if synthetic is None else (f"SYNTHETIC DATA ({synthetic} market)",)),
+            *bar_spreads(plan.history, plan.settings, fixed=plan.fixed_spread).remarks,
+        ),
         assumptions=_assumptions(plan, source),
     )
 

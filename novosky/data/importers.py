@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from novosky.data.layouts import PRICES, Columns, Layout, columns_of, layout_of, plain_name
+from novosky.data.layouts import EPOCH_NAMES, PRICES, Columns, Layout, columns_of, layout_of, plain_name
 from novosky.data.stamps import Stamps, offset_of, read_stamps
 from novosky.data.text_numbers import read_numbers
 from novosky.data.text_table import TextTable, read_table
@@ -83,8 +83,8 @@ def import_text(
         files need one always: MetaTrader dresses its wall clock as epochs.
     seconds : int or None
         The timeframe; None takes the one that the bars have.
-    repeated : {"error", "earlier", "later"}
-        Which pass a wall-clock stamp inside the repeated autumn hour belongs to.
+    repeated : {"earlier", "later"}
+        Which pass a wall-clock stamp that stands once in the repeated autumn hour belongs to.
     only : str, optional
         Refuse every other layout than the one of this name.
 
@@ -188,7 +188,7 @@ def _stated_offset(table: TextTable, layout: Layout, columns: Columns, stamps: S
         zone = _zone_in(title)
         if zone is not None:
             return zone * 10**9
-    by_name = {plain_name(title) for title in titles} & {"unix", "unix_timestamp", "epoch"}
+    by_name = {plain_name(title) for title in titles} & {*EPOCH_NAMES}
     if stamps.epoch and (layout.clock == "utc" or by_name):
         return 0
     return None

@@ -17,11 +17,11 @@ from novosky.errors import DataError
 Clock = Literal["server", "stated", "utc"]
 
 ROLES: Mapping[str, tuple[str, ...]] = {
-    "open": ("open",),
-    "high": ("high",),
-    "low": ("low",),
-    "close": ("close",),
-    "volume": ("volume",),
+    "open": ("open", "o"),
+    "high": ("high", "h"),
+    "low": ("low", "l"),
+    "close": ("close", "c", "last"),
+    "volume": ("volume", "v"),
     "tick_volume": ("tick_volume", "tickvol", "tickvolume"),
     "real_volume": ("real_volume", "realvolume"),
     "spread": ("spread", "spread_points"),
@@ -31,12 +31,18 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 }
 """What a column is: the plain names (see `plain_name`) under which programs write it."""
 
+EPOCH_NAMES = ("unix", "unix_timestamp", "unix_time", "epoch")
+"""Titles that say of themselves that the column counts from 1970 in UTC."""
+
 STAMP_NAMES = (
-    *("unix", "unix_timestamp", "epoch", "time", "timestamp", "datetime", "date_time", "open_time", "gmt_time"),
-    *("local_time", "date"),
+    *(*EPOCH_NAMES, "time", "timestamp", "datetime", "date_time", "open_time", "gmt_time"),
+    *("local_time", "date", "t", "ts"),
 )
 DATE_NAMES, CLOCK_NAMES = ("date", "day"), ("time", "timestamp", "clock")
 PRICES = ("open", "high", "low", "close")
+_MONEY = frozenset(("usd", "usdt", "usdc", "busd", "fdusd", "eur", "gbp", "jpy", "chf", "currency", "quote"))
+"""What a second volume column is counted in: the money that changed hands, not the instrument."""
+
 _ZONE_WORDS = re.compile(r"(?:^|_)(?:utc|gmt)(?:_|$)")
 
 
@@ -273,6 +279,7 @@ def _volume_of_base(table: TextTable) -> list[int]:
     if at is not None:
         symbol = plain_name(table.rows[0][at]).replace("_", "")
         return [i for unit, i in named.items() if symbol.startswith(unit)]
+    named = {unit: i for unit, i in named.items() if unit not in _MONEY} or named
     if len(named) > 1:
         raise DataError(
             f"{table.path}: several volumes ({', '.join(table.header[i] for i in named.values())}) and no column that "
