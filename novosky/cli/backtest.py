@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from novosky.cli.next_step import say_next, say_proof, with_files
-from novosky.cli.options import FILE, MOST_DAYS, UtcDate, account_options, file_options, refuse_collisions
+from novosky.cli.options import FILE, MOST_DAYS, UtcDate, account_options, data_option, file_options, refuse_collisions
 from novosky.cli.provenance import provenance
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
+@data_option()
 @click.option("--m1", type=FILE, help="M1 bars that decide bars which touch both stop and target.")
 @click.option("--start", type=UtcDate(), help="First bar's open, UTC.")
 @click.option("--end", type=UtcDate(), help="End of the window, UTC, exclusive.")

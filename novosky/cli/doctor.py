@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from novosky.cli.options import FILE, FOLDER
+from novosky.cli.options import FILE, FOLDER, data_option
 
 if TYPE_CHECKING:
     from trading.doctor.broker import BrokerProbe
@@ -28,7 +28,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option("--online", is_flag=True, help="Ask Telegram and the broker, too; otherwise nothing leaves this machine.")
 @click.option("--journal", type=FILE, default=Path("logs/paper.sqlite"), show_default=True, help="Journal file.")
-@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="Stored bars.")
+@data_option("Stored bars.")
 @click.option("--env-file", type=FILE, default=Path(".env"), show_default=True, help="Where secrets are kept.")
 @click.option("--config", type=FILE, default=Path("config.json"), show_default=True, help="Runtime settings.")
 @click.option("--ml-config", type=FILE, default=Path("ml_config.json"), show_default=True, help="Model settings.")

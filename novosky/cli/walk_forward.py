@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from novosky.cli.options import FILE, FOLDER, SEED, UtcDate, account_options
+from novosky.cli.options import FILE, FOLDER, SEED, UtcDate, account_options, data_option
 from novosky.cli.provenance import provenance
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ settings, seed and code. The cache can be deleted at any time.
 
 
 @click.command(epilog=EPILOG)
-@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
+@data_option()
 @click.option("--start", type=UtcDate(), default="2021-07-01", show_default=True, help="First traded bar's open, UTC.")
 @click.option("--end", type=UtcDate(), default="2024-07-01", show_default=True, help="End, UTC, exclusive.")
 @click.option("--folds", type=click.IntRange(1, 200), default=10, show_default=True, help="Folds to cut the time into.")
