@@ -31,6 +31,7 @@ from backtest.result import BacktestResult
 from backtest.run import Opening, prepare, simulate
 from ml.feature_engineering import live_window_bars
 from novosky.errors import DataError
+from novosky.in_sample import in_sample_notice
 from novosky.market.bars import M15_SECONDS, epoch_seconds
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
@@ -85,6 +86,8 @@ class DayReport:
         The results in risks.
     differences : tuple of Difference
         They add up to the live result minus the replay's.
+    in_sample : str or None
+        What to say where the models learned from bars of the day.
     """
 
     day: int
@@ -97,6 +100,7 @@ class DayReport:
     live_r: Fraction
     replay_r: Fraction
     differences: tuple[Difference, ...]
+    in_sample: str | None = None
 
     @property
     def live_usd(self) -> Decimal:
@@ -153,6 +157,11 @@ def replay_day(journal: Journal, day: int, setup: ReplaySetup) -> DayReport:
         live_r=comparison.live_r,
         replay_r=comparison.replay_r,
         differences=tuple(comparison.differences),
+        in_sample=in_sample_notice(
+            pd.Series(pd.to_datetime(result.bars.time, unit="s", utc=True)),
+            result.train_cutoff,
+            "Replay the day with the set that traded it.",
+        ),
     )
 
 

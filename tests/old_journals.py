@@ -233,10 +233,11 @@ def rows_as_version_1(journal: Path, *, results: bool) -> Rows:
     with closing(sqlite3.connect(journal)) as connection:
         connection.row_factory = sqlite3.Row
 
-        def rows_of(table: str) -> list[dict[str, Any]]:
-            return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
+        def rows_of(table: str, columns: str = "*") -> list[dict[str, Any]]:
+            return [dict(row) for row in connection.execute(f"SELECT {columns} FROM {table}")]
 
-        (status,) = rows_of("bot_status")
+        known = "id, identity, last_bar, bars_processed, bars_missed, last_deal, cash, guard, models, finished"
+        (status,) = rows_of("bot_status", known)
         status["schema_version"] = 1
         # Every version so far has only ever added to the guard's end.
         status["guard"] = status["guard"][: (SECOND_GUARD if results else FIRST_GUARD).itemsize]
@@ -248,5 +249,5 @@ def rows_as_version_1(journal: Path, *, results: bool) -> Rows:
             "decisions": decisions,
             "intents": rows_of("intents"),
             "position_events": rows_of("deals"),
-            "trades": rows_of("trades"),
+            "trades": rows_of("trades", "deal, position, trade, exit_time"),
         }

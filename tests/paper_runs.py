@@ -42,6 +42,8 @@ def settings_with(**sections: Any) -> Settings:
     """
     content = json.loads((ROOT / "config.json").read_text(encoding="utf-8"))
     content["risk_management"] |= {"sl_atr_mult": 1.0, "tp_atr_mult": 1.0}
+    # What these scenarios were made with: no trade of theirs is cut by the cap on its loss.
+    content["dynamic_position_sizing"]["max_risk_per_trade_pct"] = 4.0
     content["risk_model"] = {"enabled": False}
     content |= {"max_total_drawdown_pct": 90.0, "max_weekly_drawdown_pct": 60.0, "max_daily_loss": 30.0}
     for name, value in sections.items():

@@ -82,7 +82,7 @@ MAPPINGS: list[tuple[str, float, dict[str, Any]]] = [
     ("stop_out_level", 0.2, {"account": {"stop_out_level": 20.0}}),
     ("lot_units", 10.0, {"broker": {"contract_size": 10.0}}),
     ("lot_units", 0.1, {"broker": {"contract_size": 10.0}, "account_type": "cent"}),
-    ("price_scale", 1000.0, {"broker": {"digits": 3}}),
+    ("price_scale", 1000.0, {"broker": {"digits": 3, "point": 0.001}}),
     ("volume_scale", 10.0, {"broker": {"volume_step": 0.1}}),
     ("stops_distance", 2.5, {"broker": {"stops_level": 250.0, "point": 0.01}}),
     # The broker's limits and the person's: whichever is narrower.

@@ -407,6 +407,9 @@ class Bot:
         mask, volume, sl, tp = judged
         if quote.time - close > self._params.entry_valid_seconds:
             # The market was closed, or the bot away, since the close: this is no longer its quote.
+            if mask == 0:
+                late, most = quote.time - close, int(self._params.entry_valid_seconds)
+                _log.warning("no entry at %s: the quote came %d s later, %d at most", utc_text(close), late, most)
             mask |= MARKET_CLOSED
         decision = _describe(decision, candidate, int(mask))
         if mask != 0:

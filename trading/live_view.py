@@ -46,6 +46,8 @@ class Watch:
     def __init__(self) -> None:
         self.sight = Sight()
         self.away = False
+        self.clock_problem = ""
+        """How the server's clock and this machine's differ; empty while they agree."""
 
     def look(self, broker: Broker) -> None:
         """Take a new one; BrokerUnavailable leaves the last."""
@@ -200,6 +202,7 @@ class LiveView:
         return [
             bars,
             HealthItem("Broker", not self._watch.away, told),
+            HealthItem("Clocks", not self._watch.clock_problem, self._watch.clock_problem or "agree"),
             HealthItem("News calendar", calendar.freshness == "fresh", str(calendar)),
             *self.more_health(),
         ]

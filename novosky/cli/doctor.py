@@ -70,6 +70,7 @@ def examine_machine(
 ) -> Iterator[Finding]:
     """Yield the findings of all checks, each as soon as it is known."""
     from novosky.clock import RealClock
+    from trading.doctor import prices
 
     now = RealClock().now()
     yield from _machine_findings(models, journal, data)
@@ -78,6 +79,7 @@ def examine_machine(
     else:
         yield from _findings_with_broker(config, ml_config, models, now, env_file, journal, online=online)
     yield from _account_findings(models, journal, data, now)
+    yield prices.check_price_steps(data, config)
     yield from _secret_findings(env_file, online=online)
 
 
@@ -116,11 +118,17 @@ def _findings_with_broker(
 
 
 def _machine_findings(models: Path, journal: Path, data: Path) -> Iterator[Finding]:
-    from novosky.compiled import ROOT, cache_folder
+    from importlib.metadata import requires
+
+    from novosky.compiled import cache_folder
+    from novosky.installation import ROOT, is_checkout
     from trading.doctor import machine
 
     yield machine.check_python(sys.version_info[:3])
-    yield machine.check_packages(ROOT / "requirements.txt", _installed)
+    if is_checkout():
+        yield machine.check_packages(ROOT / "requirements.txt", _installed)
+    else:
+        yield machine.check_requirements(requires("novosky") or [], _installed)
     yield machine.check_compiled_cache(cache_folder())
     folders = {"logs": Path("logs"), "journal": journal.parent, "data": data.parent, "models": models}
     for name, folder in folders.items():
@@ -170,12 +178,12 @@ def _settings_findings(
 
 def _account_findings(models: Path, journal: Path, data: Path, now: float) -> Iterator[Finding]:
     from ml.compat import read_manifest
-    from novosky.compiled import ROOT
     from novosky.errors import ModelError
+    from novosky.installation import installed_file
     from trading.doctor import account, machine
     from trading.freeze import FREEZE_FLAG
 
-    witnesses = {"this program was installed": (ROOT / "requirements.txt").stat().st_mtime}
+    witnesses = {"this program was installed": installed_file().stat().st_mtime}
     # A set without a manifest is reported with the models; the clock then has one witness less.
     with suppress(ModelError):
         witnesses["the models' newest bar"] = read_manifest(models).train_cutoff.timestamp()
@@ -210,6 +218,7 @@ def _secret_findings(env_file: Path, *, online: bool) -> Iterator[Finding]:
 
 def print_findings(findings: Iterator[Finding]) -> int:
     """Print one line per finding as it comes, and its mend below; return how many failed."""
+    from novosky.installation import as_installed
     from trading.doctor.finding import Grade
 
     colours = {Grade.OK: "green", Grade.WARN: "yellow", Grade.FAIL: "red"}
@@ -218,7 +227,7 @@ def print_findings(findings: Iterator[Finding]) -> int:
         counts[finding.grade] += 1
         click.echo(f"{click.style(f'{finding.grade:<4}', fg=colours[finding.grade])}  {finding.name}: {finding.text}")
         if finding.mend:
-            click.echo(f"      mend: {finding.mend}")
+            click.echo(as_installed(f"      mend: {finding.mend}"))
     click.echo(f"{counts[Grade.OK]} OK, {counts[Grade.WARN]} WARN, {counts[Grade.FAIL]} FAIL")
     return counts[Grade.FAIL]
 

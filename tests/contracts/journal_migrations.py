@@ -43,6 +43,7 @@ def described(connection: Connection) -> Described:
         }
         unique = {tuple(constraint["column_names"]) for constraint in look.get_unique_constraints(table)}
         tables[table] = (columns, look.get_pk_constraint(table)["constrained_columns"], indexes, unique)
+    tables["views"] = sorted(look.get_view_names())
     return tables
 
 
@@ -107,7 +108,9 @@ class MigrationContract:
         database.open().close()
         with database.connect() as connection:
             new = described(connection)
-            for table in new:
+            for view in inspect(connection).get_view_names():
+                connection.execute(text(f"DROP VIEW {view}"))
+            for table in new.keys() - {"views"}:
                 connection.execute(text(f"DROP TABLE {table}"))
             write_version_1(connection, sample_rows(3, results=False))
         database.open().close()

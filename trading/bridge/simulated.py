@@ -64,6 +64,7 @@ def simulated_market(
     pace: float,
     now: Callable[[], float],
     account: Path | None = None,
+    first: int | None = None,
 ) -> tuple[SimulatedTerminal, PacedServer]:
     """Return a terminal over bars, on an account of the settings' terms.
 
@@ -78,6 +79,8 @@ def simulated_market(
         See `PacedServer`.
     account : Path or None
         Where the account is kept; None keeps it in memory.
+    first : int or None
+        Row that opens the market, with the bot's history before it; the earliest possible unless given.
 
     Raises
     ------
@@ -95,7 +98,8 @@ def simulated_market(
     stamps = Stamps(ServerClock(settings.broker.server_clock))
     rollovers = build_rollovers(settings, int(bars.time[0]), int(bars.time[-1]))
     params = build_params(settings, ml_settings)
-    feed = feed_from_frame(spec_from_settings(settings), frame, bars, params, stamps, history, rollovers, no_minutes())
+    opening = history if first is None else first
+    feed = feed_from_frame(spec_from_settings(settings), frame, bars, params, stamps, opening, rollovers, no_minutes())
     terms = terms_from_settings(settings)
     identity = _identity(frame.iloc[: history + 1], settings)
     store = None if account is None else _stored(account, identity, int(bars.time[-1]))

@@ -14,6 +14,7 @@ from trading.journal.database import Database
 from trading.journal.history import History
 from trading.journal.migrations import bring_up_to_date
 from trading.journal.outbox import Outbox
+from trading.journal.readable import status_columns, trade_columns
 from trading.journal.tables import (
     BOT_STATUS,
     DEALS,
@@ -179,7 +180,7 @@ class Journal(History):
             if deals:
                 connection.execute(INSERT_DEAL, [dict(row) for row in deals])
             if trades:
-                connection.execute(INSERT_TRADE, [dict(row) for row in trades])
+                connection.execute(INSERT_TRADE, [{**row, **trade_columns(row["trade"])} for row in trades])
             if intents:
                 connection.execute(INSERT_INTENT, [{**intent.__dict__, "state": INTENT_NEW} for intent in intents])
             self.outbox.enqueue_within(connection, messages)
@@ -242,6 +243,10 @@ class Journal(History):
         row = self._one(refused.order_by(INTENTS.c.bar.desc()).limit(1))
         names = Intent.__dataclass_fields__
         return None if row is None else Intent(**{name: row[name] for name in names})
+
+    def intents_of(self, bar: int) -> Sequence[Mapping[str, Any]]:
+        """Return the rows of the intents decided at a bar's close (UTC epoch seconds)."""
+        return self._database.read(select(INTENTS).where(INTENTS.c.bar == bar).order_by(INTENTS.c.id))
 
     def intent(self, intent_id: str) -> Mapping[str, Any] | None:
         """Return one intent's row, or None."""
@@ -318,5 +323,6 @@ class Journal(History):
 
 def _write_status(connection: Connection, status: BotStatus) -> None:
     values = {**status.__dict__, "guard": to_bytes(status.guard), "finished": int(status.finished)}
+    values |= status_columns(status.guard)
     if connection.execute(UPDATE_STATUS, values).rowcount == 0:
         connection.execute(INSERT_STATUS, {**values, "id": 1})

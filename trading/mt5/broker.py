@@ -25,6 +25,7 @@ from trading.broker import (
     Position,
     Quote,
 )
+from trading.clock_watch import Measured
 from trading.mt5.bars import BarReader
 from trading.mt5.clock import OffsetCheck, ServerTime
 from trading.mt5.desk import Desk
@@ -36,7 +37,7 @@ from trading.mt5.module import TerminalModule
 from trading.mt5.money import check_digits, money_kind, money_of
 from trading.mt5.orders import Orders
 from trading.mt5.symbols import await_tick, check_contract, resolve_symbol
-from trading.mt5.terms import Access, Timing
+from trading.mt5.terms import Access, Timing, shown_login
 from trading.mt5.worker import LinkWedged
 from trading.terminal.constants import ModuleConstants as C
 
@@ -141,13 +142,23 @@ class Mt5Broker:
         if problem:
             _log.warning("no entries on this account: %s", problem)
         self._bars.forget()
-        _log.info("connected to account %d on %s, symbol %s", info.login, info.server, desk.symbol)
+        _log.info("connected to account %s on %s, symbol %s", shown_login(info.login), info.server, desk.symbol)
 
     def quote(self) -> Quote:
         """Return the newest quote."""
         tick, now = self._desk.tick(), self._clock.now()
         self._desk.offset.observe(int(tick.time_msc), now)
         return Quote(self._time.utc(int(tick.time), now), float(tick.bid), float(tick.ask))
+
+    def measure_clock(self) -> Measured | None:
+        """Compare the newest quote's stamp with this machine's clock; None while the terminal cannot be asked."""
+        try:
+            tick = self._desk.tick()
+            connected = bool(self._link.read("terminal_info").connected)
+        except (BrokerUnavailable, LinkWedged):
+            return None
+        msc = int(tick.time_msc)
+        return Measured(msc, self._desk.offset.lead(msc, self._clock.now()), connected)
 
     def account(self) -> AccountState:
         """Return the account's money."""

@@ -214,6 +214,14 @@ class TradeServer:
             self.advance()
         self._elapsed_msc = moment - 1000 * self.now
 
+    def begin_due(self) -> None:
+        """Begin the leading market's next bar if its time has come: its open is the quote then."""
+        feed, moment = self.main, self.now_msc
+        if not feed.opened and feed.following is not None and 1000 * feed.following <= moment:
+            settlement.begin_bar(self, feed)
+            self._elapsed_msc = moment - 1000 * self.now
+            self.save()
+
     def respecify(self, symbol: str, **changes: Any) -> None:
         """Let the broker change a symbol's terms, such as its `trade_mode`."""
         feed = self.feeds[symbol]
