@@ -169,7 +169,9 @@ class MigrationContract:
         database.open().close()
         with database.connect() as connection:
             new = described(connection)
-            for table in new:
+            for view in inspect(connection).get_view_names():
+                connection.execute(text(f"DROP VIEW {view}"))
+            for table in new.keys() - {"views"}:
                 connection.execute(text(f"DROP TABLE {table}"))
             write_version_2(connection, sample_rows(3, results=True))
         database.open().close()
