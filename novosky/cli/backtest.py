@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from novosky.cli.next_step import say_next, say_proof, with_files
-from novosky.cli.options import FILE, MOST_DAYS, UtcDate, account_options, file_options, refuse_collisions
+from novosky.cli.options import FILE, MOST_DAYS, UtcDate, account_options, data_option, file_options, refuse_collisions
 from novosky.cli.provenance import provenance
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
+@data_option()
 @click.option("--m1", type=FILE, help="M1 bars that decide bars which touch both stop and target.")
 @click.option("--start", type=UtcDate(), help="First bar's open, UTC.")
 @click.option("--end", type=UtcDate(), help="End of the window, UTC, exclusive.")
@@ -165,6 +165,7 @@ def run_labels(prepared: Prepared, settings: Settings, marks: Mapping[Any, Any])
     """Return what every output of this run must say about its bars and its account."""
     from backtest.run import overlap_warning
     from novosky.market.price_steps import price_step_warnings
+    from trading.context import calendar_note
     from trading.market_inputs import minutes_coverage
 
     labels = [f"SYNTHETIC DATA ({marks['synthetic']} market)"] if "synthetic" in marks else []
@@ -173,6 +174,9 @@ def run_labels(prepared: Prepared, settings: Settings, marks: Mapping[Any, Any])
         labels.append(overlap)
     if marks.get("volume") == "none":
         labels.append("No volume: the bars' source publishes none, so features of volume say nothing")
+    calendar = calendar_note(prepared.context.news_minutes, settings)
+    if calendar is not None:
+        labels.append(calendar)
     labels += price_step_warnings(prepared.frame, settings.broker.digits)
     bars, mute = len(prepared.frame), len(prepared.frame) - len(prepared.rows)
     if mute:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from novosky.cli.options import FILE, FOLDER, SEED, UtcDate, account_options
+from novosky.cli.options import FILE, FOLDER, SEED, UtcDate, account_options, data_option
 from novosky.cli.provenance import provenance
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from backtest.pooled import Pooled
     from backtest.walk_forward import WalkPlan
     from backtest.walk_report import WalkForward
-    from trading.bar_spreads import bar_spreads
 
 EPILOG = """\b
 Examples:
@@ -31,7 +30,7 @@ settings, seed and code. The cache can be deleted at any time.
 
 
 @click.command(epilog=EPILOG)
-@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
+@data_option()
 @click.option("--start", type=UtcDate(), default="2021-07-01", show_default=True, help="First traded bar's open, UTC.")
 @click.option("--end", type=UtcDate(), default="2024-07-01", show_default=True, help="End, UTC, exclusive.")
 @click.option("--folds", type=click.IntRange(1, 200), default=10, show_default=True, help="Folds to cut the time into.")
@@ -150,6 +149,7 @@ def pool_all(
     """Pool every way of trading over the folds and note under which assumptions."""
     from backtest.pooled import pool, pool_random
     from backtest.walk_report import WalkForward
+    from trading.bar_spreads import bar_spreads
 
     def pooled(legs: list[Leg]) -> Pooled:
         return pool(outcomes, legs, seed=plan.seed, trials=trials, trial_sharpe_variance=trial_variance)
