@@ -25,7 +25,7 @@ QUIET = 0.25
 STEP = 10.0
 """A step between neighbours is large when it exceeds so many usual ranges, times the root of the bars between."""
 
-SMALL_SPREAD, LARGE_SPREAD = 0.05, 20.0
+SMALL_SPREAD, LARGE_SPREAD = 0.1, 20.0
 """Parts and multiples of the median spread outside which a spread is absurd."""
 
 _Floats = npt.NDArray[np.float64]
