@@ -69,7 +69,7 @@ def parse_json(
     >>> parse_json('{"a": NaN}', "config.json")
     Traceback (most recent call last):
         ...
-    novosky.guarded_json.JsonError: config.json: line 1 column 7: NaN is no number of JSON
+    novosky.guarded_json.JsonError: config.json: line 1 column 7: a: NaN is no number of JSON
     """
     if len(content) > max_bytes:
         raise JsonError(f"{what}: it is larger than {max_bytes:,} bytes")
@@ -149,6 +149,8 @@ def _check_tokens(text: str, what: str, max_depth: int) -> None:
     seen: list[set[str] | None] = []
     """For every open bracket the keys so far; None for an array."""
     key_next = False
+    path: list[str] = []
+    """For every open bracket the key it is at; empty in an array and before the first one."""
     for token in _TOKEN.finditer(text):
         kind, written = token.lastgroup, token.group()
         if kind == "string":
@@ -157,9 +159,11 @@ def _check_tokens(text: str, what: str, max_depth: int) -> None:
                 if key in keys:
                     raise _refused(text, token, what, f"the key {reprlib.repr(key)} is written twice")
                 keys.add(key)
+                path[-1] = key
             key_next = False
         elif kind == "open":
             seen.append(set() if written == "{" else None)
+            path.append("")
             if len(seen) > max_depth:
                 raise _refused(text, token, what, f"it is nested deeper than {max_depth} levels")
             key_next = written == "{"
@@ -167,13 +171,20 @@ def _check_tokens(text: str, what: str, max_depth: int) -> None:
             key_next = False
             if seen:
                 seen.pop()
+                path.pop()
         elif kind == "comma":
             key_next = bool(seen) and seen[-1] is not None
         elif kind == "number":
             if reason := _bad_number(written):
-                raise _refused(text, token, what, reason)
+                raise _refused(text, token, what, _at(path) + reason)
         elif written.lstrip("-") in ("NaN", "Infinity"):
-            raise _refused(text, token, what, f"{written} is no number of JSON")
+            raise _refused(text, token, what, f"{_at(path)}{written} is no number of JSON")
+
+
+def _at(path: list[str]) -> str:
+    """Return the dotted key of a value for a message."""
+    keys = ".".join(reprlib.repr(key)[1:-1] for key in path if key)
+    return f"{keys}: " if keys else ""
 
 
 def _key(written: str) -> str:

@@ -49,7 +49,7 @@ def alert_message(judgement: Judgement, source: str, now: float) -> Message:
     """
     performance = judgement.performance
     lines = [
-        f"The last {performance.trades} trades of {source} are below what is asked for:",
+        f"The last {performance.trades} trades of {source} are not good enough:",
         *(f"- {reason}" for reason in judgement.reasons),
         *(f"Note: {note}" for note in judgement.notes),
         f"Net {performance.net:+,.2f} USD, newest exit {performance.last_exit}.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from novosky.cli.options import FILE, FOLDER
+from novosky.cli.options import FILE, FOLDER, data_option
 
 if TYPE_CHECKING:
     from trading.doctor.broker import BrokerProbe
@@ -28,7 +28,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option("--online", is_flag=True, help="Ask Telegram and the broker, too; otherwise nothing leaves this machine.")
 @click.option("--journal", type=FILE, default=Path("logs/paper.sqlite"), show_default=True, help="Journal file.")
-@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="Stored bars.")
+@data_option("Stored bars.")
 @click.option("--env-file", type=FILE, default=Path(".env"), show_default=True, help="Where secrets are kept.")
 @click.option("--config", type=FILE, default=Path("config.json"), show_default=True, help="Runtime settings.")
 @click.option("--ml-config", type=FILE, default=Path("ml_config.json"), show_default=True, help="Model settings.")
@@ -80,6 +80,7 @@ def examine_machine(
         yield from _findings_with_broker(config, ml_config, models, now, env_file, journal, online=online)
     yield from _account_findings(models, journal, data, now)
     yield prices.check_price_steps(data, config)
+    yield from _cost_findings(config, data)
     yield from _secret_findings(env_file, online=online)
 
 
@@ -194,6 +195,14 @@ def _account_findings(models: Path, journal: Path, data: Path, now: float) -> It
     yield account.check_journal(journal)
     yield account.check_lock(journal)
     yield account.check_freeze(FREEZE_FLAG)
+
+
+def _cost_findings(config: Path, data: Path) -> Iterator[Finding]:
+    from trading.doctor.costs import check_costs
+
+    finding = check_costs(config, data)
+    if finding is not None:
+        yield finding
 
 
 def _secret_findings(env_file: Path, *, online: bool) -> Iterator[Finding]:

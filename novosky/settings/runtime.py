@@ -142,6 +142,8 @@ class Costs(Section):
 
     spread: float = Field(ge=0)
     """Ask minus bid in USD, used where bars carry no spread of their own."""
+    bar_spread: Literal["floor", "as_is"] = "floor"
+    """Bars whose own spread is 0, or below a tenth of `spread`, pay `spread`; as_is takes them as they are."""
     commission_per_lot: float = Field(ge=0)
     """USD per standard lot and side, charged on the entry deal and on the exit deal."""
     slippage: float = Field(ge=0)
