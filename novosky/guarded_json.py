@@ -87,6 +87,39 @@ def parse_json(
     return _whole_characters(value, what, mend=mend_text)
 
 
+def array_items(text: str, key: str | None = None) -> list[str]:
+    """Return the texts of the objects in an array: the outermost one, or that under a key of the outermost object.
+
+    For an answer of many items of which one cannot be decoded: they are found by their brackets
+    alone, and what cannot be read costs no more than itself.
+
+    Examples
+    --------
+    >>> array_items('{"result": [{"a": NaN}, {"a": {}}, 5]}', "result")
+    ['{"a": NaN}', '{"a": {}}']
+    >>> array_items('[{"a": NaN}, {}]')
+    ['{"a": NaN}', '{}']
+    """
+    found: list[str] = []
+    outer = 1 if key is None else 2
+    depth, last, inside, start = 0, "", False, 0
+    for token in _TOKEN.finditer(text):
+        kind = token.lastgroup
+        if kind == "open":
+            depth += 1
+            if depth == outer and token.group() == "[" and (key is None or last == f'"{key}"'):
+                inside = True
+            elif depth == outer + 1 and inside and token.group() == "{":
+                start = token.start()
+        elif kind == "close":
+            if depth == outer + 1 and inside and token.group() == "}":
+                found.append(text[start : token.end()])
+            inside = inside and depth > outer
+            depth -= 1
+        last = token.group() if kind == "string" and depth == 1 else ""
+    return found
+
+
 def read_json_file(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
     """Return the value of a JSON file, of which no more than `max_bytes` are ever read.
 

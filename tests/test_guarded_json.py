@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from novosky.guarded_json import JsonError, parse_json
+from novosky.guarded_json import JsonError, array_items, parse_json
 
 _SCALARS = (
     st.none()
@@ -124,3 +124,21 @@ def test_a_hostile_text_costs_no_more_than_its_length() -> None:
 def test_mending_never_makes_one_key_of_two() -> None:
     with pytest.raises(JsonError, match="two keys"):
         parse_json('{"\\ud800": 1, "\\udbff": 2}', "f", mend_text=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ('{"ok": true, "result": [{"a": 1}, {"b": [{"c": "]}"}]}]}', ['{"a": 1}', '{"b": [{"c": "]}"}]}']),
+        ('{"x": {"result": [{"a": 1}]}, "result": [7, {"a": ' + "[" * 500 + "]" * 500 + "}, {}]}", [None, "{}"]),
+        ('{"result": [{"a": NaN}], "other": [{"b": 1}]}', ['{"a": NaN}']),
+        ('{"result": [{"a": 1}, {"b": ', ['{"a": 1}']),
+        ('{"other": "result", "list": [{"a": 1}]}', []),
+        ("[[{}]]", []),
+        ("", []),
+        ("]]}}", []),
+    ],
+)
+def test_items_of_an_answer_are_found_by_their_brackets(text: str, items: list[str | None]) -> None:
+    found = array_items(text, "result")
+    assert [item if wanted is not None else None for item, wanted in zip(found, items, strict=True)] == items

@@ -346,6 +346,7 @@ def test_each_flag_replaces_its_key() -> None:
     assert settings.account.leverage == 50.0
     assert settings.costs.model_dump() == {
         "spread": 3.0,
+        "bar_spread": "floor",
         "commission_per_lot": 1.5,
         "slippage": 0.0,
         "swap_long": -7.0,
