@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from bridge_module import bridged
+from bridge_module import TOKEN, bridged, serving
 from contracts.broker import BAR, START
-from mt5_stage import ACCESS, Mt5Stage, stage
+from mt5_stage import ACCESS, HEDGING, Mt5Stage, stage
+from test_data_cli import output_of
 
 from novosky.cli.data_broker import download_from, with_broker
 from novosky.cli.data_request import Request
@@ -23,6 +25,7 @@ from novosky.errors import BrokerError, DataError
 from novosky.market.server_time import ServerClock
 from trading.live_access import Reach
 from trading.mt5 import bar_history
+from trading.terminal.constants import ModuleConstants as C
 from trading.terminal.views import Installation
 
 COUNT = 60
@@ -168,6 +171,20 @@ def test_another_brokers_bars_are_not_stitched_on(tmp_path: Path) -> None:
     assert joined.attrs["seams"] == (START,)
 
 
+def test_another_brokers_terminal_is_refused_and_no_number_is_shown(tmp_path: Path) -> None:
+    play = market_of()
+    elsewhere = Reach(replace(ACCESS, login=987_654, server="Other-Live"), lambda: play.mt5, renewable=False)
+    with pytest.raises(BrokerError, match="stands at 'Simulated-Demo', but bars of 'Other-Live'") as caught:
+        download_from(asked(tmp_path), elsewhere, play.clock)
+    assert "987654" not in str(caught.value)
+
+
+def test_a_netting_account_has_the_same_bars(tmp_path: Path) -> None:
+    play = market_of(account=replace(HEDGING, margin_mode=C.ACCOUNT_MARGIN_MODE_RETAIL_NETTING), connect=False)
+    load_from(play, lambda module: module, asked(tmp_path))
+    assert len(load_bars(tmp_path / "b.parquet")) == COUNT - 1
+
+
 def test_an_unknown_symbol_is_the_brokers_to_refuse(tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match="lists no symbol NOPE"):
         load_from(market_of(), lambda module: module, asked(tmp_path, symbol="NOPE"))
@@ -188,3 +205,18 @@ def test_the_rule_of_the_clock_is_the_servers_not_an_offset(tmp_path: Path) -> N
     assert bars["time"].tolist() == closed(play)
     wall = ServerClock("NewYork+7").from_utc(bars["time"])
     assert len(set((wall - bars["time"].dt.tz_localize(None)).tolist())) == 2
+
+
+def test_the_command_goes_to_the_bridge_that_the_environment_names(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.json").write_bytes((root / "config.json").read_bytes())
+    play = market_of()
+    with serving(play.mt5, any_terminal=True) as server:
+        known = {"NOVOSKY_BRIDGE_URL": server.url, "NOVOSKY_BRIDGE_TOKEN": TOKEN, "NOVOSKY_BROKER": "bridge"}
+        for name, value in {**known, "MT5_LOGIN": "1", "MT5_SERVER": "Simulated-Demo"}.items():
+            monkeypatch.setenv(name, value)
+        text = output_of("--source", "mt5")
+    assert f"{len(closed(play))} M15 bars" in text and "note: server clock NewYork+7, from config.json" in text
+    assert load_bars(tmp_path / "data" / "BTCUSD_M15.parquet")["time"].tolist() == closed(play)

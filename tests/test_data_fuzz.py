@@ -203,7 +203,7 @@ GOOD: dict[str, tuple[str, Callable[[], Any]]] = {
     "integers": ("volume", lambda: pa.array(np.arange(COUNT), pa.uint16())),
     "decimals": ("volume", lambda: pa.array(np.arange(COUNT)).cast(pa.decimal128(25, 2))),
     "half precision": ("volume", lambda: pa.array(np.arange(COUNT, dtype=np.float16))),
-    "huge integers": ("volume", lambda: pa.array([2**64 - 1] * COUNT, pa.uint64())),
+    "long integers": ("volume", lambda: pa.array([2**59] * COUNT, pa.uint64())),
     "dictionary of venues": ("source", lambda: pa.array(["a"] * 10 + ["b"] * (COUNT - 10)).dictionary_encode()),
     "missing venues": ("source", lambda: pa.array([None] * COUNT, pa.string())),
 }
@@ -241,6 +241,10 @@ BAD: dict[str, tuple[str, Callable[[], Any], str]] = {
     "a dictionary of text": ("volume", lambda: pa.array(["1"] * COUNT).dictionary_encode(), "it holds string"),
     "an extension": ("volume", lambda: pa.array([b"0" * 16] * COUNT, pa.uuid()), "volume is not numeric"),
     "missing figures": ("volume", lambda: pa.array([None] * COUNT, pa.float64()), "volume is NaN"),
+    "a huge volume": ("volume", lambda: pa.array([2**64 - 1] * COUNT, pa.uint64()), "row 0 .*volume is above 1e.18"),
+    "a huge price": ("high", lambda: pa.array([2**63 - 1] * COUNT), "row 0 .*high is outside"),
+    "a tiny price": ("low", lambda: pa.array([5e-324] * COUNT), "row 0 .*low is outside"),
+    "a huge spread": ("spread", lambda: pa.array([2**31] * COUNT), "row 0 .*spread is above 2,147,483,647 points"),
     "an infinite spread": ("spread", lambda: pa.array([float("inf")] * COUNT), "spread is negative, NaN or infinite"),
     "a spread without figures": ("spread", lambda: pa.array([float("nan")] * COUNT), "spread is negative, NaN or inf"),
     "a negative spread": ("spread", lambda: pa.array([-5] * COUNT), "spread is negative, NaN or infinite"),
@@ -294,6 +298,15 @@ def test_bars_that_pandas_stored_with_an_index_are_read(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(load_bars(path), bars)
     bars.set_index("time").rename_axis(None).to_parquet(path)
     with pytest.raises(DataError, match=r"missing column\(s\) time; found .*__index_level_0__"):
+        load_bars(path)
+
+
+@pytest.mark.parametrize("zone", [None, "epochs"])
+def test_bars_of_the_package_are_told_by_their_columns(zone: str | None, tmp_path: Path) -> None:
+    bars, path = sound().rename(columns={"volume": "tick_volume"}), tmp_path / "b.parquet"
+    naive = bars["time"].dt.tz_localize(None)
+    bars.assign(time=naive if zone is None else naive.astype("int64") // 10**9).to_parquet(path)
+    with pytest.raises(DataError, match=r"b\.parquet: holds bars of the MetaTrader package .*--server-clock"):
         load_bars(path)
 
 

@@ -92,6 +92,10 @@ SERVER = {  # What needs --server-clock: the terminal's and others that do not s
         ["<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>", *rows("BTCUSD,15,20240102,{six}")],
         "finam",
     ),
+    "a zone of three letters in the title": (
+        ["Time (EET),Open,High,Low,Close,Volume", *rows("2024-01-02 {clock}")],
+        "csv",
+    ),
     "Kaggle": (["Open time,Open,High,Low,Close,Volume", *rows("2024-01-02 {clock}:00")], "csv"),
     "am and pm": (["time,open,high,low,close,volume", *rows("2024-01-02 {clock} AM")], "csv"),
     "month named": (["time,open,high,low,close,volume", *rows("2 Jan 2024 {clock}")], "csv"),
@@ -122,6 +126,11 @@ UTC = {  # What says its zone itself, or is documented to be in UTC.
     "TradingView": (["time,open,high,low,close,Volume", *rows("2024-01-02T{clock}:00Z")], "csv"),
     "epochs": (["time,open,high,low,close,volume", *rows("{epoch}")], "csv"),
     "epochs as floats": (["time,open,high,low,close,volume", *rows("{epoch}.0")], "csv"),
+    "single letters": (["t,o,h,l,c,v", *rows("{epoch}000")], "csv"),
+    "volume beside the money's": (
+        ["Timestamp,Open,High,Low,Close,Volume_(BTC),Volume_(Currency)", *rows("{epoch}", end="{volume},9")],
+        "csv",
+    ),
     "UTC in the title": (["Time (UTC),Open,High,Low,Close,Volume", *rows("2024-01-02 {clock}")], "csv"),
     "UTC after the stamp": (["time,open,high,low,close,volume", *rows("2024-01-02 {clock}:00 UTC")], "csv"),
     "semicolons, decimal commas": (
@@ -131,6 +140,13 @@ UTC = {  # What says its zone itself, or is documented to be in UTC.
     "comment before the table": (["# made up", "", "time,open,high,low,close,volume", *rows("{epoch}")], "csv"),
     "sep= before the table": (["sep=;", "time;open;high;low;close;volume", *rows("{epoch}", ";")], "csv"),
 }
+
+
+PLAIN_EPOCHS = (
+    *("epochs", "epochs as floats", "comment before the table", "sep= before the table", "single letters"),
+    "volume beside the money's",
+)
+"""Read as UTC, but as a server's clock where somebody says so."""
 
 
 def check(found: TextImport, first: str, layout: str) -> None:
@@ -161,7 +177,7 @@ def test_what_names_no_zone_is_refused_without_a_clock_wherever_bars_are_read(ki
 def test_what_says_its_zone_needs_no_clock_and_takes_none(kind: str, tmp_path: Path) -> None:
     lines, layout = UTC[kind]
     check(import_text(file(tmp_path, lines)), "2024-01-02 02:00", layout)
-    if kind not in ("epochs", "epochs as floats", "comment before the table", "sep= before the table"):
+    if kind not in PLAIN_EPOCHS:
         found = import_text(file(tmp_path, lines), NEW_YORK_7)
         check(found, "2024-01-02 02:00", layout)
         assert any("--server-clock was not used" in note for note in found.notes)
@@ -278,7 +294,7 @@ REFUSED: dict[str, tuple[list[str], str]] = {
         "line 4: holds bars of 'ETH/USD' beside bars of 'BTC/USD'",
     ),
     "two volumes of two kinds": (
-        ["time,open,high,low,close,Volume BTC,Volume USD", *rows("{epoch}", end="{volume},1")],
+        ["time,open,high,low,close,Volume BTC,Volume ETH", *rows("{epoch}", end="{volume},1")],
         "several volumes .*no column that names the symbol",
     ),
     "doubled volume": (
@@ -286,6 +302,16 @@ REFUSED: dict[str, tuple[list[str], str]] = {
         r"two columns mean the same, real_volume \(<VOL>, <VOL>\)",
     ),
     "doubled time": (["time,time,open,high,low,close,volume", *rows("{epoch},{epoch}")], "mean the same, the time"),
+    "two notations": (
+        ["time;open;high;low;close;volume", *rows("{epoch}", ";", end="1.000,5")],
+        "line 2: volume is '1.000,5', not a number; no one notation fits all",
+    ),
+    "other columns than expected": (
+        [*rows("1704160800", end="1", between=",")[:1], "1704161700,1,4,2,3,1"],
+        "read as stamp, open",
+    ),
+    "a web page": (["<!DOCTYPE html><html>a,b,c,d,e"], "is a web page, not a table"),
+    "JSON": (['[[1704153600000,"2","4","1","3","10"]]'], "is JSON, not a table"),
     "commas not quoted": (["time,open,high,low,close,volume", *rows("{epoch}", decimal=",")], "line 2 has 10 fields"),
     "newest first, but not throughout": (
         [*lines_of("{epoch}")[:1], *(rows("{epoch}")[i] for i in (3, 1, 2, 0))],
@@ -390,7 +416,7 @@ def test_a_file_that_is_no_table_is_named_for_what_it_is(content: bytes, message
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is not a file"):
         import_text(tmp_path)
 
 

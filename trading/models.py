@@ -123,10 +123,11 @@ class Models:
 
     @property
     def summary(self) -> str:
-        """Which models these are and until when the signal model has learned, for people."""
+        """Which models these are, until when the signal model has learned and, if invented, on which prices."""
         names = [name for name, _ in self._served()]
-        names[0] += f" (trained to {self.signal.train_cutoff:%Y-%m-%d})"
-        return self._origin + ", ".join(names)
+        origin = "" if self.synthetic is None else f" on the SYNTHETIC {self.synthetic} market"
+        names[0] += f" (trained{origin} to {self.signal.train_cutoff:%Y-%m-%d})"
+        return ", ".join(names)
 
     @property
     def _origin(self) -> str:

@@ -42,11 +42,12 @@ def name_bars(request: Request, own: str | None) -> Naming:
     UsageError
         When --symbol contradicts the file.
     """
-    from novosky.data.file_names import symbol_in_name
-    from novosky.market.instrument import instrument, same_instrument
+    from novosky.data.named_symbol import symbol_in_name
+    from novosky.market.instrument import instrument
+    from novosky.market.same_market import same_symbol
 
     if request.symbol is not None:
-        if own is not None and not same_instrument(own, request.symbol):
+        if own is not None and not same_symbol(own, request.symbol):
             raise UsageError(f"--symbol {request.symbol}, but {request.input} holds bars of {own}; give the right file")
         return Naming(instrument(request.symbol) if request.source in ("binance", "bitstamp") else request.symbol)
     if own is not None:
@@ -75,7 +76,7 @@ def output_for(request: Request, symbol: str | None, *, synthetic: bool = False)
     UsageError
         When neither is known.
     """
-    from novosky.market.instrument import instrument
+    from novosky.data.places import stored_bars
 
     if request.output is not None:
         return request.output
@@ -86,8 +87,7 @@ def output_for(request: Request, symbol: str | None, *, synthetic: bool = False)
         symbol = settings.symbol if settings is not None else "BTCUSD"
     if symbol is None:
         raise UsageError("nobody says which symbol the bars are of; give --symbol, or the store with --output")
-    plain = "".join(each if each.isalnum() or each in ".-_" else "-" for each in instrument(symbol)).lstrip(".")
-    return Path("data") / f"{plain}_{request.timeframe}.parquet"
+    return stored_bars(symbol, request.timeframe)
 
 
 def settings_of(request: Request) -> Settings | None:
@@ -104,9 +104,9 @@ def settings_of(request: Request) -> Settings | None:
 
 def digits_of(request: Request, symbol: str | None) -> int | None:
     """Return the decimals that the settings give the prices of this symbol."""
-    from novosky.market.instrument import same_instrument
+    from novosky.market.same_market import same_symbol
 
     settings = settings_of(request)
-    if settings is None or symbol is None or not same_instrument(symbol, settings.symbol):
+    if settings is None or symbol is None or not same_symbol(symbol, settings.symbol):
         return None
     return settings.broker.digits

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import subprocess
 import sys
@@ -305,10 +304,11 @@ def _retrain(command: list[str], folder: Path, now: float, every_days: int, *, d
 def _state(folder: Path) -> dict[str, str]:
     """Return what earlier runs did; StorageError when the file is damaged."""
     from novosky.errors import StorageError
+    from novosky.guarded_json import read_json_file
 
     path = folder / STATE_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json_file(path)
         if "retrained" in content:
             datetime.fromisoformat(content["retrained"])
     except FileNotFoundError:

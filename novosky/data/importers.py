@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from novosky.data.layouts import PRICES, Columns, Layout, columns_of, layout_of, plain_name
+from novosky.data.layouts import EPOCH_NAMES, PRICES, Columns, Layout, columns_of, layout_of, plain_name
 from novosky.data.stamps import Stamps, offset_of, read_stamps
 from novosky.data.text_numbers import read_numbers
 from novosky.data.text_table import TextTable, read_table
@@ -83,8 +83,8 @@ def import_text(
         files need one always: MetaTrader dresses its wall clock as epochs.
     seconds : int or None
         The timeframe; None takes the one that the bars have.
-    repeated : {"error", "earlier", "later"}
-        Which pass a wall-clock stamp inside the repeated autumn hour belongs to.
+    repeated : {"earlier", "later"}
+        Which pass a wall-clock stamp that stands once in the repeated autumn hour belongs to.
     only : str, optional
         Refuse every other layout than the one of this name.
 
@@ -118,7 +118,7 @@ def import_text(
     labels = dict(bars.attrs)
     bars.insert(0, "time", wall.view("datetime64[ns]"))
     bars, remarks = _to_utc(path, bars, on, seconds, repeated)
-    bars = validate_bars(bars, source=str(path), seconds=seconds)
+    bars = _valid(path, layout, bars, seconds)
     bars.attrs.update(labels)
     return TextImport(
         bars,
@@ -188,7 +188,7 @@ def _stated_offset(table: TextTable, layout: Layout, columns: Columns, stamps: S
         zone = _zone_in(title)
         if zone is not None:
             return zone * 10**9
-    by_name = {plain_name(title) for title in titles} & {"unix", "unix_timestamp", "epoch"}
+    by_name = {plain_name(title) for title in titles} & {*EPOCH_NAMES}
     if stamps.epoch and (layout.clock == "utc" or by_name):
         return 0
     return None
@@ -225,6 +225,19 @@ def _to_utc(
         return bars_on_clock(bars, on, seconds, repeated)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def _valid(path: Path, layout: Layout, bars: pd.DataFrame, seconds: int) -> pd.DataFrame:
+    try:
+        return validate_bars(bars, source=str(path), seconds=seconds)
+    except DataError as error:
+        if not layout.positions:
+            raise
+        order = ", ".join(role or "-" for role in layout.positions)
+        raise DataError(
+            f"{error} (without a header line its columns were read as {order}; put a line with their names before them "
+            "if they are others)"
+        ) from error
 
 
 def _symbol(table: TextTable, columns: Columns) -> str | None:

@@ -17,11 +17,11 @@ from novosky.errors import DataError
 Clock = Literal["server", "stated", "utc"]
 
 ROLES: Mapping[str, tuple[str, ...]] = {
-    "open": ("open",),
-    "high": ("high",),
-    "low": ("low",),
-    "close": ("close",),
-    "volume": ("volume",),
+    "open": ("open", "o"),
+    "high": ("high", "h"),
+    "low": ("low", "l"),
+    "close": ("close", "c", "last"),
+    "volume": ("volume", "v"),
     "tick_volume": ("tick_volume", "tickvol", "tickvolume"),
     "real_volume": ("real_volume", "realvolume"),
     "spread": ("spread", "spread_points"),
@@ -31,12 +31,18 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 }
 """What a column is: the plain names (see `plain_name`) under which programs write it."""
 
+EPOCH_NAMES = ("unix", "unix_timestamp", "unix_time", "epoch")
+"""Titles that say of themselves that the column counts from 1970 in UTC."""
+
 STAMP_NAMES = (
-    *("unix", "unix_timestamp", "epoch", "time", "timestamp", "datetime", "date_time", "open_time", "gmt_time"),
-    *("local_time", "date"),
+    *(*EPOCH_NAMES, "time", "timestamp", "datetime", "date_time", "open_time", "gmt_time"),
+    *("local_time", "date", "t", "ts"),
 )
 DATE_NAMES, CLOCK_NAMES = ("date", "day"), ("time", "timestamp", "clock")
 PRICES = ("open", "high", "low", "close")
+_MONEY = frozenset(("usd", "usdt", "usdc", "busd", "fdusd", "eur", "gbp", "jpy", "chf", "currency", "quote"))
+"""What a second volume column is counted in: the money that changed hands, not the instrument."""
+
 _ZONE_WORDS = re.compile(r"(?:^|_)(?:utc|gmt)(?:_|$)")
 
 
@@ -154,7 +160,7 @@ LAYOUTS: tuple[Layout, ...] = (
     ),
     Layout(
         "mt5-package",
-        "bars of the MetaTrader package (columns tick_volume, real_volume), whose epochs are the broker's wall clock",
+        "bars of the MetaTrader package (columns tick_volume, real_volume, spread), whose times are the broker's clock",
         _package,
         clock="server",
         hint=_NEW_YORK,
@@ -273,6 +279,7 @@ def _volume_of_base(table: TextTable) -> list[int]:
     if at is not None:
         symbol = plain_name(table.rows[0][at]).replace("_", "")
         return [i for unit, i in named.items() if symbol.startswith(unit)]
+    named = {unit: i for unit, i in named.items() if unit not in _MONEY} or named
     if len(named) > 1:
         raise DataError(
             f"{table.path}: several volumes ({', '.join(table.header[i] for i in named.values())}) and no column that "
@@ -281,17 +288,18 @@ def _volume_of_base(table: TextTable) -> list[int]:
     return list(named.values())
 
 
-def _without_zone(name: str) -> str:
-    return (_ZONE_WORDS.sub("_", re.sub(r"[+]\d+", "", name)).strip("_") or "time") if name else ""
+def _stamp_name(title: str) -> str:
+    """Return the plain name of a column of stamps without the zone that its title may give."""
+    name = plain_name(re.sub(r"\([^)]*\)", " ", title))
+    return (_ZONE_WORDS.sub("_", name).strip("_") or "time") if name else ""
 
 
 def _stamp_columns(table: TextTable) -> tuple[int, ...]:
     two = _two_stamp_columns(table)
     if two is not None:
         return two
-    names = _plain(table)
     for wanted in STAMP_NAMES:
-        places = [i for i, name in enumerate(names) if name == wanted or _without_zone(name) == wanted]
+        places = [i for i, title in enumerate(table.header) if wanted in (plain_name(title), _stamp_name(title))]
         if len(places) > 1:
             same = ", ".join(table.header[i] for i in places)
             raise DataError(f"{table.path}: two columns mean the same, the time ({same}); delete one of them")
@@ -302,7 +310,7 @@ def _stamp_columns(table: TextTable) -> tuple[int, ...]:
 
 def _two_stamp_columns(table: TextTable) -> tuple[int, int] | None:
     """Return where date and time of day stand, for tables that keep them apart."""
-    names = [_without_zone(name) for name in _plain(table)]
+    names = [_stamp_name(title) for title in table.header]
     dates = [i for i, name in enumerate(names) if name in DATE_NAMES]
     clocks = [i for i, name in enumerate(names) if name in CLOCK_NAMES]
     if len(dates) != 1 or len(clocks) != 1:

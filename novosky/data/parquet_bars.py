@@ -97,6 +97,14 @@ def _wanted(path: Path, schema: pa.Schema) -> dict[str, str]:
         if name in wanted.values():
             raise DataError(f"{path}: two columns mean the same, {name}; delete one of them")
         wanted[title] = name
+    times = schema.types[schema.names.index("time")] if "time" in schema.names else None
+    zoned = times is not None and pa.types.is_timestamp(times) and times.tz is not None
+    if not zoned and {"tick_volume", "real_volume"} & {*schema.names}:
+        raise DataError(
+            f"{path}: holds bars of the MetaTrader package (columns tick_volume, real_volume), whose times are the "
+            "broker's wall clock; write them as CSV and run scripts/download_data.py --source csv --input FILE "
+            "--server-clock NewYork+7"
+        )
     missing = [name for name in REQUIRED_COLUMNS if name not in wanted.values()]
     if missing:
         raise DataError(f"{path}: missing column(s) {', '.join(missing)}; found {', '.join(schema.names)[:300]}")

@@ -8,6 +8,7 @@ source counts (traded units or ticks), `spread` is in points of the instrument.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,11 @@ TIMEFRAMES = {"M1": 60, "M5": 300, "M15": 900, "M30": 1800, "H1": 3600, "H4": 14
 """Lengths of a bar in seconds by MetaTrader's names."""
 FIRST_YEAR, LAST_YEAR = 1970, 2099
 """Years in which a bar can open; a stamp outside them is damage, whatever its calendar says."""
+LEAST_PRICE, MOST_PRICE = 1e-12, 1e12
+"""Between these lie the prices of all markets; figures beyond them overflow in what is computed from them."""
+MOST_VOLUME = 1e18
+MOST_SPREAD = 2**31 - 1
+"""Points that MetaTrader's spread, a 32-bit integer, can count."""
 _TICKS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
@@ -167,40 +173,43 @@ def _fail(frame: pd.DataFrame, broken: npt.NDArray[np.bool_], source: str, what:
 
 
 def _check_values(frame: pd.DataFrame, source: str) -> None:
-    broken = frame["time"].isna().to_numpy()
-    if broken.any():
-        _fail(frame, broken, source, "time is missing")
-    for name in (*PRICE_COLUMNS, "volume"):
-        broken = ~np.isfinite(frame[name].to_numpy())
-        if broken.any():
-            _fail(frame, broken, source, f"{name} is NaN or infinite")
-    for name in PRICE_COLUMNS:
-        broken = frame[name].to_numpy() <= 0
-        if broken.any():
-            _fail(frame, broken, source, f"{name} is not above zero")
-    high, low = frame["high"].to_numpy(), frame["low"].to_numpy()
-    body_high = np.maximum(frame["open"].to_numpy(), frame["close"].to_numpy())
-    body_low = np.minimum(frame["open"].to_numpy(), frame["close"].to_numpy())
-    for broken, what in (
-        (high < low, "high is below low"),
-        (high < body_high, "high is below open or close"),
-        (low > body_low, "low is above open or close"),
-        (frame["volume"].to_numpy() < 0, "volume is negative"),
-    ):
+    for broken, what in (*_broken_prices(frame), *_broken_counts(frame)):
         if broken.any():
             _fail(frame, broken, source, what)
+
+
+def _broken_prices(frame: pd.DataFrame) -> Iterator[tuple[npt.NDArray[np.bool_], str]]:
+    """Yield the rules of times and prices: which rows break each, and how to say it."""
+    yield frame["time"].isna().to_numpy(), "time is missing"
+    for name in (*PRICE_COLUMNS, "volume"):
+        yield ~np.isfinite(frame[name].to_numpy()), f"{name} is NaN or infinite"
+    for name in PRICE_COLUMNS:
+        prices = frame[name].to_numpy()
+        yield prices <= 0, f"{name} is not above zero"
+        outside = (prices < LEAST_PRICE) | (prices > MOST_PRICE)
+        yield outside, f"{name} is outside {LEAST_PRICE:g} to {MOST_PRICE:g}, where no price lies"
+    high, low = frame["high"].to_numpy(), frame["low"].to_numpy()
+    first, last = frame["open"].to_numpy(), frame["close"].to_numpy()
+    yield high < low, "high is below low"
+    yield high < np.maximum(first, last), "high is below open or close"
+    yield low > np.minimum(first, last), "low is above open or close"
+
+
+def _broken_counts(frame: pd.DataFrame) -> Iterator[tuple[npt.NDArray[np.bool_], str]]:
+    """Yield the rules of everything that is counted, likewise."""
+    volume = frame["volume"].to_numpy()
+    yield volume < 0, "volume is negative"
+    yield volume > MOST_VOLUME, f"volume is above {MOST_VOLUME:g}, which nobody trades"
     if "spread" in frame:
         # Some brokers leave single spreads out; a NaN there would silently mean "no cost".
         spread = frame["spread"].to_numpy()
-        broken = ~((spread >= 0) & np.isfinite(spread))
-        if broken.any():
-            _fail(frame, broken, source, "spread is negative, NaN or infinite")
+        yield ~((spread >= 0) & np.isfinite(spread)), "spread is negative, NaN or infinite"
+        yield spread > MOST_SPREAD, f"spread is above {MOST_SPREAD:,} points, more than MetaTrader counts"
     for name in ("trades", "taker_buy_volume"):
         # NaN stands for a figure that the venue did not publish.
         if name in frame:
-            broken = (frame[name].to_numpy() < 0) | np.isinf(frame[name].to_numpy())
-            if broken.any():
-                _fail(frame, broken, source, f"{name} is negative or infinite")
+            values = frame[name].to_numpy()
+            yield (values < 0) | np.isinf(values), f"{name} is negative or infinite"
 
 
 def _check_times(frame: pd.DataFrame, source: str, seconds: int) -> None:
@@ -210,16 +219,19 @@ def _check_times(frame: pd.DataFrame, source: str, seconds: int) -> None:
         if broken_steps.any():
             _fail(frame, np.concatenate(([False], broken_steps)), source, what)
     usual = usual_step(stamps) or seconds
+    other = ""
     if usual != seconds:
-        mend = ", or make them with scripts/download_data.py --resample" if seconds % usual == 0 else ""
-        raise DataError(
-            f"{source}: bars are {usual / 60:g} minutes apart, but {seconds // 60}-minute bars are needed; "
-            f"give the file of the right timeframe{mend}"
+        finer = ", or make them with scripts/download_data.py --resample" if seconds % usual == 0 else ""
+        other = (
+            f"bars are {usual / 60:g} minutes apart, but {seconds // 60}-minute bars are needed; "
+            f"give the file of the right timeframe{finer}"
         )
     # Whole seconds would round a stamp like 00:00:00.5 onto the grid.
     off_grid = frame["time"].astype("int64").to_numpy() % (seconds * 10**9) != 0
     if off_grid.any():
-        _fail(frame, off_grid, source, f"time is not on the {seconds // 60}-minute grid")
+        _fail(frame, off_grid, source, f"time is not on the {seconds // 60}-minute grid" + (other and f" ({other})"))
+    if other:
+        raise DataError(f"{source}: {other}")
 
 
 def usual_step(stamps: npt.NDArray[np.int64]) -> int | None:
