@@ -166,7 +166,7 @@ def fill_up(journal: Journal) -> None:
         [entry_at(LATER)],
         [deal(4, 2, 0)],
         [],
-        [message(text="x" * 3_000_000)],
+        [replace(message(text="x" * 50_000), key=f"filling:{number}") for number in range(60)],
     )
 
 

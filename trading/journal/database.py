@@ -64,6 +64,8 @@ class Database:
     place : str
         The database's name for messages, without its password.
     read_only : bool
+    file : Path or None
+        Of a SQLite database.
     """
 
     def __init__(self, url: URL | str, *, durable: bool, read_only: bool, patience: float) -> None:
@@ -71,6 +73,7 @@ class Database:
         self.place = shown(self._url)
         self.read_only = read_only
         self._patience = patience
+        self.file = None if self._url.get_backend_name() != "sqlite" else Path(str(self._url.database))
         self._connected_once = self._held_once = False
         self._served = self._url.get_backend_name() == "postgresql"
         try:
