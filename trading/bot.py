@@ -162,7 +162,7 @@ class Bot:
         """Begin after everything the account has done: it is in the balance that the guard began with."""
         past = book_deals(self._broker, self._journal, self._params, status)
         status = replace(status, last_deal=past.last_deal, cash=past.cash)
-        self._journal.begin(status, past.deals, past.moves)
+        self._journal.save_status(status, (), past.deals, past.moves)
         return status
 
     def cycle(self) -> bool:

@@ -112,23 +112,21 @@ class Journal(History):
             finished=bool(row["finished"]),
         )
 
-    def save_status(self, status: BotStatus, messages: Sequence[Message] = ()) -> None:
-        """Write the status alone: at the first start, at the end of a replay, at a halt by order."""
-
-        def write(connection: Connection) -> None:
-            _write_status(connection, status)
-            self.outbox.enqueue_within(connection, messages)
-
-        self._database.write(write)
-
-    def begin(self, status: BotStatus, deals: Sequence[Mapping[str, Any]], moves: Sequence[MoneyMove]) -> None:
-        """Write the first status, with the deals that the account had made before.
+    def save_status(
+        self,
+        status: BotStatus,
+        messages: Sequence[Message] = (),
+        deals: Sequence[Mapping[str, Any]] = (),
+        moves: Sequence[MoneyMove] = (),
+    ) -> None:
+        """Write the status alone: at the first start, at the end of a replay, at a halt by order.
 
         Parameters
         ----------
-        deals : sequence of mappings
-            Rows of `deals`.
-        moves : sequence of MoneyMove
+        messages : sequence of Message
+            Queued in the same transaction.
+        deals, moves : sequences
+            At the first start: what the account has done before, rows of `deals` and movements of money.
         """
 
         def write(connection: Connection) -> None:
@@ -136,8 +134,10 @@ class Journal(History):
                 connection.execute(INSERT_DEAL, [dict(row) for row in deals])
             self._move_within(connection, moves)
             _write_status(connection, status)
+            self.outbox.enqueue_within(connection, messages)
 
-        self._database.write(write, arrived=select(BOT_STATUS.c.id))
+        begun = select(DEALS.c.ticket).where(DEALS.c.ticket == status.last_deal) if deals else None
+        self._database.write(write, arrived=begun)
 
     def record_order(self, intent: Intent) -> None:
         """Write an intent that no bar has decided: a person's order between two closes."""
