@@ -148,6 +148,7 @@ class Bot:
         guard = new_record(Guard)
         start_guard(guard, self._params, self._broker.quote().time, balance)
         status = BotStatus(identity, 0, 0, 0, 0, 0.0, guard, models, finished=False)
+        self._journal.save_status(status)
         return self._begin_bookings(status)
 
     def _check_balance(self, balance: float) -> None:
@@ -162,7 +163,7 @@ class Bot:
         """Begin after everything the account has done: it is in the balance that the guard began with."""
         past = book_deals(self._broker, self._journal, self._params, status)
         status = replace(status, last_deal=past.last_deal, cash=past.cash)
-        self._journal.save_status(status, (), past.deals, past.moves)
+        self._journal.begin(status, past.deals, past.moves)
         return status
 
     def cycle(self) -> bool:

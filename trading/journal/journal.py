@@ -112,21 +112,23 @@ class Journal(History):
             finished=bool(row["finished"]),
         )
 
-    def save_status(
-        self,
-        status: BotStatus,
-        messages: Sequence[Message] = (),
-        deals: Sequence[Mapping[str, Any]] = (),
-        moves: Sequence[MoneyMove] = (),
-    ) -> None:
-        """Write the status alone: at the first start, at the end of a replay, at a halt by order.
+    def save_status(self, status: BotStatus, messages: Sequence[Message] = ()) -> None:
+        """Write the status alone: at the first start, at the end of a replay, at a halt by order."""
+
+        def write(connection: Connection) -> None:
+            _write_status(connection, status)
+            self.outbox.enqueue_within(connection, messages)
+
+        self._database.write(write)
+
+    def begin(self, status: BotStatus, deals: Sequence[Mapping[str, Any]], moves: Sequence[MoneyMove]) -> None:
+        """Write where a bot begins that has processed nothing yet: after the deals the account had made before.
 
         Parameters
         ----------
-        messages : sequence of Message
-            Queued in the same transaction.
-        deals, moves : sequences
-            At the first start: what the account has done before, rows of `deals` and movements of money.
+        deals : sequence of mappings
+            Rows of `deals`.
+        moves : sequence of MoneyMove
         """
 
         def write(connection: Connection) -> None:
@@ -134,9 +136,8 @@ class Journal(History):
                 connection.execute(INSERT_DEAL, [dict(row) for row in deals])
             self._move_within(connection, moves)
             _write_status(connection, status)
-            self.outbox.enqueue_within(connection, messages)
 
-        begun = select(DEALS.c.ticket).where(DEALS.c.ticket == status.last_deal) if deals else None
+        begun = select(DEALS.c.ticket).where(DEALS.c.ticket == status.last_deal)
         self._database.write(write, arrived=begun)
 
     def record_order(self, intent: Intent) -> None:
