@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from novosky.cli.options import FILE, FOLDER
+from novosky.cli.options import FILE, FOLDER, data_option
 
 if TYPE_CHECKING:
     from trading.doctor.broker import BrokerProbe
@@ -28,7 +28,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option("--online", is_flag=True, help="Ask Telegram and the broker, too; otherwise nothing leaves this machine.")
 @click.option("--journal", type=FILE, default=Path("logs/paper.sqlite"), show_default=True, help="Journal file.")
-@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="Stored bars.")
+@data_option("Stored bars.")
 @click.option("--env-file", type=FILE, default=Path(".env"), show_default=True, help="Where secrets are kept.")
 @click.option("--config", type=FILE, default=Path("config.json"), show_default=True, help="Runtime settings.")
 @click.option("--ml-config", type=FILE, default=Path("ml_config.json"), show_default=True, help="Model settings.")
@@ -80,6 +80,7 @@ def examine_machine(
         yield from _findings_with_broker(config, ml_config, models, now, env_file, journal, online=online)
     yield from _account_findings(models, journal, data, now)
     yield prices.check_price_steps(data, config)
+    yield from _cost_findings(config, data)
     yield from _secret_findings(env_file, online=online)
 
 
@@ -151,9 +152,10 @@ def _settings_findings(
     """Check both settings files, and what can only be judged by them."""
     import novosky.settings as settings_package
     from ml.feature_engineering import get_feature_names
+    from novosky.cli.live import CALENDAR_FOLDER
     from novosky.errors import SettingsError
     from novosky.settings import load_ml_settings, load_settings
-    from trading.doctor import balance, broker, configuration, model_set
+    from trading.doctor import balance, broker, calendar, configuration, model_set
 
     try:
         settings = load_settings(config)
@@ -169,6 +171,7 @@ def _settings_findings(
     if settings is not None:
         yield configuration.check_profile(settings, config)
         yield configuration.check_server_clock(settings, now)
+        yield calendar.check_calendar(CALENDAR_FOLDER, settings.news, now)
         halt = None if probe is None else balance.halt_state(journal, settings)
         yield from broker.check_broker(probe, settings, now, halt)
     if ml_settings is not None:
@@ -192,6 +195,14 @@ def _account_findings(models: Path, journal: Path, data: Path, now: float) -> It
     yield account.check_journal(journal)
     yield account.check_lock(journal)
     yield account.check_freeze(FREEZE_FLAG)
+
+
+def _cost_findings(config: Path, data: Path) -> Iterator[Finding]:
+    from trading.doctor.costs import check_costs
+
+    finding = check_costs(config, data)
+    if finding is not None:
+        yield finding
 
 
 def _secret_findings(env_file: Path, *, online: bool) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novosky.cli.options import FILE, UtcDate, account_options, file_options, refuse_collisions
+from novosky.cli.options import FILE, UtcDate, account_options, data_option, file_options, refuse_collisions
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -32,7 +32,7 @@ the day could be replayed, whatever was found.
     show_default=True,
     help="Journal of the bot: a SQLite file or the URL of a PostgreSQL database; it is only read.",
 )
-@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
+@data_option()
 @click.option("--m1", type=FILE, help="M1 bars that decide bars which touch both stop and target.")
 @file_options
 @account_options
