@@ -148,6 +148,7 @@ class Bot:
         guard = new_record(Guard)
         start_guard(guard, self._params, self._broker.quote().time, balance)
         status = BotStatus(identity, 0, 0, 0, 0, 0.0, guard, models, finished=False)
+        self._journal.save_status(status)
         return self._begin_bookings(status)
 
     def _check_balance(self, balance: float) -> None:

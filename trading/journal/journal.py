@@ -122,7 +122,7 @@ class Journal(History):
         self._database.write(write)
 
     def begin(self, status: BotStatus, deals: Sequence[Mapping[str, Any]], moves: Sequence[MoneyMove]) -> None:
-        """Write the first status, with the deals that the account had made before.
+        """Write where a bot begins that has processed nothing yet: after the deals the account had made before.
 
         Parameters
         ----------
@@ -137,7 +137,8 @@ class Journal(History):
             self._move_within(connection, moves)
             _write_status(connection, status)
 
-        self._database.write(write, arrived=select(BOT_STATUS.c.id))
+        begun = select(DEALS.c.ticket).where(DEALS.c.ticket == status.last_deal)
+        self._database.write(write, arrived=begun)
 
     def record_order(self, intent: Intent) -> None:
         """Write an intent that no bar has decided: a person's order between two closes."""
