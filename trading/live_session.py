@@ -20,6 +20,7 @@ from novosky.clock import Clock
 from novosky.data.forex_factory import Release
 from novosky.errors import NovoskyError
 from novosky.settings import MlSettings, Settings
+from trading.account_lock import AccountLock, account_lock
 from trading.announcements import Announcer
 from trading.bot import Bot
 from trading.broker import BrokerUnavailable
@@ -28,7 +29,7 @@ from trading.freeze import FREEZE_FLAG
 from trading.health import HEALTH_NAME, Heartbeat
 from trading.journal import Journal, Message, NewsEvent, sqlite_url
 from trading.live import LiveLoop, Rhythm
-from trading.live_access import Reach, account_key, account_name
+from trading.live_access import Reach, account_key, account_name, shown_account
 from trading.live_report import DailyReporter, DayNotes
 from trading.live_tables import BLOCKED_NAME, TRADES_NAME, CurrentTables
 from trading.live_view import LiveView, Watch
@@ -63,6 +64,8 @@ class LiveParts:
         Holds locks, health file, handled commands and pictures; usually `logs`.
     journal : Path
         SQLite file, unless `database` is given.
+    locks : Path or None
+        Where account locks are kept; the user's own place unless given, see `trading.account_lock.lock_folder`.
     database : URL or None
         PostgreSQL.
     trades_file, blocked_file : Path or None
@@ -97,6 +100,7 @@ class LiveParts:
     rng: Random
     new_code: Callable[[], str]
     database: URL | None = None
+    locks: Path | None = None
     trades_file: Path | None = None
     blocked_file: Path | None = None
     day_notes: DayNotes | None = None
@@ -133,10 +137,11 @@ class LiveSession:
     parts : LiveParts
     journal : Journal
     broker : Mt5Broker
+    lock : AccountLock
     """
 
-    def __init__(self, parts: LiveParts, journal: Journal, broker: Mt5Broker) -> None:
-        self.parts, self.journal, self.broker = parts, journal, broker
+    def __init__(self, parts: LiveParts, journal: Journal, broker: Mt5Broker, lock: AccountLock) -> None:
+        self.parts, self.journal, self.broker, self.lock = parts, journal, broker, lock
         self.watch = Watch()
         self.switches = Switches(journal, parts.clock, "Telegram", parts.freeze_flag)
         self.view = LiveView(
@@ -321,6 +326,7 @@ class LiveSession:
 
     def _check(self) -> None:
         self.watch.away = self.bot is not None and self.bot.away
+        self.lock.check()
         self._check_threads()
 
     def _check_threads(self) -> None:
@@ -366,9 +372,11 @@ def live_session(parts: LiveParts) -> Iterator[LiveSession]:
     """
     parts.models.require(parts.ml_settings)
     with ExitStack() as stack:
-        stack.enter_context(single_instance(parts.folder / f"account-{account_key(parts.reach.access)}"))
+        access = parts.reach.access
+        held = account_lock(account_key(access), shown_account(access), parts.folder, parts.clock.now(), parts.locks)
+        lock = stack.enter_context(held)
         if parts.database is None:
-            stack.enter_context(single_instance(parts.journal))
+            stack.enter_context(single_instance(parts.journal, "stop it first"))
             check_account_files(parts.journal)
         journal = Journal(parts.database or sqlite_url(parts.journal), durable=parts.durable)
         stack.callback(journal.close)
@@ -383,7 +391,7 @@ def live_session(parts: LiveParts) -> Iterator[LiveSession]:
             volume_unit=parts.volume_unit,
             rng=parts.rng,
         )
-        session = LiveSession(parts, journal, broker)
+        session = LiveSession(parts, journal, broker, lock)
         stack.callback(session.close)
         try:
             yield session

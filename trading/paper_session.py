@@ -128,8 +128,14 @@ def market_identity(
 
 
 @contextmanager
-def single_instance(journal: Path) -> Iterator[None]:
+def single_instance(journal: Path, mend: str = "stop it first, or give another --journal") -> Iterator[None]:
     """Hold the lock of a journal file; a second bot on it is refused.
+
+    Parameters
+    ----------
+    journal : Path
+    mend : str
+        What to do about it. A bot of a real account must not be sent to another journal.
 
     Raises
     ------
@@ -143,7 +149,7 @@ def single_instance(journal: Path) -> Iterator[None]:
         journal.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise LockedError(f"another bot is using {journal}; stop it first, or give another --journal") from error
+        raise LockedError(f"another bot is using {journal}; {mend}") from error
     except OSError as error:
         raise StorageError(
             f"{journal.parent} is not writable ({error.strerror}); mend the permissions or give another --journal"

@@ -136,6 +136,7 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
 
     from ml.deployment import Deployment
     from novosky.clock import RealClock
+    from novosky.environment import LOCKS
     from trading.journal import journal_url
     from trading.live_access import reach_from_environment
     from trading.live_session import LiveParts
@@ -168,6 +169,7 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
         trades_file=run.trades_file,
         blocked_file=run.blocked_file,
         database=None if named is None else journal_url(named),
+        locks=Path(environment[LOCKS.name]) if LOCKS.name in environment else None,
         news=news,
         day_notes=drift,
         telegram=telegram,

@@ -142,7 +142,8 @@ class Database:
             if error.sqlstate != LOCK_NOT_AVAILABLE:
                 raise
             raise LockedError(
-                f"another bot is using the journal {self.place}; stop it first, or give each bot its own database"
+                f"another bot is using the journal {self.place}; stop it first (a bot of another account needs a "
+                "database of its own)"
             ) from error
         cursor.execute("RESET lock_timeout")
         self._held_once = True
