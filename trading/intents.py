@@ -32,6 +32,7 @@ from trading.broker import (
 from trading.engine.gates import MARGIN, MARKET_CLOSED, STOPS_LEVEL, VOLUME, gate_names
 from trading.exports import SIDE_NAMES, volume_text
 from trading.journal import INTENT_FILLED, INTENT_REJECTED, Intent, Journal, Message
+from trading.own_orders import intent_behind
 
 _log = logging.getLogger(__name__)
 
@@ -147,7 +148,7 @@ class Intents:
         """
         if position.sl and position.tp:
             return position
-        row = self._journal.intent(position.comment) or self._journal.intent_of_order(position.ticket)
+        row = intent_behind(self._journal, position.ticket, position.comment)
         if row is None:
             return None
         result = self._broker.modify_stops(position.ticket, row["sl"], row["tp"])

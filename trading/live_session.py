@@ -46,6 +46,8 @@ from trading.telegram.service import TelegramService
 
 TELEGRAM_PATIENCE = 10.0
 """Seconds a start waits for Telegram; a position needs managing whether or not it is up."""
+RECONCILE_SECONDS = 3600.0
+"""So often the account's whole history is held against the journal."""
 FAREWELL_SECONDS = 3.0
 """For the last messages to leave."""
 _log = logging.getLogger(__name__)
@@ -166,6 +168,8 @@ class LiveSession:
         )
         self.bot: Bot | None = None
         self._recorded: tuple[Release, ...] = ()
+        # The bot itself does it at its start.
+        self._reconciled = parts.clock.now()
 
     def _make_telegram(self) -> TelegramService | None:
         parts = self.parts
@@ -292,6 +296,7 @@ class LiveSession:
         """Take note of the account for people, after everything that matters is done."""
         try:
             self.watch.look(self.broker)
+            self._reconcile(bot)
         except BrokerUnavailable as error:
             _log.warning("the account could not be looked at: %s", error)
             return
@@ -315,6 +320,12 @@ class LiveSession:
             self.journal.record_news(
                 [NewsEvent(each.time, each.currency, each.event, each.impact.lower()) for each in releases]
             )
+
+    def _reconcile(self, bot: Bot) -> None:
+        now = self.parts.clock.now()
+        if now - self._reconciled >= RECONCILE_SECONDS:
+            bot.reconcile()
+            self._reconciled = now
 
     def _notes(self, bot: Bot, day: int) -> list[str]:
         calendar = self.parts.news.state(self.parts.clock.now())

@@ -35,6 +35,7 @@ from trading.terminal.opening import paper_server
 from trading.terminal.server import TradeServer
 from trading.terminal.store import SqliteStore
 from trading.terminal.terminal import SimulatedTerminal
+from trading.unknown_orders import PAPER_ADVICE
 
 SQLITE_MAGIC = b"SQLite format 3"
 """How every SQLite file begins."""
@@ -282,6 +283,7 @@ def open_session(
         models=models.description,
         fingerprint=models.fingerprint,
         frozen=frozen,
+        advice=PAPER_ADVICE,
     )
     return PaperSession(bot, broker, server, journal, models.fingerprint)
 
