@@ -10,7 +10,6 @@ from sqlalchemy import URL, Connection, func, select, text, update
 from novosky.errors import StorageError
 from trading.engine.records import Guard, from_bytes, to_bytes
 from trading.journal.database import Database
-from trading.journal.history import History
 from trading.journal.migrations import bring_up_to_date
 from trading.journal.outbox import Outbox
 from trading.journal.tables import (
@@ -26,12 +25,22 @@ from trading.journal.tables import (
     TRADES,
     UPDATE_STATUS,
 )
-from trading.journal.values import INTENT_NEW, INTENT_REJECTED, BarNotes, BotStatus, Decision, Intent, Message
+from trading.journal.takeover import Takeover
+from trading.journal.values import (
+    INTENT_NEW,
+    INTENT_REJECTED,
+    BarNotes,
+    BotStatus,
+    Decision,
+    Intent,
+    Message,
+    PositionEvent,
+)
 
 NOTHING_TO_NOTE = BarNotes()
 
 
-class Journal(History):
+class Journal(Takeover):
     """A database of decisions, intents, deals and trades.
 
     An older journal is brought up to date when it is opened. On PostgreSQL a journal open
@@ -106,6 +115,23 @@ class Journal(History):
         def write(connection: Connection) -> None:
             _write_status(connection, status)
             self.outbox.enqueue_within(connection, messages)
+
+        self._database.write(write)
+
+    def take_over(
+        self,
+        status: BotStatus,
+        entries: Sequence[tuple[Intent, int]],
+        deals: Sequence[Mapping[str, Any]],
+        trades: Sequence[Mapping[str, Any]],
+        events: Sequence[PositionEvent],
+        lifted: str,
+    ) -> None:
+        """Write where the bot stands after what others, or a lost journal, have done; see `Takeover`."""
+
+        def write(connection: Connection) -> None:
+            self._take_over_within(connection, entries, deals, trades, events, lifted)
+            _write_status(connection, status)
 
         self._database.write(write)
 
