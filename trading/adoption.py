@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from novosky.clock import Clock
 from novosky.errors import BrokerError
 from novosky.market.bars import M15_SECONDS
 from trading.bookings import Booked, ClosedTrade, book_deals
@@ -28,6 +29,8 @@ from trading.unknown_orders import LIVE_ADVICE, UNKNOWN_ORDERS, unknown_deals
 ADOPTED = "adopted"
 MOST_BARS = 3_000
 """Closes judged one by one, a month of them: nothing before it decides a daily or weekly limit."""
+_READS, _PAUSE = 10, 2.0
+"""Looks at the history, and the seconds between two."""
 _NAME = re.compile(r"e[0-9a-f]{8}")
 """What the bot names an entry: the close at which it was decided."""
 
@@ -154,6 +157,26 @@ def survey(broker: Broker, journal: Journal, params: Params, identity: str) -> A
         guard=guard,
     )
     return Adoption(status, entries, booked, positions[0] if positions else None, opening - expected)
+
+
+def settled_survey(broker: Broker, journal: Journal, params: Params, identity: str, clock: Clock) -> Adoption:
+    """Survey until two surveys agree: a terminal that has just logged in lists only some deals at first.
+
+    Raises
+    ------
+    BrokerError
+        See `survey`.
+    BrokerUnavailable
+        The broker cannot be asked, or its history goes on growing.
+    """
+    before = survey(broker, journal, params, identity)
+    for _ in range(_READS):
+        clock.sleep(_PAUSE)
+        found = survey(broker, journal, params, identity)
+        if found.booked.deals == before.booked.deals:
+            return found
+        before = found
+    raise BrokerUnavailable("the terminal is still loading the account's history; try again in a minute")
 
 
 def adopt(journal: Journal, adoption: Adoption, now: int) -> None:

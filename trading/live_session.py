@@ -18,26 +18,25 @@ from sqlalchemy import URL
 
 from novosky.clock import Clock
 from novosky.data.forex_factory import Release
-from novosky.errors import NovoskyError
+from novosky.errors import NovoskyError, StorageError
 from novosky.settings import MlSettings, Settings
-from trading.account_lock import AccountLock, account_lock
 from trading.announcements import Announcer
 from trading.bot import Bot
 from trading.broker import BrokerUnavailable
 from trading.controls import Switches
+from trading.fatal import fatal_message
 from trading.freeze import FREEZE_FLAG
 from trading.health import HEALTH_NAME, Heartbeat
-from trading.journal import Journal, Message, NewsEvent, sqlite_url
+from trading.journal import Message, NewsEvent
 from trading.live import LiveLoop, Rhythm
-from trading.live_access import Reach, account_key, account_name, shown_account
+from trading.live_access import Reach
+from trading.live_account import AccountParts, OpenAccount, open_account
 from trading.live_report import DailyReporter, DayNotes
 from trading.live_tables import BLOCKED_NAME, TRADES_NAME, CurrentTables
 from trading.live_view import LiveView, Watch
 from trading.models import Models
-from trading.mt5.broker import Mt5Broker
 from trading.mt5.terms import LIVE_ENTRY_SECONDS, Timing
 from trading.news import NewsSource
-from trading.paper_session import check_account_files, single_instance
 from trading.parameters import build_params
 from trading.position_source import PositionSource
 from trading.signal_source import SignalSource
@@ -115,9 +114,26 @@ class LiveParts:
     durable: bool = True
 
     @property
+    def account(self) -> AccountParts:
+        """What the account itself is opened with."""
+        return AccountParts(
+            self.settings,
+            self.reach,
+            self.folder,
+            self.journal,
+            self.clock,
+            self.rng,
+            self.database,
+            self.locks,
+            self.timing,
+            self.volume_unit,
+            self.durable,
+        )
+
+    @property
     def identity(self) -> str:
         """What the journal belongs to."""
-        return account_name(self.reach.access, self.settings.symbol)
+        return self.account.identity
 
 
 class _LogNotifier:
@@ -137,13 +153,12 @@ class LiveSession:
     Parameters
     ----------
     parts : LiveParts
-    journal : Journal
-    broker : Mt5Broker
-    lock : AccountLock
+    account : OpenAccount
     """
 
-    def __init__(self, parts: LiveParts, journal: Journal, broker: Mt5Broker, lock: AccountLock) -> None:
-        self.parts, self.journal, self.broker, self.lock = parts, journal, broker, lock
+    def __init__(self, parts: LiveParts, account: OpenAccount) -> None:
+        self.parts, self.journal, self.broker, self.lock = parts, account.journal, account.broker, account.lock
+        journal = account.journal
         self.watch = Watch()
         self.switches = Switches(journal, parts.clock, "Telegram", parts.freeze_flag)
         self.view = LiveView(
@@ -355,7 +370,11 @@ class LiveSession:
         if self.telegram is None or not isinstance(error, NovoskyError):
             return
         now = math.floor(self.parts.clock.now())
-        self.announcer.tell(Message(f"fatal:{now}", "error", f"the bot has stopped: {error}", now))
+        try:
+            self.announcer.tell(fatal_message(error, now))
+        except StorageError as lost:
+            _log.error("nobody could be told of the end: %s", lost)
+            return
         for _ in range(round(FAREWELL_SECONDS / 0.1)):
             if not self.journal.outbox.due(now, 1):
                 return
@@ -382,27 +401,8 @@ def live_session(parts: LiveParts) -> Iterator[LiveSession]:
         A model is switched on and not given.
     """
     parts.models.require(parts.ml_settings)
-    with ExitStack() as stack:
-        access = parts.reach.access
-        held = account_lock(account_key(access), shown_account(access), parts.folder, parts.clock.now(), parts.locks)
-        lock = stack.enter_context(held)
-        if parts.database is None:
-            stack.enter_context(single_instance(parts.journal, "stop it first"))
-            check_account_files(parts.journal)
-        journal = Journal(parts.database or sqlite_url(parts.journal), durable=parts.durable)
-        stack.callback(journal.close)
-        journal.check_writable()
-        broker = Mt5Broker(
-            parts.reach.connect(),
-            parts.settings,
-            parts.clock,
-            parts.reach.access,
-            timing=parts.timing,
-            renew=parts.reach.connect if parts.reach.renewable else None,
-            volume_unit=parts.volume_unit,
-            rng=parts.rng,
-        )
-        session = LiveSession(parts, journal, broker, lock)
+    with open_account(parts.account) as account, ExitStack() as stack:
+        session = LiveSession(parts, account)
         stack.callback(session.close)
         try:
             yield session

@@ -136,7 +136,6 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
 
     from ml.deployment import Deployment
     from novosky.clock import RealClock
-    from novosky.environment import LOCKS
     from trading.journal import journal_url
     from trading.live_access import reach_from_environment
     from trading.live_session import LiveParts
@@ -169,7 +168,7 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
         trades_file=run.trades_file,
         blocked_file=run.blocked_file,
         database=None if named is None else journal_url(named),
-        locks=Path(environment[LOCKS.name]) if LOCKS.name in environment else None,
+        locks=locks_of(environment),
         news=news,
         day_notes=drift,
         telegram=telegram,
@@ -185,6 +184,14 @@ def database_of(environment: Mapping[str, str]) -> str | None:
     from novosky.environment import DATABASE
 
     return environment.get(DATABASE.name, "").strip() or None
+
+
+def locks_of(environment: Mapping[str, str]) -> Path | None:
+    """Return the folder of the account locks where one is named."""
+    from novosky.environment import LOCKS
+
+    named = environment.get(LOCKS.name, "").strip()
+    return Path(named) if named else None
 
 
 def _level(environment: Mapping[str, str]) -> str:
