@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from novosky.errors import LockedError, StorageError
+from trading.journal.one_file import OneFile
 from trading.journal.place import shown, without_password
 
 LOCK_CLASS = 770_001
@@ -41,6 +42,7 @@ _MENDS = {
     "53100": "free space on the server's disk; what was being written left no trace",
     "25006": "take the primary server: this one is read-only",
     "42501": "give the user the right to create and write tables",
+    "42P01": "its tables were removed; put a copy back, or start anew and run `novosky journal adopt`",
 }
 """What to do about it, by the beginning of SQLite's error name or by PostgreSQL's code."""
 
@@ -90,11 +92,13 @@ class Database:
             # SQLite would create it.
             raise StorageError(f"there is no journal at {self.place}; start the bot once, or name its file")
         engine = create_engine(self._url)
+        self._file = OneFile(Path(str(self._url.database)))
 
         def connected(connection: Any, _record: Any) -> None:
             # The driver's own transactions leave out table definitions; `begun` begins ours.
             connection.isolation_level = None
             connection.execute("PRAGMA busy_timeout=5000")
+            self._file.opened()
             if self.read_only:
                 connection.execute("PRAGMA query_only=ON")
                 return
@@ -102,6 +106,7 @@ class Database:
             connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
 
         def begun(connection: Connection) -> None:
+            self._file.check()
             connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
         event.listen(engine, "connect", connected)

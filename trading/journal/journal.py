@@ -81,6 +81,8 @@ class Journal(Takeover):
             raise
         super().__init__(database)
         self.outbox = Outbox(database)
+        # The newest bar this journal is known to hold: what is found before a write must be the same.
+        self._stands_at: int | None = None
 
     def check_writable(self) -> None:
         """Fail at once, with `StorageError`, when the database is read-only."""
@@ -97,6 +99,8 @@ class Journal(Takeover):
             raise StorageError(
                 f"journal {self._database.place} was written by another version ({error}); use the matching release"
             ) from error
+        if self._stands_at is None:
+            self._stands_at = row["last_bar"]
         return BotStatus(
             identity=row["identity"],
             last_bar=row["last_bar"],
@@ -117,6 +121,7 @@ class Journal(Takeover):
             self.outbox.enqueue_within(connection, messages)
 
         self._database.write(write)
+        self._stands_at = status.last_bar
 
     def take_over(
         self,
@@ -134,6 +139,7 @@ class Journal(Takeover):
             _write_status(connection, status)
 
         self._database.write(write)
+        self._stands_at = status.last_bar
 
     def record_order(self, intent: Intent) -> None:
         """Write an intent that no bar has decided: a person's order between two closes."""
@@ -181,10 +187,24 @@ class Journal(Takeover):
                 connection.execute(INSERT_INTENT, [{**intent.__dict__, "state": INTENT_NEW} for intent in intents])
             self.outbox.enqueue_within(connection, messages)
             self._note_within(connection, notes)
+            self._check_standing(connection)
             _write_status(connection, status)
 
         recorded = select(DECISIONS.c.bar).where(DECISIONS.c.bar == decision.bar)
         self._database.write(write, arrived=recorded)
+        self._stands_at = status.last_bar
+
+    def _check_standing(self, connection: Connection) -> None:
+        """Refuse to go on in a journal that was emptied, or replaced by another copy, under a running bot."""
+        if self._stands_at is None:
+            return
+        found = connection.execute(select(BOT_STATUS.c.last_bar)).scalar()
+        if found != self._stands_at:
+            raise StorageError(
+                f"the journal {self._database.place} was {'emptied' if found is None else 'replaced by another copy'} "
+                "while it was in use; nothing more is written or sent; put the newest copy in its place, or start anew "
+                "and run `novosky journal adopt`"
+            )
 
     def open_intents(self) -> list[Intent]:
         """Return the intents whose order has no known outcome, oldest first."""
