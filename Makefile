@@ -8,12 +8,17 @@ WORKERS ?= 2
 
 setup: $(VENV)/.installed
 
+# uv installs the same lock in a fraction of pip's time; where it cannot be had, pip does the whole work.
 $(VENV)/.installed: pyproject.toml requirements-dev.lock
-	@echo "Setting up $(VENV); this takes a minute or two the first time."
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, found " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@echo "[setup 1/3] an environment of its own in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@echo "[setup 2/3] the installer uv, or else pip"
+	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements-dev.lock)" \
+	  || echo "uv cannot be had here; pip takes some minutes longer"
+	@echo "[setup 3/3] NOVOSKY and what it needs, about 1.5 GB on disk: half a minute to a few minutes"
+	@PATH="$$PWD/$(BIN):$$PATH"; if command -v uv >/dev/null && uv pip install --python $(BIN)/python -r requirements-dev.lock; then :; \
+	  else $(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.lock; fi
 	@touch $@
 
 demo: setup
@@ -34,10 +39,14 @@ lint: setup
 bench: setup
 	@$(BIN)/python -m bench
 
-# Pin every dependency for all platforms; requirements.txt is the part a trader installs.
+# Pin every dependency for all platforms; requirements.txt is the part a trader installs. Each list ends with the
+# checkout itself, editable, so that one command installs the program and an update is a `git pull`.
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --quiet --no-header --no-emit-index-url --no-emit-find-links
+ITSELF := "\# The program itself, from the checkout this file lies in: run the installation there.\n--editable .\n"
 lock: setup
-	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --quiet --no-header --no-emit-index-url --no-emit-find-links --output-file requirements.txt
-	@$(BIN)/uv pip compile pyproject.toml --extra dev --constraint requirements.txt --universal --python-version 3.11 --quiet --no-header --no-emit-index-url --no-emit-find-links --output-file requirements-dev.lock
+	@$(COMPILE) --output-file requirements.txt
+	@$(COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.lock
+	@printf $(ITSELF) | tee -a requirements.txt >> requirements-dev.lock
 
 clean:
 	@rm -rf $(VENV) build dist *.egg-info demo reports .coverage .pytest_cache .mypy_cache .ruff_cache

@@ -23,6 +23,8 @@ Figure = dict[str, Any]
 
 MAX_POINTS = 10_000
 """Points of a line; browsers draw more than this slowly and eyes see no more."""
+_HELD_SPAN = 3.0
+"""Buy and hold is drawn from the start unless it spans so many times what equity does."""
 R_LIMIT = 3.0
 """The histogram gathers results beyond this many R in its outermost bars."""
 
@@ -78,7 +80,8 @@ def equity_figure(result: BacktestResult) -> Figure:
                 "var(--faint)",
                 dash="dot",
                 hovertemplate=hover,
-                visible="legendonly",
+                # A market that moved far more than the account would flatten the line that matters.
+                visible=True if np.ptp(held) <= _HELD_SPAN * max(np.ptp(result.equity), 1e-9) else "legendonly",
             ),
             _line(
                 "Drawdown",

@@ -10,10 +10,12 @@ import numpy as np
 
 from backtest.evidence import PairedBootstrap, paired_bootstrap
 from backtest.metrics import MIN_TRADES, Metrics, Scalar
-from backtest.statistics import MIN_DAYS, Floats
+from backtest.statistics import Floats
 
 Verdict = Literal["identical", "new", "old", "undecided", "too short"]
 
+LEAST_DAYS = 30
+"""A paired bootstrap over fewer daily differences tells nothing."""
 FIGURES = (
     "score",
     "trades",
@@ -92,7 +94,7 @@ def compare(old: Metrics, new: Metrics, old_daily: Floats, new_daily: Floats, rn
     rng : numpy.random.Generator
         Draws the bootstrap.
     """
-    paired = None if len(new_daily) < MIN_DAYS else paired_bootstrap(new_daily, old_daily, rng)
+    paired = None if len(new_daily) < LEAST_DAYS else paired_bootstrap(new_daily, old_daily, rng)
     return Comparison(old, new, paired, _verdict(paired, identical=bool(np.array_equal(old_daily, new_daily))))
 
 
@@ -118,7 +120,7 @@ def _verdict_words(verdict: Verdict, paired: PairedBootstrap | None) -> str:
     if verdict == "identical":
         return "Both earned the same on every day: on these bars nothing tells them apart."
     if paired is None:
-        return f"With fewer than {MIN_DAYS} days the data cannot tell which is better; give a longer window."
+        return f"With fewer than {LEAST_DAYS} days the data cannot tell which is better; give a longer window."
     interval = (
         f"{paired.mean_difference:+.4%} a day, 95 % interval {paired.mean_low:+.4%} to {paired.mean_high:+.4%} over "
         f"{paired.days} days"

@@ -15,7 +15,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from backtest.live_day import OPEN, Held, JournalDay, cents, is_refused
+from backtest.live_day import OPEN, Held, JournalDay, exact_usd, is_refused
 from novosky.market.bars import M15_SECONDS
 from trading.engine.fills import EXIT_HALT, EXIT_MANUAL, EXIT_MODEL, EXIT_NAMES
 from trading.engine.gates import gate_names
@@ -88,6 +88,8 @@ class Comparison:
     replayed : Replayed
     lot_units : float
         USD per lot and USD of price.
+    money_scale : float
+        Booked sums are multiples of 1/money_scale USD.
 
     Attributes
     ----------
@@ -97,8 +99,11 @@ class Comparison:
         Both results in risks of their trades; a pair is measured by the replay's risk.
     """
 
-    def __init__(self, day: JournalDay, live: Sequence[Held], replayed: Replayed, lot_units: float) -> None:
-        self._day, self._replayed, self._units = day, replayed, lot_units
+    def __init__(
+        self, day: JournalDay, live: Sequence[Held], replayed: Replayed, lot_units: float, money_scale: float
+    ) -> None:
+        self._day, self._replayed = day, replayed
+        self._units, self._money_scale = lot_units, money_scale
         self._rows = day.decisions
         self._entries, self._exits = day.intents_of("entry"), day.intents_of("exit")
         self._live = {held.key: held for held in live}
@@ -129,9 +134,9 @@ class Comparison:
         ]
 
     def _risk(self, held: Held) -> Fraction:
-        # Never below a cent: a stop at the entry price would make every result infinite.
-        risk = cents(abs(held.entry_price - held.sl) * held.volume * self._units)
-        return Fraction(max(risk, Decimal("0.01")))
+        # Never below what is booked: a stop at the entry price would make every result infinite.
+        risk = exact_usd(abs(held.entry_price - held.sl) * held.volume * self._units, self._money_scale)
+        return Fraction(max(risk, Decimal(1) / round(self._money_scale)))
 
     def _note(self, key: tuple[int, int], cause: Cause) -> None:
         self._causes[key] = cause
@@ -185,11 +190,15 @@ class Comparison:
         """Take the difference of a pair apart; the parts add up to it."""
         total, entered, left = live.net - replay.net, live.decided, _end_bar(live)
         share = live.volume / replay.volume
-        size = cents((share - 1.0) * float(replay.net)) if live.volume != replay.volume else Decimal(0)
-        cost = live.commission + live.swap - _scaled(replay.commission + replay.swap, share)
+        size = (
+            exact_usd((share - 1.0) * float(replay.net), self._money_scale)
+            if live.volume != replay.volume
+            else Decimal(0)
+        )
+        cost = live.commission + live.swap - _scaled(replay.commission + replay.swap, share, self._money_scale)
         scale = live.side * live.volume * self._units
-        entry = cents((replay.entry_price - live.entry_price) * scale)
-        exit_ = cents((live.exit_price - replay.exit_price) * scale)
+        entry = exact_usd((replay.entry_price - live.entry_price) * scale, self._money_scale)
+        exit_ = exact_usd((live.exit_price - replay.exit_price) * scale, self._money_scale)
         parts = []
         if size:
             parts.append(Difference(*self._size_cause(live, replay, entered, size)))
@@ -273,8 +282,8 @@ def _with_rest(parts: list[Difference], total: Decimal, bar: int) -> list[Differ
     return [*parts, Difference(UNEXPLAINED, bar, "the booked result does not follow from the prices", rest)]
 
 
-def _scaled(usd: Decimal, share: float) -> Decimal:
-    return usd if share == 1.0 else cents(float(usd) * share)
+def _scaled(usd: Decimal, share: float, money_scale: float) -> Decimal:
+    return usd if share == 1.0 else exact_usd(float(usd) * share, money_scale)
 
 
 def _held_at(positions: Mapping[tuple[int, int], Held], close: int) -> Held | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -136,7 +136,9 @@ class FoldOutcome:
         The ensemble alone, the plain regressions, and buy and hold (which has no trades).
     variants : mapping of str to Leg
         The ensemble with more models switched on, by the names in `VARIANTS`; empty when
-        only the signal models were trained.
+        only the signal models were trained. One that could not be trained is left out of it.
+    untrained : mapping of str to str
+        The models for which the fold's past held too little, each with the reason.
     random_run : ndarray of int, shape (m,)
         Which random-entry run each random trade belongs to.
     random_net, random_r : ndarray, shape (m,)
@@ -156,6 +158,7 @@ class FoldOutcome:
     random_r: Floats
     random_growth: Floats
     variants: Mapping[str, Leg]
+    untrained: Mapping[str, str] = field(default_factory=dict)
 
 
 def leg_of(result: BacktestResult) -> Leg:
@@ -177,16 +180,19 @@ def save_outcome(path: Path, outcome: FoldOutcome) -> None:
     StorageError
         When the file cannot be written.
     """
-    arrays: dict[str, Any] = {"window": json.dumps(asdict(outcome.window))}
-    for field in fields(outcome):
-        value = getattr(outcome, field.name)
+    arrays: dict[str, Any] = {
+        "window": json.dumps(asdict(outcome.window)),
+        "untrained": json.dumps(dict(outcome.untrained)),
+    }
+    for part in fields(outcome):
+        value = getattr(outcome, part.name)
         if isinstance(value, Leg):
-            arrays |= _stored(field.name, value)
-        elif field.name == "variants":
+            arrays |= _stored(part.name, value)
+        elif part.name == "variants":
             for name, leg in value.items():
                 arrays |= _stored(f"with_{name}", leg)
-        elif field.name != "window":
-            arrays[field.name] = value
+        elif part.name not in arrays:
+            arrays[part.name] = value
     path.parent.mkdir(parents=True, exist_ok=True)
     write_with(path, lambda stream: np.savez(stream, **arrays))
 
@@ -216,6 +222,7 @@ def load_outcome(path: Path) -> FoldOutcome:
             hold=_leg(arrays, "hold"),
             **{name: arrays[name] for name in ("random_run", "random_net", "random_r", "random_growth")},
             variants={name: _leg(arrays, f"with_{name}") for name in VARIANTS if f"with_{name}_net" in arrays},
+            untrained=json.loads(str(arrays["untrained"])),
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         raise StorageError(f"{path} is not a finished fold ({error}); delete it and run the command again") from error

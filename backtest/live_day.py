@@ -6,6 +6,7 @@ again from what it keeps of every bar, by the bot's own rules: the equity and th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,8 @@ from trading.engine.breakers import count_closed, judge_equity, start_guard
 from trading.engine.fills import floating_profit, required_margin, rounded
 from trading.engine.records import Account, Guard, Params, Trade, from_bytes, new_record
 from trading.exports import utc_text
-from trading.journal import INTENT_FILLED, Journal
+from trading.journal import INTENT_FILLED, Journal, MoneyMove
+from trading.money import take_in
 
 DAY_SECONDS = 86_400
 OPEN = 0
@@ -53,7 +55,7 @@ class Held:
     reason : int
         `EXIT_...` of `trading.engine.fills`, or OPEN.
     profit, commission, swap : Decimal
-        USD in cents; the change since the day's beginning of what was carried into it.
+        USD as booked; the change since the day's beginning of what was carried into it.
     """
 
     decided: int
@@ -99,6 +101,8 @@ class JournalDay:
         All of them.
     trades : sequence of Trade
         All closed trades in order of exit.
+    moves : sequence of MoneyMove
+        All that was paid in and out.
     """
 
     start: int
@@ -107,6 +111,7 @@ class JournalDay:
     intents: Sequence[Row]
     deals: Sequence[Row]
     trades: Sequence[Trade]
+    moves: Sequence[MoneyMove] = ()
 
     @property
     def before(self) -> Row | None:
@@ -184,6 +189,7 @@ def read_journal_day(journal: Journal, day: int) -> JournalDay:
         intents=journal.intents(),
         deals=journal.deals(),
         trades=[from_bytes(Trade, content) for content in journal.trades()],
+        moves=journal.money_moves(),
     )
 
 
@@ -216,17 +222,25 @@ def guard_at(day: JournalDay, params: Params, moment: int) -> Guard:
     guard, account = new_record(Guard), new_record(Account)
     first = day.rows[0]["bar"] - M15_SECONDS
     start_guard(guard, params, first, day.cash(first, params))
+    before = first
     for row in day.rows:
         if row["bar"] > moment:
             break
         fresh = [trade for trade in day.trades[int(guard.closed) :] if trade.exit_time < row["bar"]]
-        for trade in fresh[:-1]:
-            count_closed(guard, params, trade.balance, _net(trade, params), row["bar"])
+        moves = [move for move in day.moves if before < move.time <= row["bar"]]
+        before = row["bar"]
+        earlier: list[Trade | MoneyMove] = [*fresh[:-1], *moves]
+        events = sorted(earlier, key=_moment)
+        take_in(guard, params, events, day.cash(row["bar"], params), row["equity"], row["bar"])
         if fresh:
             account.balance, account.last_net = fresh[-1].balance, _net(fresh[-1], params)
             account.closed = guard.closed + 1
         judge_equity(account, guard, params, row["bar"], row["equity"])
     return guard
+
+
+def _moment(event: Trade | MoneyMove) -> int:
+    return event.time if isinstance(event, MoneyMove) else int(event.exit_time)
 
 
 def live_positions(day: JournalDay, params: Params, opening: Opening, last: Quoted) -> list[Held]:
@@ -246,11 +260,11 @@ def _live_position(day: JournalDay, params: Params, opening: Opening, deals: Seq
     left = _open_volume(deals)
     account = position_record(intent, entries, left)
     today = [deal for deal in deals if deal["time"] >= day.start]
-    profit = sum((cents(deal["profit"]) for deal in today), Decimal(0))
-    swap = sum((cents(deal["swap"]) for deal in today), Decimal(0))
+    profit = sum((exact_usd(deal["profit"], params.money_scale) for deal in today), Decimal(0))
+    swap = sum((exact_usd(deal["swap"], params.money_scale) for deal in today), Decimal(0))
     if left > 0.0:
-        profit += cents(floating_profit(account, params, last.bid, last.spread))
-        swap += cents(_floating_swap(day, params, account, day.end))
+        profit += exact_usd(floating_profit(account, params, last.bid, last.spread), params.money_scale)
+        swap += exact_usd(_floating_swap(day, params, account, day.end), params.money_scale)
     volume = sum(deal["volume"] for deal in entries)
     held = Held(
         decided=intent["bar"],
@@ -264,7 +278,7 @@ def _live_position(day: JournalDay, params: Params, opening: Opening, deals: Seq
         exit_price=exit_quote(account, last) if left > 0.0 else _mean_price(exits),
         reason=OPEN if left > 0.0 else _exit_reason(day, exits[-1]),
         profit=profit,
-        commission=sum((cents(deal["commission"]) for deal in today), Decimal(0)),
+        commission=sum((exact_usd(deal["commission"], params.money_scale) for deal in today), Decimal(0)),
         swap=swap,
     )
     return since_opening(held, opening, day, params)
@@ -275,8 +289,12 @@ def since_opening(held: Held, opening: Opening, day: JournalDay, params: Params)
     carried, before = opening.account, day.before
     if before is None or carried.side == 0 or held.entry_time != carried.entry_time:
         return held
-    worth = cents(floating_profit(carried, params, before["price"], before["spread"]))
-    values = {**held.__dict__, "profit": held.profit - worth, "swap": held.swap - cents(carried.swap)}
+    worth = exact_usd(floating_profit(carried, params, before["price"], before["spread"]), params.money_scale)
+    values = {
+        **held.__dict__,
+        "profit": held.profit - worth,
+        "swap": held.swap - exact_usd(carried.swap, params.money_scale),
+    }
     return Held(**values)
 
 
@@ -289,9 +307,9 @@ def position_record(intent: Row, entries: Sequence[Row], volume: float) -> Accou
     return account
 
 
-def cents(usd: float) -> Decimal:
-    """Return USD as a broker books it: whole cents, exact in every sum, half away from zero."""
-    return Decimal(f"{float(rounded(float(usd), 100.0)):.2f}")
+def exact_usd(usd: float, money_scale: float) -> Decimal:
+    """Return USD as the broker books them, half away from zero: multiples of 1/money_scale, exact in every sum."""
+    return Decimal(f"{float(rounded(float(usd), money_scale)):.{round(math.log10(money_scale))}f}")
 
 
 def exit_quote(account: Account, quoted: Quoted) -> float:

@@ -7,7 +7,7 @@ result is its profit plus commission plus swap; it is a win when that is above z
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from backtest.excursions import excursions
 from backtest.result import BacktestResult
 from backtest.statistics import (
+    Drawdown,
     Floats,
     calmar_ratio,
     daily_returns,
@@ -28,6 +30,9 @@ from backtest.statistics import (
     sharpe_ratio,
     sortino_ratio,
     wilson_interval,
+    worst_drawdowns,
+    yearly_growth,
+    yearly_volatility,
 )
 from trading.engine.fills import EXIT_NAMES
 from trading.engine.gates import GATE_NAMES
@@ -90,8 +95,13 @@ class Metrics:
         Mean result in units of the initial risk.
     max_drawdown : float
         Of floating equity at the worst price of each bar.
-    sharpe, sortino, calmar : float or None
-        On daily UTC equity, 365 days a year.
+    sharpe, sortino, calmar, cagr, volatility : float or None
+        On daily UTC equity, 365 days a year; None for fewer than 180 days.
+    adverse_r_mean, favourable_r_mean : float or None
+        How far trades went against and for their owner on the way, mean, in initial risks;
+        see `backtest.excursions`.
+    drawdowns : tuple of Drawdown
+        The five deepest at closes.
     total_return : float
         From floating equity: an open position counts at its last quote.
     exposure : float
@@ -134,6 +144,11 @@ class Metrics:
     sharpe: float | None
     sortino: float | None
     calmar: float | None
+    cagr: float | None
+    volatility: float | None
+    adverse_r_mean: float | None
+    favourable_r_mean: float | None
+    drawdowns: tuple[Drawdown, ...]
     total_return: float
     start_balance: float
     end_balance: float
@@ -176,6 +191,8 @@ class Metrics:
             value = getattr(self, field.name)
             if isinstance(value, Mapping):
                 flat.update({f"{field.name}_{name}": count for name, count in value.items()})
+            elif field.name == "drawdowns":
+                flat.update(_flat_drawdowns(self.drawdowns))
             elif isinstance(value, Assumptions):
                 flat.update({inner.name: getattr(value, inner.name) for inner in fields(value)})
             elif isinstance(value, tuple):
@@ -255,6 +272,7 @@ def compute_metrics(result: BacktestResult, rng: np.random.Generator, *, m1: boo
         score = score_of(win_rate, factor, max_drawdown)
     returns = daily_returns(bars.time, result.equity, result.start_balance)
     held = holding_bars(trades, bars.time)
+    way = excursions(result)
     blocks = _blocks_by_gate(result.blocks)
     closes = bars.time + int(result.params.bar_seconds)
     end_equity = float(result.equity[-1])
@@ -275,6 +293,11 @@ def compute_metrics(result: BacktestResult, rng: np.random.Generator, *, m1: boo
         sharpe=sharpe_ratio(returns),
         sortino=sortino_ratio(returns),
         calmar=calmar_ratio(returns, max_drawdown),
+        cagr=yearly_growth(returns),
+        volatility=yearly_volatility(returns),
+        adverse_r_mean=mean_known(way.adverse),
+        favourable_r_mean=mean_known(way.favourable),
+        drawdowns=tuple(worst_drawdowns(closes, result.equity, result.start_balance)),
         total_return=end_equity / result.start_balance - 1.0,
         start_balance=float(result.start_balance),
         end_balance=float(result.account.balance),
@@ -304,6 +327,17 @@ def compute_metrics(result: BacktestResult, rng: np.random.Generator, *, m1: boo
         assumptions=_assumptions(result, m1),
         labels=result.labels,
     )
+
+
+def _flat_drawdowns(found: Sequence[Drawdown]) -> dict[str, Scalar]:
+    """Return `drawdown_1_depth` and its like, the deepest first; unknown ends are None."""
+    flat: dict[str, Scalar] = {}
+    for number, drawdown in enumerate(found, start=1):
+        flat[f"drawdown_{number}_depth"] = drawdown.depth
+        flat[f"drawdown_{number}_peak"] = _iso(drawdown.peak)
+        flat[f"drawdown_{number}_trough"] = _iso(drawdown.trough)
+        flat[f"drawdown_{number}_recovered"] = None if drawdown.recovered is None else _iso(drawdown.recovered)
+    return flat
 
 
 def _win_rate(net: Floats) -> tuple[float, float, float] | tuple[None, None, None]:

@@ -21,11 +21,12 @@ STYLE = """
 *{box-sizing:border-box}
 body{margin:0;background:var(--ground);color:var(--text);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{max-width:1160px;margin:0 auto;padding:32px 20px 64px}
+main{max-width:1240px;margin:0 auto;padding:32px 20px 64px}
 h1{font-size:26px;line-height:1.2;margin:0 0 4px;letter-spacing:-.01em}
 h2{font-size:17px;margin:0 0 12px}
 h3{font-size:13px;margin:0 0 8px;color:var(--muted);font-weight:600}
 p{margin:0 0 10px}.sub,.note{color:var(--muted)}.note{font-size:13px;margin:10px 0 0}
+.made{color:var(--muted);font-size:13px}.made code{font-size:12px;overflow-wrap:anywhere}
 section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:20px 22px;margin-top:18px}
 .warning{background:var(--warn-soft);border-color:var(--warn);color:var(--warn);padding:12px 18px}
 .severe{background:#b3261e;border-color:#b3261e;color:#fff;font-weight:700;font-size:17px;padding:18px 22px}
@@ -71,7 +72,14 @@ border:2px solid var(--card);background:var(--accent)}
 button{font:inherit;font-size:13px;color:var(--text);background:var(--ground);border:1px solid var(--line);
 border-radius:6px;padding:4px 12px;cursor:pointer}button:disabled{opacity:.4;cursor:default}
 @media(max-width:720px){.hero{grid-template-columns:1fr}section{padding:16px}}
-@media print{body{background:#fff}section{break-inside:avoid}.pager button{display:none}}
+@page{size:A4;margin:12mm}
+@media print{*{-webkit-print-color-adjust:exact;print-color-adjust:exact}
+body{background:#fff;font-size:12px}main{max-width:none;padding:0}section{break-inside:avoid;padding:12px 14px}
+section.long{break-inside:auto}.pager,.modebar-container,.modebar{display:none!important}.scroll{overflow:visible}
+#trades,#trades th{font-size:7px}#trades th,#trades td{padding:2px}table.dense,table.dense th{font-size:8px}
+table.dense th,table.dense td{padding:2px 3px}.cols table,.cols th{font-size:8.5px}
+.cols th,.cols td{padding:2px 3px}.hero{grid-template-columns:170px 1fr}.cols{gap:14px}
+.cols,.tiles{grid-template-columns:repeat(auto-fit,minmax(150px,1fr))}.strip{min-width:120px}}
 """
 
 SCRIPT = """
@@ -121,6 +129,17 @@ price.on('plotly_relayout',function(change){
   if(least<most){var room=0.05*(most-least);Plotly.relayout(price,{'yaxis.range':[least-room,most+room]});}
 });
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change',draw);
+// Paper is narrower than the screen the charts were drawn for, and has no second page to click to.
+var paper=660;
+window.addEventListener('beforeprint',function(){
+  Object.keys(page.figures).forEach(function(id){
+    var box=document.getElementById(id),half=box.closest('.cols')!==null;
+    Plotly.relayout(id,{width:half?paper/2:paper,autosize:false});
+  });
+});
+window.addEventListener('afterprint',function(){
+  Object.keys(page.figures).forEach(function(id){Plotly.relayout(id,{width:null,autosize:true});});
+});
 
 var box=document.getElementById('trades');
 if(!box){return;}
@@ -173,6 +192,9 @@ head.appendChild(tr);
 back.addEventListener('click',function(){first-=size;show();});
 next.addEventListener('click',function(){first+=size;show();});
 all.addEventListener('click',function(){first=0;size=rows.length;show();});
+var before=[0,size];
+window.addEventListener('beforeprint',function(){before=[first,size];first=0;size=rows.length;show();});
+window.addEventListener('afterprint',function(){first=before[0];size=before[1];show();});
 show();
 })();
 """

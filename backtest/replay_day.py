@@ -19,7 +19,7 @@ from backtest.live_day import (
     Held,
     JournalDay,
     Quoted,
-    cents,
+    exact_usd,
     exit_quote,
     live_positions,
     opening_state,
@@ -31,6 +31,7 @@ from backtest.result import BacktestResult
 from backtest.run import Opening, prepare, simulate
 from ml.feature_engineering import live_window_bars
 from novosky.errors import DataError
+from novosky.in_sample import in_sample_notice
 from novosky.market.bars import M15_SECONDS, epoch_seconds
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
@@ -85,6 +86,8 @@ class DayReport:
         The results in risks.
     differences : tuple of Difference
         They add up to the live result minus the replay's.
+    in_sample : str or None
+        What to say where the models learned from bars of the day.
     """
 
     day: int
@@ -97,6 +100,7 @@ class DayReport:
     live_r: Fraction
     replay_r: Fraction
     differences: tuple[Difference, ...]
+    in_sample: str | None = None
 
     @property
     def live_usd(self) -> Decimal:
@@ -141,7 +145,7 @@ def replay_day(journal: Journal, day: int, setup: ReplaySetup) -> DayReport:
     last = Quoted(float(result.bars.close[-1]), float(result.bars.spread[-1]))
     live = live_positions(told, params, opening, last)
     replayed = _replayed(told, params, opening, result, last, live)
-    comparison = Comparison(told, live, replayed, params.lot_units)
+    comparison = Comparison(told, live, replayed, params.lot_units, params.money_scale)
     return DayReport(
         day=day,
         start=told.start,
@@ -153,6 +157,11 @@ def replay_day(journal: Journal, day: int, setup: ReplaySetup) -> DayReport:
         live_r=comparison.live_r,
         replay_r=comparison.replay_r,
         differences=tuple(comparison.differences),
+        in_sample=in_sample_notice(
+            pd.Series(pd.to_datetime(result.bars.time, unit="s", utc=True)),
+            result.train_cutoff,
+            "Replay the day with the set that traded it.",
+        ),
     )
 
 
@@ -198,22 +207,22 @@ def _replayed(
     def decision_of(entry: int) -> int:
         return carried.get(entry) or decided[int(np.searchsorted(decided, entry, side="right")) - 1]
 
-    positions = [_closed_position(trade, decision_of(int(trade.entry_time))) for trade in result.trades]
+    positions = [_closed_position(trade, decision_of(int(trade.entry_time)), params) for trade in result.trades]
     if result.account.side != 0:
         positions.append(_open_position(result, params, decision_of(int(result.account.entry_time)), last))
     booked = opening.account.commission if opening.account.side != 0 else 0.0
     today = [since_opening(held, opening, told, params) for held in positions]
-    return Replayed(closes, candidates, blocks, [_without_booked(held, opening, booked) for held in today])
+    return Replayed(closes, candidates, blocks, [_without_booked(held, opening, booked, params) for held in today])
 
 
-def _without_booked(held: Held, opening: Opening, commission: float) -> Held:
+def _without_booked(held: Held, opening: Opening, commission: float, params: Params) -> Held:
     """Take the commission of an entry before the day out of its position."""
     if opening.account.side == 0 or held.entry_time != opening.account.entry_time:
         return held
-    return Held(**{**held.__dict__, "commission": held.commission - cents(commission)})
+    return Held(**{**held.__dict__, "commission": held.commission - exact_usd(commission, params.money_scale)})
 
 
-def _closed_position(trade: Trade, decided: int) -> Held:
+def _closed_position(trade: Trade, decided: int, params: Params) -> Held:
     return Held(
         decided=decided,
         side=int(trade.side),
@@ -225,9 +234,9 @@ def _closed_position(trade: Trade, decided: int) -> Held:
         exit_time=int(trade.exit_time),
         exit_price=float(trade.exit_price),
         reason=int(trade.reason),
-        profit=cents(trade.profit),
-        commission=cents(trade.commission),
-        swap=cents(trade.swap),
+        profit=exact_usd(trade.profit, params.money_scale),
+        commission=exact_usd(trade.commission, params.money_scale),
+        swap=exact_usd(trade.swap, params.money_scale),
     )
 
 
@@ -244,7 +253,7 @@ def _open_position(result: BacktestResult, params: Params, decided: int, last: Q
         exit_time=None,
         exit_price=exit_quote(account, last),
         reason=OPEN,
-        profit=cents(floating_profit(account, params, last.bid, last.spread)),
-        commission=cents(account.commission),
-        swap=cents(account.swap),
+        profit=exact_usd(floating_profit(account, params, last.bid, last.spread), params.money_scale),
+        commission=exact_usd(account.commission, params.money_scale),
+        swap=exact_usd(account.swap, params.money_scale),
     )

@@ -11,6 +11,7 @@ from rich.table import Table
 from backtest.day_differences import CATEGORIES
 from backtest.live_day import OPEN, Held
 from backtest.replay_day import DayReport
+from novosky.in_sample import MARK, banner
 from trading.engine.fills import EXIT_NAMES
 from trading.exports import SIDE_NAMES, utc_text
 
@@ -32,13 +33,14 @@ def day_name(report: DayReport) -> str:
 def day_summary(report: DayReport) -> str:
     """Return the drift of a day in one line of plain text, for the notes of the daily report."""
     drift = report.live_usd - report.replay_usd
+    known = "" if report.in_sample is None else f"; {MARK}: the models learned from this day"
     if not report.differences:
-        return f"Replay of {day_name(report)}: no drift, {report.live_usd:+.2f} USD live and replayed"
+        return f"Replay of {day_name(report)}: no drift, {report.live_usd:+.2f} USD live and replayed{known}"
     parts = [(name, *report.part(name)) for name in CATEGORIES]
     told = [f"{name} {usd:+.2f}" for name, usd, _, count in parts if count]
     return (
         f"Replay of {day_name(report)}: live {report.live_usd:+.2f} USD, replay {report.replay_usd:+.2f}, "
-        f"drift {drift:+.2f} ({', '.join(told)})"
+        f"drift {drift:+.2f} ({', '.join(told)}){known}"
     )
 
 
@@ -57,6 +59,7 @@ def report_json(report: DayReport) -> dict[str, Any]:
         "live_r": float(report.live_r),
         "replay_r": float(report.replay_r),
         "drift_r": float(report.live_r - report.replay_r),
+        "in_sample": report.in_sample,
         "parts": {name: {"usd": float(usd), "r": float(r), "count": n} for name, (usd, r, n) in parts.items()},
         "differences": [
             {
@@ -92,6 +95,8 @@ def print_report(console: Console, report: DayReport) -> None:
         f"{day_name(report)}: {report.bars} bars until {utc_text(report.end)}, {report.bars_missed} missed; "
         f"{len(report.live)} positions live, {len(report.replay)} in the replay"
     )
+    if report.in_sample is not None:
+        console.print(banner(report.in_sample), soft_wrap=True)
     if report.differences:
         console.print(_differences(report))
     console.print(_parts(report))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,14 @@ from backtest.charts import (
     r_histogram,
     step_words,
 )
+from backtest.excursions import Excursions, excursions
 from backtest.metrics import Metrics, holding_bars, net_results, r_multiples
 from backtest.page import document
 from backtest.result import BacktestResult
+from backtest.risk_charts import excursion_figure, rolling_sharpe_figure
 from backtest.statistics import DAY, GroupResult, group_result, monthly_returns, results_by
 from backtest.summary import (
+    TOO_SHORT,
     Row,
     account_rows,
     assumption_rows,
@@ -35,6 +40,7 @@ from backtest.summary import (
     cost_rows,
     dollars,
     exit_rows,
+    factor_words,
     interval,
     notices,
     number,
@@ -45,30 +51,40 @@ from backtest.summary import (
 )
 from novosky.files import write_text
 from novosky.market.sessions import SESSIONS, session_mask
+from novosky.provenance import Provenance
 from trading.engine.fills import EXIT_NAMES
+from trading.reasons import EXIT_WORDS
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 BAND_CLASSES = {"pause": "", "below target": "fair", "production grade": "good", "excellent": "good"}
-TRADE_COLUMNS = (
-    ("entry (UTC)", "time"),
-    ("exit (UTC)", "time"),
-    ("side", "text"),
-    ("lots", "n2"),
-    ("entry", "n2"),
-    ("exit", "n2"),
-    ("stop", "n2"),
-    ("target", "n2"),
-    ("reason", "text"),
-    ("bars", "n0"),
-    ("profit", "n2"),
-    ("commission", "n2"),
-    ("swap", "n2"),
-    ("net", "s2"),
-    ("R", "s2"),
-    ("balance", "n2"),
-)
-"""Name and format of the trade list's columns: n is a number and s a signed one, with their decimals."""
+
+
+def trade_columns(digits: int) -> tuple[tuple[str, str], ...]:
+    """Return name and format of the trade list's columns: n is a number and s a signed one, with their decimals.
+
+    Commission and swap stand apart in the trades CSV; here they share a column so that the balance fits a screen.
+    """
+    price = f"n{digits}"
+    return (
+        ("entry (UTC)", "time"),
+        ("exit (UTC)", "time"),
+        ("side", "text"),
+        ("lots", "n2"),
+        ("entry", price),
+        ("exit", price),
+        ("stop", price),
+        ("target", price),
+        ("reason", "text"),
+        ("bars", "n0"),
+        ("costs", "n2"),
+        ("net", "s2"),
+        ("R", "s2"),
+        ("MAE", "n2"),
+        ("MFE", "n2"),
+        ("balance", "n2"),
+    )
+
 
 _THURSDAY = 3
 """Weekday of 1970-01-01, Monday being 0."""
@@ -81,6 +97,7 @@ def write_report(
     random_entry: RandomEntry | None,
     buy_hold: BuyAndHold | None,
     *,
+    made: Provenance,
     title: str = "NOVOSKY backtest",
     details: Mapping[str, str] | None = None,
 ) -> None:
@@ -91,6 +108,7 @@ def write_report(
     path : Path
     result, metrics, random_entry, buy_hold
         What was run and how it measured; benchmarks that are None are left out.
+    made : Provenance
     title : str
     details : mapping of str to str or None
         Further lines for the assumptions, such as the data file and the model revision.
@@ -100,7 +118,7 @@ def write_report(
     StorageError
         When the file cannot be written.
     """
-    write_text(path, report_html(result, metrics, random_entry, buy_hold, title=title, details=details))
+    write_text(path, report_html(result, metrics, random_entry, buy_hold, made=made, title=title, details=details))
 
 
 def report_html(
@@ -109,33 +127,47 @@ def report_html(
     random_entry: RandomEntry | None,
     buy_hold: BuyAndHold | None,
     *,
+    made: Provenance,
     title: str,
     details: Mapping[str, str] | None = None,
 ) -> str:
     """Return the page that `write_report` writes."""
     traded = len(result.trades) > 0
     figures = {"equity": equity_figure(result), "price": price_figure(result)}
+    way = excursions(result)
     if traded:
         figures["histogram"] = r_histogram(result.trades)
+        figures["way"] = excursion_figure(result, way)
+    rolling = rolling_sharpe_figure(result)
+    if rolling is not None:
+        figures["rolling"] = rolling
+    digits = price_digits(float(result.params.price_scale))
     sections = [
-        _header(title, metrics),
+        _header(title, metrics, made),
         _hero(metrics),
         _equity_section(result),
         _benchmark_section(random_entry, buy_hold),
         _price_section(result),
         _month_section(result),
+        _risk_section(metrics, rolling is not None),
         _outcome_section(metrics, traded),
+        _way_section(metrics) if traded else "",
         _time_section(result) if traded else "",
         _cost_section(metrics, details or {}),
         _section("All figures", _columns(_pairs(performance_rows(metrics)), _pairs(account_rows(metrics)))),
         _trade_section(),
     ]
-    data = {"figures": figures, "trades": {"columns": TRADE_COLUMNS, "rows": _trade_rows(result)}}
+    data = {"figures": figures, "trades": {"columns": trade_columns(digits), "rows": _trade_rows(result, way, digits)}}
     return document(title, "\n".join(sections), data, get_plotlyjs())
 
 
-def _section(heading: str, content: str) -> str:
-    return f"<section><h2>{html.escape(heading)}</h2>{content}</section>"
+def price_digits(scale: float) -> int:
+    """Return the decimals of a price that is rounded to 1/scale; 2 where it is not rounded."""
+    return round(math.log10(scale)) if scale >= 1.0 else 2
+
+
+def _section(heading: str, content: str, *, kind: str = "") -> str:
+    return f'<section class="{kind}"><h2>{html.escape(heading)}</h2>{content}</section>'
 
 
 def _columns(*parts: str) -> str:
@@ -165,12 +197,12 @@ def _pairs(rows: Sequence[Row]) -> str:
     return f'<table class="pairs"><tbody>{body}</tbody></table>'
 
 
-def _header(title: str, metrics: Metrics) -> str:
+def _header(title: str, metrics: Metrics, made: Provenance) -> str:
     banners = "".join(
         f'<section class="{"severe" if notice.severe else "warning"}" role="alert">{html.escape(notice.text)}</section>'
         for notice in notices(metrics)
     )
-    return f'<h1>{html.escape(title)}</h1><p class="sub">{html.escape(window(metrics))}</p>{banners}'
+    return f'<h1>{html.escape(title)}</h1><p class="sub">{html.escape(window(metrics))}</p>{made.html()}{banners}'
 
 
 def _hero(metrics: Metrics) -> str:
@@ -188,16 +220,27 @@ def _hero(metrics: Metrics) -> str:
         ("Max drawdown", percent(metrics.max_drawdown, 2), f"longest {number(metrics.longest_drawdown_days, 1)} days"),
         ("Trades", f"{metrics.trades:,}", f"{metrics.long_trades:,} long, {metrics.short_trades:,} short"),
         ("Win rate", percent(metrics.win_rate), f"95 %{win_interval}" if win_interval else ""),
-        ("Profit factor", number(metrics.profit_factor), f"95 %{pf_interval}" if pf_interval else ""),
+        ("Profit factor", factor_words(metrics.profit_factor), f"95 %{pf_interval}" if pf_interval else ""),
         ("Expectancy", f"{number(metrics.expectancy_r, 3)} R", f"{dollars(metrics.expectancy_usd)} a trade"),
-        ("Sharpe", number(metrics.sharpe), f"Sortino {number(metrics.sortino)}"),
-        ("Calmar", number(metrics.calmar), f"exposure {percent(metrics.exposure)}"),
+        (
+            "Sharpe",
+            number(metrics.sharpe),
+            f"Sortino {number(metrics.sortino)}" if metrics.sharpe is not None else TOO_SHORT,
+        ),
+        (
+            "CAGR",
+            signed_percent(metrics.cagr),
+            f"Calmar {number(metrics.calmar)}" if metrics.cagr is not None else TOO_SHORT,
+        ),
     )
     grid = "".join(
         f'<div class="tile"><span>{name}</span><b>{html.escape(value)}</b><small>{html.escape(more)}</small></div>'
         for name, value, more in tiles
     )
-    formula = '<p class="note">Score = win rate &times; profit factor / &radic;max drawdown</p>'
+    formula = (
+        '<p class="note">Score = win rate &times; profit factor / &radic;max drawdown. '
+        "Below 6 pause, 6 to 10 below target, 10 to 15 production grade, above 15 excellent.</p>"
+    )
     return f'<section class="hero"><div>{score}{formula}</div><div class="tiles">{grid}</div></section>'
 
 
@@ -209,7 +252,7 @@ def _density(result: BacktestResult) -> str:
 def _equity_section(result: BacktestResult) -> str:
     text = (
         f"Floating equity, drawn {_density(result)}; the dashed line is the starting balance. The drawdown is drawn at "
-        "closes, the figure above is measured at the worst price of each bar. Click buy and hold to add it."
+        "closes, the figure above is measured at the worst price of each bar. Click a name to show or hide its line."
     )
     return _section("Equity and drawdown", f'<div id="equity"></div>{_note(text)}')
 
@@ -306,13 +349,49 @@ def _group_table(groups: Sequence[GroupResult]) -> str:
             _cell(group.name),
             _cell(f"{group.trades:,}"),
             _cell(percent(group.win_rate) if group.trades else ""),
-            _cell(number(group.profit_factor) if group.trades else ""),
+            _cell(_group_factor(group.profit_factor) if group.trades else ""),
             _cell(number(group.expectancy_r, 3) if group.trades else "", group.expectancy_r),
             _cell(dollars(group.net) if group.trades else "", group.net),
         ]
         for group in groups
     ]
     return _table(("", "trades", "win rate", "PF", "R", "net"), rows)
+
+
+def _group_factor(factor: float | None) -> str:
+    return "\N{INFINITY}" if factor == math.inf else number(factor)
+
+
+def _risk_section(metrics: Metrics, rolling: bool) -> str:
+    rows = [
+        [
+            _cell(str(number_)),
+            _cell(percent(drawdown.depth, 2)),
+            _cell(_day(drawdown.peak)),
+            _cell(_day(drawdown.trough)),
+            _cell("not yet" if drawdown.recovered is None else _day(drawdown.recovered)),
+            _cell("" if drawdown.recovered is None else f"{(drawdown.recovered - drawdown.peak) / DAY:,.1f}"),
+        ]
+        for number_, drawdown in enumerate(metrics.drawdowns, start=1)
+    ]
+    headers = ("", "depth", "from", "lowest", "recovered", "days")
+    table = _table(headers, rows) if rows else _note("Equity never closed below its highest close.")
+    chart = '<div id="rolling"></div>' if rolling else _note(f"No rolling Sharpe ratio: {TOO_SHORT}.")
+    left = f"<h3>Worst drawdowns at closes</h3>{table}"
+    return _section("Risk through time", _columns(left, f"<h3>Rolling Sharpe ratio</h3>{chart}"))
+
+
+def _way_section(metrics: Metrics) -> str:
+    text = (
+        f"On the way trades stood {number(metrics.adverse_r_mean)} R against and {number(metrics.favourable_r_mean)} R "
+        "for their owner at the most, on average: prices at which they could have been closed, the bar of the exit "
+        "counted up to the exit price alone."
+    )
+    return _section("On the way", f'<div id="way"></div>{_note(text)}')
+
+
+def _day(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
 
 
 def _cost_section(metrics: Metrics, details: Mapping[str, str]) -> str:
@@ -330,27 +409,37 @@ def _trade_section() -> str:
         '<button id="all">Show all</button><span id="where"></span></div>'
     )
     table = '<div class="scroll"><table id="trades"><thead></thead><tbody></tbody></table></div>'
-    return _section("Trades", table + pager + _note("Click a heading to sort."))
+    note = (
+        "Click a heading to sort. Costs are commission and swap; spread and slippage are in the prices. MAE and MFE: "
+        "furthest against and for the trade on the way, in R."
+    )
+    return _section("Trades", table + pager + _note(note), kind="long")
 
 
-def _trade_rows(result: BacktestResult) -> list[list[Any]]:
+def _trade_rows(result: BacktestResult, way: Excursions, digits: int) -> list[list[Any]]:
     trades = result.trades
     multiples = r_multiples(trades)
     columns: list[list[Any]] = [
         (trades["entry_time"] * 1000).tolist(),
         (trades["exit_time"] * 1000).tolist(),
         ["long" if side > 0 else "short" for side in trades["side"]],
-        *(_money(trades[name]) for name in ("volume", "entry_price", "exit_price", "sl", "tp")),
-        [EXIT_NAMES[reason] for reason in trades["reason"]],
+        _rounded(trades["volume"], 2),
+        *(_rounded(trades[name], digits) for name in ("entry_price", "exit_price", "sl", "tp")),
+        [EXIT_WORDS[EXIT_NAMES[reason]] for reason in trades["reason"]],
         holding_bars(trades, result.bars.time).tolist(),
-        *(_money(trades[name]) for name in ("profit", "commission", "swap")),
-        _money(net_results(trades)),
-        [None if np.isnan(multiple) else round(float(multiple), 3) for multiple in multiples],
-        _money(trades["balance"]),
+        _rounded(trades["commission"] + trades["swap"], 2),
+        _rounded(net_results(trades), 2),
+        *(_or_unknown(values) for values in (multiples, way.adverse, way.favourable)),
+        _rounded(trades["balance"], 2),
     ]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _money(values: npt.NDArray[Any]) -> list[float]:
-    rounded: list[float] = np.round(values, 2).tolist()
+def _rounded(values: npt.NDArray[Any], digits: int) -> list[float]:
+    # Adding 0.0 turns the -0.0 of a costless sum into 0.0.
+    rounded: list[float] = (np.round(values, digits) + 0.0).tolist()
     return rounded
+
+
+def _or_unknown(values: npt.NDArray[Any]) -> list[float | None]:
+    return [None if np.isnan(value) else round(float(value), 3) for value in values]

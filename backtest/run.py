@@ -18,6 +18,7 @@ import pandas as pd
 from backtest.result import BacktestResult
 from ml.feature_engineering import add_all_features
 from novosky.errors import DataError, UsageError
+from novosky.in_sample import in_sample_notice
 from novosky.market.bars import epoch_seconds
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
@@ -270,15 +271,7 @@ def _answer(question: int, answers: StateAnswers, run: Run, account: Account, gu
 
 def overlap_warning(prepared: Prepared) -> str | None:
     """Return the warning for a window that the model has seen in training, or None."""
-    cutoff = prepared.train_cutoff
-    first = prepared.frame["time"].iloc[0]
-    if cutoff is None or first > cutoff:
-        return None
-    seen = int((prepared.frame["time"] <= cutoff).sum())
-    return (
-        f"IN-SAMPLE: {seen} of {len(prepared.frame)} bars lie before the training cutoff {cutoff}; "
-        "these results say nothing about the future. Use --oos-only."
-    )
+    return in_sample_notice(prepared.frame["time"], prepared.train_cutoff, "Use --oos-only.")
 
 
 def candidate_prices(result: BacktestResult) -> npt.NDArray[Any]:

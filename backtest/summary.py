@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 
@@ -15,21 +15,17 @@ from rich.text import Text
 
 from backtest.benchmarks import Band, BuyAndHold, RandomEntry
 from backtest.metrics import DRAWDOWN_FLOOR, MIN_TRADES, Metrics
+from backtest.statistics import MIN_DAYS, PROFIT_FACTOR_CAP
+from novosky.in_sample import MARK, banner, is_in_sample
+from trading.reasons import EXIT_WORDS, GATE_WORDS
 
 UNKNOWN = "n/a"
-_PLAIN_WIDTH = 120
+TOO_SHORT = f"yearly figures need {MIN_DAYS} days"
+_PLAIN_WIDTH = 80
 _UNBOUNDED_WIDTH = 1_000
 # Its names, and room beside them for any one word of what is assumed.
 _ASSUMPTION_WIDTH = 40
 _BENCHMARK_HEADERS = ("strategy", "median", "5-95 %", "percentile")
-EXIT_WORDS = {
-    "sl": "stop loss",
-    "tp": "take profit",
-    "so": "stop-out",
-    "model": "position model",
-    "halt": "hard halt",
-    "manual": "manual",
-}
 BAND_STYLES = {
     "pause": "bold red",
     "below target": "bold yellow",
@@ -80,6 +76,11 @@ def dollars(value: float | None) -> str:
     return f"{'-' if value < 0 else ''}${abs(value):,.2f}"
 
 
+def factor_words(value: float | None) -> str:
+    """Format a profit factor; the cap is said, it stands for a run with hardly a loser."""
+    return f"{PROFIT_FACTOR_CAP:g} or more" if value == PROFIT_FACTOR_CAP else number(value)
+
+
 def _positive_zero(value: float, digits: int) -> float:
     # Adding 0.0 turns the -0.0 that rounding leaves into 0.0.
     return round(value, digits) + 0.0
@@ -90,13 +91,13 @@ def notices(metrics: Metrics) -> list[Notice]:
 
     A run that overlaps training is severe whether or not a label says so.
     """
-    severe = [label for label in metrics.labels if _is_overlap(label)]
+    severe = [label for label in metrics.labels if is_in_sample(label)]
     if metrics.oos is False and not severe:
         severe.append(
-            f"IN-SAMPLE: the window starts at {stamp(metrics.start)}, but training saw bars up to "
+            f"{MARK}: the window starts at {stamp(metrics.start)}, but training saw bars up to "
             f"{stamp(metrics.train_cutoff or UNKNOWN)}; these results say nothing about the future. Use --oos-only."
         )
-    mild = [label for label in metrics.labels if not _is_overlap(label)]
+    mild = [label for label in metrics.labels if not is_in_sample(label)]
     if metrics.score is None:
         mild.append(f"Too few trades: {metrics.trades} of at least {MIN_TRADES}; no score to act on.")
     elif metrics.max_drawdown < DRAWDOWN_FLOOR:
@@ -107,15 +108,13 @@ def notices(metrics: Metrics) -> list[Notice]:
     # A drawdown is a share of the peak: beyond all of it, equity is negative.
     if metrics.max_drawdown > 1.0:
         mild.append("Equity went below zero: the account owed its broker money; figures after that mean nothing.")
+    if metrics.sharpe is None and metrics.cagr is None:
+        mild.append(f"Fewer than {MIN_DAYS} days: no Sharpe, Sortino, Calmar, CAGR or volatility is stated.")
     if metrics.halted:
         mild.append("The hard halt was reached: trading stopped for good before the end of the window.")
     if metrics.open_at_end:
         mild.append("A position was still open at the end: it counts in the equity, not among the trades.")
     return [Notice(text, True) for text in severe] + [Notice(text, False) for text in mild]
-
-
-def _is_overlap(label: str) -> bool:
-    return label.casefold().startswith("in-sample")
 
 
 def stamp(iso: str) -> str:
@@ -125,7 +124,7 @@ def stamp(iso: str) -> str:
 
 def window(metrics: Metrics) -> str:
     """Describe the window in one line."""
-    sample = {True: "out of sample", False: "IN-SAMPLE", None: "training cutoff unknown"}[metrics.oos]
+    sample = {True: "out of sample", False: MARK, None: "training cutoff unknown"}[metrics.oos]
     return f"{stamp(metrics.start)} to {stamp(metrics.end)} UTC, {metrics.bars:,} bars, {sample}"
 
 
@@ -144,9 +143,11 @@ def performance_rows(metrics: Metrics) -> list[Row]:
         ("Trades", f"{metrics.trades:,}"),
         ("Long / short", f"{metrics.long_trades:,} / {metrics.short_trades:,}"),
         ("Win rate", percent(metrics.win_rate) + interval(metrics.win_rate_low, metrics.win_rate_high, share=True)),
-        ("Profit factor", number(metrics.profit_factor) + interval(metrics.pf_low, metrics.pf_high, share=False)),
+        ("Profit factor", factor_words(metrics.profit_factor) + interval(metrics.pf_low, metrics.pf_high, share=False)),
         ("Expectancy", _in_r(metrics.expectancy_r)),
         ("Expectancy, USD", dollars(metrics.expectancy_usd)),
+        ("MAE, mean", _in_r(_negative(metrics.adverse_r_mean))),
+        ("MFE, mean", _in_r(metrics.favourable_r_mean)),
         ("Longest losing run", f"{metrics.longest_losing_run:,} trades"),
         ("Bars held, mean", number(metrics.holding_bars_mean, 1)),
         ("Bars held, median", number(metrics.holding_bars_median, 1)),
@@ -160,6 +161,8 @@ def account_rows(metrics: Metrics) -> list[Row]:
         ("Return", signed_percent(metrics.total_return)),
         ("Max drawdown", percent(metrics.max_drawdown, 2)),
         ("Longest drawdown", f"{number(metrics.longest_drawdown_days, 1)} days"),
+        ("CAGR", signed_percent(metrics.cagr)),
+        ("Volatility", percent(metrics.volatility)),
         ("Sharpe", number(metrics.sharpe)),
         ("Sortino", number(metrics.sortino)),
         ("Calmar", number(metrics.calmar)),
@@ -205,7 +208,7 @@ def exit_rows(metrics: Metrics) -> list[tuple[str, int]]:
 
 def block_rows(metrics: Metrics) -> list[tuple[str, int]]:
     """Return the blocked candidates by gate, those that occurred, most frequent first."""
-    return _ranked(dict(metrics.blocks))
+    return _ranked({GATE_WORDS[name]: count for name, count in metrics.blocks.items()})
 
 
 def _ranked(counts: dict[str, int]) -> list[tuple[str, int]]:
@@ -233,6 +236,10 @@ def _in_r(value: float | None) -> str:
     return UNKNOWN if value is None else f"{_positive_zero(value, 3):+.3f} R"
 
 
+def _negative(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
 def buy_hold_line(buy_hold: BuyAndHold) -> str:
     """Describe buy and hold in one line."""
     return (
@@ -256,7 +263,7 @@ def print_summary(
     plain = not console.is_terminal
     console.print()
     console.print(Text("Backtest  ", style="bold").append(window(metrics), style="not bold"), soft_wrap=True)
-    _print_notices(console, notices(metrics), plain)
+    print_notices(console, notices(metrics))
     console.print(_score_line(metrics), soft_wrap=True)
     # A file has no width: without a terminal nothing is cut or wrapped.
     width = max(console.width, _PLAIN_WIDTH) if plain else console.width
@@ -301,11 +308,12 @@ def _figure_tables(
     return tables
 
 
-def _print_notices(console: Console, found: list[Notice], plain: bool) -> None:
+def print_notices(console: Console, found: Iterable[Notice]) -> None:
+    """Print warnings, the severe ones so that they cannot be missed."""
+    plain = not console.is_terminal
     for notice in found:
         if plain:
-            rule = "!" * 78
-            text = f"{rule}\n{notice.text}\n{rule}" if notice.severe else f"Note: {notice.text}"
+            text = banner(notice.text) if notice.severe else f"Note: {notice.text}"
             console.print(Text(text), soft_wrap=True)
         elif notice.severe:
             console.print(Panel(Text(notice.text), title="WARNING", style="bold white on red", box=box.HEAVY))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from backtest.evidence import SPLITS, Overfitting, PairedBootstrap, block_sums, paired_bootstrap, pbo_of_blocks
@@ -33,7 +34,7 @@ from ml.risk_predictor import RiskPredictor
 from novosky.errors import UsageError
 from novosky.market.bars import M15_SECONDS
 from novosky.settings import MlSettings, Settings
-from novosky.settings.profile_application import apply_profile
+from novosky.settings.profile_application import apply_profile, labels_of
 from novosky.settings.profiles import Profile
 from trading.models import Models
 
@@ -274,9 +275,29 @@ def ranking(table: pd.DataFrame) -> Ints:
 
     Those are the rows with `MIN_CHOICE_TRADES` trades and a score that did not run into their hard halt.
     """
-    eligible = (table["trades"] >= MIN_CHOICE_TRADES) & table["score"].notna() & ~table["halted"]
-    rows = np.flatnonzero(eligible)
+    rows = np.flatnonzero(_unusable(table) == "")
     return rows[np.argsort(-table["score"].to_numpy()[rows], kind="stable")].astype(np.int64)
+
+
+def unusable_rows(table: pd.DataFrame) -> dict[str, int]:
+    """Count the rows that may not be chosen by their reason, the most frequent first.
+
+    Reasons are disjoint: a row counts under the first of no trades, too few trades, hard halt, no score.
+    """
+    reasons, counts = np.unique(_unusable(table), return_counts=True)
+    found = {str(reason): int(count) for reason, count in zip(reasons, counts, strict=True) if reason}
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def _unusable(table: pd.DataFrame) -> npt.NDArray[np.str_]:
+    """Return why each row may not be chosen, empty where it may."""
+    trades = table["trades"]
+    reasons: npt.NDArray[np.str_] = np.select(
+        [trades == 0, trades < MIN_CHOICE_TRADES, table["halted"], table["score"].isna()],
+        ["no trade", f"fewer than {MIN_CHOICE_TRADES} trades", "hard halt", "no score"],
+        default="",
+    ).astype(np.str_)
+    return reasons
 
 
 def _table(plan: SweepPlan, drawn: Design, figures: Floats) -> pd.DataFrame:
@@ -336,7 +357,8 @@ def apply_best(
             least, most = profile.confidence
             value = min(max(value, least), most)
         section[path[-1]] = value
-    return apply_profile(contents["config"], profile), contents["ml_config"]
+    config = apply_profile(contents["config"], profile, labels_of(contents["ml_config"]))
+    return config, contents["ml_config"]
 
 
 def _iso(seconds: int) -> str:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from novosky.errors import UsageError
 from novosky.settings import MlSettings, Settings
+from novosky.settings.brackets import bracket_ranges
 from novosky.settings.profiles import Range, profile_named
 
 Target = Literal["signal", "pos", "both"]
@@ -176,8 +177,8 @@ def _signal_axes(settings: Settings, ml_settings: MlSettings) -> tuple[Axis, ...
     if ml_settings.ml_sltp.enabled:
         # The SLTP model names the distances; the fixed ones are not read.
         return (*gates, *sizing)
-    limits = settings.bracket_range
-    brackets = (ranged(STOP, limits, _BRACKET_POINTS), ranged(TAKE, limits, _BRACKET_POINTS))
+    stops, targets = bracket_ranges(settings, ml_settings)
+    brackets = (ranged(STOP, stops, _BRACKET_POINTS), ranged(TAKE, targets, _BRACKET_POINTS))
     return (*gates, *sizing, *brackets)
 
 

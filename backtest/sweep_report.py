@@ -13,7 +13,8 @@ import numpy as np
 
 from backtest.page import POLICY, STYLE
 from backtest.statistics import Floats
-from backtest.sweep import SweepOutcome, ranking
+from backtest.summary import percent
+from backtest.sweep import SweepOutcome, ranking, unusable_rows
 from backtest.sweep_axes import (
     ADX,
     CLOSED,
@@ -32,6 +33,7 @@ from backtest.sweep_axes import (
     Axis,
     Value,
 )
+from novosky.provenance import Provenance
 
 TOP_ROWS = 15
 """Rows in the console's and the page's table, the present configuration aside."""
@@ -63,7 +65,8 @@ _TITLES = {
     HELD: "held",
 }
 """Axes in short, by their first key."""
-_SCALE = [[0.0, "#c93a3a"], [0.5, "#f3e9c2"], [1.0, "#0b8a6a"]]
+_SCALE = [[0.0, "#e4edfb"], [1.0, "#1d4fa8"]]
+"""One hue from low to high: red and green would call the lower of two equal scores bad."""
 
 _SCRIPT = """
 (function(){
@@ -83,6 +86,12 @@ function draw(){
 }
 draw();
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change',draw);
+window.addEventListener('beforeprint',function(){
+  Object.keys(figures).forEach(function(id){Plotly.relayout(id,{width:320,autosize:false});});
+});
+window.addEventListener('afterprint',function(){
+  Object.keys(figures).forEach(function(id){Plotly.relayout(id,{width:null,autosize:true});});
+});
 })();
 """
 
@@ -91,7 +100,7 @@ def level(axis: Axis, values: tuple[Value, ...]) -> str:
     """Return a choice of an axis in a few words."""
     if axis.keys == SESSIONS:
         stated = [
-            f"{key.name.removeprefix('confidence_')} {'closed' if value == CLOSED else format(value, 'g')}"
+            f"{_session(key.name)} {'closed' if value == CLOSED else format(value, 'g')}"
             for key, value in zip(axis.keys, values, strict=True)
             if value is not None
         ]
@@ -102,6 +111,10 @@ def level(axis: Axis, values: tuple[Value, ...]) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return "none" if value is None else f"{value:g}"
+
+
+def _session(key: str) -> str:
+    return key.removeprefix("confidence_").replace("_", " ")
 
 
 def axis_title(axis: Axis) -> str:
@@ -133,7 +146,7 @@ def table_row(outcome: SweepOutcome, row: int) -> list[str]:
         elif name == "trades":
             cells.append(f"{value:,.0f}")
         elif name in ("win_rate", "max_drawdown", "total_return"):
-            cells.append(f"{100.0 * value:.1f} %")
+            cells.append(percent(value))
         else:
             cells.append(f"{value:.3f}" if name == "expectancy_r" else f"{value:.2f}")
     return cells
@@ -154,6 +167,10 @@ def evidence_lines(outcome: SweepOutcome) -> list[tuple[str, str]]:
         ("window", f"{first[0]} to {first[1]}, profile {outcome.profile}, target {outcome.target}"),
         ("tried", f"{len(outcome.table):,} configurations, {outcome.trials:,} trials with those before"),
     ]
+    unusable = unusable_rows(outcome.table)
+    if unusable:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in unusable.items())
+        lines.append(("unusable", f"{sum(unusable.values()):,} of {len(outcome.table):,} configurations: {reasons}"))
     if outcome.best_row is None:
         lines.append(("best", outcome.note or ""))
     else:
@@ -207,6 +224,7 @@ def sweep_dict(outcome: SweepOutcome) -> dict[str, Any]:
         "trials": outcome.trials,
         "best_row": outcome.best_row,
         "note": outcome.note,
+        "unusable": unusable_rows(outcome.table),
         "best": outcome.best,
         "labels": "; ".join(outcome.labels),
         "seconds": outcome.seconds,
@@ -218,6 +236,16 @@ def sweep_dict(outcome: SweepOutcome) -> dict[str, Any]:
         evidence = getattr(outcome, name)
         flat[name] = None if evidence is None else asdict(evidence)
     return flat
+
+
+def heatmaps(outcome: SweepOutcome) -> dict[str, dict[str, Any]]:
+    """Return a heatmap for each two of the axes that move the score most, all in one scale of colours."""
+    pairs = list(itertools.combinations(telling_axes(outcome), 2))
+    maps = {f"map{number}": heatmap(outcome, across, up) for number, (across, up) in enumerate(pairs)}
+    known = [value for each in maps.values() for line in each["data"][0]["z"] for value in line if value is not None]
+    for each in maps.values():
+        each["data"][0] |= {"zmin": min(known, default=0.0), "zmax": max(known, default=1.0)}
+    return maps
 
 
 def heatmap(outcome: SweepOutcome, across: int, up: int) -> dict[str, Any]:
@@ -253,8 +281,8 @@ def heatmap(outcome: SweepOutcome, across: int, up: int) -> dict[str, Any]:
         ],
         "layout": {
             "height": 330,
-            "xaxis": {"type": "category", "title": {"text": titles[0]}},
-            "yaxis": {"type": "category", "title": {"text": titles[1]}},
+            "xaxis": {"type": "category", "title": {"text": titles[0]}, "automargin": True},
+            "yaxis": {"type": "category", "title": {"text": titles[1]}, "automargin": True},
         },
     }
 
@@ -278,12 +306,11 @@ def telling_axes(outcome: SweepOutcome) -> list[int]:
     return sorted(ranked[:_HEATMAP_AXES])
 
 
-def sweep_html(outcome: SweepOutcome) -> str:
+def sweep_html(outcome: SweepOutcome, made: Provenance) -> str:
     """Return the sweep as one HTML text that needs no network."""
     from plotly.offline import get_plotlyjs
 
-    pairs = list(itertools.combinations(telling_axes(outcome), 2))
-    figures = {f"map{number}": heatmap(outcome, across, up) for number, (across, up) in enumerate(pairs)}
+    figures = heatmaps(outcome)
     title = "NOVOSKY sweep"
     marks = "".join(f"<p>{html.escape(label)}</p>" for label in outcome.labels)
     banner = f'<section class="warning" role="alert">{marks}</section>' if marks else ""
@@ -293,14 +320,15 @@ def sweep_html(outcome: SweepOutcome) -> str:
     )
     maps = "".join(f'<div id="{name}"></div>' for name in figures)
     body = (
-        f"<h1>{title}</h1>"
+        f"<h1>{title}</h1>{made.html()}"
         f"{banner}"
         f'<section><h2>The choice</h2><table class="pairs"><tbody>{facts}</tbody></table></section>'
         f"<section><h2>Best rows</h2>{_html_table(outcome, rows)}"
         '<p class="note">Score = win rate &times; profit factor / &radic;max drawdown. Every row saw the same bars; '
         "the first is the present configuration.</p></section>"
         f'<section><h2>Median score over two axes</h2><div class="cols">{maps}</div>'
-        f'<p class="note">Medians over all other axes, of the axes that move the score most.</p></section>'
+        '<p class="note">Medians over all other axes, of the axes that move the score most. Where a field is empty, no '
+        "configuration closed enough trades for a score.</p></section>"
     )
     # "</" inside a string would end the script element; JSON allows the escaped slash.
     content = json.dumps(figures, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")

@@ -191,7 +191,7 @@ def run_fold(plan: WalkPlan, window: FoldWindow) -> FoldOutcome:
     Raises
     ------
     DataError
-        A stage finds too few labels, entries or trades in the fold's past; names the fold.
+        The signal models find too few labels in the fold's past; names the fold.
     ModelError
         A label of the training rows reaches into the fold.
     """
@@ -201,15 +201,16 @@ def run_fold(plan: WalkPlan, window: FoldWindow) -> FoldOutcome:
     alone = _switched(plan, ())
     with tempfile.TemporaryDirectory(prefix="walk-forward-") as folder:
         models = Path(folder) / "models"
-        report = _train(plan, window, past, models)
+        reports, untrained = _train(plan, window, past, models)
         signal = EnsemblePredictor(models, plan.ml_settings)
-        cutoffs = [yardstick.train_cutoff, *(stage.train_cutoff for stage in (report, *report.later))]
+        cutoffs = [yardstick.train_cutoff, *(stage.train_cutoff for stage in reports)]
         cutoff = int(max(cutoffs).timestamp())
         if cutoff >= window.train_end:
             raise ModelError(f"fold {window.number}: a training label looked at a bar of the fold or its embargo")
         prepared = _prepare(alone, window, signal)
         result = simulate(prepared, alone.settings, alone.ml_settings)
-        variants = {name: _variant(plan, name, models, prepared) for name in (VARIANTS if plan.all_models else ())}
+        names = VARIANTS if plan.all_models else ()
+        variants = {name: _variant(plan, name, models, prepared, untrained) for name in names}
     hold = buy_and_hold(result)
     paid = result.bars.open[0] + result.bars.spread[0]
     run, net, r, growth = _random_entries(plan, window, prepared, result)
@@ -217,7 +218,7 @@ def run_fold(plan: WalkPlan, window: FoldWindow) -> FoldOutcome:
     measured = simulate(_prepare(alone, window, yardstick), alone.settings, alone.ml_settings)
     return FoldOutcome(
         window=window,
-        train_rows=report.rows,
+        train_rows=reports[0].rows,
         train_cutoff=cutoff,
         times=result.bars.time,
         signal=leg_of(result),
@@ -228,23 +229,49 @@ def run_fold(plan: WalkPlan, window: FoldWindow) -> FoldOutcome:
         random_r=r,
         random_growth=growth,
         variants=variants,
+        untrained=untrained,
     )
 
 
-def _train(plan: WalkPlan, window: FoldWindow, past: pd.DataFrame, models: Path) -> TrainingReport:
-    """Train a fold's models on its past."""
-    with _named(window):
-        return train(
-            past,
-            plan.ml_settings,
-            plan.settings,
-            models,
-            STAGE_ORDER if plan.all_models else ("signal",),
-            warm_start=False,
-            seed=plan.seed,
-            news=plan.news,
-            trade_history=out_of_fold_sequences,
-        )
+def _train(
+    plan: WalkPlan, window: FoldWindow, past: pd.DataFrame, models: Path
+) -> tuple[list[TrainingReport], dict[str, str]]:
+    """Train a fold's models on its past, as many of them as it has data for.
+
+    Returns
+    -------
+    reports : list of TrainingReport
+        In order of training, the signal models first.
+    untrained : dict of str to str
+        Each model that could not be trained, with the reason.
+    """
+    reports: list[TrainingReport] = []
+    untrained: dict[str, str] = {}
+    for stage in STAGE_ORDER if plan.all_models else STAGE_ORDER[:1]:
+        try:
+            reports.append(
+                train(
+                    past,
+                    plan.ml_settings,
+                    plan.settings,
+                    models,
+                    (stage,),
+                    warm_start=False,
+                    seed=plan.seed,
+                    news=plan.news,
+                    trade_history=out_of_fold_sequences,
+                )
+            )
+        except DataError as error:
+            if not reports:
+                # Without the signal models there is nothing to trade.
+                with _named(window):
+                    raise
+            later = STAGE_ORDER[STAGE_ORDER.index(stage) + 1 :]
+            untrained[stage] = str(error)
+            untrained.update(dict.fromkeys(later, f"it is trained after the {stage} model"))
+            break
+    return reports, untrained
 
 
 @contextmanager
@@ -274,9 +301,10 @@ def _switched(plan: WalkPlan, on: Collection[str]) -> WalkPlan:
     )
 
 
-def _variant(plan: WalkPlan, name: str, models: Path, prepared: Prepared) -> Leg:
-    """Trade the prepared fold once more, with more models than the signal ensemble."""
-    switched = _switched(plan, ("position", "sltp", "risk") if name == "all" else (name,))
+def _variant(plan: WalkPlan, name: str, models: Path, prepared: Prepared, untrained: Collection[str]) -> Leg:
+    """Trade the prepared fold once more, with those of the named models that it has beside the signal ensemble."""
+    wanted = ("position", "sltp", "risk") if name == "all" else (name,)
+    switched = _switched(plan, [stage for stage in wanted if stage not in untrained])
     settings, ml_settings = switched.settings, switched.ml_settings
     served = load_models(models, settings, ml_settings)
     if served.sltp is not None:

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-
 from backtest.benchmarks import Band
+from backtest.equity_chart import Line, equity_chart
 from backtest.folds import FoldOutcome
 from backtest.metrics import MIN_TRADES
 from backtest.page import plain_document
 from backtest.pooled import FoldFigures, Pooled, PooledRandom, fold_figures
-from backtest.statistics import DAY, Floats
+from backtest.statistics import DAY
 from backtest.summary import UNKNOWN, number, percent, signed_percent
+from novosky.provenance import Provenance
 
 FOLD_COLUMNS = (
     "fold", "trained on", "traded", "model", "trades", "win rate", "PF", "R per trade", "max DD", "score", "return",
@@ -31,8 +31,6 @@ VARIANT_NAMES = {
     "risk": "signal, risk",
     "all": "all four models",
 }
-_CHART_POINTS = 800
-_CHART = (1000, 260)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,17 +73,37 @@ def day(seconds: int) -> str:
     return moment.strftime("%Y-%m-%d" if seconds % DAY == 0 else "%Y-%m-%dT%H:%M")
 
 
-def fold_rows(outcomes: Sequence[FoldOutcome]) -> list[tuple[str, ...]]:
-    """Return the fold table: a row per fold and way of trading; see `FOLD_COLUMNS`."""
+def window_rows(outcomes: Sequence[FoldOutcome]) -> list[tuple[str, str, str]]:
+    """Return number, training window and traded window of each fold."""
+    return [_window_words(outcome) for outcome in outcomes]
+
+
+def _window_words(outcome: FoldOutcome) -> tuple[str, str, str]:
+    window = outcome.window
+    return (
+        str(window.number),
+        f"{day(window.train_start)} to {day(window.train_end)}",
+        f"{day(window.test_start)} to {day(window.test_end)}",
+    )
+
+
+def fold_rows(outcomes: Sequence[FoldOutcome], *, repeat: bool = False) -> list[tuple[str, ...]]:
+    """Return the fold table: a row per fold and way of trading; see `FOLD_COLUMNS`.
+
+    Parameters
+    ----------
+    outcomes : sequence of FoldOutcome
+    repeat : bool
+        Name the fold in each of its rows, not in its first one alone.
+    """
     rows = []
     for outcome in outcomes:
-        window = outcome.window
-        trained = f"{day(window.train_start)} to {day(window.train_end)}"
-        traded = f"{day(window.test_start)} to {day(window.test_end)}"
-        rows.append((str(window.number), trained, traded, "signal", *_words(fold_figures(outcome.signal))))
-        for name, leg in outcome.variants.items():
-            rows.append(("", "", "", VARIANT_NAMES[name], *_words(fold_figures(leg))))
-        rows.append(("", "", "", "yardstick", *_words(fold_figures(outcome.yardstick))))
+        first = _window_words(outcome)
+        legs = [("signal", outcome.signal)]
+        legs += [(VARIANT_NAMES[name], leg) for name, leg in outcome.variants.items()]
+        legs.append(("yardstick", outcome.yardstick))
+        for at, (name, leg) in enumerate(legs):
+            rows.append((*(first if repeat or at == 0 else ("", "", "")), name, *_words(fold_figures(leg))))
     return rows
 
 
@@ -176,6 +194,11 @@ def _random_row(entry: PooledRandom) -> tuple[str, ...]:
 def notes(walk: WalkForward) -> list[str]:
     """Return what a reader must know beside the tables."""
     said = list(walk.labels)
+    for outcome in walk.outcomes:
+        said += [
+            f"Fold {outcome.window.number} went on without the {name} model: {reason}."
+            for name, reason in outcome.untrained.items()
+        ]
     if walk.signal.figures.score is None:
         said.append(f"Too few trades: {walk.signal.figures.trades} of at least {MIN_TRADES}; no score to act on.")
     low, high = walk.signal.pf_low, walk.signal.pf_high
@@ -226,6 +249,7 @@ def _fold_dict(outcome: FoldOutcome) -> dict[str, Any]:
         "train_cutoff": day(outcome.train_cutoff),
         "train_rows": outcome.train_rows,
         "bars": len(outcome.times),
+        "untrained": dict(outcome.untrained),
     }
     legs = {
         "signal": outcome.signal,
@@ -238,7 +262,7 @@ def _fold_dict(outcome: FoldOutcome) -> dict[str, Any]:
     return flat | {"hold_total_return": hold.total_return, "hold_max_drawdown": hold.max_drawdown}
 
 
-def walk_html(walk: WalkForward) -> str:
+def walk_html(walk: WalkForward, made: Provenance) -> str:
     """Return the test as one HTML text that needs neither network nor script."""
     first, last = walk.outcomes[0].window, walk.outcomes[-1].window
     title = "NOVOSKY walk-forward"
@@ -246,6 +270,7 @@ def walk_html(walk: WalkForward) -> str:
         f"<h1>{title}</h1>",
         f'<p class="sub">{len(walk.outcomes)} folds, {day(first.test_start)} to {day(last.test_end)}, every bar traded '
         "by models that had not seen it</p>",
+        made.html(),
         f'<section class="warning">{"".join(f"<p>{html.escape(note)}</p>" for note in notes(walk))}</section>',
         f"<section><h2>All folds together</h2>{_table(POOLED_COLUMNS, pooled_rows(walk))}"
         '<p class="note">Trades of all folds; drawdown, return and Sharpe of their chained equity. Intervals: Wilson '
@@ -275,39 +300,10 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int =
 
 def _equity_chart(walk: WalkForward) -> str:
     every = walk.variants.get("all")
-    lines = (
+    lines: list[Line] = [
         ("signal", "var(--accent)", walk.signal.equity),
-        *(() if every is None else (("all four models", "var(--loss)", every.equity),)),
+        *([] if every is None else [("all four models", "var(--loss)", every.equity)]),
         ("yardstick", "var(--gain)", walk.yardstick.equity),
         ("buy and hold", "var(--faint)", walk.hold.equity),
-    )
-    width, height = _CHART
-    low = min(1.0, *(float(equity.min()) for _, _, equity in lines))
-    high = max(1.0, *(float(equity.max()) for _, _, equity in lines))
-    room = max(high - low, 1e-9)
-
-    def at(level: float) -> float:
-        return height * (high - level) / room
-
-    edges = np.cumsum([len(outcome.times) for outcome in walk.outcomes])[:-1] / len(walk.signal.equity) * width
-    marks = "".join(
-        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height}" stroke="var(--line)"/>' for x in edges.tolist()
-    )
-    drawn = "".join(
-        f'<polyline fill="none" stroke="{colour}" stroke-width="1.6" points="{_points(equity, at, width)}"/>'
-        for _, colour, equity in lines
-    )
-    start = f'<line x1="0" x2="{width}" y1="{at(1.0):.1f}" y2="{at(1.0):.1f}" stroke="var(--muted)"/>'
-    legend = " &nbsp; ".join(f'<b style="color:{colour}">&mdash;</b> {name}' for name, colour, _ in lines)
-    return (
-        f'<svg viewBox="0 -4 {width} {height + 8}" role="img" aria-label="equity of all folds" style="width:100%">'
-        f'{marks}{start}{drawn}</svg><p class="note">{legend}; from {low:.2f} to {high:.2f} times the starting '
-        "balance. Vertical lines part the folds.</p>"
-    )
-
-
-def _points(equity: Floats, at: Any, width: int) -> str:
-    rows = np.unique(np.linspace(0, len(equity) - 1, _CHART_POINTS).round().astype(np.int64))
-    return " ".join(
-        f"{width * row / max(len(equity) - 1, 1):.1f},{at(float(equity[row])):.1f}" for row in rows.tolist()
-    )
+    ]
+    return equity_chart(lines, [outcome.times for outcome in walk.outcomes])

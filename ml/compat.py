@@ -17,16 +17,23 @@ from typing import Any
 import pandas as pd
 
 from novosky.errors import ModelCompatibilityError, ModelError
+from novosky.file_names import refusal_of_names
 from novosky.files import write_json
+from novosky.guarded_json import JsonError, parse_json, read_json_file
 from novosky.settings.base import Section
 from novosky.settings.ml import MlSettings
 
 MANIFEST_NAME = "model_compat.json"
 TRAIN_COMMAND = "python train_ml_model.py --ensemble --no-warmstart"
 PULL_COMMAND = "python ml/r2_hub.py --pull"
-MEND = f"train a set with `{TRAIN_COMMAND}` or pull one with `{PULL_COMMAND}`"
+STARTER_COMMAND = "novosky models starter"
+MEND = (
+    f"pull a set with `{PULL_COMMAND}`, train one with `{TRAIN_COMMAND}`, or make one for practice with "
+    f"`{STARTER_COMMAND}`"
+)
 LIBRARIES = ("numpy", "scikit-learn", "xgboost", "lightgbm", "onnxruntime")
 _FORMAT = 1
+_YEARS = range(1970, 2200)
 # What decides trades at inference or only switches the model on; it changes no label and no tree.
 _DECISION_KEYS = {"enabled", "exit_threshold", "min_prob_diff", "min_bars_held", "add_threshold"}
 
@@ -141,10 +148,10 @@ def read_manifest(models_dir: Path) -> Manifest:
     """
     path = models_dir / MANIFEST_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json_file(path)
     except FileNotFoundError as error:
         raise ModelError(f"{path} does not exist, so there is no model set to use; {MEND}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, JsonError) as error:
         raise ModelError(f"{path} cannot be read ({error}); {MEND}") from error
     return _parse(content, path)
 
@@ -155,8 +162,8 @@ def _is_text_map(value: Any) -> bool:
 
 def _is_moment(value: Any) -> bool:
     try:
-        return isinstance(value, str) and pd.Timestamp(value).tzinfo is not None
-    except ValueError:
+        return isinstance(value, str) and pd.Timestamp(value).tz_convert("UTC").year in _YEARS
+    except (ValueError, TypeError, OverflowError):
         return False
 
 
@@ -189,9 +196,9 @@ def _parse(content: Any, path: Path) -> Manifest:
         raise ModelError(
             f"{path} contradicts itself: its feature list does not have the count or hash it states; {MEND}"
         )
-    outside = [name for name in manifest.artifacts if Path(name).name != name]
-    if outside:
-        raise ModelError(f"{path} names a file outside its directory ({outside[0]}); {MEND}")
+    refused = refusal_of_names(manifest.artifacts)
+    if refused is not None:
+        raise ModelError(f"{path} names what is no file of its directory ({refused}); {MEND}")
     return manifest
 
 
@@ -316,8 +323,8 @@ def read_metadata(models_dir: Path, manifest: Manifest, name: str, texts: Sequen
         As in `read_artifact`; or no JSON object, or one of the keys is missing.
     """
     try:
-        content = json.loads(read_artifact(models_dir, manifest, name, mend))
-    except ValueError as error:
+        content = parse_json(read_artifact(models_dir, manifest, name, mend), name)
+    except JsonError as error:
         raise ModelError(f"{models_dir / name} is not JSON ({error}); {mend}") from error
     if not isinstance(content, dict):
         raise ModelError(

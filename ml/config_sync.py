@@ -34,7 +34,7 @@ from ml.risk_predictor import RISK_FEATURES as SERVED_RISK_FEATURES
 from ml.risk_predictor import hash_risk_settings
 from ml.risk_trainer import RISK_FEATURES as TRAINED_RISK_FEATURES
 from ml.sltp_predictor import hash_sltp_settings
-from ml.stage_files import RISK_METADATA, SLTP_METADATA, STAGE_FILES, STAGE_FLAGS, Stage, mend_of
+from ml.stage_files import RISK_METADATA, SLTP_METADATA, STAGE_FLAGS, STAGE_REQUIRED, Stage, mend_of
 from novosky.errors import ModelError, SettingsError
 from novosky.settings import MlSettings, Settings, load_ml_settings, load_settings
 from novosky.settings.differences import Change, changes_between
@@ -154,7 +154,7 @@ def _stage_findings(
     )
     found = []
     for stage, switch, enabled in switches:
-        if not enabled or all(name in manifest.artifacts for name in STAGE_FILES[stage]):
+        if not enabled or all(name in manifest.artifacts for name in STAGE_REQUIRED[stage]):
             continue
         text = f"{switch} is true, but {models_dir} has no {stage} model"
         if stage == "risk":

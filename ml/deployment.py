@@ -9,7 +9,6 @@ recovering read models beside settings they were not approved with.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -17,7 +16,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ml.directories import carry_over, link_or_copy
 from ml.model_set import lock_model_set, recover_model_set, storage_errors
@@ -33,7 +32,10 @@ from ml.swap_journal import (
     swap_pending,
 )
 from novosky.errors import LockedError, ModelError, SettingsError, StorageError
+from novosky.file_names import refusal_of_names
 from novosky.files import sha256_of, sync_directory, write_bytes, write_json
+from novosky.guarded_json import read_json_file
+from novosky.persistence import discard_file, remove_file, remove_tree
 
 T = TypeVar("T")
 
@@ -73,11 +75,10 @@ def set_files(models: Path) -> tuple[str, ...]:
     without a readable manifest holds no set; its files are never loaded.
     """
     try:
-        content: Any = json.loads((models / MANIFEST_NAME).read_text(encoding="utf-8"))
-        names = list(content["artifacts"])
+        names = list(_artifacts(models))
     except (OSError, ValueError, KeyError, TypeError):
         names = []
-    return tuple(dict.fromkeys([*(name for name in names if Path(name).name == name), *COMPANIONS]))
+    return tuple(dict.fromkeys([*names, *COMPANIONS]))
 
 
 @contextmanager
@@ -138,7 +139,7 @@ def replace_deployment(target: Deployment, *, leave_behind: Collection[str] | No
             # After a commit these belong to the journal, which the next command reads.
             if not swap_pending(target.models):
                 for path in staged:
-                    path.unlink(missing_ok=True)
+                    discard_file(path)
                 shutil.rmtree(swap, ignore_errors=True)
 
 
@@ -234,7 +235,7 @@ def rollback(target: Deployment, adapt: Adapt | None = None) -> None:
 
 def _edited_since(kept: Deployment, present: bytes) -> bool:
     try:
-        record = json.loads((kept.models.parent / _RECORD).read_text(encoding="utf-8"))
+        record = read_json_file(kept.models.parent / _RECORD)
         return bool(record["config"] != hashlib.sha256(present).hexdigest())
     except (OSError, ValueError, KeyError, TypeError):
         # What cannot be told counts as edited: the owner's values are then kept.
@@ -243,12 +244,21 @@ def _edited_since(kept: Deployment, present: bytes) -> bool:
 
 def _require_whole(models: Path, source: Path) -> None:
     try:
-        artifacts: dict[str, str] = json.loads((models / MANIFEST_NAME).read_text(encoding="utf-8"))["artifacts"]
+        artifacts = _artifacts(models)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{source / MANIFEST_NAME} cannot be read; nothing was put back: pull a revision") from error
     for name, digest in artifacts.items():
         if not (models / name).is_file() or sha256_of(models / name) != digest:
             raise ModelError(f"{source / name} is missing or damaged; nothing was put back: pull a revision instead")
+
+
+def _artifacts(models: Path) -> dict[str, str]:
+    """Return the files that a directory's manifest names; ValueError and its like where it names none."""
+    artifacts: dict[str, str] = read_json_file(models / MANIFEST_NAME)["artifacts"]
+    refused = refusal_of_names(artifacts)
+    if refused is not None:
+        raise ValueError(refused)
+    return artifacts
 
 
 def _parts(folder: Path) -> Deployment:
@@ -332,11 +342,11 @@ def _sync_file(path: Path) -> None:
 def _remove_leftovers(target: Deployment) -> None:
     """Remove what killed runs left before their commit; the lock is held, so none of it is in use."""
     for folder in target.models.parent.glob(f".{target.models.name}.swap-*"):
-        shutil.rmtree(folder)
+        remove_tree(folder)
     journal = journal_path(target.models)
     for path, ending in ((target.config, "swap"), (target.ml_config, "swap"), (journal, "tmp")):
         for stale in path.parent.glob(f".{path.name}.*.{ending}"):
-            stale.unlink(missing_ok=True)
+            remove_file(stale, missing_ok=True)
 
 
 def _state(target: Deployment) -> tuple[object, ...]:

@@ -47,6 +47,12 @@ class EnsembleFiles:
         return (self.scaler, self.metadata, *(self.member(name, kind) for name in MEMBERS for kind in kinds))
 
     @property
+    def required(self) -> tuple[str, ...]:
+        """The files a whole set has; the ONNX copies may be left out where the exporters are not installed."""
+        optional = {self.member(name, "onnx") for name in MEMBERS}
+        return tuple(name for name in self.names if name not in optional)
+
+    @property
     def mend(self) -> str:
         """What to do about a file that is missing or damaged."""
         return f"train a set with `{self.command}` or pull one with `{PULL_COMMAND}`"

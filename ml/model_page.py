@@ -29,6 +29,7 @@ from ml.model_findings import (
 from ml.reliability import ReliabilityBin
 from ml.shap_report import PROTECTED_NOTE
 from novosky.files import write_text
+from novosky.provenance import Provenance
 
 Figure = dict[str, Any]
 """What `Plotly.newPlot` takes: {"data": [...], "layout": {...}}; colours are CSS variables."""
@@ -44,13 +45,18 @@ _STYLE = """
 body{margin:0;background:var(--ground);color:var(--text);font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
 main{max-width:1160px;margin:0 auto;padding:32px 20px 64px}
 h1{font-size:26px;line-height:1.2;margin:0 0 4px}h2{font-size:17px;margin:0 0 12px}p{margin:0 0 10px;max-width:90ch}
-.muted{color:var(--muted)}.note{color:var(--muted);font-size:13px;margin:10px 0 0}
+.muted,.made{color:var(--muted)}.made{font-size:13px}.made code{font-size:12px;overflow-wrap:anywhere}
+.note{color:var(--muted);font-size:13px;margin:10px 0 0}
 section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:20px 22px;margin-top:18px}
 .warning{background:var(--warn-soft);border-color:var(--warn);color:var(--warn)}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:12.5px;font-variant-numeric:tabular-nums}
 th,td{padding:5px 7px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 th{color:var(--muted);font-weight:600}th.left,td.left{text-align:left}
+@page{size:A4;margin:12mm}
+@media print{*{-webkit-print-color-adjust:exact;print-color-adjust:exact}body{background:#fff}
+main{max-width:none;padding:0}section{break-inside:avoid}.scroll{overflow:visible}table{font-size:8px}
+th,td{padding:2px 3px}}
 """
 _SCRIPT = """
 (function(){
@@ -62,21 +68,31 @@ function coloured(value,css){
   if(value===null||typeof value!=='object'){return value;}
   return Object.fromEntries(Object.entries(value).map(function(pair){return [pair[0],coloured(pair[1],css)];}));
 }
+var narrow=matchMedia('(max-width: 720px)');
 function draw(){
   var css=getComputedStyle(document.documentElement);
   Object.keys(figures).forEach(function(id){
     var figure=coloured(figures[id],css);
-    Plotly.react(id,figure.data,figure.layout,{responsive:true,displayModeBar:false,
+    // Three panels side by side are thumbnails on a phone: there they stand one below the other.
+    var layout=figure.narrow&&narrow.matches?Object.assign({},figure.layout,figure.narrow):figure.layout;
+    Plotly.react(id,figure.data,layout,{responsive:true,displayModeBar:false,
       showSendToCloud:false,plotlyServerURL:''});
   });
 }
 draw();
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change',draw);
+narrow.addEventListener('change',draw);
+window.addEventListener('beforeprint',function(){
+  Object.keys(figures).forEach(function(id){Plotly.relayout(id,{width:660,autosize:false});});
+});
+window.addEventListener('afterprint',function(){
+  Object.keys(figures).forEach(function(id){Plotly.relayout(id,{width:null,autosize:true});});
+});
 })();
 """
 
 
-def write_model_page(path: Path, report: ModelReport) -> None:
+def write_model_page(path: Path, report: ModelReport, made: Provenance) -> None:
     """Write the page, atomically.
 
     Raises
@@ -84,10 +100,10 @@ def write_model_page(path: Path, report: ModelReport) -> None:
     StorageError
         It cannot be written; an earlier page is unchanged.
     """
-    write_text(path, model_page(report))
+    write_text(path, model_page(report, made))
 
 
-def model_page(report: ModelReport) -> str:
+def model_page(report: ModelReport, made: Provenance) -> str:
     """Return the page: findings, reliability diagrams and tables of both windows, drift."""
     from plotly.offline import get_plotlyjs
 
@@ -103,7 +119,7 @@ def model_page(report: ModelReport) -> str:
         (
             f"<h1>{html.escape(title)}</h1>",
             f'<p class="muted">Models {html.escape(report.models[:12])}, trained on {report.train_start[:10]} to '
-            f"{report.train_end[:10]}, labels known to {html.escape(report.train_cutoff)}</p>{banner}",
+            f"{report.train_end[:10]}, labels known to {html.escape(report.train_cutoff)}</p>{made.html()}{banner}",
             _section("What it says", "".join(f"<p>{html.escape(line)}</p>" for line in findings(report))),
             *(_calibration_section(name, window_of(report, name)) for name in WINDOWS),
             _section("Calibration", _table(CALIBRATION_COLUMNS, calibration_rows(report), 2) + _note(CHANCE_NOTE)),
@@ -188,7 +204,8 @@ def _position_section(report: ModelReport) -> str:
 
 
 def reliability_figure(window: CalibrationReport) -> Figure:
-    """Draw observed against predicted share, one panel per class, ensemble and members."""
+    """Draw observed against predicted share, one panel per class, ensemble and members; `narrow` stacks them."""
+    narrow: Figure = {"height": 3 * 300, "annotations": [], "legend": {"orientation": "h", "y": -0.06}}
     layout: Figure = {**_layout(380), "legend": {"orientation": "h", "y": -0.24}, "annotations": []}
     data: list[Figure] = []
     for at, label in enumerate(CLASSES):
@@ -203,13 +220,17 @@ def reliability_figure(window: CalibrationReport) -> Figure:
         layout["annotations"].append(
             {"text": label.upper(), "x": left + 0.13, "y": 1.08, "xref": "paper", "yref": "paper", "showarrow": False}
         )
+        top = 1.0 - at * (1.0 + 0.1) / len(CLASSES)
+        narrow[f"xaxis{axis}"] = {**layout[f"xaxis{axis}"], "domain": [0.0, 1.0]}
+        narrow[f"yaxis{axis}"] = {**layout[f"yaxis{axis}"], "domain": [max(top - 0.26, 0.0), top]}
+        narrow["annotations"].append({**layout["annotations"][-1], "x": 0.5, "y": top + 0.02})
         place = {"xaxis": f"x{axis}", "yaxis": f"y{axis}"}
         data.append(
             {**_line("calibrated", [low, high], [low, high], "var(--faint)"), **place, "mode": "lines",
              "showlegend": False, "hoverinfo": "skip"}
         )  # fmt: skip
         data += [{**_points(model, table, at == 0), **place} for model, table in tables.items()]
-    return {"data": data, "layout": layout}
+    return {"data": data, "layout": layout, "narrow": narrow}
 
 
 def _reach(table: Sequence[ReliabilityBin]) -> tuple[float, float]:

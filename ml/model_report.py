@@ -33,6 +33,7 @@ from ml.model_figures import (
     PositionReport,
     Traded,
 )
+from ml.model_market import require_models_of
 from ml.out_of_fold import IntArray, OutOfFold, find_entries
 from ml.reliability import BoolArray, Spans, measure, observed_share
 from ml.signal_artifacts import iso_text
@@ -110,6 +111,7 @@ def build_report(
         The set was made for other features or libraries.
     """
     record = read_training_record(models_dir, ml_settings)
+    require_models_of(models_dir, record.manifest, settings)
     predictor = EnsemblePredictor(models_dir, ml_settings)
     position = _position_report(models_dir, record)
     if sha256_of(models_dir / MANIFEST_NAME) != record.manifest_hash:

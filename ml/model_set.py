@@ -18,6 +18,7 @@ from ml.directories import carry_over, exchange_directories
 from ml.swap_journal import complete_swap, swap_pending
 from novosky.errors import LockedError, StorageError
 from novosky.files import sync_directory
+from novosky.persistence import remove_tree, rename
 
 _RECOVERY_WAIT_SECONDS = 10.0
 
@@ -139,26 +140,26 @@ def _recover(target: Path) -> None:
     complete_swap(target)
     retired = _retired(target)
     if not target.exists() and retired:
-        retired[-1].rename(target)
+        rename(retired[-1], target)
 
 
 def _remove_leftovers(target: Path) -> None:
     """Remove what killed runs left; the lock is held, so none of it is in use."""
     for stale in (*target.parent.glob(f".{target.name}.staging-*"), *_retired(target)):
-        shutil.rmtree(stale)
+        remove_tree(stale)
 
 
 def _swap(target: Path, staging: Path) -> None:
     if not target.exists():
-        staging.rename(target)
+        rename(staging, target)
     elif not exchange_directories(target, staging):
         retired = Path(tempfile.mkdtemp(prefix=f".{target.name}.retired-", dir=target.parent))
         retired.rmdir()
-        target.rename(retired)
+        rename(target, retired)
         try:
-            staging.rename(target)
+            rename(staging, target)
         except OSError:
-            retired.rename(target)
+            rename(retired, target)
             raise
         shutil.rmtree(retired, ignore_errors=True)
     sync_directory(target.parent)

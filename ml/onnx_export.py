@@ -6,9 +6,12 @@ the same numbers as the calibrated pickle to within 1e-4.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ml.ensemble import N_CLASSES, PROBABILITY_FLOOR, CalibratedMember, Calibrator
+from novosky.errors import ModelCompatibilityError
+from novosky.installation import extra_line, missing_exporters
 
 INPUT = "features"
 OUTPUT = "calibrated_probabilities"
@@ -16,6 +19,22 @@ OUTPUT = "calibrated_probabilities"
 OPSET = 15
 ML_OPSET = 1
 IR_VERSION = 8
+
+
+def require_exporters(missing: Sequence[str] | None = None) -> None:
+    """Raise `ModelCompatibilityError` when a package that writes ONNX is absent, before any work is done.
+
+    Parameters
+    ----------
+    missing : sequence of str, optional
+        What is not installed, instead of a look at this environment.
+    """
+    absent = missing_exporters() if missing is None else missing
+    if absent:
+        raise ModelCompatibilityError(
+            f"the ONNX copies of the models need {', '.join(absent)}, not installed here; run "
+            f"`{extra_line('train')}`, or train without them: --no-onnx"
+        )
 
 
 def export_onnx(member: CalibratedMember, n_features: int) -> bytes:

@@ -22,6 +22,7 @@ def write_position(
     settings: Settings,
     ml_settings: MlSettings,
     seed: int,
+    onnx: bool = True,
 ) -> None:
     """Write the members, scaler and metadata of the position ensemble.
 
@@ -32,7 +33,7 @@ def write_position(
     StorageError
         A file cannot be written.
     """
-    scaling = write_members(staging, POSITION_FILES, models, dataset.features)
+    scaling = write_members(staging, POSITION_FILES, models, dataset.features, onnx=onnx)
     bracket = bracket_of(settings, ml_settings)
     metadata: dict[str, Any] = {
         "symbol": settings.symbol,

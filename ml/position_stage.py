@@ -67,7 +67,7 @@ def train_position_stage(run: StageRun) -> TrainingReport:
             f"and gap {model.entry_min_gap:g}",
         ),
     )
-    write_position(run.staging, models, dataset, report, run.settings, ml_settings, chosen_seed)
+    write_position(run.staging, models, dataset, report, run.settings, ml_settings, chosen_seed, run.onnx)
     return report
 
 

@@ -29,6 +29,7 @@ from novosky.equity_state import LEAST_MULTIPLIER, MOST_MULTIPLIER
 from novosky.errors import UsageError
 from novosky.files import write_bytes, write_json
 from novosky.market.bars import epoch_seconds
+from novosky.settings.brackets import bracket_ranges
 
 EARLY_SHARE = 0.7
 """Share of the out-of-fold bars before the cut between the trades that a measured model may see and those it answers
@@ -143,7 +144,7 @@ def _write_risk(run: StageRun, trained: TrainedRisk, report: TrainingReport, tra
         "trees": dict(report.trees),
         # A multiplier suits the size that it multiplies and the brackets of its trades.
         "risk_percent": settings.dynamic_position_sizing.risk_percent,
-        "bracket_range": list(settings.bracket_range),
+        "bracket_range": [list(limits) for limits in bracket_ranges(settings, ml_settings)],
         "risk_model": ml_settings.risk_model.model_dump(mode="json"),
         "config_hash": hash_risk_settings(ml_settings),
         "seed": seed,

@@ -19,6 +19,7 @@ from ml.ensemble import CLASS_NAMES, MEMBERS, SCALER_NAME, member_file
 from ml.model_set import lock_model_set
 from novosky.errors import ModelError
 from novosky.files import sha256_of, write_json, write_text
+from novosky.provenance import Provenance
 
 SUMMARY_NAME = "shap_summary.json"
 PROTECTED_NOTE = (
@@ -182,9 +183,9 @@ _STYLE = """
 @media(prefers-color-scheme:dark){:root{--ground:#101419;--card:#181e25;--text:#e4e9ef;--muted:#98a4b3;--line:#2a323c;
 --warn:#ffcf6b;--warn-soft:#33290f;--rf:#35c49b;--xgb:#6ea8ff;--lgb:#e0b050}}
 body{margin:0;background:var(--ground);color:var(--text);font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
-main{max-width:960px;margin:0 auto;padding:32px 20px 64px}
+main{max-width:1160px;margin:0 auto;padding:32px 20px 64px}
 h1{font-size:26px;line-height:1.2;margin:0 0 4px}h2{font-size:17px;margin:0 0 12px}p{margin:0 0 10px;max-width:75ch}
-.muted{color:var(--muted)}
+.muted,.made{color:var(--muted)}.made{font-size:13px}.made code{font-size:12px;overflow-wrap:anywhere}
 section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:20px 22px;margin-top:18px}
 .warning{background:var(--warn-soft);border-color:var(--warn);color:var(--warn)}
 .scroll{overflow-x:auto}
@@ -194,12 +195,15 @@ svg text{font-size:12.5px;fill:var(--text)}svg text.value{fill:var(--muted)}
 .lgb{fill:var(--lgb);background:var(--lgb)}
 .key span{display:inline-block;width:11px;height:11px;border-radius:3px;margin:0 6px 0 14px}
 table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}
-th,td{padding:4px 8px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
+th,td{padding:4px 6px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 th{color:var(--muted);font-weight:600}th:first-child,td:first-child{text-align:left}
+@page{size:A4;margin:12mm}
+@media print{*{-webkit-print-color-adjust:exact;print-color-adjust:exact}body{background:#fff}
+main{max-width:none;padding:0}.scroll{overflow:visible}table{font-size:7px}th,td{padding:2px}svg{min-width:0}}
 """
 
 
-def write_shap_page(path: Path, summary: ShapSummary) -> None:
+def write_shap_page(path: Path, summary: ShapSummary, made: Provenance) -> None:
     """Write the ranking as one HTML file that loads nothing from anywhere, atomically.
 
     Raises
@@ -207,10 +211,10 @@ def write_shap_page(path: Path, summary: ShapSummary) -> None:
     StorageError
         It cannot be written; an earlier page is unchanged.
     """
-    write_text(path, shap_page(summary))
+    write_text(path, shap_page(summary, made))
 
 
-def shap_page(summary: ShapSummary) -> str:
+def shap_page(summary: ShapSummary, made: Provenance) -> str:
     """Return the page: a bar per feature, made of the three models' parts, and the table by class."""
     kind = summary.synthetic
     warning = "" if kind is None else f'<section class="warning">SYNTHETIC DATA: {html.escape(kind)} market</section>'
@@ -222,7 +226,7 @@ def shap_page(summary: ShapSummary) -> str:
 <title>Feature importance of the signal models</title><style>{_STYLE}</style></head><body><main>
 <h1>What the signal models listen to</h1>
 <p class="muted">Mean |SHAP| over {summary.rows:,} rows of the training window {html.escape(window)},
-seed {summary.seed}, models {html.escape(summary.model_fingerprint[:12])}</p>{warning}
+seed {summary.seed}, models {html.escape(summary.model_fingerprint[:12])}</p>{made.html()}{warning}
 <section><p>&#9670; {html.escape(PROTECTED_NOTE)}</p>
 <p class="muted">A bar is the feature's share in what moves the models, a third from each. Large means influential
 in the training window, not profitable.</p>

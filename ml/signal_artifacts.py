@@ -90,6 +90,7 @@ def write_signal(
     seed: int,
     bars: pd.DataFrame,
     news: NewsCalendar | None,
+    onnx: bool = True,
 ) -> None:
     """Write the members, scaler, out-of-fold probabilities and metadata into an empty directory.
 
@@ -100,7 +101,7 @@ def write_signal(
     StorageError
         A file cannot be written.
     """
-    scaling = write_members(staging, SIGNAL_FILES, models, dataset.features)
+    scaling = write_members(staging, SIGNAL_FILES, models, dataset.features, onnx=onnx)
     write_bytes(staging / OUT_OF_FOLD_NAME, _out_of_fold_bytes(models, dataset))
     metadata = {
         "symbol": settings.symbol,
@@ -128,7 +129,9 @@ def write_signal(
     write_json(staging / METADATA_NAME, metadata)
 
 
-def write_members(staging: Path, files: EnsembleFiles, models: TrainedEnsemble, features: Float64Array) -> Scaling:
+def write_members(
+    staging: Path, files: EnsembleFiles, models: TrainedEnsemble, features: Float64Array, *, onnx: bool = True
+) -> Scaling:
     """Write the members and the scaler of an ensemble and return its scaling.
 
     Parameters
@@ -138,6 +141,8 @@ def write_members(staging: Path, files: EnsembleFiles, models: TrainedEnsemble, 
     models : TrainedEnsemble
     features : ndarray, shape (n, k)
         The training rows, on some of which every ONNX export is compared with its member.
+    onnx : bool
+        False leaves the ONNX copies out, which need the extra `train`; the set is whole without them.
 
     Raises
     ------
@@ -150,9 +155,10 @@ def write_members(staging: Path, files: EnsembleFiles, models: TrainedEnsemble, 
     for name, member in models.members.items():
         write_bytes(staging / files.member(name, "raw"), _pickled(member.base))
         write_bytes(staging / files.member(name, "calibrated"), _pickled(member))
-        onnx = export_onnx(member, sample.shape[1])
-        check_onnx_agrees(member, onnx, sample)
-        write_bytes(staging / files.member(name, "onnx"), onnx)
+        if onnx:
+            content = export_onnx(member, sample.shape[1])
+            check_onnx_agrees(member, content, sample)
+            write_bytes(staging / files.member(name, "onnx"), content)
     write_bytes(staging / files.scaler, _pickled(models.scaler))
     return scaling
 

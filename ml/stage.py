@@ -73,6 +73,8 @@ class StageRun:
         Needed by the risk stage.
     trained : tuple of str
         The stages of this run; what they build on is in `staging`, otherwise in `models_dir`.
+    onnx : bool
+        Whether ONNX copies are written.
     """
 
     bars: pd.DataFrame
@@ -85,6 +87,7 @@ class StageRun:
     news: NewsCalendar | None
     trade_history: TradeHistory | None
     trained: tuple[Stage, ...]
+    onnx: bool = True
 
 
 def thread_count(ml_settings: MlSettings) -> int:

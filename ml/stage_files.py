@@ -31,6 +31,12 @@ STAGE_FILES: Mapping[Stage, tuple[str, ...]] = {
     "sltp": (SLTP_STOP, SLTP_TARGET, SLTP_METADATA, SLTP_OUT_OF_FOLD),
     "risk": (RISK_MODEL, RISK_SCALER, RISK_METADATA),
 }
+STAGE_REQUIRED: Mapping[Stage, tuple[str, ...]] = {
+    **STAGE_FILES,
+    "signal": (*SIGNAL_FILES.required, OUT_OF_FOLD_NAME),
+    "position": POSITION_FILES.required,
+}
+"""Of those files, the ones without which a stage is not whole."""
 STAGE_COMMANDS: Mapping[Stage, str] = {
     "signal": SIGNAL_FILES.command,
     "position": POSITION_FILES.command,
@@ -58,14 +64,14 @@ def mend_of(stage: Stage) -> str:
 
 
 def require_stage(models_dir: Path, manifest: Manifest, stage: Stage) -> None:
-    """Check that every file of a stage is there and is the one the manifest vouches for.
+    """Check that every file a stage cannot do without is there and is the one the manifest vouches for.
 
     Raises
     ------
     ModelError
         Names the first file that is not, and the command that makes it.
     """
-    for name in STAGE_FILES[stage]:
+    for name in STAGE_REQUIRED[stage]:
         read_artifact(models_dir, manifest, name, mend_of(stage))
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from ml.directories import exchange_directories
 from novosky.errors import StorageError
 from novosky.files import sync_directory, write_json
+from novosky.persistence import remove_file, rename, replace_file
 
 _FORMAT = 1
 
@@ -88,9 +89,9 @@ def complete_swap(target: Path) -> None:
         _place_file(target.parent / staged, target.parent / name)
     _keep_previous(target, swap)
     # Only now can the marker go: it tells a set that is in place from one that is not.
-    _marker(target, swap).unlink(missing_ok=True)
+    remove_file(_marker(target, swap), missing_ok=True)
     sync_directory(target)
-    journal_path(target).unlink()
+    remove_file(journal_path(target))
     sync_directory(target.parent)
     # What cannot be removed now goes next time.
     shutil.rmtree(swap, ignore_errors=True)
@@ -101,7 +102,7 @@ def abandon_swap(target: Path) -> bool:
     swap = target.parent / _read(target).folder
     if _marker(target, swap).exists() or _old_models(swap).exists() or not _new_models(swap).exists():
         return False
-    journal_path(target).unlink()
+    remove_file(journal_path(target))
     sync_directory(target.parent)
     return True
 
@@ -128,11 +129,11 @@ def _place_models(target: Path, swap: Path) -> None:
     if new.exists() and not old.exists() and target.exists():
         # Readers never find the set absent where the system can exchange two directories.
         if _marker(target, swap).exists() or exchange_directories(target, new):
-            new.rename(old)
+            rename(new, old)
         else:
-            target.rename(old)
+            rename(target, old)
     if new.exists():
-        new.rename(target)
+        rename(new, target)
     for directory in (target.parent, swap / "old", swap / "new"):
         if directory.exists():
             sync_directory(directory)
@@ -140,7 +141,7 @@ def _place_models(target: Path, swap: Path) -> None:
 
 def _place_file(staged: Path, target: Path) -> None:
     if staged.exists():
-        staged.replace(target)
+        replace_file(staged, target)
         sync_directory(target.parent)
 
 
@@ -149,8 +150,8 @@ def _keep_previous(target: Path, swap: Path) -> None:
     if not old.exists():
         return
     if previous.exists():
-        previous.rename(discarded)
-    old.rename(previous)
+        rename(previous, discarded)
+    rename(old, previous)
     sync_directory(target.parent)
 
 

@@ -15,6 +15,7 @@ from ml.device import choose_devices
 from ml.ensemble import CLASS_NAMES, MEMBERS, SCALER_NAME, Scaling, member_file, tree_count
 from ml.ensemble_trainer import Progress, TrainedEnsemble, WarmStart, probability_metrics, warm_start_exhausted
 from ml.model_set import replace_model_set
+from ml.onnx_export import require_exporters
 from ml.position_stage import train_position_stage
 from ml.predecessors import require_predecessors
 from ml.risk_stage import train_risk_stage
@@ -59,6 +60,7 @@ def train(
     seed: int | None = None,
     news: NewsCalendar | None = None,
     trade_history: TradeHistory | None = None,
+    onnx: bool = True,
 ) -> TrainingReport:
     """Train the stages in their order and put the finished set in place at the end.
 
@@ -82,6 +84,8 @@ def train(
         For the news features.
     trade_history : TradeHistory, optional
         Runs the execution rules for the risk stage.
+    onnx : bool
+        False leaves the ONNX copies out, which need the extra `train`.
 
     Raises
     ------
@@ -92,7 +96,8 @@ def train(
     ModelError
         A stage without the stages it builds on.
     ModelCompatibilityError
-        A warm start from a set with other features, libraries or hyperparameters.
+        A warm start from a set with other features, libraries or hyperparameters; or ONNX copies
+        are wanted and what writes them is not installed.
     LockedError
         Another run is writing the set.
     StorageError
@@ -101,12 +106,24 @@ def train(
     order = ordered_stages(stages)
     if "risk" in order and trade_history is None:
         raise UsageError("the risk stage learns from a completed backtest, and no trade history was given to run it")
+    if onnx:
+        require_exporters()
     require_predecessors(order, models_dir, ml_settings)
     # A new signal set leaves the summary of the old one behind; other stages keep it.
     outdated = (*outdated_by(order), *((SUMMARY_NAME,) if "signal" in order else ()))
     with replace_model_set(models_dir, leave_behind=outdated) as staging:
         run = StageRun(
-            bars, ml_settings, settings, models_dir, staging, progress or _silent, seed, news, trade_history, order
+            bars,
+            ml_settings,
+            settings,
+            models_dir,
+            staging,
+            progress or _silent,
+            seed,
+            news,
+            trade_history,
+            order,
+            onnx,
         )
         reports = [
             _train_signal_stage(run, warm_start) if stage == "signal" else _LATER_STAGES[stage](run) for stage in order
@@ -137,6 +154,8 @@ def _train_signal_stage(run: StageRun, warm_start: bool) -> TrainingReport:
         progress=run.tell,
     )
     run.tell("writing the set", 1, 1)
+    if not run.onnx:
+        notes = (*notes, "without ONNX copies; the calibrated and the raw models serve")
     report = TrainingReport(
         models_dir=run.models_dir,
         stages=("signal",),
@@ -153,7 +172,7 @@ def _train_signal_stage(run: StageRun, warm_start: bool) -> TrainingReport:
         seconds=time.perf_counter() - started,
         notes=notes,
     )
-    write_signal(run.staging, models, dataset, report, run.settings, ml_settings, chosen_seed, bars, run.news)
+    write_signal(run.staging, models, dataset, report, run.settings, ml_settings, chosen_seed, bars, run.news, run.onnx)
     return report
 
 

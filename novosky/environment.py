@@ -1,23 +1,23 @@
 """Secrets and what differs from machine to machine: environment variables, or a private file `.env`.
 
 Nothing here is ever written to settings, logs or the journal. A variable of the process wins
-over the file's, so that a service manager can override it. The file's syntax is what systemd,
-shells and Docker share: `NAME=value` per line, `#` before a comment, optional quotes.
+over the file's, so that a service manager can override it. The file's syntax is stated in
+`novosky.env_file`.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from novosky.errors import SettingsError, StorageError
+from novosky.env_file import read_env_file
+from novosky.errors import StorageError
+from novosky.persistence import discard_file
 
 ENV_FILE = Path(".env")
 PRIVATE = 0o600
-_LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ BRIDGE = (
     Variable("NOVOSKY_BRIDGE_TOKEN", "at least 32 random letters and digits, the same on both machines", secret=True),
     Variable("NOVOSKY_BRIDGE_CA", "the bridge's certificate, where no public authority signed it", secret=False),
 )
+REHEARSAL = Variable("NOVOSKY_REHEARSAL", "the faster clock of a rehearsal, as its bridge prints it", secret=False)
 TELEGRAM = (
     Variable("TELEGRAM_BOT_TOKEN", "token of the bot, from @BotFather", secret=True),
     Variable("TELEGRAM_CHAT_IDS", "chats that are told everything and may command, separated by commas", secret=True),
@@ -71,6 +72,11 @@ LOCKS = Variable(
     "NOVOSKY_LOCKS", "folder of the account locks, the same for every bot of the machine; empty takes the user's own",
     secret=False,
 )  # fmt: skip
+VARIABLES = (
+    *(BROKER, *TERMINAL, ACCOUNT_KIND, *BRIDGE, *TELEGRAM),
+    *(HUB_FOLDER, *HUB_STORE, HUB_PUBLIC_KEY, HUB_PRIVATE_KEY, DATABASE, LOCKS),
+)
+"""All of them."""
 
 
 def read_environment(file: Path, process: Mapping[str, str]) -> dict[str, str]:
@@ -88,33 +94,8 @@ def read_environment(file: Path, process: Mapping[str, str]) -> dict[str, str]:
     SettingsError
         The file cannot be read; the message names the line and never shows its text.
     """
-    values = {**_file_variables(file), **process}
-    return {name: value for name, value in values.items() if value != ""}
-
-
-def _file_variables(file: Path) -> dict[str, str]:
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise SettingsError(f"{file} cannot be read ({reason}); mend its permissions or write it anew") from error
-    values: dict[str, str] = {}
-    for number, line in enumerate(map(str.strip, lines), 1):
-        if not line or line.startswith("#"):
-            continue
-        match = _LINE.fullmatch(line)
-        if match is None:
-            raise SettingsError(f"{file}, line {number}: not of the form NAME=value; correct it or begin it with #")
-        values[match[1]] = _unquoted(match[2])
-    return values
-
-
-def _unquoted(text: str) -> str:
-    if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"":
-        return text[1:-1]
-    return text
+    values = {**read_env_file(file), **process}
+    return {name: value for name, value in values.items() if value.strip()}
 
 
 def template(variables: Sequence[Variable], values: Mapping[str, str]) -> str:
@@ -147,6 +128,6 @@ def create_private(path: Path, text: str) -> bool:
             stream.flush()
             os.fsync(stream.fileno())
     except OSError as error:
-        path.unlink(missing_ok=True)
+        discard_file(path)
         raise StorageError(f"{path} could not be written ({error.strerror}); free disk space") from error
     return True

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from novosky.errors import StorageError
+from novosky.persistence import discard_file, open_binary, patiently, replace_file
 
 
 def sync_directory(path: Path) -> None:
@@ -42,23 +43,24 @@ def replace_atomically(path: Path) -> Iterator[Path]:
     Raises
     ------
     StorageError
-        When writing, syncing or renaming fails (disk full, read-only, no permission).
-        The previous file, if any, is untouched and the temporary file is removed.
+        When writing, syncing or renaming fails (disk full, read-only, no permission; what is
+        refused only for a moment is tried again, see `novosky.persistence`). The previous file, if
+        any, is untouched and the temporary file is removed.
     """
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         os.close(handle)
-        temporary = Path(name)
-        yield temporary
+        temporary = written = Path(name)
+        yield written
         # mkstemp creates 0600; a new file gets the permissions a plain open() would give.
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        with temporary.open("rb+") as stream:
+        patiently(lambda: written.chmod(0o666 & ~umask))
+        with open_binary(written, "rb+") as stream:
             os.fsync(stream.fileno())
-        temporary.replace(path)
+        replace_file(written, path)
         temporary = None
         sync_directory(path.parent)
     except OSError as error:
@@ -68,12 +70,12 @@ def replace_atomically(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            discard_file(temporary)
 
 
 def write_with(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Replace `path` with whatever `write` puts into the binary stream it is given."""
-    with replace_atomically(path) as temporary, temporary.open("wb") as stream:
+    with replace_atomically(path) as temporary, open_binary(temporary, "wb") as stream:
         write(stream)
 
 

@@ -24,6 +24,8 @@ from novosky.redaction import Redactor
 
 LOG_FILE = "novosky.jsonl"
 MAX_BYTES = 10_000_000
+PRINTED = "novosky.printed"
+"""Logger of lines that a command has printed itself: they go to the file and not to the console again."""
 KEPT_FILES = 5
 """Besides the one being written: weeks of a bot that writes a line or two per bar."""
 _CHATTY = ("httpx", "httpcore", "urllib3", "botocore", "boto3", "telegram", "apscheduler", "matplotlib", "numba")
@@ -123,6 +125,20 @@ class _FileHandler(logging.handlers.RotatingFileHandler):
 
     said = False
 
+    def __init__(self, path: Path, most: int, kept: int) -> None:
+        super().__init__(path, maxBytes=most, backupCount=kept, encoding="utf-8")
+        self._most = most
+
+    def doRollover(self) -> None:
+        """Put the full file aside; one that another program holds open grows until it can be."""
+        try:
+            super().doRollover()
+        except OSError:
+            self.stream = self.stream or self._open()
+            self.maxBytes = self.stream.tell() + max(1, self._most // 10)
+        else:
+            self.maxBytes = self._most
+
     def handleError(self, record: logging.LogRecord) -> None:
         # By default every line would print a traceback; the console shows the lines themselves anyway.
         error = sys.exc_info()[1]
@@ -148,6 +164,7 @@ def configure_logging(
     *,
     secrets: Iterable[str] = (),
     console: TextIO | None = None,
+    console_level: str = "DEBUG",
     max_bytes: int = MAX_BYTES,
     kept_files: int = KEPT_FILES,
 ) -> None:
@@ -166,6 +183,8 @@ def configure_logging(
         Values that must not appear, from `novosky.redaction.secret_values`.
     console : text stream or None
         Standard error unless given.
+    console_level : str
+        Least level that the console shows, where a command prints most of what it does itself.
     max_bytes, kept_files : int
         Size at which the file is put aside, and how many such are kept.
 
@@ -181,6 +200,8 @@ def configure_logging(
         raise UsageError(f"there is no log level {level!r}; take DEBUG, INFO, WARNING, ERROR or CRITICAL")
     handlers: list[logging.Handler] = [_ConsoleHandler(console or sys.stderr)]
     handlers[0].setFormatter(_ConsoleFormatter("%(asctime)s %(levelname)-8s %(message)s"))
+    handlers[0].addFilter(lambda record: record.name != PRINTED)
+    handlers[0].setLevel(console_level.upper())
     if folder is not None:
         handlers.append(_open_file(folder, max_bytes, kept_files))
         handlers[1].setFormatter(JsonFormatter())
@@ -203,7 +224,7 @@ def configure_logging(
 def _open_file(folder: Path, max_bytes: int, kept_files: int) -> logging.Handler:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return _FileHandler(folder / LOG_FILE, maxBytes=max_bytes, backupCount=kept_files, encoding="utf-8")
+        return _FileHandler(folder / LOG_FILE, max_bytes, kept_files)
     except OSError as error:
         raise StorageError(
             f"the log {folder / LOG_FILE} cannot be written ({error.strerror or error}); "

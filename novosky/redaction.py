@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote, quote_plus, unquote
+from urllib.parse import quote, quote_plus, unquote, urlsplit
+
+from novosky.environment import DATABASE, HUB_STORE, TELEGRAM, VARIABLES
 
 REMOVED = "***"
 """Stands where a secret stood."""
 SHORTEST = 4
-"""Values shorter than this are not looked for: they occur in ordinary words and hide nothing."""
+"""Values shorter than this occur in ordinary words; they are looked for as whole words alone."""
+LEAST = 2
+"""Values shorter than this hide nothing and are not looked for at all."""
+_ENDPOINT = HUB_STORE[0].name
+_DECLARED = frozenset(variable.name for variable in VARIABLES if variable.secret) - {DATABASE.name}
+"""A database's URL is shown in messages; of it the password is the secret."""
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", ""})
 _NO_SECRETS = frozenset({"true", "false", "none", "null"})
 
 SECRET_NAME = re.compile(
@@ -23,6 +32,9 @@ _SECRET_FIELD = re.compile(
     r"secret|password|passwd|token|authorization|api_?key|private_?key|credential", re.IGNORECASE
 )
 _URL_PASSWORD = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^\s/:@'\"]*:)(?P<password>[^\s'\"]+)(?=@)", re.IGNORECASE)
+_QUERY_PASSWORD = re.compile(r"[?&]\w*(?:password|passwd|secret|token)=(?P<password>[^&#\s]+)", re.IGNORECASE)
+_LONG = 4 * SHORTEST
+"""Parts of a secret from this length on are secrets themselves."""
 _SHAPES = (
     # Headers, whatever their token: as a server sees them, and as a dictionary is printed.
     (re.compile(r"\b(authorization['\"]?\s*[:=]\s*['\"]?(?:\w+\s+)?)[^\s'\",}]+", re.IGNORECASE), rf"\1{REMOVED}"),
@@ -34,20 +46,51 @@ _SHAPES = (
 
 
 def secret_values(environment: Mapping[str, str]) -> frozenset[str]:
-    """Return the values to hide: of variables with a secret's name, and passwords in URLs.
+    """Return the values to hide: of variables that are declared secret or named like one, and passwords in URLs.
 
     Parameters
     ----------
     environment : mapping of str
-        Names and values, e.g. ``os.environ``.
+        Names and values, from `novosky.environment.read_environment`: what is used is what is hidden.
     """
     found: set[str] = set()
     for name, value in environment.items():
-        if SECRET_NAME.search(name):
-            found.add(value.strip())
-        for match in _URL_PASSWORD.finditer(value):
-            found |= {match["password"], unquote(match["password"])}
-    return frozenset(value for value in found if len(value) >= SHORTEST and value.lower() not in _NO_SECRETS)
+        if name in _DECLARED or SECRET_NAME.search(name):
+            found |= _parts_of(name, value.strip())
+        found |= _passwords_of(value)
+    return frozenset(value for value in found if len(value) >= LEAST and value.lower() not in _NO_SECRETS)
+
+
+def _parts_of(name: str, value: str) -> set[str]:
+    """Return a secret and what else gives it away."""
+    if name == TELEGRAM[1].name:
+        return set(re.split(r"[\s,;]+", value))
+    if name == TELEGRAM[0].name:
+        # The part before the colon is the bot's public number.
+        secret = value.partition(":")[2]
+        return {value, secret} if len(secret) >= _LONG else {value}
+    if name == _ENDPOINT:
+        return {value} | {host for host in (_host_of(value),) if host not in _LOOPBACK}
+    return {value}
+
+
+def _host_of(address: str) -> str:
+    try:
+        return urlsplit(address if "//" in address else f"//{address}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _passwords_of(value: str) -> set[str]:
+    found = {match["password"] for match in _URL_PASSWORD.finditer(value)}
+    if "://" in value:
+        found |= {match["password"] for match in _QUERY_PASSWORD.finditer(value)}
+    return found | {unquote(password) for password in found}
+
+
+def _wherever(text: str) -> str:
+    """Return the pattern that finds a secret: short ones only where they stand for themselves."""
+    return re.escape(text) if len(text) >= SHORTEST else rf"(?<!\w){re.escape(text)}(?!\w)"
 
 
 class Redactor:
@@ -64,12 +107,12 @@ class Redactor:
         spellings: set[str] = set()
         for secret in secrets:
             lines = [line.strip() for line in secret.splitlines()]
-            for text in {secret, *(line for line in lines if len(line) >= 4 * SHORTEST)}:
+            for text in {secret, *(line for line in lines if len(line) >= _LONG)}:
                 spellings |= {text, quote(text, safe=""), quote(text), quote_plus(text), repr(text)[1:-1]}
-                spellings |= {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+                spellings |= {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], html.escape(text)}
         # Longest first, in one pass: a secret may contain another.
-        ordered = sorted((text for text in spellings if len(text) >= SHORTEST), key=lambda text: (-len(text), text))
-        self._values = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        ordered = sorted((text for text in spellings if len(text) >= LEAST), key=lambda text: (-len(text), text))
+        self._values = re.compile("|".join(map(_wherever, ordered))) if ordered else None
 
     def text(self, text: str) -> str:
         """Return `text` without secrets."""

@@ -9,7 +9,7 @@ import pandas as pd
 
 from novosky.files import write_json
 from novosky.settings import MlSettings, Settings
-from novosky.settings.profile_application import apply_confidence, apply_profile
+from novosky.settings.profile_application import apply_confidence, apply_profile, labels_of
 from novosky.settings.profiles import profile_named
 from optimize.judging import DAY, MIN_DAYS, common_start
 from optimize.run import OptimizeRun
@@ -95,7 +95,8 @@ def apply_best(run: OptimizeRun) -> str:
     config, ml_config = contents["config"], contents["ml_config"]
     if run.plan.command == "weekly_optimize":
         profile = profile_named(run.plan.profile)
-        config, ml_config = apply_profile(config, profile), apply_confidence(ml_config, profile)
+        config = apply_profile(config, profile, labels_of(ml_config))
+        ml_config = apply_confidence(ml_config, profile)
     Settings.model_validate_json(json.dumps(config), strict=True)
     MlSettings.model_validate_json(json.dumps(ml_config), strict=True)
     write_json(target.config, config)

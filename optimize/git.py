@@ -103,6 +103,8 @@ def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
             env=environment,
             capture_output=True,
             text=True,
+            encoding="utf-8",
+            errors="backslashreplace",
             timeout=_SECONDS,
             check=False,
             stdin=subprocess.DEVNULL,

@@ -13,7 +13,7 @@ from ml.model_set import lock_model_set
 from novosky.errors import DataError, ModelError, SettingsError, UsageError
 from novosky.files import write_json
 from novosky.settings import MlSettings, Settings
-from novosky.settings.profile_application import apply_confidence, apply_profile
+from novosky.settings.profile_application import apply_confidence, apply_profile, labels_of
 from novosky.settings.profiles import profile_named
 from optimize.git import check_tree
 from optimize.judging import common_start
@@ -86,8 +86,8 @@ def choose_profile(run: OptimizeRun) -> str:
     """Bring the incumbent's settings under the profile; the search and the sweep begin from there."""
     profile = profile_named(run.plan.profile)
     source, target = run.workspace.incumbent, run.workspace.start
-    config = apply_profile(_content(source.config), profile)
     ml_config = apply_confidence(_content(source.ml_config), profile)
+    config = apply_profile(_content(source.config), profile, labels_of(ml_config))
     Settings.model_validate_json(json.dumps(config), strict=True)
     MlSettings.model_validate_json(json.dumps(ml_config), strict=True)
     write_json(target.config, config)
@@ -113,11 +113,13 @@ def fix_window(run: OptimizeRun) -> str:
 
     from backtest.sweep import seen_window
     from ml.compat import hash_bars
+    from novosky.data.market_bars import require_bars_of
     from novosky.data.store import load_bars
     from novosky.market.bars import M15_SECONDS, slice_bars
 
     path = Path(run.plan.data)
     bars = _downloaded(run, path) if run.plan.download else load_bars(path)
+    require_bars_of(bars, path, run.settings_of(run.live)[0])
     if run.plan.end is not None:
         bars = slice_bars(bars, None, pd.Timestamp(run.plan.end), source=str(path))
     first, end = bars["time"].iloc[0], bars["time"].iloc[-1] + pd.Timedelta(seconds=M15_SECONDS)

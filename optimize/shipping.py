@@ -10,6 +10,7 @@ import pandas as pd
 from ml.model_set import lock_model_set
 from novosky import run_history
 from novosky.errors import ModelError
+from novosky.persistence import remove_file
 from novosky.settings import MlSettings, Settings, load_ml_settings, load_settings
 from optimize import git
 from optimize.deciding import DECISION, LOG_NAME, put_back, tried
@@ -139,7 +140,7 @@ def _remove_unfinished(*files: Path) -> None:
     """Remove what a killed attempt left beside the records; no other run writes them meanwhile."""
     for file in files:
         for left in file.parent.glob(f".{file.name}.*.tmp"):
-            left.unlink(missing_ok=True)
+            remove_file(left, missing_ok=True)
 
 
 def _best(

@@ -72,6 +72,8 @@ def _run(arguments: list[str]) -> None:
             [sys.executable, "-c", _PROGRAM, *arguments],
             capture_output=True,
             text=True,
+            encoding="utf-8",
+            errors="backslashreplace",
             timeout=_SECONDS,
             check=False,
             stdin=subprocess.DEVNULL,

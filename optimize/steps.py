@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from novosky.errors import ModelError, StorageError
 from novosky.files import sha256_of, write_json
+from novosky.persistence import remove_file, remove_tree
 
 R = TypeVar("R")
 STATE_NAME = "state.json"
@@ -199,9 +199,9 @@ def _check_outputs(folder: Path, step: Step[R], record: Mapping[str, Any]) -> No
 def remove(path: Path) -> None:
     """Remove a file or a folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        remove_tree(path)
     else:
-        path.unlink(missing_ok=True)
+        remove_file(path, missing_ok=True)
 
 
 def digest_of(path: Path) -> str:

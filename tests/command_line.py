@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import logging
 import runpy
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +47,7 @@ def _run(program: Callable[[], object], argv: list[str], cwd: Path) -> Answer:
         patch("sys.argv", argv),
         contextlib.chdir(cwd),
         _own_signals(),
+        _own_log(),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
@@ -71,3 +75,18 @@ def listing(folder: Path) -> dict[str, str]:
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         for path in sorted(folder.rglob("*"))
     }
+
+
+@contextlib.contextmanager
+def _own_log() -> Iterator[None]:
+    # A program's log ends with it; in this process its files would be written on by whoever comes next.
+    root, hooks = logging.getLogger(), (sys.excepthook, threading.excepthook)
+    before, level = list(root.handlers), root.level
+    try:
+        yield
+    finally:
+        for handler in [each for each in root.handlers if each not in before]:
+            root.removeHandler(handler)
+            handler.close()
+        root.setLevel(level)
+        sys.excepthook, threading.excepthook = hooks

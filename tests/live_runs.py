@@ -114,6 +114,6 @@ def live_outcome(session: LiveSession, scenario: Scenario, folder: Path) -> Outc
     """Read the files a live session writes."""
     trades, blocked = folder / "live-trades.csv", folder / "live-blocked.csv"
     digits = scenario.settings.broker.digits
-    export_trades(session.journal, trades, digits)
+    export_trades(session.journal, trades, digits, scenario.settings.money_digits)
     export_blocks(session.journal, blocked, scenario.settings.symbol, digits)
     return Outcome(trades.read_bytes(), blocked.read_bytes(), to_bytes(bot_of(session).status.guard))

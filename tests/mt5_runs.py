@@ -64,7 +64,7 @@ class Mt5Session:
         """Read the files the session writes."""
         trades, blocked = folder / "mt5-trades.csv", folder / "mt5-blocked.csv"
         digits = scenario.settings.broker.digits
-        export_trades(self.journal, trades, digits)
+        export_trades(self.journal, trades, digits, scenario.settings.money_digits)
         export_blocks(self.journal, blocked, scenario.settings.symbol, digits)
         return Outcome(trades.read_bytes(), blocked.read_bytes(), to_bytes(self.bot.status.guard))
 

@@ -152,6 +152,7 @@ def stage(
     changed = {"broker": {"server_clock": rule, "stops_level": level}}
     for name, value in (settings or {}).items():
         changed[name] = {**changed.get(name, {}), **value} if isinstance(value, dict) else value
+    changed["account"] = {"leverage": terms.leverage, **changed.get("account", {})}
     configured = settings_with(**changed)
     account = replace(account, stop_out=100.0 * terms.stop_out)
     server = TradeServer((feed, *others), account, terms.balance, store=store, identity="stage")

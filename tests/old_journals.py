@@ -56,6 +56,37 @@ _FIELDS_1: list[Any] = [
 FIRST_GUARD = np.dtype(_FIELDS_1)
 """The status's record before the risk model came; afterwards `results` followed at its end."""
 SECOND_GUARD = np.dtype([*_FIELDS_1, ("results", "f8", (_RING,))])
+_TO_VERSION_2 = """
+ALTER TABLE position_events RENAME TO deals;
+DROP INDEX ix_position_events_position;
+CREATE INDEX ix_deals_position ON deals (position);
+ALTER TABLE decisions ADD COLUMN multiplier {float};
+CREATE TABLE schema_version (id INTEGER NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (id));
+INSERT INTO schema_version (id, version) VALUES (1, 2);
+ALTER TABLE bot_status DROP COLUMN schema_version;
+CREATE TABLE position_events (
+    ticket BIGINT NOT NULL, time BIGINT NOT NULL, kind VARCHAR NOT NULL, detail VARCHAR NOT NULL,
+    PRIMARY KEY (ticket, time, kind)
+);
+CREATE TABLE account_snapshots (
+    time BIGINT NOT NULL, balance {float} NOT NULL, equity {float} NOT NULL, margin {float} NOT NULL,
+    positions INTEGER NOT NULL, PRIMARY KEY (time)
+);
+CREATE TABLE news_events (
+    time BIGINT NOT NULL, currency VARCHAR NOT NULL, title VARCHAR NOT NULL, impact VARCHAR NOT NULL,
+    PRIMARY KEY (time, currency, title)
+);
+CREATE TABLE model_metrics (
+    time BIGINT NOT NULL, name VARCHAR NOT NULL, value {float} NOT NULL, PRIMARY KEY (time, name)
+);
+CREATE TABLE outbox (
+    id {serial} NOT NULL, key VARCHAR NOT NULL, kind VARCHAR NOT NULL, text VARCHAR NOT NULL, attachment VARCHAR,
+    created BIGINT NOT NULL, attempts INTEGER NOT NULL, next_try BIGINT, sent_at BIGINT, error VARCHAR,
+    PRIMARY KEY (id), UNIQUE (key)
+);
+CREATE INDEX ix_outbox_next_try ON outbox (next_try);
+CREATE TABLE flags (name VARCHAR NOT NULL, value VARCHAR NOT NULL, time BIGINT NOT NULL, PRIMARY KEY (name));
+"""
 
 _TRADE = np.dtype(
     [("entry_time", "i8"), ("exit_time", "i8"), ("side", "i1"), ("reason", "i1")]
@@ -81,6 +112,16 @@ def write_version_1(connection: Connection, rows: Rows) -> None:
             names = ", ".join(f'"{name}"' for name in row)
             slots = ", ".join(f":{name}" for name in row)
             connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({slots})"), dict(row))
+
+
+def write_version_2(connection: Connection, rows: Rows) -> None:
+    """Create the tables of version 2 in an empty database and fill them with rows of version 1 whose guard is full."""
+    write_version_1(connection, rows)
+    served = connection.dialect.name == "postgresql"
+    kinds = {"float": "DOUBLE PRECISION", "serial": "SERIAL"} if served else {"float": "FLOAT", "serial": "INTEGER"}
+    for statement in _TO_VERSION_2.format(**kinds).split(";"):
+        if statement.strip():
+            connection.execute(text(statement))
 
 
 def sample_trades(count: int) -> np.ndarray:
@@ -187,18 +228,19 @@ def sample_rows(trades: int, *, results: bool) -> Rows:
 
 
 def rows_as_version_1(journal: Path, *, results: bool) -> Rows:
-    """Return what version 1 would have written where a SQLite journal of version 2 stands."""
+    """Return what version 1 would have written where a SQLite journal of this version stands."""
 
     with closing(sqlite3.connect(journal)) as connection:
         connection.row_factory = sqlite3.Row
 
-        def rows_of(table: str) -> list[dict[str, Any]]:
-            return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
+        def rows_of(table: str, columns: str = "*") -> list[dict[str, Any]]:
+            return [dict(row) for row in connection.execute(f"SELECT {columns} FROM {table}")]
 
-        (status,) = rows_of("bot_status")
+        known = "id, identity, last_bar, bars_processed, bars_missed, last_deal, cash, guard, models, finished"
+        (status,) = rows_of("bot_status", known)
         status["schema_version"] = 1
-        if not results:
-            status["guard"] = status["guard"][: FIRST_GUARD.itemsize]
+        # Every version so far has only ever added to the guard's end.
+        status["guard"] = status["guard"][: (SECOND_GUARD if results else FIRST_GUARD).itemsize]
         decisions = [
             {name: value for name, value in row.items() if name != "multiplier"} for row in rows_of("decisions")
         ]
@@ -207,5 +249,5 @@ def rows_as_version_1(journal: Path, *, results: bool) -> Rows:
             "decisions": decisions,
             "intents": rows_of("intents"),
             "position_events": rows_of("deals"),
-            "trades": rows_of("trades"),
+            "trades": rows_of("trades", "deal, position, trade, exit_time"),
         }

@@ -42,6 +42,8 @@ def settings_with(**sections: Any) -> Settings:
     """
     content = json.loads((ROOT / "config.json").read_text(encoding="utf-8"))
     content["risk_management"] |= {"sl_atr_mult": 1.0, "tp_atr_mult": 1.0}
+    # What these scenarios were made with: no trade of theirs is cut by the cap on its loss.
+    content["dynamic_position_sizing"]["max_risk_per_trade_pct"] = 4.0
     content["risk_model"] = {"enabled": False}
     content |= {"max_total_drawdown_pct": 90.0, "max_weekly_drawdown_pct": 60.0, "max_daily_loss": 30.0}
     for name, value in sections.items():
@@ -134,7 +136,7 @@ def backtest_outcome(scenario: Scenario, folder: Path) -> Outcome:
     answers = model_answers(scenario.models, prepared, settings, scenario.ml_settings)
     result = simulate(prepared, settings, scenario.ml_settings, answers=answers)
     trades, blocked = folder / "backtest-trades.csv", folder / "backtest-blocked.csv"
-    write_tables(result, settings.symbol, settings.broker.digits, trades, blocked)
+    write_tables(result, settings.symbol, settings.broker.digits, trades, blocked, settings.money_digits)
     return Outcome(trades.read_bytes(), blocked.read_bytes(), to_bytes(result.guard))
 
 
@@ -189,7 +191,7 @@ def live(scenario: Scenario, settings: Settings | None = None) -> Scenario:
 def session_outcome(session: PaperSession, scenario: Scenario, folder: Path) -> Outcome:
     """Read the files a session writes."""
     trades, blocked = folder / "bot-trades.csv", folder / "bot-blocked.csv"
-    export_trades(session.journal, trades, scenario.settings.broker.digits)
+    export_trades(session.journal, trades, scenario.settings.broker.digits, scenario.settings.money_digits)
     export_blocks(session.journal, blocked, scenario.settings.symbol, scenario.settings.broker.digits)
     return Outcome(trades.read_bytes(), blocked.read_bytes(), to_bytes(session.bot.status.guard))
 

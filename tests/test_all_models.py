@@ -30,6 +30,7 @@ from signal_models import ScatteredPositionModel, ScatteredRiskModel, ScatteredS
 from backtest.run import prepare, simulate
 from novosky.errors import UsageError
 from novosky.settings import MlSettings, Settings
+from trading.brackets import bracket_multiples
 from trading.bridge.client import BridgeModule
 from trading.terminal.terminal import SimulatedTerminal
 
@@ -169,10 +170,23 @@ def test_the_first_trade_with_the_sltp_model_is_entered_alike(tmp_path: Path) ->
     assert (on[SL], on[TP]) != (off[SL], off[TP])
 
 
-def test_the_profiles_range_bounds_the_distances_unless_another_is_stated() -> None:
-    settings = settings_with(risk_management={"atr_mult_range": None}, risk_profile={"name": "growth"})
-    assert settings.bracket_range == (0.8, 1.3)
-    assert settings_with(risk_management={"atr_mult_range": {"least": 2, "most": 4}}).bracket_range == (2.0, 4.0)
+@pytest.mark.parametrize(
+    ("scale", "stated", "stops", "targets"),
+    [
+        ("absolute", None, (0.8, 1.3), (0.8, 1.3)),
+        ("selectivity", None, (2.0, 4.0), (1.0, 2.0)),
+        ("selectivity", {"least": 2.5, "most": 3.0}, (2.5, 3.0), (2.5, 3.0)),
+    ],
+)
+def test_the_profiles_range_bounds_the_distances_unless_another_is_stated(
+    scale: str, stated: dict[str, float] | None, stops: tuple[float, float], targets: tuple[float, float]
+) -> None:
+    profile = {"name": "growth", "scale": scale}
+    settings = settings_with(risk_management={"atr_mult_range": stated}, risk_profile=profile)
+    content = {"features": ["a"], "labeling": {"atr_sl_mult": 3, "atr_tp_mult": 1.5}, "ml_sltp": {"enabled": True}}
+    far = np.array([[0.1, 0.1], [9.0, 9.0]])
+    clamped = bracket_multiples(far, settings, MlSettings.model_validate(content))
+    assert [tuple(np.asarray(each)) for each in clamped] == [stops, targets]
 
 
 def test_the_sltp_model_switched_on_and_not_there_is_refused(tmp_path: Path) -> None:

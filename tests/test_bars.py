@@ -75,8 +75,21 @@ CASES: list[tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str]] = [
     ("high below low", lambda b: at(b, 2, "high", 39_000.0), "row 2 .*high is below low"),
     ("high below close", lambda b: at(b, 2, "high", 40_019.0), "row 2 .*high is below open or close"),
     ("low above open", lambda b: at(b, 2, "low", 40_016.0), "row 2 .*low is above open or close"),
-    ("NaN spread", lambda b: at(b.assign(spread=5.0), 1, "spread", np.nan), "row 1 .*spread is negative or NaN"),
-    ("negative spread", lambda b: at(b.assign(spread=5.0), 1, "spread", -1.0), "row 1 .*spread is negative or NaN"),
+    (
+        "NaN spread",
+        lambda b: at(b.assign(spread=5.0), 1, "spread", np.nan),
+        "row 1 .*spread is negative, NaN or infinite",
+    ),
+    (
+        "infinite spread",
+        lambda b: at(b.assign(spread=5.0), 1, "spread", np.inf),
+        "row 1 .*spread is negative, NaN or inf",
+    ),
+    (
+        "negative spread",
+        lambda b: at(b.assign(spread=5.0), 1, "spread", -1.0),
+        "row 1 .*spread is negative, NaN or infinite",
+    ),
     (
         "text in a number column",
         lambda b: at(b.astype({"open": object}), 1, "open", "abc"),

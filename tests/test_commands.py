@@ -105,6 +105,7 @@ def test_help_answers_at_once(arguments: list[str]) -> None:
 
 def test_every_script_is_also_a_command_of_novosky() -> None:
     scripts = {path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.py"), *(ROOT / "scripts").glob("*.py"))}
+    scripts.discard("setup.py")  # packs the wheel; nobody runs it
     assert scripts | {"ml/r2_hub.py"} == set(SCRIPTS)
     assert set(SCRIPTS.values()) <= set(COMMANDS)
 

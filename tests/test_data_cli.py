@@ -52,7 +52,8 @@ def test_an_mt5_export_is_imported_and_summarised(tmp_path: Path, export: Path) 
     text = output_of("--source", "mt5-export", "--input", export, "--server-clock", "NewYork+7", "--output", store)
     assert "3 M15 bars from 2024-01-01 22:00 to 2024-01-01 23:00 UTC" in text
     assert "gaps: 1 with 2 bars missing; the largest misses 2 between 2024-01-01 22:15 and 2024-01-01 23:00" in text
-    assert load_bars(store).attrs == {"source": "mt5-export"}
+    assert load_bars(store).attrs == {"source": "mt5-export", "symbol": "BTCUSD"}
+    assert "note: symbol BTCUSD, from config.json; give --symbol if the bars are of another one" in text
 
 
 def test_a_second_import_extends_the_store(tmp_path: Path) -> None:
@@ -133,7 +134,7 @@ def test_minute_bars_have_their_own_default_store(tmp_path: Path, monkeypatch: p
     minutes = synthetic_bars("null", 30, seed=1)
     minutes["time"] = pd.date_range("2024-01-02", periods=30, freq="1min", tz="UTC")
     save_bars(tmp_path / "minutes.parquet", minutes, seconds=60)
-    text = output_of("--source", "parquet", "--input", "minutes.parquet", "--timeframe", "M1")
+    text = output_of("--source", "parquet", "--input", "minutes.parquet", "--timeframe", "M1", "--symbol", "BTCUSD")
     assert "BTCUSD_M1.parquet: 30 M1 bars" in text
     assert len(load_bars(tmp_path / "data" / "BTCUSD_M1.parquet", seconds=60)) == 30
 
@@ -141,7 +142,7 @@ def test_minute_bars_have_their_own_default_store(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (("--source", "mt5"), BrokerError, "Windows.*bridge.*mt5-export"),
+        (("--source", "mt5"), BrokerError, "Windows.*bridge.*NOVOSKY_BRIDGE_URL.*mt5-export"),
         (("--source", "csv"), UsageError, "needs the file to import; give --input"),
         (("--source", "mt5-export", "--input", "x.csv"), UsageError, "--server-clock NewYork"),
         (("--source", "binance", "--input", "x.csv"), UsageError, "--input has no meaning with --source binance"),

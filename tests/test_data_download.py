@@ -127,14 +127,14 @@ def test_binance_history_is_stored_without_the_open_candle(venue: Venue, market:
     bars = fetch(venue, tmp_path / "b.parquet")
     pd.testing.assert_frame_equal(bars[closed(market).columns], closed(market), check_exact=True)
     assert bars["trades"].eq(42).all() and bars["taker_buy_volume"].eq(3.5).all()
-    assert bars.attrs == {"source": "binance BTCUSDT"}
+    assert bars.attrs == {"symbol": "BTCUSD", "source": "binance BTCUSDT"}
     pd.testing.assert_frame_equal(load_bars(tmp_path / "b.parquet"), bars)
 
 
 def test_bitstamp_history_is_stored_without_the_open_candle(venue: Venue, market: pd.DataFrame, tmp_path: Path) -> None:
     bars = fetch(venue, tmp_path / "b.parquet", BitstampCandles(base_url=venue.url))
     pd.testing.assert_frame_equal(bars, closed(market), check_exact=True)
-    assert bars.attrs == {"source": "bitstamp btcusd"}
+    assert bars.attrs == {"symbol": "BTCUSD", "source": "bitstamp btcusd"}
 
 
 def test_a_candle_counts_as_closed_shortly_after_its_end(venue: Venue, tmp_path: Path) -> None:
@@ -333,7 +333,7 @@ def test_a_window_without_any_candle_is_an_error(venue: Venue, tmp_path: Path) -
 
 
 def test_a_timeframe_the_venue_does_not_serve_is_a_usage_error(venue: Venue, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no 1000-second bars; choose one of 60, 900"):
+    with pytest.raises(UsageError, match="no 1000-second bars; choose one of 60, 300, 900"):
         fetch(venue, tmp_path / "b.parquet", seconds=1000)
 
 

@@ -190,6 +190,7 @@ def test_every_command_is_in_the_readme() -> None:
         "doctor": "novosky doctor",
         "leakage": "python scripts/leakage_check.py",
         "model-report": "python scripts/model_report.py",
+        "models": "novosky models starter",
         "onboarding": "python scripts/onboarding.py",
         "replay-day": "python scripts/replay_day.py",
         "schema": "novosky schema",

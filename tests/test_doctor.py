@@ -27,8 +27,10 @@ from novosky.cli.doctor import doctor
 from novosky.errors import BrokerError
 from novosky.market.server_time import ServerClock
 from trading.doctor import account, broker, configuration, machine, secrets
+from trading.doctor.balance import AccountFacts
 from trading.doctor.finding import Finding, Grade
 from trading.journal import SCHEMA_VERSION
+from trading.mt5.margin import MarginFacts
 from trading.paper_session import single_instance
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -410,7 +412,8 @@ def test_a_hub_folder_may_be_an_address_with_spaces(tmp_path: Path) -> None:
     assert grade_of(secrets.check_hub({"NOVOSKY_HUB": folder.as_uri()})) is Grade.OK
 
 
-FACTS = broker.SymbolFacts("BTCUSD", 0.01, 0.01, 2, 1.0, 0.01, 100.0, 0.01, 0, 0.01, "USD")
+MARGIN = MarginFacts(volume=1.0, price=50_000.0, taken=100.0, at_half=50.0, leverage=500.0)
+FACTS = broker.SymbolFacts("BTCUSD", 0.01, 0.01, 2, 1.0, 0.01, 100.0, 0.01, 0, 0.01, "USD", 2, MARGIN)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -423,12 +426,18 @@ class Probe:
     def facts(self) -> broker.SymbolFacts:
         return self.answer
 
+    def account(self) -> AccountFacts:
+        return AccountFacts(500.0, 500.0, 1, 2)
+
     def server_seconds(self) -> int | None:
         return self.server
 
 
 class DeadProbe:
     def facts(self) -> broker.SymbolFacts:
+        raise BrokerError("the terminal does not answer")
+
+    def account(self) -> AccountFacts:
         raise BrokerError("the terminal does not answer")
 
     def server_seconds(self) -> int | None:
@@ -441,7 +450,7 @@ def server_time(rule: str) -> int:
 
 def test_a_broker_that_agrees_is_fine() -> None:
     findings = broker.check_broker(Probe(FACTS, server_time("NewYork+7") - 3), settings_with(), NOW)
-    assert [grade_of(finding) for finding in findings] == [Grade.OK] * 3
+    assert [grade_of(finding) for finding in findings] == [Grade.OK] * 5
 
 
 def test_no_broker_is_one_warning_and_a_dead_one_a_failure() -> None:

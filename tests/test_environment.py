@@ -40,6 +40,77 @@ def test_values_are_read_as_shells_and_systemd_do(tmp_path: Path) -> None:
     }
 
 
+# The rule as a table: what is written behind the equals sign, and what is read.
+WRITTEN = [
+    ("123456 # demo account", "123456"),
+    ("abc #def", "abc"),
+    ("abc\t# tab", "abc"),
+    ("pa#ss", "pa#ss"),
+    ("#begins", "#begins"),
+    (" # nothing yet", None),
+    ("", None),
+    ("   ", None),
+    ('""', None),
+    ("''", None),
+    ("two words ", "two words"),
+    (" spaced", "spaced"),
+    ('"Broker Demo" # as the terminal shows it', "Broker Demo"),
+    ("'123:AAF-x' # BotFather", "123:AAF-x"),
+    ('" kept "', " kept "),
+    ('"a # b"', "a # b"),
+    ("'a # b'", "a # b"),
+    (r'"pa\ss\nword"', r"pa\ss\nword"),
+    (r"C:\new\table", r"C:\new\table"),
+    (r'"C:\Program Files\MetaTrader 5\terminal64.exe"', r"C:\Program Files\MetaTrader 5\terminal64.exe"),
+    ('"C:\\dir\\"', "C:\\dir\\"),
+    (r'"say \"hi\""', 'say "hi"'),
+    (r'"back\\slash"', r"back\slash"),
+    (r'"\$HOME"', "$HOME"),
+    (r"'it\'s'", "it's"),
+    (r"'a\\b\n'", r"a\\b\n"),
+    ("'abc\\'", "abc\\"),
+    ("it's", "it's"),
+    ("$HOME/`x`", "$HOME/`x`"),
+    ("a=b==", "a=b=="),
+    ("postgresql://u:p%40ss@localhost:5432/db # local", "postgresql://u:p%40ss@localhost:5432/db"),
+    ("p\u00e4ss\u2028wort", "p\u00e4ss\u2028wort"),
+]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", ""])
+@pytest.mark.parametrize("before", ["A=", "export A=", "  A =", "\ufeffA="])
+@pytest.mark.parametrize(("written", "value"), WRITTEN)
+def test_a_value_is_read_by_the_stated_rule(
+    tmp_path: Path, written: str, value: str | None, before: str, end: str
+) -> None:
+    (tmp_path / ".env").write_bytes(f"{before}{written}{end}B=next".encode() if end else (before + written).encode())
+    expected = {} if value is None else {"A": value}
+    assert read_environment(tmp_path / ".env", {}) == expected | ({"B": "next"} if end else {})
+
+
+@pytest.mark.parametrize("written", ['"open', "'open", '"a"b', "'a' b", '"a"#no space', "'it's'", '"', "a\0b"])
+def test_quotes_that_do_not_enclose_the_value_are_named_and_not_shown(tmp_path: Path, written: str) -> None:
+    file = write(tmp_path, f"B=1\nMT5_PASSWORD={written}\n")
+    with pytest.raises(SettingsError, match=r"\.env, line 2: .*MT5_PASSWORD") as error:
+        read_environment(file, {})
+    assert written not in str(error.value).replace("(' or \")", "")
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-8-sig"])
+def test_files_of_windows_editors_are_read(tmp_path: Path, codec: str) -> None:
+    (tmp_path / ".env").write_bytes("MT5_SERVER=Bröker\r\nMT5_LOGIN=1\r\n".encode(codec))
+    assert read_environment(tmp_path / ".env", {}) == {"MT5_SERVER": "Bröker", "MT5_LOGIN": "1"}
+
+
+def test_a_name_given_twice_keeps_its_last_value(tmp_path: Path) -> None:
+    assert read_environment(write(tmp_path, "A=1\nA=2\n"), {}) == {"A": "2"}
+
+
+def test_a_file_that_is_far_too_large_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"no \.env file"):
+        read_environment(write(tmp_path, "A=" + "x" * (1 << 20)), {})
+
+
 def test_the_process_wins_over_the_file_also_by_emptying(tmp_path: Path) -> None:
     file = write(tmp_path, "A=file\nB=file\nC=file\n")
     assert read_environment(file, {"A": "process", "B": ""}) == {"A": "process", "C": "file"}

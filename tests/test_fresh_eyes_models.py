@@ -163,16 +163,12 @@ def test_position_models_are_served_without_metadata_that_is_no_object(
     assert "position_metadata.json is no JSON object" in caplog.text
 
 
-def test_a_fold_whose_later_stage_finds_too_few_entries_is_named() -> None:
+def test_a_fold_whose_signal_models_find_too_few_labels_is_named() -> None:
     plan, window = example_plan(ROOT, "planted"), example_windows()[1]
-    needy = plan.ml_settings.position_model.model_copy(update={"min_entries": 100_000})
-    plan = replace(
-        plan,
-        history=fold_bars(plan.history, window),
-        ml_settings=plan.ml_settings.model_copy(update={"position_model": needy}),
-    )
-    with pytest.raises(DataError, match=rf"^fold {window.number}, .*: .*100000.*min_entries"):
-        run_fold(plan, window)
+    short = replace(window, train_start=window.train_end - 3_600)
+    plan = replace(plan, history=fold_bars(plan.history, short))
+    with pytest.raises(DataError, match=rf"^fold {window.number}, trained on "):
+        run_fold(plan, short)
 
 
 def test_an_embargo_that_leaves_nothing_to_train_on_is_named_as_a_cause() -> None:

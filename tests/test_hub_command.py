@@ -248,7 +248,16 @@ def test_the_private_key_may_be_the_key_itself(published: Path, monkeypatch: pyt
     assert "was published already" in hub(published, "--push", "--tag", TAG).out
 
 
-@pytest.mark.parametrize("text", ["", "short", "A" * 43 + "=" * 2, "hub.pub.missing", "k" * 5000])
+def test_a_key_made_here_signs_without_a_variable(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOVOSKY_HUB_PRIVATE_KEY", raising=False)
+    assert "was published already" in hub(published, "push", "--tag", TAG).out
+    (published / "hub.key").rename(published / "elsewhere.key")
+    answer = hub(published, "push", "--tag", TAG)
+    assert answer.code == SettingsError.exit_code
+    assert "no hub.key here" in answer.err and "--keygen" in answer.err
+
+
+@pytest.mark.parametrize("text", ["short", "A" * 43 + "=" * 2, "hub.pub.missing", "k" * 5000])
 def test_what_is_no_private_key_is_not_shown(published: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("NOVOSKY_HUB_PRIVATE_KEY", text)
     answer = hub(published, "--push", "--tag", "v20260105-p3")

@@ -204,6 +204,63 @@ def test_a_newer_revision_is_told_by_its_number_not_by_its_tag(
     assert publisher.pull(trader).revision.tag == "v20260104-p3"
 
 
+EARLIER, LATER = "2026-01-04T02:00:00+00:00", "2026-01-04T03:00:00+00:00"
+# Number, moment and tag of what is in place, of what the hub then has as its newest, and whether that is older.
+TIES = [
+    ((7, LATER, "v20260104-p3"), (7, EARLIER, "v20260105-p3"), True),
+    ((7, LATER, "v20260104-p3"), (6, "2026-02-01T00:00:00+00:00", "v20260201-p3"), True),
+    ((7, LATER, "v20260104-p3"), (8, EARLIER, "v20260103-p3"), False),
+    ((7, EARLIER, "v20260104-p3"), (7, LATER, "v20260103-p3"), False),
+    # One moment in two zones: as text the second one is later.
+    ((7, EARLIER, "v20260104-p3.2"), (7, "2026-01-04T04:00:00+02:00", "v20260104-p3"), True),
+    ((7, EARLIER, "v20260104-p3"), (7, "2026-01-04T02:30:00+02:00", "v20260105-p3"), True),
+    ((7, EARLIER, "v20260104-p3.2"), (7, EARLIER, "v20260104-p3.10"), False),
+    ((7, EARLIER, "v20260104-p3.10"), (7, EARLIER, "v20260104-p3.2"), True),
+    ((7, EARLIER, "v20260104-p3.2"), (7, EARLIER, "v20260105-p3"), False),
+    ((7, EARLIER, "v20260105-p3"), (7, EARLIER, "v20260104-p3.2"), True),
+]
+
+
+@pytest.mark.parametrize(("present", "newest", "older"), TIES)
+def test_which_of_two_revisions_is_newer(
+    publisher: Publisher,
+    source: Deployment,
+    trader: Deployment,
+    present: tuple[int, str, str],
+    newest: tuple[int, str, str],
+    older: bool,
+) -> None:
+    published = publisher.push(source).revision
+    first, second = (replace(published, sequence=a, created=b, tag=c) for a, b, c in (present, newest))
+    envelope_path(publisher).unlink()
+    envelope_path(publisher, first.tag).write_bytes(seal(first.text(), publisher.signer))
+    publisher.pull(trader)
+    envelope_path(publisher, first.tag).unlink()
+    envelope_path(publisher, second.tag).write_bytes(seal(second.text(), publisher.signer))
+    if older:
+        with pytest.raises(ModelError, match="is older than"):
+            publisher.pull(trader)
+        # Beside each other the same one is the newer one.
+        envelope_path(publisher, first.tag).write_bytes(seal(first.text(), publisher.signer))
+        assert publisher.pull(trader).already
+    else:
+        assert publisher.pull(trader).revision == second
+
+
+def test_a_revision_that_was_exchanged_under_its_tag_is_refused(
+    publisher: Publisher, source: Deployment, trader: Deployment
+) -> None:
+    published = publisher.push(source).revision
+    publisher.pull(trader)
+    write_set(source, "other")
+    envelope_path(publisher).unlink()
+    publisher.push(source)
+    other = replace(installed_or_published(publisher), sequence=published.sequence, created=published.created)
+    envelope_path(publisher).write_bytes(seal(other.text(), publisher.signer))
+    with pytest.raises(ModelError, match="one of the two was exchanged"):
+        publisher.pull(trader)
+
+
 def test_the_record_of_the_set_in_place_must_be_readable(
     publisher: Publisher, source: Deployment, trader: Deployment
 ) -> None:

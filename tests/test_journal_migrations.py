@@ -25,7 +25,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from trading.engine.records import Candidate, Guard, Trade, dtype_of
 from trading.journal import Journal, sqlite_url
 from trading.journal.migrations import MIGRATIONS
-from trading.journal.old_records import CANDIDATE_1, GUARD_2, TRADE_1
+from trading.journal.old_records import CANDIDATE_1, GUARD_3, TRADE_1
 from trading.journal.tables import SCHEMA_VERSION
 
 
@@ -59,7 +59,7 @@ def test_every_older_version_has_its_migration() -> None:
     assert sorted(MIGRATIONS) == list(range(1, SCHEMA_VERSION))
 
 
-@pytest.mark.parametrize(("record", "stored"), [(Guard, GUARD_2), (Trade, TRADE_1), (Candidate, CANDIDATE_1)])
+@pytest.mark.parametrize(("record", "stored"), [(Guard, GUARD_3), (Trade, TRADE_1), (Candidate, CANDIDATE_1)])
 def test_a_stored_record_does_not_change_without_a_migration(record: type, stored: np.dtype[np.void]) -> None:
     assert dtype_of(record) == stored
 

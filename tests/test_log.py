@@ -254,11 +254,12 @@ def test_a_field_with_the_name_of_a_secret_is_removed(name: str) -> None:
 
 def test_the_environment_tells_what_is_secret() -> None:
     environment = {
-        "TELEGRAM_BOT_TOKEN": "123:telegram",
+        "TELEGRAM_BOT_TOKEN": "123456789:AAF-telegram-telegram-telegram",
         "TELEGRAM_BOTTOKEN": "456:telegram",
-        "TELEGRAM_CHAT_IDS": "4711",
+        "TELEGRAM_CHAT_IDS": "471147, -1008154711",
         "NOVOSKY_BRIDGE_TOKEN": "bridge-token",
         "NOVOSKY_DATABASE_URL": "postgresql://bot:pa%40ss@db.example/x",
+        "OTHER_URL": "postgresql://db.example/x?user=bot&password=in%2Fquery",
         "MT5_PASSWORD": " mt5-password ",
         "MT5_LOGIN": "12345678",
         "R2_SECRET_ACCESS_KEY": "r2-secret",
@@ -269,22 +270,58 @@ def test_the_environment_tells_what_is_secret() -> None:
         "PRIVATE_KEY": "private",
         "MONKEY": "banana",
         "SHORT_KEY": "abc",
+        "TOO_SHORT_KEY": "a",
         "USE_KEY": "true",
         "PATH": "/usr/bin",
     }
     assert secret_values(environment) == {
-        "123:telegram",
+        "123456789:AAF-telegram-telegram-telegram",
+        "AAF-telegram-telegram-telegram",
         "456:telegram",
+        "471147",
+        "-1008154711",
+        "12345678",
         "bridge-token",
         "pa%40ss",
         "pa@ss",
+        "in%2Fquery",
+        "in/query",
         "mt5-password",
         "r2-secret",
         "r2-id",
         "https://owner.r2.example",
+        "owner.r2.example",
+        "abc",
         "other",
         "private",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("refused for Zx9, password Zx9.", "refused for ***, password ***."),
+        ("Zx99 and aZx9 are other words", "Zx99 and aZx9 are other words"),
+    ],
+)
+def test_a_short_secret_is_hidden_where_it_stands_for_itself(text: str, clean: str) -> None:
+    assert Redactor(["Zx9"]).text(text) == clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'login failed for p@ss/w"d & <more>',
+        "postgresql+psycopg://bot:p%40ss%2Fw%22d+%26+%3Cmore%3E@db/x is refused",
+        "postgresql+psycopg://bot:p%40ss%2Fw%22d%20%26%20%3Cmore%3E@db/x is refused",
+        '{"password_hint": "p@ss/w\\"d & <more>"}',
+        "<b>p@ss/w&quot;d &amp; &lt;more&gt;</b>",
+    ],
+)
+def test_a_secret_is_hidden_in_every_form_it_takes_on_its_way(text: str) -> None:
+    clean = Redactor(['p@ss/w"d & <more>']).text(text)
+    assert REMOVED in clean
+    assert "more" not in clean
 
 
 def test_a_key_of_several_lines_is_removed_line_by_line() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -30,10 +31,14 @@ from backtest.statistics import (
     profit_factor,
     profit_factor_interval,
     results_by,
+    rolling_sharpe,
     sharpe_ratio,
     sortino_ratio,
     stationary_bootstrap,
     wilson_interval,
+    worst_drawdowns,
+    yearly_growth,
+    yearly_volatility,
 )
 from trading.engine.gates import GATE_NAMES
 from trading.engine.records import Block, new_records
@@ -302,34 +307,69 @@ def test_daily_returns_include_days_without_bars() -> None:
 
 
 def test_sharpe_and_sortino_on_paper() -> None:
-    # 15 days of +2 % and 15 of -1 %: mean 0.5 %, deviation 1.5 % * sqrt(30 / 29), downside 1 % * sqrt(1 / 2).
-    returns = np.array([0.02, -0.01] * 15)
-    assert sharpe_ratio(returns) == pytest.approx(0.005 / (0.015 * math.sqrt(30 / 29)) * math.sqrt(365))
+    # 90 days of +2 % and 90 of -1 %: mean 0.5 %, deviation 1.5 % * sqrt(180 / 179), downside 1 % * sqrt(1 / 2).
+    returns = np.array([0.02, -0.01] * 90)
+    assert sharpe_ratio(returns) == pytest.approx(0.005 / (0.015 * math.sqrt(180 / 179)) * math.sqrt(365))
+    assert yearly_volatility(returns) == pytest.approx(0.015 * math.sqrt(180 / 179) * math.sqrt(365))
     assert sortino_ratio(returns) == pytest.approx(0.005 / (0.01 * math.sqrt(0.5)) * math.sqrt(365))
 
 
-def test_ratios_need_thirty_days() -> None:
-    returns = np.array([0.02, -0.01] * 15)[:29]
-    assert (sharpe_ratio(returns), sortino_ratio(returns), calmar_ratio(returns, 0.1)) == (None, None, None)
+YEARLY = (sharpe_ratio, sortino_ratio, yearly_growth, yearly_volatility, lambda returns: calmar_ratio(returns, 0.1))
+
+
+@pytest.mark.parametrize("figure", YEARLY)
+def test_yearly_figures_need_180_days(figure: Callable[[np.ndarray], float | None]) -> None:
+    returns = np.array([0.02, -0.01] * 90)
+    assert figure(returns) is not None
+    assert figure(returns[:179]) is None
 
 
 def test_ratios_need_variance() -> None:
-    assert sharpe_ratio(np.full(40, 0.001)) is None
-    assert sortino_ratio(np.full(40, 0.001)) is None
-    assert calmar_ratio(np.full(40, 0.001), 0.0) is None
+    assert sharpe_ratio(np.full(200, 0.001)) is None
+    assert sortino_ratio(np.full(200, 0.001)) is None
+    assert calmar_ratio(np.full(200, 0.001), 0.0) is None
 
 
 def test_calmar_is_compound_yearly_growth_over_drawdown() -> None:
-    # 73 days are a fifth of a year; growth of 10 % compounds to 1.1^5 - 1.
-    returns = np.zeros(73)
+    # 219 days are three fifths of a year; growth of 10 % compounds to 1.1^(5/3) - 1.
+    returns = np.zeros(219)
     returns[10] = 0.10
-    assert calmar_ratio(returns, 0.20) == pytest.approx((1.1**5 - 1.0) / 0.20)
+    assert yearly_growth(returns) == pytest.approx(1.1 ** (5 / 3) - 1.0)
+    assert calmar_ratio(returns, 0.20) == pytest.approx((1.1 ** (5 / 3) - 1.0) / 0.20)
+
+
+def test_rolling_sharpe_is_that_of_each_window() -> None:
+    returns = np.random.default_rng(3).normal(0.001, 0.01, 200)
+    found = rolling_sharpe(returns)
+    assert found.tolist() == pytest.approx([sharpe_ratio(returns[at : at + 180]) for at in range(21)])
+    assert len(rolling_sharpe(returns[:179])) == 0
+    assert np.isnan(rolling_sharpe(np.zeros(180))).all()
+
+
+def test_worst_drawdowns_are_the_deepest_that_do_not_overlap() -> None:
+    times = MONDAY + 900 * np.arange(9)
+    equity = np.array([110.0, 99.0, 104.5, 110.0, 121.0, 60.5, 121.0, 130.0, 117.0])
+    found = worst_drawdowns(times, equity, 100.0)
+    assert [round(each.depth, 6) for each in found] == [0.5, 0.1, 0.1]
+    assert [(each.peak - MONDAY) // 900 for each in found] == [4, 0, 7]
+    assert [(each.trough - MONDAY) // 900 for each in found] == [5, 1, 8]
+    assert [None if each.recovered is None else (each.recovered - MONDAY) // 900 for each in found] == [6, 3, None]
+    assert worst_drawdowns(times, equity, 100.0, most=1) == found[:1]
+
+
+def test_an_account_that_only_rises_has_no_drawdown() -> None:
+    assert worst_drawdowns(MONDAY + np.arange(3), np.array([100.0, 101.0, 102.0]), 100.0) == []
+
+
+def test_money_lost_from_the_first_bar_on_counts_from_the_start() -> None:
+    (found,) = worst_drawdowns(MONDAY + np.arange(2), np.array([90.0, 95.0]), 100.0)
+    assert (round(found.depth, 6), found.peak, found.trough, found.recovered) == (0.1, MONDAY, MONDAY, None)
 
 
 def test_a_ruined_account_has_no_ratios() -> None:
-    equity = np.concatenate((np.full(96 * 20, 100.0), np.full(96 * 20, -5.0)))
-    returns = daily_returns(flat_bars(40).time, equity, 100.0)
-    assert returns[20] < -1.0
+    equity = np.concatenate((np.full(96 * 100, 100.0), np.full(96 * 100, -5.0)))
+    returns = daily_returns(flat_bars(200).time, equity, 100.0)
+    assert returns[100] < -1.0
     assert (sharpe_ratio(returns), sortino_ratio(returns), calmar_ratio(returns, 1.05)) == (None, None, None)
 
 
@@ -378,5 +418,5 @@ def test_groups_take_their_own_trades_only() -> None:
         0.25,
         1.0,
     )
-    assert (second.trades, second.profit_factor, second.expectancy_r) == (1, 10.0, None)
+    assert (second.trades, second.profit_factor, second.expectancy_r) == (1, math.inf, None)
     assert (third.trades, third.win_rate, third.profit_factor, third.net) == (0, None, None, 0.0)

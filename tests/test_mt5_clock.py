@@ -46,7 +46,7 @@ def test_19_a_history_of_stamps_converts_as_each_of_them_does(start: int, rule: 
     moments = np.arange(begin, begin + 300 * BAR, BAR, dtype=np.int64)
     stamps = np.unique(ServerClock(rule).from_utc(moments))
     now = float(moments[-1])
-    converted = time.utc_of(stamps, now)
+    converted = time.bars(stamps, now + BAR, BAR, np.ones(len(stamps))).utc
     assert converted.tolist() == [time.utc(int(stamp), now) for stamp in stamps]
     assert np.isin(converted, moments).all()
 

@@ -64,15 +64,24 @@ def test_all_other_keys_stay_and_the_changes_are_shown(checkout: Path) -> None:
     after = config_of(checkout)
     assert 'risk_profile.name: "balanced" -> "steady_income"' in result.output
     assert 'account_type: "standard" -> "cent"' in result.output
-    assert after["risk_profile"] == {"name": "steady_income", "starting_balance_usd": 750.0}
+    assert after["risk_profile"] == before["risk_profile"] | {"name": "steady_income", "starting_balance_usd": 750.0}
     changed = {"account_type", "risk_profile", "dynamic_position_sizing"}
     changed |= {"max_weekly_drawdown_pct", "max_total_drawdown_pct"}
     assert {key for key in before if before[key] != after[key]} == changed
     assert list(after) == list(before)
 
 
-def test_the_stated_bracket_range_is_kept_and_said(checkout: Path) -> None:
+def test_the_shipped_settings_need_no_note(checkout: Path) -> None:
+    result = board("--profile", "3", "--non-interactive")
+    assert "nothing changes" in result.output
+    assert "note:" not in result.output
+    assert "WARN  profile" not in result.output
+
+
+def test_a_stated_bracket_range_is_kept_and_said_under_absolute_profiles(checkout: Path) -> None:
     before = config_of(checkout)
+    before["risk_profile"]["scale"] = "absolute"
+    (checkout / "config.json").write_text(json.dumps(before), encoding="utf-8")
     result = board("--profile", "1", "--non-interactive")
     assert config_of(checkout)["risk_management"] == before["risk_management"]
     assert "states 2 to 4 ATR and deliberately overrides the profile's 0.7 to 0.9" in result.output
@@ -114,7 +123,7 @@ def test_the_six_questions(checkout: Path) -> None:
     result = board(answers="\n".join(answers) + "\n")
     assert result.exit_code == 0, result.output
     assert "steady_income" in result.output.partition("1. Profile")[0], "the table comes before the question"
-    assert "900.0 is not in the range" in result.output
+    assert "needs at least $1,000, this is $900.00" in result.output
     settings = load_settings(checkout / "config.json")
     assert (settings.risk_profile.name, settings.risk_profile.starting_balance_usd) == ("growth", 2000.0)
     assert settings.account_type == "cent"
@@ -192,7 +201,7 @@ def test_a_config_that_cannot_be_replaced_stays_whole(checkout: Path, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    answer = run_script("scripts/onboarding.py", "--profile", 3, "--non-interactive", cwd=checkout)
+    answer = run_script("scripts/onboarding.py", "--profile", 2, "--non-interactive", cwd=checkout)
     assert answer.code == StorageError.exit_code
     assert "No space left on device" in answer.err
     assert listing(checkout) == before

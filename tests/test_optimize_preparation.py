@@ -156,12 +156,15 @@ LIMITS = {"max_weekly_drawdown_pct": 90.0, "max_total_drawdown_pct": 90.0}
 RANGE = {"risk_management": {"atr_mult_range": None}}
 
 
+@pytest.mark.parametrize("scale", ["absolute", "selectivity"])
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
 def test_the_profile_s_limits_win_over_the_sweep_s_choice(
-    root: Path, tmp_path: Path, bars: Path, profile: Profile
+    root: Path, tmp_path: Path, bars: Path, profile: Profile, scale: str
 ) -> None:
     run = run_in(tmp_path, bars, profile=profile.name)
-    laid_out(run, root, LIMITS | RANGE, {})
+    laid_out(run, root, LIMITS | RANGE | {"risk_profile": {"scale": scale}}, {})
+    # The shipped labels are three ATR.
+    nearest, farthest = profile.atr_mult if scale == "absolute" else (2.0, 4.0)
     chosen = {
         "config.dynamic_position_sizing.risk_percent": 50.0,
         "config.risk_management.sl_atr_mult": 9.0,
@@ -176,8 +179,8 @@ def test_the_profile_s_limits_win_over_the_sweep_s_choice(
     ml_settings = load_ml_settings(run.workspace.challenger.ml_config)
     assert settings.risk_profile.name == profile.name
     assert settings.dynamic_position_sizing.risk_percent == profile.risk_percent[1]
-    assert settings.risk_management.sl_atr_mult == profile.atr_mult[1]
-    assert settings.risk_management.tp_atr_mult == profile.atr_mult[0]
+    assert settings.risk_management.sl_atr_mult == farthest
+    assert settings.risk_management.tp_atr_mult == nearest
     assert settings.max_weekly_drawdown_pct <= profile.max_weekly_drawdown_pct
     assert settings.max_total_drawdown_pct <= profile.max_total_drawdown_pct
     assert ml_settings.prediction.confidence_threshold == profile.confidence[0]
@@ -185,19 +188,26 @@ def test_the_profile_s_limits_win_over_the_sweep_s_choice(
     assert settings.adx_filter.enabled
 
 
+@pytest.mark.parametrize("scale", ["absolute", "selectivity"])
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
 def test_a_sweep_begins_inside_the_profile_and_no_axis_leaves_it(
-    root: Path, tmp_path: Path, bars: Path, profile: Profile
+    root: Path, tmp_path: Path, bars: Path, profile: Profile, scale: str
 ) -> None:
     run = run_in(tmp_path, bars, profile=profile.name)
-    laid_out(run, root, LIMITS | RANGE, {"prediction": {"confidence_threshold": 0.3}})
+    laid_out(
+        run,
+        root,
+        LIMITS | RANGE | {"risk_profile": {"scale": scale}},
+        {"prediction": {"confidence_threshold": 0.3}},
+    )
+    bracket = profile.atr_mult if scale == "absolute" else (2.0, 4.0)
     choose_profile(run)
     settings, ml_settings = load_settings(run.workspace.start.config), load_ml_settings(run.workspace.start.ml_config)
     ranges = {
         "confidence_threshold": profile.confidence,
         "risk_percent": profile.risk_percent,
-        "sl_atr_mult": profile.atr_mult,
-        "tp_atr_mult": profile.atr_mult,
+        "sl_atr_mult": bracket,
+        "tp_atr_mult": bracket,
     }
     named = {axis.keys[0].name: axis for axis in axes_for("signal", settings, ml_settings)}
     for name, (least, most) in ranges.items():

@@ -82,7 +82,7 @@ MAPPINGS: list[tuple[str, float, dict[str, Any]]] = [
     ("stop_out_level", 0.2, {"account": {"stop_out_level": 20.0}}),
     ("lot_units", 10.0, {"broker": {"contract_size": 10.0}}),
     ("lot_units", 0.1, {"broker": {"contract_size": 10.0}, "account_type": "cent"}),
-    ("price_scale", 1000.0, {"broker": {"digits": 3}}),
+    ("price_scale", 1000.0, {"broker": {"digits": 3, "point": 0.001}}),
     ("volume_scale", 10.0, {"broker": {"volume_step": 0.1}}),
     ("stops_distance", 2.5, {"broker": {"stops_level": 250.0, "point": 0.01}}),
     # The broker's limits and the person's: whichever is narrower.
@@ -103,8 +103,11 @@ def test_each_key_changes_its_own_parameter_only() -> None:
     for name, _, sections in MAPPINGS:
         other = params_with(**sections)
         differing = {field for field in dtype_of(Params).names or () if np.any(shipped[field] != other[field])}
-        # A key may be what already ships; the account type makes the lot, and with it the lot's costs, smaller.
-        costs_of_a_lot = {"commission_per_lot", "swap_long", "swap_short"} if "account_type" in sections else set()
+        # A key may be what already ships; the account type makes the lot, with it the lot's costs, and the
+        # unit of booked money smaller.
+        costs_of_a_lot = (
+            {"commission_per_lot", "swap_long", "swap_short", "money_scale"} if "account_type" in sections else set()
+        )
         assert differing <= {name} | costs_of_a_lot, sections
 
 

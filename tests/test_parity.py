@@ -26,6 +26,8 @@ from paper_runs import (
 from novosky.data.store import load_bars, save_bars
 from novosky.data.synthetic import synthetic_bars
 from novosky.market.news import NewsCalendar
+from novosky.market.server_time import ServerClock
+from novosky.market.trading_hours import open_at
 
 BARS = 400
 EXPENSIVE = {
@@ -141,6 +143,25 @@ def test_gaps_and_closed_hours(tmp_path: Path) -> None:
     assert met_a_gap
     assert closed_hours
     assert len(outcome.trade_rows) > 30
+
+
+@pytest.mark.parametrize("clock", ["UTC", "NewYork+7"])
+def test_sessions_with_a_pause_over_midnight_and_around_a_weekend(tmp_path: Path, clock: str) -> None:
+    """The market's bars come round the clock; the hours alone keep entries away."""
+    hours = {
+        "friday": "00:00-12:00, 13:00-21:30",
+        "saturday": "closed",
+        "sunday": "22:00-06:00",
+        "monday": "08:00-12:00, 12:30-24:00",
+        "wednesday": "20:00-03:00",
+        "thursday": "03:00-24:00",
+    }
+    settings = settings_with(broker={"trading_hours": hours, "server_clock": clock})
+    outcome = both(Scenario(planted_bars(900), first=WARM_UP, settings=settings), tmp_path)
+    closed = [row for row in outcome.block_rows if row[5] == "market_closed"]
+    at = np.array([int(pd.Timestamp(row[0]).timestamp()) for row in closed])
+    assert len(closed) > 20 and not open_at(at, hours, ServerClock(clock)).any()  # type: ignore[arg-type]
+    assert len(outcome.trade_rows) > 20
 
 
 def test_the_night_on_which_the_servers_clock_is_set_back(tmp_path: Path) -> None:

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novosky.cli.options import PROFILE
-from novosky.settings import Settings
+from novosky.settings import MlSettings, Settings
+from novosky.settings.brackets import bracket_ranges, label_ranges
 from novosky.settings.differences import Change, changes_between
+from novosky.settings.ml import Labeling
 from novosky.settings.profile_application import apply_profile, most_risk_per_trade
 from novosky.settings.profiles import PROFILES, Profile, profile_named
 
@@ -25,7 +27,7 @@ percent = st.floats(0.01, 10, allow_nan=False)
 contents = st.builds(
     lambda name, risk, cap, week, halt, stop, target: {
         **copy.deepcopy(SHIPPED),
-        "risk_profile": {"name": name, "starting_balance_usd": 1234.0},
+        "risk_profile": {"name": name, "starting_balance_usd": 1234.0, "scale": "absolute"},
         "dynamic_position_sizing": {"risk_percent": risk, "max_risk_per_trade_pct": 2 * cap, "max_lot": 3.0},
         "max_weekly_drawdown_pct": 10 * week,
         "max_total_drawdown_pct": 10 * halt,
@@ -51,6 +53,40 @@ def test_no_limit_is_laxer_than_the_profile(content: dict[str, Any], profile: Pr
     low, high = profile.atr_mult
     assert all(low <= result["risk_management"][key] <= high for key in ("sl_atr_mult", "tp_atr_mult"))
     assert result["risk_profile"]["name"] == profile.name
+
+
+@given(contents, profiles, st.floats(0.5, 7), st.floats(0.5, 7))
+def test_by_selectivity_stops_and_targets_lie_within_a_third_of_the_labels(
+    content: dict[str, Any], profile: Profile, stop: float, target: float
+) -> None:
+    content["risk_profile"]["scale"] = "selectivity"
+    labels = Labeling(atr_sl_mult=stop, atr_tp_mult=target)
+    management = apply_profile(content, profile, labels)["risk_management"]
+    assert 2 * stop / 3 - 1e-4 <= management["sl_atr_mult"] <= 4 * stop / 3 + 1e-4
+    assert 2 * target / 3 - 1e-4 <= management["tp_atr_mult"] <= 4 * target / 3 + 1e-4
+
+
+def test_by_selectivity_without_labels_the_bracket_stays() -> None:
+    content = shipped_with(risk_management={"sl_atr_mult": 7.0, "tp_atr_mult": 0.3})
+    assert apply_profile(content, profile_named("balanced"))["risk_management"] == content["risk_management"]
+
+
+@pytest.mark.parametrize(
+    ("scale", "stated", "expected"),
+    [
+        ("selectivity", None, ((2.0, 4.0), (1.0, 2.0))),
+        ("absolute", None, ((0.8, 1.3), (0.8, 1.3))),
+        ("selectivity", {"least": 1.0, "most": 5.0}, ((1.0, 5.0), (1.0, 5.0))),
+    ],
+)
+def test_how_far_stops_and_targets_may_lie(scale: str, stated: Any, expected: Any) -> None:
+    content = shipped_with(risk_profile={"name": "growth", "scale": scale}, risk_management={"atr_mult_range": stated})
+    ml_content = {"features": ["a"], "labeling": {"atr_sl_mult": 3.0, "atr_tp_mult": 1.5}}
+    assert bracket_ranges(Settings.model_validate(content), MlSettings.model_validate(ml_content)) == expected
+
+
+def test_no_range_goes_beyond_what_settings_take() -> None:
+    assert label_ranges(Labeling(atr_sl_mult=9.0, atr_tp_mult=10.0)) == ((6.0, 10.0), (6.6667, 10.0))
 
 
 @given(contents, profiles)

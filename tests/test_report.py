@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from backtest_examples import coin_flips, nightly, random_walk, written_down
+from made_pages import MADE, MADE_TEXT
 from rich.console import Console
 
 from backtest.benchmarks import buy_and_hold, random_entry_benchmark
@@ -22,6 +23,7 @@ from backtest.statistics import drawdowns
 from backtest.summary import dollars, notices, number, percent, print_summary, signed_percent
 from novosky.errors import StorageError
 from trading.engine.records import no_minutes
+from trading.reasons import EXIT_WORDS
 
 
 def measure(result: BacktestResult) -> Metrics:
@@ -40,7 +42,7 @@ def printed(result: BacktestResult, *, terminal: bool = False, width: int = 100)
 
 
 def page(result: BacktestResult, **more: Any) -> str:
-    return report_html(result, measure(result), None, buy_and_hold(result), title="Report", **more)
+    return report_html(result, measure(result), None, buy_and_hold(result), title="Report", made=MADE, **more)
 
 
 def embedded(text: str) -> Any:
@@ -232,7 +234,39 @@ def test_page_shows_every_section(result: BacktestResult) -> None:
 def test_every_chart_has_its_place(result: BacktestResult) -> None:
     text = page(result)
     places = {attributes.get("id") for _, attributes in Outline(text).elements}
-    assert set(embedded(text)["figures"]) == {"equity", "price", "histogram"} <= places
+    assert set(embedded(text)["figures"]) == {"equity", "price", "histogram", "way"} <= places
+
+
+def test_the_page_says_what_it_is_about(result: BacktestResult) -> None:
+    shown = page(result).partition("<script")[0]
+    assert all(text in shown for text in MADE_TEXT)
+
+
+@pytest.mark.parametrize("digits", [1, 2, 5])
+def test_prices_of_the_trades_have_the_digits_of_the_symbol(digits: int) -> None:
+    result = coin_flips()
+    result.params.price_scale = 10.0**digits
+    columns = dict(embedded(page(result))["trades"]["columns"])
+    assert {columns[name] for name in ("entry", "exit", "stop", "target")} == {f"n{digits}"}
+
+
+def test_hours_without_a_loser_have_an_infinite_factor() -> None:
+    shown = page(written_down((1.0, 2.0)))
+    assert "<td>\N{INFINITY}</td>" in shown
+    assert "10 or more" in shown
+
+
+def test_a_short_window_states_no_yearly_figure(result: BacktestResult) -> None:
+    shown = page(result)
+    assert "Fewer than 180 days" in shown
+    assert "yearly figures need 180 days" in shown
+    assert '<div id="rolling">' not in shown
+
+
+def test_plain_tables_fit_eighty_columns(result: BacktestResult) -> None:
+    prose = ("Note: ", "Backtest  ", "Buy and hold", "Score ")
+    lines = [line.rstrip() for line in printed(result, width=80).splitlines()]
+    assert max(len(line) for line in lines if not line.startswith(prose)) <= 80
 
 
 def test_page_lists_every_trade(result: BacktestResult) -> None:
@@ -240,7 +274,7 @@ def test_page_lists_every_trade(result: BacktestResult) -> None:
     names = [name for name, _ in trades["columns"]]
     assert len(trades["rows"]) == len(result.trades)
     assert [row[names.index("net")] for row in trades["rows"]] == net_results(result.trades).round(2).tolist()
-    assert {row[names.index("reason")] for row in trades["rows"]} <= {"sl", "tp", "so", "halt"}
+    assert {row[names.index("reason")] for row in trades["rows"]} <= set(EXIT_WORDS.values())
 
 
 def test_page_escapes_what_it_is_given(result: BacktestResult) -> None:
@@ -252,8 +286,8 @@ def test_page_escapes_what_it_is_given(result: BacktestResult) -> None:
 
 def test_report_replaces_the_old_one_whole(result: BacktestResult, tmp_path: Path) -> None:
     path = tmp_path / "reports" / "report.html"
-    write_report(path, result, measure(result), None, None)
-    write_report(path, result, measure(result), None, None, title="Second")
+    write_report(path, result, measure(result), None, None, made=MADE)
+    write_report(path, result, measure(result), None, None, made=MADE, title="Second")
     assert "<title>Second</title>" in path.read_text(encoding="utf-8")
     assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
 
@@ -261,13 +295,14 @@ def test_report_replaces_the_old_one_whole(result: BacktestResult, tmp_path: Pat
 def test_a_report_that_cannot_be_written_says_so(result: BacktestResult, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match=r"report\.html"):
-        write_report(tmp_path / "file" / "report.html", result, measure(result), None, None)
+        write_report(tmp_path / "file" / "report.html", result, measure(result), None, None, made=MADE)
 
 
 def test_a_year_of_bars_stays_light(tmp_path: Path) -> None:
     year = coin_flips(35_040, every=16, balance=50_000.0)
     path = tmp_path / "report.html"
-    write_report(path, year, measure(year), None, buy_and_hold(year))
+    write_report(path, year, measure(year), None, buy_and_hold(year), made=MADE)
+    assert '<div id="rolling"></div>' in path.read_text(encoding="utf-8")
     assert path.stat().st_size < 8_000_000
     assert "drawn hourly" in path.read_text(encoding="utf-8")
 

@@ -33,6 +33,7 @@ from novosky.equity_state import EQUITY_STATE
 from novosky.errors import DataError
 from novosky.market.bars import epoch_seconds
 from novosky.settings import MlSettings, Settings
+from novosky.settings.brackets import bracket_ranges
 from trading.engine.gates import gate_names
 from trading.engine.records import Account, Guard, new_record
 from trading.engine.step import HOLD
@@ -165,7 +166,7 @@ def test_only_candidates_that_became_trades_count(done: Backtest) -> None:
 
 
 def test_brackets_are_the_distances_of_the_side_within_the_profiles_range(market: Market, done: Backtest) -> None:
-    least, most = market.settings.bracket_range
+    (least, most), _ = bracket_ranges(market.settings, market.ml_settings)
     candidates = done.result.candidates
     opens = done.result.bars.time[candidates["bar"]]
     rows = np.searchsorted(market.distances.times, opens)

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from novosky.environment import read_environment
 from novosky.errors import SettingsError
+from novosky.redaction import REMOVED, Redactor
 from novosky.settings.secrets import Secrets, load_secrets
 
 
@@ -93,7 +95,28 @@ def test_a_folder_in_its_place_is_named(file: Path) -> None:
         load_secrets(file, {})
 
 
-def test_a_line_that_is_no_setting_is_not_repeated(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_line_that_is_no_setting_is_named_and_not_repeated(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     file.write_text("TELEGRAM_BOT_TOKEN=123:abc\n'hunter2 is the password\n", encoding="utf-8")
-    assert telegram(load_secrets(file, {})) == "123:abc"
-    assert "hunter2" not in caplog.text
+    with pytest.raises(SettingsError, match="line 2") as refusal:
+        load_secrets(file, {})
+    assert "hunter2" not in str(refusal.value) + caplog.text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '"Zx\\tY9-winter"',
+        "Zx9 #Y-winter",
+        "'it\\'s-winter9'",
+        "plain-winter9",
+        '"two words"  # of the demo account',
+        "pa#ss-winter",
+        "'C:\\new\\table'",
+        "$HOME-winter",
+    ],
+)
+def test_the_password_that_is_used_is_the_one_that_is_hidden(file: Path, line: str) -> None:
+    file.write_text(f"MT5_PASSWORD={line}\n", encoding="utf-8")
+    used = read_environment(file, {})["MT5_PASSWORD"]
+    shown = Redactor(load_secrets(file, {}).hidden_values).text(f"login failed for 123456 with {used}")
+    assert shown == f"login failed for 123456 with {REMOVED}"

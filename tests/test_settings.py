@@ -178,7 +178,10 @@ def test_all_mistakes_are_listed_at_once(tmp_path: Path) -> None:
         ("broker.volume_step", 0),
         ("broker.server_clock", "UTC+2"),
         ("broker.trading_hours", {"someday": "closed"}),
-        ("broker.trading_hours", {"monday": "22:00-02:00"}),
+        ("broker.trading_hours", {"monday": "22:00-22:00"}),
+        ("broker.trading_hours", {"monday": "00:00-12:00, 11:00-22:00"}),
+        ("broker.trading_hours", {"monday": "22:00-02:00", "tuesday": "01:00-12:00"}),
+        ("broker.trading_hours", {"monday": ""}),
         ("risk_profile.name", "reckless"),
         ("risk_profile.starting_balance_usd", 0),
     ],
@@ -383,3 +386,31 @@ def test_flags_that_contradict_each_other_are_refused(flags: AccountFlags) -> No
 def test_a_flag_out_of_range_is_refused_naming_its_key(flags: AccountFlags, place: str) -> None:
     with pytest.raises(UsageError, match=f"flag for {place}: "):
         apply_flags(loaded(), flags)
+
+
+@pytest.mark.parametrize(
+    ("point", "digits", "right"),
+    [
+        (0.001, 2, "0.01"),
+        (0.01, 3, "0.001"),
+        (0.1, 2, "0.01"),
+        (1e-9, 2, "0.01"),
+        (0.01, 0, "1"),
+        (0.02, 2, "0.01"),
+        (0.0101, 2, "0.01"),
+        (0.00001, 4, "0.0001"),
+        (1.0, 5, "0.00001"),
+    ],
+)
+def test_a_point_that_is_not_that_of_its_digits_is_refused(
+    point: float, digits: int, right: str, tmp_path: Path
+) -> None:
+    content = changed(changed(CONFIG, "broker.point", point), "broker.digits", digits)
+    assert f"with digits {digits} it is {right};" in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize("digits", range(9))
+def test_the_point_of_its_digits_is_accepted(digits: int, tmp_path: Path) -> None:
+    content = changed(changed(CONFIG, "broker.point", float(f"1e-{digits}")), "broker.digits", digits)
+    (tmp_path / "c.json").write_text(json.dumps(content), encoding="utf-8")
+    assert load_settings(tmp_path / "c.json").broker.digits == digits

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 from command_line import Answer, listing, run_script
 from desk import Desk
+from made_pages import MADE
 from signal_sets import TRAIN_BARS, runtime_settings
 
 from ml.compat import MANIFEST_NAME, read_manifest
@@ -281,7 +282,7 @@ def test_a_training_without_shap_takes_the_old_summary_away(
 
 
 def test_the_page_shows_every_feature_and_loads_nothing(summary: ShapSummary) -> None:
-    page = shap_page(summary)
+    page = shap_page(summary, MADE)
     assert page.count("<rect") == 3 * 55
     assert page.count("&#9670;</text>") == len(PROTECTED_FEATURES)
     assert "SYNTHETIC DATA" in page

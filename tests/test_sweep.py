@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from filelock import FileLock
+from made_pages import MADE
 from signal_models import ScatteredModel, ScatteredPositionModel
 from walk_examples import example_models, example_settings
 
@@ -26,6 +28,7 @@ from backtest.sweep import (
     run_sweep,
     seen_window,
     sweep_key,
+    unusable_rows,
 )
 from backtest.sweep_axes import axes_for, design
 from backtest.sweep_inputs import SweepInputs
@@ -245,7 +248,7 @@ def test_too_few_trades_are_said_and_nothing_is_chosen(root: Path) -> None:
     assert outcome.note.startswith("too few trades")
     assert ("best", outcome.note) in evidence_lines(outcome)
     assert sweep_dict(outcome)["best_figures"] is None
-    assert outcome.note in sweep_html(outcome)
+    assert outcome.note in sweep_html(outcome, MADE)
 
 
 def test_the_outcome_names_its_best_row_by_file_and_key(alone: SweepOutcome, scene: Scene) -> None:
@@ -263,8 +266,11 @@ def test_the_outcome_names_its_best_row_by_file_and_key(alone: SweepOutcome, sce
 def test_the_daily_returns_are_those_of_the_rows(alone: SweepOutcome) -> None:
     assert alone.best_row is not None
     assert alone.best_daily is not None
-    assert sharpe_ratio(alone.best_daily) == alone.table["sharpe"].iloc[alone.best_row]
-    assert sharpe_ratio(alone.present_daily) == alone.table["sharpe"].iloc[0]
+    for daily, row in ((alone.best_daily, alone.best_row), (alone.present_daily, 0)):
+        assert np.prod(1.0 + daily) - 1.0 == pytest.approx(alone.table["total_return"].iloc[row])
+        # Six weeks are too short for a yearly figure, in the table as elsewhere.
+        assert sharpe_ratio(daily) is None
+        assert math.isnan(alone.table["sharpe"].iloc[row])
     assert alone.against_present is not None
     assert alone.against_present.days == len(alone.present_daily) == len(alone.best_daily)
 
@@ -290,13 +296,30 @@ def test_heatmaps_show_the_median_of_the_rows_in_a_field(alone: SweepOutcome) ->
 
 
 def test_the_page_needs_no_network_and_shows_the_present_row_and_the_best(alone: SweepOutcome) -> None:
-    page = sweep_html(replace(alone, labels=("SYNTHETIC DATA (planted market)",)))
+    page = sweep_html(replace(alone, labels=("SYNTHETIC DATA (planted market)",)), MADE)
     assert "default-src 'none'" in page
     assert "SYNTHETIC DATA" in page
     assert page.count('<div id="map') == 6
     for row in (0, int(ranking(alone.table)[0])):
         assert "".join(f"<td>{cell}</td>" for cell in table_row(alone, row)) in page
     assert len(table_row(alone, 0)) == len(table_columns(alone))
+
+
+def test_unusable_rows_are_counted_by_their_first_reason(alone: SweepOutcome) -> None:
+    table = pd.DataFrame(
+        {
+            "trades": [0, 0, 29, 30, 400, 31],
+            "score": [math.nan, math.nan, 2.0, 1.0, 5.0, math.nan],
+            "halted": [False, True, True, False, True, False],
+        }
+    )
+    assert unusable_rows(table) == {"no trade": 2, "fewer than 30 trades": 1, "hard halt": 1, "no score": 1}
+    assert ranking(table).tolist() == [3]
+    left_out = sum(unusable_rows(alone.table).values())
+    assert left_out + len(ranking(alone.table)) == len(alone.table)
+    said = dict(evidence_lines(replace(alone, table=alone.table.assign(halted=True), best_row=None, note="none")))
+    assert said["unusable"].startswith(f"{len(alone.table):,} of {len(alone.table):,} configurations: ")
+    assert "hard halt" in said["unusable"]
 
 
 def test_the_json_holds_no_unknown_as_a_number(alone: SweepOutcome) -> None:

@@ -33,7 +33,7 @@ from backtest.sweep_axes import (
 )
 from novosky.errors import UsageError
 from novosky.settings import MlSettings, Settings
-from novosky.settings.profile_application import apply_profile
+from novosky.settings.profile_application import apply_profile, labels_of
 from novosky.settings.profiles import PROFILES, Profile
 
 
@@ -52,7 +52,7 @@ def under(root: Path, profile: Profile, **management: Any) -> tuple[Settings, Ml
     config, ml_config = contents(root)
     config["risk_management"] |= {"atr_mult_range": None} | management
     ml_config["position_model"]["enabled"] = True
-    return settings_of(apply_profile(config, profile), ml_config)
+    return settings_of(apply_profile(config, profile, labels_of(ml_config)), ml_config)
 
 
 def choices(axes: tuple[Axis, ...], key: Key) -> list[Any]:
@@ -67,12 +67,23 @@ def test_no_configuration_leaves_the_profile(root: Path, profile: Profile) -> No
     for key, limits in (
         (CONFIDENCE, profile.confidence),
         (RISK, profile.risk_percent),
-        (STOP, profile.atr_mult),
-        (TAKE, profile.atr_mult),
+        # The shipped labels are three ATR, and by selectivity a bracket lies within a third of them.
+        (STOP, (2.0, 4.0)),
+        (TAKE, (2.0, 4.0)),
     ):
         found = choices(axes, key)
         assert (min(found), max(found)) == limits
         assert len(found) >= 3
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+def test_absolute_profiles_bring_their_own_brackets(root: Path, profile: Profile) -> None:
+    config, ml_config = contents(root)
+    config["risk_profile"]["scale"] = "absolute"
+    config["risk_management"]["atr_mult_range"] = None
+    axes = axes_for("signal", *settings_of(apply_profile(config, profile), ml_config))
+    for key in (STOP, TAKE):
+        assert (min(choices(axes, key)), max(choices(axes, key))) == profile.atr_mult
 
 
 def test_a_stated_bracket_range_overrides_the_profiles(root: Path) -> None:

@@ -304,6 +304,37 @@ def test_every_model_is_traded_alone_and_with_all_others(planted: Walk) -> None:
         assert np.allclose(found.variants["risk"].r, found.signal.r, atol=0.05)
 
 
+@pytest.mark.parametrize(
+    ("section", "change", "missing"),
+    [
+        ("risk_model", {"min_trades": 100_000}, ("risk",)),
+        ("position_model", {"min_entries": 100_000}, ("position", "sltp", "risk")),
+    ],
+)
+def test_a_fold_that_cannot_train_a_model_goes_on_without_it(
+    planted: Walk, tmp_path: Path, section: str, change: dict[str, int], missing: tuple[str, ...]
+) -> None:
+    ml_settings = planted.plan.ml_settings
+    scarce = ml_settings.model_copy(update={section: getattr(ml_settings, section).model_copy(update=change)})
+    window = example_windows()[0]
+    plan = replace(planted.plan, ml_settings=scarce, history=fold_bars(planted.plan.history, window))
+    found = run_fold(plan, window)
+    whole = planted.outcomes[0]
+    assert tuple(found.untrained) == missing
+    assert "100000" in found.untrained[missing[0]]
+    assert found.signal.net.tobytes() == whole.signal.net.tobytes()
+    # A model that is not there changes nothing; those that are there trade as they would beside it.
+    for name in ("position", "sltp", "risk"):
+        expected = whole.signal if name in missing else whole.variants[name]
+        assert found.variants[name].net.tobytes() == expected.net.tobytes(), name
+    save_outcome(tmp_path / "fold.npz", found)
+    assert load_outcome(tmp_path / "fold.npz").untrained == found.untrained
+    pooled = pool([found], [found.signal], seed=1, trials=1)
+    words = notes(WalkForward((found,), pooled, pooled, pooled, None, {}, 1, True, (), ()))
+    for name in missing:
+        assert any(note.startswith(f"Fold 1 went on without the {name} model: ") for note in words)
+
+
 def test_the_signal_leg_is_the_same_with_and_without_the_other_models(planted: Walk) -> None:
     window = example_windows()[0]
     alone = run_fold(replace(planted.plan, history=fold_bars(planted.plan.history, window), all_models=False), window)

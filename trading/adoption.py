@@ -17,12 +17,13 @@ from novosky.clock import Clock
 from novosky.errors import BrokerError
 from novosky.market.bars import M15_SECONDS
 from trading.bookings import Booked, ClosedTrade, book_deals
-from trading.broker import DEAL_ENTRY_IN, Broker, BrokerUnavailable, Deal, Position
+from trading.broker import DEAL_ENTRY_IN, MONEY_CREDIT, Broker, BrokerUnavailable, Deal, Position
 from trading.engine.fills import rounded
 from trading.engine.records import Guard, Params, from_bytes, new_record, to_bytes
 from trading.exports import SIDE_NAMES, utc_text, volume_text
 from trading.guard_history import AccountHistory, Held, replay_guard
 from trading.journal import INTENT_FILLED, BotStatus, Intent, Journal, PositionEvent
+from trading.journal.takeover import TakenOver
 from trading.own_orders import MAGIC, intent_behind
 from trading.unknown_orders import LIVE_ADVICE, UNKNOWN_ORDERS, unknown_deals
 
@@ -199,11 +200,14 @@ def adopt(journal: Journal, adoption: Adoption, now: int) -> None:
         for intent, order in adoption.entries
     ]
     trades = [closed.row for closed in adoption.booked.closed]
-    journal.take_over(adoption.status, adoption.entries, adoption.booked.deals, trades, events, UNKNOWN_ORDERS)
+    booked = adoption.booked
+    rows = TakenOver(adoption.entries, booked.deals, trades, booked.moves, events, UNKNOWN_ORDERS)
+    journal.take_over(adoption.status, rows)
 
 
 def _amount(deal: Deal) -> float:
-    return deal.profit + deal.commission + deal.swap
+    # A credit is lent: no part of the balance.
+    return 0.0 if deal.money == MONEY_CREDIT else deal.profit + deal.commission + deal.swap
 
 
 def _unknown_entries(journal: Journal, deals: Sequence[Deal]) -> list[list[Deal]]:

@@ -57,7 +57,7 @@ class NoteTaker:
         """Return a bar's rows; `last_bar` is the close processed before, UTC epoch seconds, 0 at the first."""
         figures = self._figures
         metrics = () if figures is None else figures.of_bar(decision, booked.closed, last_bar)
-        return BarNotes(position_events(booked, position, decision), metrics)
+        return BarNotes(position_events(booked, position, decision), metrics, booked.moves)
 
 
 def position_events(booked: Booked, position: Position | None, decision: Decision) -> list[PositionEvent]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from trading.broker import (
@@ -12,11 +12,12 @@ from trading.broker import (
     DEAL_REASON_SL,
     DEAL_REASON_SO,
     DEAL_REASON_TP,
+    MONEY_CREDIT,
     Deal,
 )
 from trading.engine.fills import EXIT_MANUAL, EXIT_STOP, EXIT_STOP_OUT, EXIT_TARGET, rounded
 from trading.engine.records import Params, Trade, new_record, to_bytes
-from trading.journal import BotStatus
+from trading.journal import BotStatus, MoneyMove
 from trading.own_orders import MAGIC, Books, intent_behind
 
 __all__ = ["MAGIC", "Booked", "ClosedTrade", "DealSource", "book_deals", "entry_of"]
@@ -74,7 +75,8 @@ class Booked:
     Attributes
     ----------
     deals : list of dict
-        Rows for the journal's `deals`, foreign deals and deposits included.
+        Rows for the journal's `deals`, foreign deals and deposits included, credits not:
+        summed up they are the balance.
     closed : list of ClosedTrade
         The bot's own, oldest first.
     last_deal : int
@@ -83,6 +85,8 @@ class Booked:
         The balance after it, USD.
     opened : frozenset of int
         The bot's own positions that were opened and not closed again.
+    moves : list of MoneyMove
+        What was paid in and out, and lent, oldest first.
     unknown : tuple of Deal
         Deals with the bot's magic whose order its journal never wrote; no trades of this bot.
     """
@@ -92,6 +96,7 @@ class Booked:
     last_deal: int
     cash: float
     opened: frozenset[int]
+    moves: list[MoneyMove] = field(default_factory=list)
     unknown: tuple[Deal, ...] = ()
 
 
@@ -102,14 +107,21 @@ def book_deals(broker: DealSource, journal: Books, params: Params, status: BotSt
     """
     cash, last = status.cash, status.last_deal
     rows: list[dict[str, Any]] = []
+    moves: list[MoneyMove] = []
     closed: list[ClosedTrade] = []
     unknown: list[Deal] = []
     entries: dict[int, list[Mapping[str, Any]]] = {}
     gone: dict[int, float] = {}
     for deal in broker.deals(last):
-        cash = float(rounded(cash + deal.profit + deal.commission + deal.swap, params.money_scale))
         last = deal.ticket
-        row = asdict(deal)
+        if deal.money != MONEY_CREDIT:
+            cash = float(rounded(cash + deal.profit + deal.commission + deal.swap, params.money_scale))
+        if deal.money:
+            amount = float(rounded(deal.profit + deal.commission + deal.swap, params.money_scale))
+            moves.append(MoneyMove(last, deal.time, deal.money, amount, cash, deal.comment))
+        if deal.money == MONEY_CREDIT:
+            continue
+        row = _row(deal)
         rows.append(row)
         if deal.entry == DEAL_ENTRY_IN:
             entries.setdefault(deal.position, list(journal.entry_deals(deal.position))).append(row)
@@ -131,7 +143,14 @@ def book_deals(broker: DealSource, journal: Books, params: Params, status: BotSt
                 unknown.append(deal)
     own = {position for position, opening in entries.items() if _intent_of(journal, opening[0]) is not None}
     still_open = frozenset(own - {trade.position for trade in closed})
-    return Booked(rows, closed, last, cash, still_open, tuple(unknown))
+    return Booked(rows, closed, last, cash, still_open, moves, tuple(unknown))
+
+
+def _row(deal: Deal) -> dict[str, Any]:
+    """Return a deal's row for the journal; what kind of money it was stands in `money_moves`."""
+    row = asdict(deal)
+    del row["money"]
+    return row
 
 
 def _intent_of(journal: Books, entry: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -16,16 +16,16 @@ from typing import Any
 
 import pandas as pd
 
-from novosky.errors import BrokerError
+from novosky.errors import BrokerError, SettingsError
 from novosky.market.bars import M15_SECONDS, epoch_seconds
-from trading.announcements import Announcer, bar_messages
+from trading.announcements import Announcer, bar_messages, start_messages
 from trading.bar_notes import FOREIGN_SEEN, NoteTaker
 from trading.bookings import MAGIC, Booked, book_deals
 from trading.broker import Broker, BrokerUnavailable, Position, Quote
-from trading.engine.breakers import count_closed, judge_close, start_guard
+from trading.engine.breakers import judge_equity, start_guard
 from trading.engine.equity import equity_state
 from trading.engine.exits import VERDICT_ADD, VERDICT_EXIT, position_inputs, position_verdict
-from trading.engine.fills import EXIT_HALT, EXIT_MANUAL, EXIT_MODEL, EXIT_NAMES, rounded
+from trading.engine.fills import EXIT_HALT, EXIT_MANUAL, EXIT_MODEL, EXIT_NAMES, floating_equity, rounded
 from trading.engine.gates import MARKET_CLOSED
 from trading.engine.records import Account, Candidate, Guard, Params, from_bytes, new_record, to_bytes
 from trading.engine.step import asks_multiplier, judge_candidate, wants_exit
@@ -33,7 +33,9 @@ from trading.exports import SIDE_NAMES, utc_text, volume_text
 from trading.intents import Intents
 from trading.journal import BotStatus, Decision, Intent, Journal, Message
 from trading.models import RiskModel
+from trading.money import ExplainedBalance, events_of, take_in
 from trading.notify import Notifier
+from trading.opening_balance import balance_problem, is_below_halt
 from trading.position_source import PositionSource
 from trading.signal_source import SignalSource
 from trading.unknown_orders import LIVE_ADVICE, Advice, UnknownOrders, check_complete, unknown_deals
@@ -68,6 +70,8 @@ class Bot:
         Tells whether the freeze flag is set; asked before every entry.
     queued : bool
         True when something sends the journal's outbox on: messages are then queued in it, too.
+    accept_balance : bool
+        Begin although the balance is far from the one the hard halt measures from: a person said so.
     advice : Advice
         What to do about a journal that does not fit its account.
     """
@@ -87,6 +91,7 @@ class Bot:
         fingerprint: str = "",
         frozen: Callable[[], bool],
         queued: bool = False,
+        accept_balance: bool = False,
         advice: Advice = LIVE_ADVICE,
     ) -> None:
         self._broker, self._journal = broker, journal
@@ -99,6 +104,8 @@ class Bot:
         self._unknown = UnknownOrders(journal, self._announcer, advice)
         self._held = self._held_positions()
         self._away = False
+        self._explained = ExplainedBalance(params.money_scale)
+        self._accept_balance = accept_balance
         self._status = self._start(identity, models)
         self._intents = Intents(broker, journal, self._announcer, MAGIC, int(params.entry_valid_seconds))
         try:
@@ -108,6 +115,8 @@ class Bot:
             # The first cycle that finds the broker looks them up.
             self._intents.unsettled = True
             _log.warning("open orders cannot be looked up yet: %s", error)
+        for message in start_messages(self._status.guard, params, self._status.last_bar):
+            self._announcer.tell(message)
 
     @property
     def status(self) -> BotStatus:
@@ -126,12 +135,32 @@ class Bot:
                 raise BrokerError(
                     f"the journal belongs to {status.identity}, this run is {identity}; {self._advice.foreign}"
                 )
+            if status.guard.halt_balance != self._params.starting_balance:
+                self._check_balance(self._broker.account().balance)
+            if status.last_deal == 0 and status.bars_processed == 0:
+                status = self._begin_bookings(status)
             return replace(status, models=models)
         check_complete(self._broker, self._journal, self._broker.positions(), self._advice)
+        balance = self._broker.account().balance
+        self._check_balance(balance)
         guard = new_record(Guard)
-        start_guard(guard, self._params, self._broker.quote().time, self._broker.account().balance)
+        start_guard(guard, self._params, self._broker.quote().time, balance)
         status = BotStatus(identity, 0, 0, 0, 0, 0.0, guard, models, finished=False)
-        self._journal.save_status(status)
+        return self._begin_bookings(status)
+
+    def _check_balance(self, balance: float) -> None:
+        """Refuse to begin, or to go on from another starting balance, where the halt stands at the wrong place."""
+        base = float(self._params.starting_balance)
+        problem = balance_problem(balance, base, self._params)
+        if problem and (is_below_halt(balance, base, self._params) or not self._accept_balance):
+            _log.error("%s", problem)
+            raise SettingsError(problem)
+
+    def _begin_bookings(self, status: BotStatus) -> BotStatus:
+        """Begin after everything the account has done: it is in the balance that the guard began with."""
+        past = book_deals(self._broker, self._journal, self._params, status)
+        status = replace(status, last_deal=past.last_deal, cash=past.cash)
+        self._journal.begin(status, past.deals, past.moves)
         return status
 
     def cycle(self) -> bool:
@@ -219,7 +248,7 @@ class Bot:
         account = self._account_record(position, booked)
         guard = from_bytes(Guard, to_bytes(self._status.guard))
         self._judge(account, guard, booked, close, quote)
-        messages = bar_messages(booked, self._status.guard, guard, close)
+        messages = bar_messages(booked, self._status.guard, guard, close, self._params)
         if account.side != 0:
             decision, intents = self._manage(account, guard, position, bars, close, quote, exposed=exposed)
         else:
@@ -261,11 +290,10 @@ class Bot:
         return float(rounded(quote.ask - quote.bid, self._params.price_scale))
 
     def _judge(self, account: Account, guard: Guard, booked: Booked, close: int, quote: Quote) -> None:
-        """Bring the guard to this close; several closed positions are counted one by one."""
-        for trade in (closed.trade for closed in booked.closed[:-1]):
-            net = rounded(trade.profit + trade.commission + trade.swap, self._params.money_scale)
-            count_closed(guard, self._params, trade.balance, net, close)
-        judge_close(account, guard, self._params, close, quote.bid, self._spread(quote))
+        """Bring the guard to this close; closed positions and money paid in or out are taken one by one."""
+        equity = float(floating_equity(account, self._params, quote.bid, self._spread(quote)))
+        take_in(guard, self._params, events_of(booked), booked.cash, equity, close)
+        judge_equity(account, guard, self._params, close, equity)
 
     def _held_positions(self) -> frozenset[int]:
         """Return the bot's own positions of which the journal knows no end."""
@@ -306,7 +334,7 @@ class Bot:
     def _account_record(self, position: Position | None, booked: Booked) -> Account:
         """Describe the broker's account as the engine's record."""
         account = new_record(Account)
-        account.balance = self._broker.account().balance
+        account.balance = self._explained.balance(self._broker.account().balance, booked.cash)
         account.closed = self._status.guard.closed + len(booked.closed)
         if booked.closed:
             last = booked.closed[-1].trade
@@ -379,6 +407,9 @@ class Bot:
         mask, volume, sl, tp = judged
         if quote.time - close > self._params.entry_valid_seconds:
             # The market was closed, or the bot away, since the close: this is no longer its quote.
+            if mask == 0:
+                late, most = quote.time - close, int(self._params.entry_valid_seconds)
+                _log.warning("no entry at %s: the quote came %d s later, %d at most", utc_text(close), late, most)
             mask |= MARKET_CLOSED
         decision = _describe(decision, candidate, int(mask))
         if mask != 0:

@@ -10,9 +10,9 @@ from trading.exports import block_row, trade_row, write_blocks, write_trades
 from trading.journal import Journal
 
 
-def export_trades(journal: Journal, path: Path, digits: int) -> None:
-    """Write the closed trades in order of exit."""
-    write_trades(path, (trade_row(from_bytes(Trade, content), digits) for content in journal.trades()))
+def export_trades(journal: Journal, path: Path, digits: int, money_digits: int = 2) -> None:
+    """Write the closed trades in order of exit; for the digits see `trading.exports.trade_row`."""
+    write_trades(path, (trade_row(from_bytes(Trade, content), digits, money_digits) for content in journal.trades()))
 
 
 def export_blocks(journal: Journal, path: Path, symbol: str, digits: int) -> None:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from novosky.errors import UsageError
 from novosky.settings import MlSettings, Settings
+from novosky.settings.brackets import bracket_ranges
 from trading.engine.candidates import likeliest_sides
 from trading.models import SltpModel
 
@@ -56,5 +57,5 @@ def bracket_multiples(
         return settings.risk_management.sl_atr_mult, settings.risk_management.tp_atr_mult
     if distances is None:
         raise UsageError("ml_sltp.enabled is true in ml_config.json, but the model was not given")
-    least, most = settings.bracket_range
-    return np.clip(distances[:, 0], least, most), np.clip(distances[:, 1], least, most)
+    stops, targets = bracket_ranges(settings, ml_settings)
+    return np.clip(distances[:, 0], *stops), np.clip(distances[:, 1], *targets)

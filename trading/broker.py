@@ -34,6 +34,9 @@ DEAL_ENTRY_OUT: Final = 1
 DEAL_ENTRY_BALANCE: Final = -1
 """Deposits and withdrawals; the package marks them by deal type instead."""
 
+MONEY_CREDIT: Final = "credit"
+"""Lent by the broker: part of what the terminal calls equity, never of the balance."""
+
 DEAL_REASON_EXPERT: Final = 3
 DEAL_REASON_SL: Final = 4
 DEAL_REASON_TP: Final = 5
@@ -83,7 +86,14 @@ class Position:
 
 @dataclass(frozen=True)
 class Deal:
-    """One booking on the account: an entry, an exit, or a balance operation."""
+    """One booking on the account: an entry, an exit, or a balance operation.
+
+    Attributes
+    ----------
+    money : str
+        For money that no trade earned or cost: "deposit", "withdrawal", "credit", "charge",
+        "correction" or "bonus". Empty for trading, its commissions, interest, dividends and taxes.
+    """
 
     ticket: int
     position: int
@@ -97,6 +107,7 @@ class Deal:
     profit: float
     magic: int
     comment: str
+    money: str = ""
 
 
 @dataclass(frozen=True)

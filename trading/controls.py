@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -53,6 +54,12 @@ class Switches:
         self._flags, self._clock, self._who, self._freeze_flag = flags, clock, who, freeze_flag
         self.thrown = threading.Event()
         """Set when there is an order to carry out at once; the bot's thread waits on it between bars."""
+        self.standing: Callable[[], str] = str
+        """Returns where the bot stands, for the answer to whoever stops or frees its entries; empty for unknown."""
+
+    def _with_standing(self, answer: str) -> str:
+        standing = self.standing()
+        return f"{answer} {standing}." if standing else answer
 
     def _set(self, name: str) -> None:
         self._flags.set_flag(name, self._who, math.floor(self._clock.now()))
@@ -60,18 +67,28 @@ class Switches:
     def pause(self) -> str:
         """Make no entries until `resume`."""
         self._set(PAUSED)
-        return "Paused: no new entries until /resume. An open position stays managed."
+        return self._with_standing("Paused: no new entries until /resume. An open position stays managed.")
 
     def resume(self) -> str:
         """Lift pause and freeze."""
         self._flags.clear_flag(PAUSED)
-        unfreeze(self._freeze_flag)
-        return "Pause and freeze are lifted: entries are allowed again, unless a limit or a halt forbids them."
+        try:
+            unfreeze(self._freeze_flag)
+        except StorageError as error:
+            return f"Still frozen: {error}."
+        return self._with_standing(
+            "Pause and freeze are lifted: entries are allowed again, unless a limit or a halt forbids them."
+        )
 
     def freeze(self) -> str:
         """Set the freeze flag."""
-        freeze(f"frozen by {self._who} at {math.floor(self._clock.now())} (UTC epoch seconds)", self._freeze_flag)
-        return f"Frozen: no new entries until /resume, or until {self._freeze_flag} is deleted."
+        try:
+            freeze(f"frozen by {self._who} at {math.floor(self._clock.now())} (UTC epoch seconds)", self._freeze_flag)
+        except StorageError as error:
+            # Entries must stop all the same, and the bot must not end over it: it may hold a position.
+            self._set(PAUSED)
+            return f"Paused instead of frozen, no new entries until /resume: {error}"
+        return self._with_standing(f"Frozen: no new entries until /resume, or until {self._freeze_flag} is deleted.")
 
     def close_all(self) -> str:
         """Order the bot's positions closed."""

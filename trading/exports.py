@@ -45,14 +45,23 @@ def volume_text(volume: float) -> str:
     return f"{float(volume):.8f}".rstrip("0").rstrip(".")
 
 
-def money_text(value: float) -> str:
-    """Return USD with two decimals; a loss below half a cent is "0.00", not "-0.00"."""
-    return f"{round(float(value), 2) + 0.0:.2f}"
+def money_text(value: float, digits: int = 2) -> str:
+    """Return USD with the decimals they are booked to; a loss below half the last one is "0.00", not "-0.00"."""
+    return f"{round(float(value), digits) + 0.0:.{digits}f}"
 
 
-def trade_row(trade: Trade, digits: int) -> list[str]:
-    """Return one closed trade as text, prices with the symbol's digits, money in cents."""
-    money = [money_text(value) for value in (trade.profit, trade.commission, trade.swap, trade.balance)]
+def trade_row(trade: Trade, digits: int, money_digits: int = 2) -> list[str]:
+    """Return one closed trade as text.
+
+    Parameters
+    ----------
+    digits : int
+        Of the symbol's prices.
+    money_digits : int
+        Of a booked sum in USD, `Settings.money_digits`; never fewer than two are written.
+    """
+    decimals = max(money_digits, 2)
+    money = [money_text(value, decimals) for value in (trade.profit, trade.commission, trade.swap, trade.balance)]
     return [
         utc_text(trade.entry_time),
         SIDE_NAMES[int(trade.side)],

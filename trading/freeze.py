@@ -6,6 +6,7 @@ from pathlib import Path
 
 from novosky.errors import StorageError
 from novosky.files import write_text
+from novosky.persistence import remove_file
 
 FREEZE_FLAG = Path("logs/trading_frozen.flag")
 
@@ -29,6 +30,6 @@ def freeze(reason: str, flag: Path = FREEZE_FLAG) -> None:
 def unfreeze(flag: Path = FREEZE_FLAG) -> None:
     """Remove the flag, if it is set; raises `StorageError` when it is there and cannot be removed."""
     try:
-        flag.unlink(missing_ok=True)
+        remove_file(flag, missing_ok=True)
     except OSError as error:
         raise StorageError(f"{flag} cannot be removed ({error.strerror}); remove it by hand") from error

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from novosky.market.bars import M15_SECONDS, epoch_seconds
 from trading.bookings import Booked, ClosedTrade, entry_of
-from trading.engine.breakers import count_closed, judge_equity, start_guard
+from trading.engine.breakers import judge_equity, start_guard
 from trading.engine.fills import floating_equity, rounded
 from trading.engine.records import Account, Guard, Params, new_record
+from trading.money import events_of, take_in
 
 _VOLUME_NOISE = 1e-9
 
@@ -92,19 +93,23 @@ def replay_guard(guard: Guard, params: Params, history: AccountHistory, until: i
     closes = {max(int(row["time"]) // M15_SECONDS * M15_SECONDS + M15_SECONDS, since) for row in rows}
     running = list(history.held)
     closed, balance, seen = list(history.booked.closed), history.opening, 0
+    # What was paid in before the bot began is in the balance it began with.
+    moves = [move for move in history.booked.moves if history.since or move.time >= since]
     for close in sorted(each for each in closes | prices.keys() if since <= each <= until):
         while seen < len(rows) and rows[seen]["time"] < close:
             balance += rows[seen]["profit"] + rows[seen]["commission"] + rows[seen]["swap"]
             seen += 1
         new = [each for each in closed if each.trade.exit_time < close]
         closed = closed[len(new) :]
+        paid = [move for move in moves if move.time < close]
+        moves = moves[len(paid) :]
         running = [held for held in running if not held.over_at(close)]
-        if close > since or new:
+        if close > since or new or paid:
             account = _account_at(params, guard, close, balance, new, running)
             price = prices.get(close)
             equity = balance if price is None else floating_equity(account, params, float(price), history.spread)
-            for each in new[:-1]:
-                count_closed(guard, params, each.trade.balance, _net(each, params), close)
+            events = events_of(replace(history.booked, closed=new, moves=paid))
+            take_in(guard, params, events, float(account.balance), float(equity), close)
             judge_equity(account, guard, params, close, float(rounded(equity, params.money_scale)))
 
 

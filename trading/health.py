@@ -80,6 +80,8 @@ class Health:
     server_clock : str
     trading_hours : mapping of str to str
         When the market deals, as in config.json; no bar is due while it is closed.
+    clock : str
+        How this machine's clock and the server's differ, in words; empty while they agree.
     format : int
     """
 
@@ -100,6 +102,7 @@ class Health:
     versions: Mapping[str, str]
     server_clock: str
     trading_hours: Mapping[Weekday, str]
+    clock: str = ""
     format: int = _FORMAT
 
 
@@ -136,7 +139,7 @@ def read_health(path: Path) -> Health | None:
         It is not one.
     """
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = {"clock": "", **json.loads(path.read_text(encoding="utf-8"))}
         if content.keys() != {field.name for field in fields(Health)} or content["format"] != _FORMAT:
             raise ValueError("other keys or another format")
         position = content["position"]
@@ -177,6 +180,8 @@ def judge_health(status: BotStatus, health: Health | None, now: float, most_behi
         return Verdict(False, "no bar was ever processed; start the bot, or see why it ends")
     if since > now + CLOCK_SLACK:
         return Verdict(False, "the newest bar lies in the future; set this machine's clock")
+    if own is not None and own.state == "running" and own.clock:
+        return Verdict(False, own.clock)
     behind = _bars_due(since, now, own)
     if behind <= most_behind:
         return Verdict(True, f"{behind} bar(s) behind the market")
@@ -207,6 +212,8 @@ class Heartbeat:
         Returns the bot's standing and the account's open positions.
     now : callable
         UTC epoch seconds.
+    clock : callable
+        Returns how the clocks differ, in words; empty while they agree.
     """
 
     def __init__(
@@ -216,7 +223,9 @@ class Heartbeat:
         fingerprint: str,
         look: Callable[[], tuple[BotStatus, Sequence[Position]]],
         now: Callable[[], float],
+        clock: Callable[[], str] = str,
     ) -> None:
+        self._clock = clock
         self._path, self._settings, self._fingerprint = path, settings, fingerprint
         self._look, self._now = look, now
         self._started = int(now())
@@ -265,6 +274,7 @@ class Heartbeat:
             versions=self._versions,
             server_clock=broker.server_clock,
             trading_hours=dict(broker.trading_hours),
+            clock=self._clock(),
         )
 
 

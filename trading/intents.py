@@ -97,7 +97,8 @@ class Intents:
     def __init__(self, broker: Broker, journal: Journal, announcer: Announcer, magic: int, fresh_seconds: int) -> None:
         self._broker, self._journal, self._announcer = broker, journal, announcer
         self._magic, self._fresh_seconds = magic, fresh_seconds
-        self._waiting: set[str] = set()
+        self._waiting: dict[str, str] = {}
+        """Orders that could not leave, and why."""
         self._alerted: int | str | None = None
         self.unsettled = True
 
@@ -129,7 +130,7 @@ class Intents:
             elif self._broker.quote().time - intent.bar <= self._fresh_seconds:
                 self.send(intent)
             else:
-                self._close(intent, OrderResult(RETCODE_MARKET_CLOSED, 0, 0, 0.0, "decision is stale"))
+                self._close(intent, OrderResult(RETCODE_MARKET_CLOSED, 0, 0, 0.0, self._stale(intent)))
         return not any(intent.id not in self._waiting for intent in self._journal.open_intents())
 
     def protect(self, position: Position, now: int) -> Position | None:
@@ -172,11 +173,18 @@ class Intents:
             return OrderResult(RETCODE_NOT_PLACED, 0, 0, 0.0, "never left")
         return self._broker.outcome_of(self._request(intent), intent.bar)
 
+    def _stale(self, intent: Intent) -> str:
+        reason = self._waiting.get(intent.id)
+        return "decision is stale" if reason is None else f"decision is stale, it could not be sent: {reason}"
+
     def _close(self, intent: Intent, result: OrderResult) -> None:
-        self._waiting.discard(intent.id)
+        before = self._waiting.pop(intent.id, None)
         if result.retcode == RETCODE_PRICE_OFF:
             # Nothing happened yet: the order waits for a quote, or for the next close to find it stale.
-            self._waiting.add(intent.id)
+            reason = result.comment or "no reason given"
+            if before is None:
+                _log.warning("order %s could not be sent yet: %s", intent.id, reason)
+            self._waiting[intent.id] = reason
             self.unsettled = True
             return
         if result.retcode == RETCODE_UNKNOWN:

@@ -55,6 +55,8 @@ class LiveLoop:
         Raises what has ended another thread.
     seen : callable
         Called with True after each processed bar and with False after other dealings with the broker.
+    clocks : callable
+        Compares the clocks, after everything that is urgent.
     rhythm : Rhythm
     """
 
@@ -68,10 +70,11 @@ class LiveLoop:
         wait: Callable[[float], None],
         check: Callable[[], None],
         seen: Callable[[bool], None],
+        clocks: Callable[[], None] = lambda: None,
         rhythm: Rhythm | None = None,
     ) -> None:
         self._bot, self._switches, self._news, self._clock = bot, switches, news, clock
-        self._wait, self._check, self._seen = wait, check, seen
+        self._wait, self._check, self._seen, self._clocks = wait, check, seen, clocks
         self._rhythm = Rhythm() if rhythm is None else rhythm
         self._asked = self._tried = float("-inf")
 
@@ -100,6 +103,8 @@ class LiveLoop:
         self._check()
         self._obey()
         acted = self._cycle_when_due()
+        if not self._bot.away:
+            self._clocks()
         # Never between a bar and its order: the host may take its time.
         self._news.refresh(self._clock.now())
         return acted

@@ -14,7 +14,7 @@ from novosky.environment import ACCOUNT_KIND, BRIDGE, BROKER, TERMINAL
 from novosky.errors import BrokerError, UsageError
 from trading.bridge.access import BridgeAccess
 from trading.mt5.module import TerminalModule
-from trading.mt5.terms import Access
+from trading.mt5.terms import Access, shown_login
 
 LOGIN, PASSWORD, SERVER, PATH = (variable.name for variable in TERMINAL)
 _KINDS = {"demo": False, "real": True}
@@ -59,7 +59,7 @@ def reach_from_environment(environment: Mapping[str, str]) -> Reach:
     bridge = BridgeAccess.from_environment(environment)
     if bridge is None:
         raise UsageError(f"{BROKER.name} is bridge but {BRIDGE[0].name} is not set; give the address of the bridge")
-    return Reach(access, _bridge_client(bridge), renewable=True)
+    return Reach(access, bridge_client(bridge), renewable=True)
 
 
 def account_access(environment: Mapping[str, str]) -> Access:
@@ -68,7 +68,11 @@ def account_access(environment: Mapping[str, str]) -> Access:
     if not login.isascii() or not login.isdigit() or not server:
         # The value itself is not shown: it may be a password in the wrong line.
         missing = SERVER if login.isdigit() else LOGIN
-        raise UsageError(f"{missing} is not set or not valid; {LOGIN} (digits) and {SERVER} name the account to trade")
+        # Only a file's reader takes comments away; docker, systemd and `set` hand them on.
+        comment = ": it holds a #, take the comment away" if missing == LOGIN and "#" in login else ""
+        raise UsageError(
+            f"{missing} is not set or not valid{comment}; {LOGIN} (digits) and {SERVER} name the account to trade"
+        )
     kind = environment.get(ACCOUNT_KIND.name, "demo").strip()
     if kind not in _KINDS:
         raise UsageError(f"{ACCOUNT_KIND.name} must be demo or real, where real means real money")
@@ -88,7 +92,8 @@ def official_package() -> TerminalModule:
     return cast(TerminalModule, package)
 
 
-def _bridge_client(bridge: BridgeAccess) -> Callable[[], TerminalModule]:
+def bridge_client(bridge: BridgeAccess) -> Callable[[], TerminalModule]:
+    """Return what makes a client of a bridge, each with a connection of its own."""
     from trading.bridge.client import BridgeModule
 
     return lambda: BridgeModule(bridge.url, bridge.token.get_secret_value(), ca=bridge.ca)
@@ -101,7 +106,7 @@ def account_key(access: Access) -> str:
 
 def shown_account(access: Access) -> str:
     """Return an account in words, of its number the last three digits."""
-    return f"{'real' if access.real else 'demo'} account ...{access.login % 1000:03d} on {access.server}"
+    return f"{'real' if access.real else 'demo'} account {shown_login(access.login)} on {access.server}"
 
 
 def account_name(access: Access, symbol: str) -> str:

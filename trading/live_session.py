@@ -23,6 +23,7 @@ from novosky.settings import MlSettings, Settings
 from trading.announcements import Announcer
 from trading.bot import Bot
 from trading.broker import BrokerUnavailable
+from trading.clock_watch import ClockWatch
 from trading.controls import Switches
 from trading.fatal import fatal_message
 from trading.freeze import FREEZE_FLAG
@@ -36,6 +37,7 @@ from trading.live_tables import BLOCKED_NAME, TRADES_NAME, CurrentTables
 from trading.live_view import LiveView, Watch
 from trading.models import Models
 from trading.mt5.terms import LIVE_ENTRY_SECONDS, Timing
+from trading.narrator import Narrator
 from trading.news import NewsSource
 from trading.parameters import build_params
 from trading.position_source import PositionSource
@@ -88,6 +90,8 @@ class LiveParts:
     volume_unit : float
         See `Mt5Broker`.
     durable : bool
+    accept_balance : bool
+        See `trading.bot.Bot`.
     """
 
     settings: Settings
@@ -112,6 +116,7 @@ class LiveParts:
     timing: Timing = field(default_factory=Timing)
     volume_unit: float = 1.0
     durable: bool = True
+    accept_balance: bool = False
 
     @property
     def account(self) -> AccountParts:
@@ -181,6 +186,16 @@ class LiveSession:
             parts.trades_file or parts.folder / TRADES_NAME,
             parts.blocked_file or parts.folder / BLOCKED_NAME,
         )
+        params = build_params(parts.settings, parts.ml_settings)
+        self.narrator = Narrator(
+            journal,
+            parts.settings,
+            params,
+            parts.clock,
+            positions=lambda: self.watch.sight.positions,
+            stops=self.switches.stops,
+        )
+        self.switches.standing = self._standing
         self.bot: Bot | None = None
         self._recorded: tuple[Release, ...] = ()
         # The bot itself does it at its start.
@@ -235,15 +250,43 @@ class LiveSession:
             self.parts.models.fingerprint,
             lambda: (bot.status, self.watch.sight.positions),
             self.parts.clock.now,
+            lambda: self.watch.clock_problem,
         )
         with heartbeat:
+            self._look(bot, acted=False)
+            self.narrator.started(bot.status, self._facts())
             self._loop(bot, heartbeat, stopping, once=once)
+        if not once:
+            self.narrator.ended(bot.status, "python trading.py")
+
+    def _facts(self) -> list[str]:
+        """Return what a person should know at the start, besides where the bot stands."""
+        parts = self.parts
+        told = "Telegram: not configured (TELEGRAM_BOT_TOKEN, TELEGRAM_CHAT_IDS); messages stand here and in the log"
+        return [
+            f"account: {parts.identity}",
+            f"models: {parts.models.summary}",
+            told if parts.telegram is None else f"Telegram: messages go to {len(parts.telegram.chats)} chat(s)",
+            f"tables: {self.tables.trades}, {self.tables.blocked}",
+        ]
+
+    def _standing(self) -> str:
+        return "" if self.bot is None else self.narrator.standing(self.bot.status)
 
     def _loop(self, bot: Bot, heartbeat: Heartbeat, stopping: Callable[[], bool], *, once: bool) -> None:
         def seen(acted: bool) -> None:
             self._look(bot, acted=acted)
             if acted:
+                self.narrator.followed(bot.status)
                 self.tables.follow()
+                heartbeat.beat()
+
+        clocks = self._clock_watch()
+
+        def compare_clocks() -> None:
+            text = clocks.look()
+            if text:
+                self._tell_clocks(text, clocks.problem, bot)
                 heartbeat.beat()
 
         loop = LiveLoop(
@@ -254,6 +297,7 @@ class LiveSession:
             wait=self._wait,
             check=self._check,
             seen=seen,
+            clocks=compare_clocks,
             rhythm=self.parts.rhythm,
         )
         if not once:
@@ -262,6 +306,19 @@ class LiveSession:
         loop.step()
         if bot.away:
             raise BrokerUnavailable("the broker cannot be asked; nothing was done, see the log")
+
+    def _clock_watch(self) -> ClockWatch:
+        parts = self.parts
+        rule = parts.settings.broker.server_clock
+        return ClockWatch(self.broker.measure_clock, parts.clock.now, rule, parts.rhythm.poll)
+
+    def _tell_clocks(self, text: str, problem: str, bot: Bot) -> None:
+        """Say that the clocks part, or agree again, wherever people look."""
+        self.watch.clock_problem = problem
+        if problem:
+            _log.warning("%s", text)
+        now = math.floor(self.parts.clock.now())
+        self.announcer.tell(Message(f"clock:{now}", "broker", text, bot.status.last_bar))
 
     def _start_bot(self, stopping: Callable[[], bool], *, once: bool) -> Bot | None:
         """Return the bot once the broker can be asked; None when told to stop first."""
@@ -305,6 +362,7 @@ class LiveSession:
             fingerprint=models.fingerprint,
             frozen=self.switches.entries_stopped,
             queued=parts.telegram is not None,
+            accept_balance=parts.accept_balance,
         )
 
     def _look(self, bot: Bot, *, acted: bool) -> None:
@@ -353,6 +411,8 @@ class LiveSession:
     def _check(self) -> None:
         self.watch.away = self.bot is not None and self.bot.away
         self.lock.check()
+        if self.bot is not None:
+            self.narrator.looked(self.bot.status)
         self._check_threads()
 
     def _check_threads(self) -> None:

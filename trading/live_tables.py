@@ -27,7 +27,7 @@ class CurrentTables:
 
     def __init__(self, journal: Journal, settings: Settings, trades: Path, blocked: Path) -> None:
         self._journal, self._settings = journal, settings
-        self._trades, self._blocked = trades, blocked
+        self.trades, self.blocked = trades, blocked
         self._written: tuple[int, int] | None = None
         self._complained = False
 
@@ -56,7 +56,7 @@ class CurrentTables:
         before = self._written or (-1, -1)
         digits = self._settings.broker.digits
         if trades != before[0]:
-            export_trades(self._journal, self._trades, digits)
+            export_trades(self._journal, self.trades, digits, self._settings.money_digits)
         if blocked != before[1]:
-            export_blocks(self._journal, self._blocked, self._settings.symbol, digits)
+            export_blocks(self._journal, self.blocked, self._settings.symbol, digits)
         self._written = trades, blocked

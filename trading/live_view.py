@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from backtest.metrics import MIN_TRADES, score_of
 from novosky.clock import Clock
@@ -45,6 +46,8 @@ class Watch:
     def __init__(self) -> None:
         self.sight = Sight()
         self.away = False
+        self.clock_problem = ""
+        """How the server's clock and this machine's differ; empty while they agree."""
 
     def look(self, broker: Broker) -> None:
         """Take a new one; BrokerUnavailable leaves the last."""
@@ -199,6 +202,7 @@ class LiveView:
         return [
             bars,
             HealthItem("Broker", not self._watch.away, told),
+            HealthItem("Clocks", not self._watch.clock_problem, self._watch.clock_problem or "agree"),
             HealthItem("News calendar", calendar.freshness == "fresh", str(calendar)),
             *self.more_health(),
         ]
@@ -219,7 +223,7 @@ def performance_of(trades: Sequence[Trade], since: int) -> PerformanceView:
         return PerformanceView(since, 0, 0, 0.0, None, None, None, 0)
     lost, wins = float(-net[net < 0.0].sum()), int((net > 0.0).sum())
     factor = float(net[net > 0.0].sum()) / lost if lost > 0.0 else None
-    drawdown = _drawdown([trades[0].balance - net[0], *(trade.balance for trade in trades)])
+    drawdown = _drawdown([trade.balance for trade in trades], net)
     multiples = [value / trade.risk for value, trade in zip(net, trades, strict=True) if trade.risk > 0.0]
     enough = len(net) >= MIN_TRADES
     return PerformanceView(
@@ -239,9 +243,11 @@ def _net(trade: Trade) -> float:
     return round(float(trade.profit + trade.commission + trade.swap), 8)
 
 
-def _drawdown(balances: Sequence[float]) -> float:
-    peaks = np.maximum.accumulate(np.array(balances))
-    return float(np.max(1.0 - np.array(balances) / peaks))
+def _drawdown(balances: Sequence[float], net: npt.NDArray[np.float64]) -> float:
+    """Return the deepest fall of what the trades made of one USD: money paid in or out is none of their doing."""
+    before = np.array(balances) - net
+    curve = np.append(1.0, np.cumprod(np.array(balances) / before))
+    return float(np.max(1.0 - curve / np.maximum.accumulate(curve)))
 
 
 def _longest_run(flags: Sequence[bool]) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ml.deployment import Deployment, read_undisturbed
 from ml.ensemble_predictor import EnsemblePredictor
 from ml.loading import load_undisturbed
+from ml.model_market import require_models_of
 from ml.position_predictor import PositionPredictor
 from ml.risk_predictor import load_risk_model
 from ml.sltp_predictor import SltpPredictor
@@ -56,12 +57,14 @@ def load_models(models_dir: Path, settings: Settings, ml_settings: MlSettings) -
         A model that is switched on is missing, damaged or foreign. A missing risk model is
         neutral instead, and said in the log.
     ModelCompatibilityError
-        The set was made for other features or libraries.
+        The set was made for other features or libraries, or for another market than the configured one.
     """
     return load_undisturbed(
         models_dir,
         ml_settings,
-        lambda *_: Models(
+        lambda manifest, _: Models(
+            # First: what another market's models would answer is of no interest.
+            market=require_models_of(models_dir, manifest, settings),
             signal=EnsemblePredictor(models_dir, ml_settings),
             position=PositionPredictor(models_dir, ml_settings) if ml_settings.position_model.enabled else None,
             sltp=SltpPredictor(models_dir, ml_settings) if ml_settings.ml_sltp.enabled else None,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ml.model_market import ModelMarket
 from novosky.errors import UsageError
 from novosky.settings import MlSettings
 
@@ -76,12 +77,20 @@ class Models:
         Needed when `ml_sltp.enabled`.
     risk : RiskModel or None
         Without it every trade keeps its size.
+    market : ModelMarket
+        What they were trained on.
     """
 
     signal: ServedSignalModel
     position: PositionModel | None = None
     sltp: SltpModel | None = None
     risk: RiskModel | None = None
+    market: ModelMarket = field(default_factory=ModelMarket)
+
+    @property
+    def synthetic(self) -> str | None:
+        """The kind of invented market that the models learned on; None for real prices."""
+        return self.market.synthetic
 
     def require(self, ml_settings: MlSettings) -> None:
         """Check that every model that is switched on is there.
@@ -105,12 +114,20 @@ class Models:
 
     @property
     def description(self) -> str:
-        """Which artifact serves each part of each model, for people."""
-        return ", ".join(
+        """Which artifact serves each part of each model, for people; what learned on invented prices says so."""
+        origin = "" if self.synthetic is None else f"SYNTHETIC ({self.synthetic} market): "
+        return origin + ", ".join(
             f"{name} {part}={source}" if name != "signal" else f"{part}={source}"
             for name, model in self._served()
             for part, source in model.sources.items()
         )
+
+    @property
+    def summary(self) -> str:
+        """Which models these are and until when the signal model has learned, for people."""
+        names = [name for name, _ in self._served()]
+        names[0] += f" (trained to {self.signal.train_cutoff:%Y-%m-%d})"
+        return ", ".join(names)
 
     def _served(self) -> list[tuple[str, Any]]:
         models = {"signal": self.signal, "position": self.position, "sltp": self.sltp, "risk": self.risk}

@@ -6,10 +6,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from novosky.clock import Clock
-from trading.doctor.broker import SymbolFacts
+from trading.bookings import MAGIC
+from trading.doctor.balance import AccountFacts
+from trading.doctor.broker import UNITS_PER_USD, SymbolFacts
 from trading.live_access import Reach
 from trading.mt5.guard import check_account
 from trading.mt5.link import Link
+from trading.mt5.margin import read_margin
+from trading.mt5.money import Money
 from trading.mt5.symbols import await_tick, resolve_symbol
 from trading.mt5.terms import Timing
 
@@ -51,6 +55,12 @@ class Mt5Probe:
         """Return the symbol's contract; BrokerError when it is not there."""
         self._link.ensure()
         info: Any = self._link.read("symbol_info", self._symbol)
+        account: Any = self._link.read("account_info")
+        tick: Any = await_tick(self._link, self._clock, self._timing, self._symbol)
+        margin = None
+        if str(account.currency).upper() in UNITS_PER_USD:
+            money = Money(str(account.currency), UNITS_PER_USD[str(account.currency).upper()])
+            margin = read_margin(self._link, self._symbol, info, float(tick.ask), money)
         return SymbolFacts(
             symbol=str(info.name),
             point=float(info.point),
@@ -62,8 +72,19 @@ class Mt5Probe:
             volume_step=float(info.volume_step),
             stops_level=int(info.trade_stops_level),
             tick_value=float(info.trade_tick_value),
-            currency=str(self._link.read("account_info").currency),
+            currency=str(account.currency),
+            currency_digits=int(account.currency_digits),
+            margin=margin,
         )
+
+    def account(self) -> AccountFacts:
+        """Return the account's money and the symbol's open positions."""
+        self._link.ensure()
+        info: Any = self._link.read("account_info")
+        unit = UNITS_PER_USD.get(str(info.currency).upper(), 1.0)
+        listed = self._link.read("positions_get", symbol=self._symbol)
+        own = sum(1 for position in listed if position.magic == MAGIC)
+        return AccountFacts(float(info.balance) / unit, float(info.equity) / unit, own, len(listed) - own)
 
     def server_seconds(self) -> int | None:
         """Return the newest tick's time as the server writes it; None without one."""

@@ -15,10 +15,11 @@ from typing import Literal, Protocol
 import numpy as np
 
 from novosky.data.calendar_download import CACHE_NAME, Patience, WeekDownload
-from novosky.data.calendar_store import append_week
+from novosky.data.calendar_store import append_week, read_weeks, with_week
 from novosky.data.forex_factory import Release
-from novosky.errors import DataError
-from novosky.market.news import NewsCalendar, calendar_of, is_placeholder, load_calendar, read_table
+from novosky.errors import DataError, StorageError
+from novosky.market.news import NewsCalendar, calendar_of, is_placeholder, load_calendar
+from novosky.persistence import replace_file
 from novosky.settings.runtime import News
 
 Freshness = Literal["fresh", "stale", "missing"]
@@ -194,20 +195,22 @@ class LiveNews:
             _log.warning("%s", self._download.damage)
         past = None if history is None else load_calendar(history, currencies=news.currencies, impacts=news.impacts)
         self._past = NewsCalendar.from_times(np.empty(0, dtype=np.int64)) if past is None else past
-        self._said = _Said()
+        self._said, self._unwritten = _Said(), _Unwritten()
+        self._not_kept = ""
         if self._download.week is not None:
             # The process may have died between fetching this week and keeping it.
             self._keep_week()
         self._calendar = self._join()
 
     def refresh(self, now: float) -> None:
-        """Ask the host if that is due; raises `StorageError` only when the cache cannot be written."""
+        """Ask the host if that is due; what cannot be kept on the disk is said once and known all the same."""
         if self._download.ask(now):
             self._keep_week()
             self._calendar = self._join()
             week = self._download.week
             for problem in () if week is None else week.problems:
                 _log.warning("the news calendar has a row that cannot be read: %s", problem)
+        self._unwritten.log(self._download.unwritten or self._not_kept)
         self._said.log(self.state(now))
 
     def calendar(self, now: float) -> NewsCalendar | None:
@@ -239,26 +242,45 @@ class LiveNews:
     def _keep_week(self) -> None:
         assert self._download.week is not None, "called only with a week at hand"
         try:
-            append_week(self._weeks, self._download.week)
-        except DataError as error:
-            # Set aside rather than overwritten: it may be all there is of earlier weeks.
-            aside = self._weeks.with_suffix(".damaged")
-            _log.warning("%s; it is kept as %s and begun anew", error, aside.name)
-            self._weeks.replace(aside)
-            append_week(self._weeks, self._download.week)
+            try:
+                append_week(self._weeks, self._download.week)
+            except DataError as error:
+                # Set aside rather than overwritten: it may be all there is of earlier weeks.
+                aside = self._weeks.with_suffix(".damaged")
+                _log.warning("%s; it is kept as %s and begun anew", error, aside.name)
+                replace_file(self._weeks, aside)
+                append_week(self._weeks, self._download.week)
+            self._not_kept = ""
+        except (StorageError, OSError) as error:
+            # The next week's fetch tries again; this one's releases are known from memory.
+            self._not_kept = str(error)
 
     def _join(self) -> NewsCalendar:
-        if not self._weeks.exists():
-            return self._past
         try:
-            table = read_table(self._weeks)
+            table = read_weeks(self._weeks)
         except DataError as error:
             _log.warning("earlier weeks are not known: %s", error)
+            table = None
+        if self._download.week is not None:
+            table = with_week(table, self._download.week)
+        if table is None:
             return self._past
         # Unlike in a file someone named, there may be no release that counts.
         weeks = calendar_of(table, currencies=self._news.currencies, impacts=self._news.impacts)
         times = np.concatenate((self._past.event_times, weeks.event_times))
         return NewsCalendar.from_times(times, placeholders=self._past.placeholders + weeks.placeholders)
+
+
+class _Unwritten:
+    """Logs why the calendar's files are behind, once until they are not."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def log(self, problem: str) -> None:
+        if problem and not self._last:
+            _log.warning("%s; the releases are known all the same", problem)
+        self._last = problem
 
 
 class _Said:

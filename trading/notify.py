@@ -1,10 +1,8 @@
-"""Telling a person what the bot does: the notifier port and its console implementation."""
+"""Telling a person what the bot does: the notifier port; the console's is `trading.narrator.SayingNotifier`."""
 
 from __future__ import annotations
 
 from typing import Protocol
-
-import click
 
 
 class Notifier(Protocol):
@@ -12,14 +10,6 @@ class Notifier(Protocol):
 
     def send(self, message: str) -> None:
         """Pass one message on."""
-
-
-class ConsoleNotifier:
-    """Writes messages to standard output, each on its line."""
-
-    def send(self, message: str) -> None:
-        """Print the message."""
-        click.echo(message)
 
 
 class SilentNotifier:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -15,9 +16,11 @@ from sqlalchemy import URL
 
 from novosky.errors import LockedError, StorageError, UsageError
 from novosky.market.news import NewsCalendar
+from novosky.persistence import remove_file
 from novosky.settings import MlSettings, Settings
 from trading.bot import Bot
-from trading.engine.records import no_minutes
+from trading.engine.records import Params, no_minutes
+from trading.feed.timely import TimelyBroker
 from trading.journal import Journal, sqlite_url
 from trading.market_inputs import minutes_of
 from trading.models import Models
@@ -62,6 +65,8 @@ class PaperMarket:
     repeatable : bool
         True for a replay, whose result belongs to one set of bars, settings and models;
         False for an account that lives on while settings and models change.
+    growing : bool
+        True where a feed adds bars (`trading.feed.market`); the last of these is still forming.
     """
 
     name: str
@@ -70,6 +75,7 @@ class PaperMarket:
     m1: pd.DataFrame | None
     fixed_spread: bool
     repeatable: bool = True
+    growing: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,15 +90,27 @@ class PaperSession:
     server : TradeServer
         The market and the account's other side; the driver lets its time pass.
     journal : Journal
-    fingerprint : str
-        Identifies the models' answers.
+    params : Params
+        The rules in force.
+    models : Models
     """
 
     bot: Bot
     broker: Mt5Broker
     server: TradeServer
     journal: Journal
-    fingerprint: str
+    params: Params
+    models: Models
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the models' answers."""
+        return self.models.fingerprint
+
+    @property
+    def train_cutoff(self) -> pd.Timestamp:
+        """The last bar whose information entered the models."""
+        return self.models.signal.train_cutoff
 
     def close(self) -> None:
         """Release the account's files."""
@@ -115,9 +133,10 @@ def market_identity(
     """
     digest = hashlib.sha256()
     for frame in (market.frame, market.m1):
-        if frame is not None:
+        if frame is not None and not market.growing:
             digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
-    parts = [str(market.first), str(market.fixed_spread)]
+    # The bars of a growing market are others at every start, and so is where the account's begin among them.
+    parts = [str(market.fixed_spread)] if market.growing else [str(market.first), str(market.fixed_spread)]
     if market.repeatable:
         parts += [settings.model_dump_json(), ml_settings.model_dump_json(), models]
         parts += [] if news is None else [news.event_times.tobytes().hex()]
@@ -179,7 +198,7 @@ def discard_account(journal: Path) -> None:
     if foreign is not None:
         raise UsageError(f"{foreign} is not a journal and was left alone; name the account's file with --journal")
     for file in journal_files(journal):
-        file.unlink(missing_ok=True)
+        remove_file(file, missing_ok=True)
 
 
 def check_account_files(journal: Path) -> None:
@@ -227,6 +246,7 @@ def open_session(
     now: Callable[[], float] | None = None,
     database: URL | None = None,
     reach: Callable[[SimulatedTerminal], TerminalModule] = lambda terminal: terminal,
+    accept_balance: bool = False,
 ) -> PaperSession:
     """Open or resume the paper account whose journal is at `journal_path`.
 
@@ -240,6 +260,8 @@ def open_session(
         `trading.journal.journal_url`; the simulated broker stays beside `journal_path`.
     reach : callable
         Returns the module through which the adapter reaches the terminal: itself, or one end of a bridge.
+    accept_balance : bool
+        See `trading.bot.Bot`.
 
     Raises
     ------
@@ -263,14 +285,15 @@ def open_session(
         identity=identity,
         fixed_spread=market.fixed_spread,
         clock=STAMPS,
+        growing=market.growing,
     )
     known = None if news is None else FixedNews(news)
     journal = Journal(database or sqlite_url(journal_path), durable=durable)
     journal.check_writable()
     _check_pair(journal, server, journal_path, market)
-    if now is not None:
+    if now is not None and not market.growing:
         PacedMarket(server, now).catch_up()
-    broker = _adapter(server, settings, reach)
+    broker = _adapter(server, settings, reach, now if market.growing else None)
     bot = Bot(
         broker,
         journal,
@@ -284,20 +307,25 @@ def open_session(
         fingerprint=models.fingerprint,
         frozen=frozen,
         advice=PAPER_ADVICE,
+        accept_balance=accept_balance,
     )
-    return PaperSession(bot, broker, server, journal, models.fingerprint)
+    return PaperSession(bot, broker, server, journal, params, models)
 
 
 def _adapter(
-    server: TradeServer, settings: Settings, reach: Callable[[SimulatedTerminal], TerminalModule]
+    server: TradeServer,
+    settings: Settings,
+    reach: Callable[[SimulatedTerminal], TerminalModule],
+    real_time: Callable[[], float] | None,
 ) -> Mt5Broker:
-    """Return the live bot's adapter on a terminal of this server."""
+    """Return the live bot's adapter on a terminal of this server; real prices grow old in real time."""
+    made = Mt5Broker if real_time is None else partial(TimelyBroker, now=real_time)
     terms, terminal = server.terms, SimulatedTerminal(server)
     module = reach(terminal)
     # A terminal in this process cannot hang, and a thread beside it would cost a replay a fifth of its speed.
     timing = Timing(call=math.inf) if module is terminal else Timing()
     stamped = settings.broker.model_copy(update={"server_clock": STAMPS})
-    return Mt5Broker(
+    return made(
         module,
         settings.model_copy(update={"broker": stamped}),
         TerminalClock(server),

@@ -26,7 +26,7 @@ def build_params(settings: Settings, ml_settings: MlSettings) -> Params:
     params.bar_seconds = M15_SECONDS
     params.lot_units = settings.lot_units
     params.price_scale = 10.0**broker.digits
-    params.money_scale = 100.0
+    params.money_scale = 10.0**settings.money_digits
     params.volume_scale = 1.0 / broker.volume_step
     params.volume_min = max(broker.volume_min, sizing.min_lot)
     params.volume_max = min(broker.volume_max, sizing.max_lot)
@@ -40,7 +40,7 @@ def build_params(settings: Settings, ml_settings: MlSettings) -> Params:
     params.slippage = costs.slippage
     params.swap_long = costs.swap_long * share
     params.swap_short = costs.swap_short * share
-    params.leverage = settings.account.leverage
+    params.leverage = settings.account.leverage / broker.margin_rate
     params.stop_out_level = settings.account.stop_out_level / 100.0
     params.risk_fraction = sizing.risk_percent / 100.0
     params.max_risk_fraction = sizing.max_risk_per_trade_pct / 100.0

@@ -10,9 +10,10 @@ from urllib.request import url2pathname
 
 from pydantic import SecretStr
 
+from ml.hub.endpoint import check_credentials, endpoint_of
 from ml.hub.folder import FolderStore
 from ml.hub.s3 import S3Place, S3Store
-from ml.hub.signing import PUBLIC_NAME, PublicKey, Signer, parse_private_key, parse_public_keys
+from ml.hub.signing import PRIVATE_NAME, PUBLIC_NAME, PublicKey, Signer, parse_private_key, parse_public_keys
 from ml.hub.store import Store
 from novosky.environment import HUB_FOLDER, HUB_PRIVATE_KEY, HUB_PUBLIC_KEY, HUB_STORE
 from novosky.errors import SettingsError, UsageError
@@ -40,7 +41,7 @@ def open_store(environment: Mapping[str, str], hub: str | None = None, *, create
     UsageError
         An address of another kind.
     SettingsError
-        R2 settings that are not complete.
+        R2 settings that are not complete, or cannot be meant.
     """
     named = hub or environment.get(HUB_FOLDER.name)
     stated = [variable.name for variable in HUB_STORE if variable.name in environment]
@@ -49,9 +50,9 @@ def open_store(environment: Mapping[str, str], hub: str | None = None, *, create
         if missing:
             raise SettingsError(f"not set: {', '.join(missing)}; the S3 store needs them in the environment or .env")
         endpoint, key_id, key, bucket = (environment[variable.name].strip() for variable in HUB_STORE)
-        if urlsplit(endpoint).scheme not in ("http", "https"):
-            raise SettingsError(f"{HUB_STORE[0].name} is no address; write https://… as the store shows it")
-        return S3Store(S3Place(SecretStr(endpoint), bucket, SecretStr(key_id), SecretStr(key)))
+        check_credentials(bucket, key_id, key)
+        at = endpoint_of(endpoint, bucket)
+        return S3Store(S3Place(SecretStr(at.url), bucket, SecretStr(key_id), SecretStr(key), at.region))
     return FolderStore(EMBEDDED if named is None else _folder(named), create=create)
 
 
@@ -78,8 +79,8 @@ def trusted_keys(environment: Mapping[str, str], folder: Path = Path()) -> tuple
         raise SettingsError(f"{path} cannot be read; mend it or its permissions") from error
 
 
-def signer(environment: Mapping[str, str]) -> Signer:
-    """Return the key to sign with.
+def signer(environment: Mapping[str, str], folder: Path = Path()) -> Signer:
+    """Return the key to sign with: as the environment says, or the file that --keygen wrote into this folder.
 
     Raises
     ------
@@ -87,10 +88,12 @@ def signer(environment: Mapping[str, str]) -> Signer:
         There is none, or it is no key.
     """
     stated = environment.get(HUB_PRIVATE_KEY.name)
+    if stated is None and (folder / PRIVATE_NAME).is_file():
+        stated = str(folder / PRIVATE_NAME)
     if stated is None:
         raise SettingsError(
-            f"{HUB_PRIVATE_KEY.name} is not set, so nothing can be signed: set it to the key or to the file that "
-            "`python ml/r2_hub.py --keygen` wrote"
+            f"{HUB_PRIVATE_KEY.name} is not set and there is no {PRIVATE_NAME} here, so nothing can be signed: make a "
+            "key pair with `python ml/r2_hub.py --keygen`, or set it to the key or the key's file"
         )
     return parse_private_key(SecretStr(stated))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from ml.deployment import REVISION_NAME
@@ -12,7 +13,8 @@ from ml.hub.revision import MOST_MANIFEST_BYTES, Revision, is_tag, parse_revisio
 from ml.hub.signing import PublicKey, manifest_of, unseal
 from ml.hub.store import REVISIONS, AbsentError, blob_name, revision_name
 from novosky.errors import ModelError, UsageError
-from novosky.settings.profiles import ProfileName
+from novosky.market.same_market import same_symbol
+from novosky.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def catalogue(store: PatientStore, keys: Sequence[PublicKey]) -> list[Published 
             found.append(read_published(store, keys, tag))
         except ModelError as error:
             found.append(Untrusted(tag, str(error)))
-    return sorted(found, key=lambda each: each.revision.order if isinstance(each, Published) else (0, "", each.tag))
+    untrusted = sorted((each for each in found if isinstance(each, Untrusted)), key=lambda each: each.tag)
+    return [*untrusted, *sorted((each for each in found if isinstance(each, Published)), key=_order)]
 
 
 def trusted(found: Sequence[Published | Untrusted]) -> list[Published]:
@@ -87,21 +90,34 @@ def trusted(found: Sequence[Published | Untrusted]) -> list[Published]:
     return whole
 
 
-def newest_approved(found: Sequence[Published], profile: ProfileName, place: str) -> Published:
-    """Return the newest approved revision of a profile.
+def newest_approved(found: Sequence[Published], settings: Settings, place: str) -> Published:
+    """Return the newest approved revision of the configured profile and market.
 
     Raises
     ------
     UsageError
         There is none.
     """
-    fitting = [each for each in found if each.revision.approved and each.revision.profile == profile]
+    profile = settings.risk_profile.name
+    approved = [each for each in found if each.revision.approved and each.revision.profile == profile]
+    fitting = [each for each in approved if is_of_market(each.revision, settings)]
     if not fitting:
+        others = ", ".join(sorted({f"{each.revision.symbol} {each.revision.timeframe}" for each in approved}))
+        market = f" on {settings.symbol} {settings.timeframe}, only on {others}" if others else ""
         raise UsageError(
-            f"{place} has no approved revision for the profile {profile}; `python ml/r2_hub.py --list` shows what "
-            "there is, --pull --revision TAG takes another one"
+            f"{place} has no approved revision for the profile {profile}{market}; `python ml/r2_hub.py --list` shows "
+            "what there is, --pull --revision TAG takes another one"
         )
-    return max(fitting, key=lambda each: each.revision.order)
+    return max(fitting, key=_order)
+
+
+def _order(published: Published) -> tuple[int, datetime, str, int, int]:
+    return published.revision.order
+
+
+def is_of_market(revision: Revision, settings: Settings) -> bool:
+    """Tell whether a revision was made for the configured symbol and time frame."""
+    return same_symbol(revision.symbol, settings.symbol) and revision.timeframe == settings.timeframe
 
 
 def installed_revision(models: Path) -> Revision | None:
@@ -126,13 +142,32 @@ def refuse_older(chosen: Revision, models: Path) -> None:
     ModelError
     """
     present = installed_revision(models)
-    if present is None or present.profile != chosen.profile or chosen.sequence >= present.sequence:
+    if (
+        present is None
+        or present.profile != chosen.profile
+        or not _one_market(present, chosen)
+        or chosen.order > present.order
+        or chosen == present
+    ):
         return
+    if chosen.tag == present.tag:
+        raise ModelError(
+            f"the hub's {chosen.tag} is not the one that is in place: revisions never change, so one of the two was "
+            "exchanged. Nothing was changed; ask the publisher which one is theirs"
+        )
     raise ModelError(
-        f"the newest approved revision {chosen.tag} (number {chosen.sequence}) is older than {present.tag} (number "
-        f"{present.sequence}), which is in place: revisions have been withdrawn or are held back. Nothing was changed; "
-        f"to go back on purpose, use --pull --revision {chosen.tag} or --rollback"
+        f"the newest approved revision {_told(chosen)} is older than {_told(present)}, which is in place: revisions "
+        "have been withdrawn or are held back. Nothing was changed; to go back on purpose, use --pull --revision "
+        f"{chosen.tag} or --rollback"
     )
+
+
+def _one_market(one: Revision, other: Revision) -> bool:
+    return same_symbol(one.symbol, other.symbol) and one.timeframe == other.timeframe
+
+
+def _told(revision: Revision) -> str:
+    return f"{revision.tag} (number {revision.sequence}, made {revision.created})"
 
 
 def verify_blobs(store: PatientStore, revision: Revision) -> list[str]:

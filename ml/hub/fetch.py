@@ -30,6 +30,8 @@ from ml.hub.store import AbsentError, blob_name
 from ml.shap_report import SUMMARY_NAME
 from novosky.errors import ModelCompatibilityError, ModelError
 from novosky.files import sha256_of, write_bytes
+from novosky.market.same_market import Market, require_same_market
+from novosky.persistence import remove_file
 from novosky.settings import Settings, load_ml_settings, load_settings
 from novosky.settings.differences import Change, changes_between
 from novosky.settings.strategy import put_strategy, strategy_of
@@ -100,9 +102,13 @@ def pull(
     if tag is not None:
         chosen = read_published(store, keys, tag)
     else:
-        profile = settings.risk_profile.name
-        chosen = newest_approved(trusted(catalogue(store, keys)), profile, store.place)
+        chosen = newest_approved(trusted(catalogue(store, keys)), settings, store.place)
         refuse_older(chosen.revision, target.models)
+    require_same_market(
+        Market(f"revision {chosen.revision.tag}", chosen.revision.symbol, chosen.revision.timeframe),
+        Market(str(target.config), settings.symbol, settings.timeframe),
+        f"pull a revision for {settings.symbol} (--list shows what there is), or set symbol in {target.config}",
+    )
     strategy = _strategy(store, chosen.revision)
     if _is_in_place(chosen.revision, strategy, target):
         return Pulled(chosen.revision, already=True)
@@ -172,7 +178,7 @@ def _download(store: PatientStore, revision: Revision, target: Deployment, progr
     wanted = {blob.sha256 for blob in files.values()}
     for stale in folder.iterdir():
         if stale.name not in wanted:
-            stale.unlink()
+            remove_file(stale)
     moved = 0
     for name, blob in files.items():
         path, here = folder / blob.sha256, _place(name, target)

@@ -13,6 +13,7 @@ from typing import BinaryIO
 from ml.hub.store import PIECE, AbsentError
 from novosky.errors import StorageError
 from novosky.files import sync_directory
+from novosky.persistence import discard_file, replace_file
 
 _UNFINISHED = ".tmp"
 
@@ -89,7 +90,7 @@ class FolderStore:
                 Path(temporary).chmod(0o644)
                 return _put(Path(temporary), path)
             finally:
-                Path(temporary).unlink(missing_ok=True)
+                discard_file(Path(temporary))
 
     def _pieces(self, stream: BinaryIO) -> Iterator[bytes]:
         with self._errors("read"):
@@ -119,6 +120,6 @@ def _put(temporary: Path, path: Path) -> bool:
         # A file system without links; two publishers at the same instant are told apart by no other means there.
         if path.exists():
             return False
-        temporary.replace(path)
+        replace_file(temporary, path)
     sync_directory(path.parent)
     return True

@@ -17,6 +17,7 @@ import tenacity
 from ml.hub.store import AbsentError, Store, TroubleError, blob_name
 from novosky.errors import ModelError, NetworkError, StorageError
 from novosky.files import sha256_of
+from novosky.persistence import open_binary, remove_file
 
 T = TypeVar("T")
 Tell = Callable[[int], None]
@@ -115,8 +116,13 @@ class PatientStore:
     def create_bytes(self, name: str, content: bytes) -> bool:
         """Store a small object; False when the name is taken by another content."""
         created = self._ask(lambda: self._store.create(name, io.BytesIO(content), len(content)))
+        if created:
+            return True
         # A lost answer makes an own success look like somebody else's.
-        return created or self.small(name, max(len(content), 1)) == content
+        try:
+            return self.small(name, max(len(content), 1)) == content
+        except AbsentError as error:
+            raise NetworkError(f"{self.place} says of {name} that it is taken, and that it is absent") from error
 
     def upload(self, name: str, path: Path) -> None:
         """Store a file under a name that says its content; one that is there already is not sent."""
@@ -157,10 +163,10 @@ class PatientStore:
         self._fill(digest, size, path, tell)
         if resumed and not _is_whole(path, digest, size):
             # What an interrupted run left may have been bent; what comes whole from the hub is what it has.
-            path.unlink()
+            remove_file(path)
             self._fill(digest, size, path, tell)
         if not _is_whole(path, digest, size):
-            path.unlink(missing_ok=True)
+            remove_file(path, missing_ok=True)
             raise ModelError(
                 f"{blob_name(digest)} at {self.place} is damaged: its content does not have that SHA-256; nothing was "
                 "changed here. Pull another revision, or have this one published again."
@@ -189,7 +195,7 @@ class PatientStore:
 
     def _append(self, digest: str, size: int, path: Path, have: int, tell: Tell) -> None:
         try:
-            with self._store.read(blob_name(digest), have) as pieces, path.open("ab") as stream:
+            with self._store.read(blob_name(digest), have) as pieces, open_binary(path, "ab") as stream:
                 for piece in pieces:
                     have += len(piece)
                     if have > size:

@@ -33,6 +33,7 @@ from ml.hub.revision import (
 )
 from ml.hub.signing import PublicKey, Signer, public_of, seal
 from ml.hub.store import blob_name, revision_name
+from ml.model_market import require_models_of
 from ml.model_set import lock_model_set
 from ml.shap_report import SUMMARY_NAME
 from novosky.errors import ModelCompatibilityError, ModelError, StorageError, UsageError
@@ -109,7 +110,7 @@ def push(
         tag = default_tag(created, profile) if tag is None else tag
         if parse_tag(tag) != profile:
             raise UsageError(f"--tag {tag} names another profile than {target.config}, which says {profile.name}")
-        manifest = _require_publishable(target, ml_settings)
+        manifest = _require_publishable(target, settings, ml_settings)
         if check is not None:
             check(target)
         contents = _contents(target, settings, manifest)
@@ -138,12 +139,13 @@ def push(
     return Pushed(revision, already=False)
 
 
-def _require_publishable(target: Deployment, ml_settings: MlSettings) -> Manifest:
+def _require_publishable(target: Deployment, settings: Settings, ml_settings: MlSettings) -> Manifest:
     manifest = read_manifest(target.models)
     damaged = damaged_artifacts(target.models, manifest)
     if damaged:
         raise ModelError(f"not published: {next(iter(damaged.values()))}")
     verify_compat(target.models, ml_settings)
+    require_models_of(target.models, manifest, settings)
     if manifest.config_hash != hash_training_settings(ml_settings):
         raise ModelCompatibilityError(
             f"not published: `labeling` or `signal_model` in {target.ml_config} changed since the set was trained; "

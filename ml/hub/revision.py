@@ -26,7 +26,7 @@ MOST_FILE_BYTES = 512 << 20
 MOST_TOTAL_BYTES = 2 << 30
 MOST_MANIFEST_BYTES = 1 << 20
 _FORMAT = 1
-_TAG = re.compile(r"v(?P<day>\d{8})-p(?P<profile>[1-5])(?:\.[1-9]\d{0,2})?", re.ASCII)
+_TAG = re.compile(r"v(?P<day>\d{8})-p(?P<profile>[1-5])(?:\.(?P<more>[1-9]\d{0,2}))?", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _MODEL_FILES = {MANIFEST_NAME, SUMMARY_NAME, *(name for names in STAGE_FILES.values() for name in names)}
 _ALLOWED = {ML_CONFIG, STRATEGY, *(MODELS + name for name in _MODEL_FILES)}
@@ -79,9 +79,18 @@ class Revision:
     format: int = _FORMAT
 
     @property
-    def order(self) -> tuple[int, str, str]:
-        """Revisions are newer in this order."""
-        return self.sequence, self.created, self.tag
+    def order(self) -> tuple[int, datetime, str, int, int]:
+        """Revisions are newer in this order.
+
+        The number decides. Two publishers that did not see each other give the same one; then the
+        moment at which they were made decides, whatever its time zone, and of two of one moment
+        the day in the tag, the profile, and which of the day it is. Only one revision has a tag,
+        so no two differ in nothing.
+        """
+        match = _TAG.fullmatch(self.tag)
+        assert match is not None, "a revision has a tag"
+        moment = datetime.fromisoformat(self.created)
+        return self.sequence, moment, match["day"], int(match["profile"]), int(match["more"] or 1)
 
     @property
     def size(self) -> int:

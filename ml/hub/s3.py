@@ -12,13 +12,21 @@ from typing import Any, BinaryIO, NoReturn
 
 from pydantic import SecretStr
 
+from ml.hub.endpoint import ANY_REGION, ENDPOINT
 from ml.hub.store import PIECE, AbsentError, TroubleError
-from novosky.errors import NetworkError
+from novosky.errors import NetworkError, NovoskyError, SettingsError
 
 _ABSENT = {"NoSuchKey", "404", "NotFound", "InvalidRange"}
 """The last one: there is no such part of it."""
 _TAKEN = {"PreconditionFailed", "412"}
 _CONTESTED = {"ConditionalRequestConflict", "409", "OperationAborted"}
+_ELSEWHERE = {
+    "AuthorizationHeaderMalformed",
+    "PermanentRedirect",
+    "IllegalLocationConstraintException",
+    "InvalidRegion",
+}
+_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"}
 _PASSING = {"RequestTimeout", "RequestTimeTooSkewed", "SlowDown", "InternalError", "BadDigest", "ServiceUnavailable"}
 
 
@@ -32,6 +40,8 @@ class S3Place:
         Holds the owner's account number.
     bucket : str
     key_id, key : SecretStr
+    region : str
+        What signatures name.
     connect_seconds, read_seconds : float
         Until a silent server counts as failed.
     page : int
@@ -42,6 +52,7 @@ class S3Place:
     bucket: str
     key_id: SecretStr
     key: SecretStr
+    region: str = ANY_REGION
     connect_seconds: float = 10.0
     read_seconds: float = 30.0
     page: int = 1000
@@ -81,22 +92,30 @@ class S3Store:
                 endpoint_url=self._at.endpoint.get_secret_value(),
                 aws_access_key_id=self._at.key_id.get_secret_value(),
                 aws_secret_access_key=self._at.key.get_secret_value(),
-                region_name="auto",
+                region_name=self._at.region,
                 config=config,
             )
             client.meta.events.register_last("before-call.s3", _send_at_once)
+            client.meta.events.register_last("before-call.s3.HeadBucket", _follow_once)
             return client
         except ValueError:
             # Its text repeats the address.
-            raise NetworkError("R2_ENDPOINT_URL is no address; write https://… as the store shows it") from None
+            raise SettingsError(f"{ENDPOINT} is no address; write https://HOST as the store shows it") from None
 
     def names(self, prefix: str) -> list[str]:
         """Return the names of the objects below a prefix, sorted."""
-        with self._asking(prefix):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._at.bucket, Prefix=prefix, PaginationConfig={"PageSize": self._at.page}
-            )
-            return sorted(str(entry["Key"]) for page in pages for entry in _entries(page))
+        try:
+            with self._asking(prefix):
+                pages = self._client.get_paginator("list_objects_v2").paginate(
+                    Bucket=self._at.bucket, Prefix=prefix, PaginationConfig={"PageSize": self._at.page}
+                )
+                return sorted(str(entry["Key"]) for page in pages for entry in _entries(page))
+        except AbsentError:
+            # A bucket answers with an empty list. Whoever knows no such thing took the question for one of an object.
+            raise SettingsError(
+                f"no {self.place} is found at {ENDPOINT}: the server answers a request for the list of its objects "
+                "with 404; write the address of the store alone, without bucket or folder, and check R2_BUCKET"
+            ) from None
 
     def size(self, name: str) -> int | None:
         """Return an object's size in bytes, None when there is none."""
@@ -129,7 +148,7 @@ class S3Store:
             digest.update(piece)
         content.seek(0)
         try:
-            with self._asking(name):
+            with self._asking(name, creating=True):
                 self._client.put_object(
                     Bucket=self._at.bucket,
                     Key=name,
@@ -141,6 +160,8 @@ class S3Store:
                 )
         except FileExistsError:
             return False
+        except AbsentError:
+            raise self._permanent("NoSuchKey", 404) from None
         return True
 
     def _pieces(self, name: str, body: Any) -> Iterator[bytes]:
@@ -148,7 +169,7 @@ class S3Store:
             yield from body.iter_chunks(PIECE)
 
     @contextmanager
-    def _asking(self, name: str) -> Iterator[None]:
+    def _asking(self, name: str, *, creating: bool = False) -> Iterator[None]:
         """Sort the library's errors; their own texts hold the address and are not repeated."""
         from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
         from botocore.exceptions import IncompleteReadError as Incomplete
@@ -157,7 +178,7 @@ class S3Store:
         try:
             yield
         except ClientError as error:
-            self._refused(name, error)
+            self._refused(name, error, creating=creating)
         except (HTTPClientError, Incomplete, HTTPError, ConnectionError, TimeoutError) as error:
             raise TroubleError(f"{type(error).__name__} for {name}") from None
         except BotoCoreError as error:
@@ -166,26 +187,46 @@ class S3Store:
             raise NetworkError(
                 f"{self.place} cannot be asked ({type(error).__name__}); check the R2_ settings in .env"
             ) from None
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            # The library believes what an answer says: a size that is no number, an entry without a name.
+            raise TroubleError(f"an answer that cannot be read ({type(error).__name__}) for {name}") from None
 
-    def _refused(self, name: str, error: Any) -> NoReturn:
+    def _refused(self, name: str, error: Any, *, creating: bool) -> NoReturn:
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         if code in _ABSENT:
             raise AbsentError(name) from None
-        if code in _TAKEN:
+        if creating and code in _TAKEN:
             raise FileExistsError(name) from None
         if status >= 500 or status in (408, 429) or code in _PASSING or code in _CONTESTED:
             raise TroubleError(f"{status} {code} for {name}") from None
+        raise self._permanent(code, status) from None
+
+    def _permanent(self, code: str, status: int) -> NovoskyError:
+        """Return the error that says what is to be corrected."""
         if code == "NoSuchBucket":
-            raise NetworkError(f"there is no {self.place} at R2_ENDPOINT_URL; correct R2_BUCKET") from None
-        raise NetworkError(
-            f"{self.place} refuses ({status} {code}); check R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY and their rights"
-        ) from None
+            return NetworkError(f"there is no {self.place} at {ENDPOINT}; correct R2_BUCKET")
+        if code in _ELSEWHERE or 300 <= status < 400:
+            return SettingsError(
+                f"{self.place} belongs to another address or region than {ENDPOINT} names, or a web page answers in "
+                f"its place ({status} {code}); write the address of the bucket's own region, like "
+                "https://s3.REGION.amazonaws.com"
+            )
+        if status in (401, 403) or code in _KEYS:
+            return NetworkError(
+                f"{self.place} refuses ({status} {code}); check R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY and their rights"
+            )
+        return NetworkError(f"{self.place} refuses ({status} {code}); check {ENDPOINT}, R2_BUCKET and the keys' rights")
 
 
 def _send_at_once(params: Any, **_: Any) -> None:
     """Ask for no leave to send a body: the library waits for the answer's end for ever when it is cut off."""
     params["headers"].pop("Expect", None)
+
+
+def _follow_once(context: Any, **_: Any) -> None:
+    """Let the library's own question for the bucket's region not be redirected: it would ask for ever."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _entries(page: Any) -> list[Any]:

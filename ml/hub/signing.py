@@ -19,9 +19,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import SecretStr
 
+from ml.hub.curve import is_sound_point
 from novosky.environment import create_private
 from novosky.errors import ModelError, SettingsError, StorageError, UsageError
 from novosky.files import write_text
+from novosky.persistence import remove_file
 
 PUBLIC_NAME = "hub.pub"
 PRIVATE_NAME = "hub.key"
@@ -53,13 +55,18 @@ def parse_public_keys(text: str, source: str) -> tuple[PublicKey, ...]:
     Raises
     ------
     SettingsError
-        None there, or something that is no key.
+        None there, something that is no key, or a key under which anybody can sign.
     """
     lines = [line.partition("#")[0].strip() for line in text.splitlines()]
-    keys = tuple(_public(_raw(line, source)) for line in lines if line)
-    if not keys:
+    raws = [_raw(line, source) for line in lines if line]
+    if not raws:
         raise SettingsError(f"{source} holds no public key; copy the line that `--keygen` printed")
-    return keys
+    if not all(map(is_sound_point, raws)):
+        raise SettingsError(
+            f"{source} holds a key that no generator makes and under which anybody can sign; get the publisher's "
+            "hub.pub anew, from the publisher"
+        )
+    return tuple(map(_public, raws))
 
 
 def parse_private_key(secret: SecretStr) -> Signer:
@@ -104,7 +111,7 @@ def create_keys(folder: Path) -> PublicKey:
     try:
         write_text(public, _text(key.public_key().public_bytes_raw()) + "\n")
     except StorageError:
-        private.unlink()
+        remove_file(private)
         raise
     return _public(key.public_key().public_bytes_raw())
 
@@ -144,7 +151,7 @@ def unseal(envelope: bytes, keys: Sequence[PublicKey], source: str) -> str:
         signed, mark = _PURPOSE + text.encode("utf-8"), base64.b64decode(signature, validate=True)
     except (ValueError, KeyError, RecursionError, UnicodeEncodeError) as error:
         raise ModelError(f"{source} is not a signed manifest ({type(error).__name__}); it was not used") from error
-    for key in keys:
+    for key in keys if is_sound_point(mark[:_KEY_BYTES]) else ():
         try:
             key.key.verify(mark, signed)
         except InvalidSignature:

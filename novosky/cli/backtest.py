@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from novosky.cli.next_step import say_next, say_proof, with_files
 from novosky.cli.options import FILE, MOST_DAYS, UtcDate, account_options, file_options, refuse_collisions
+from novosky.cli.provenance import provenance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +80,7 @@ def backtest(
     from backtest.model_answers import model_answers
     from backtest.run import prepare, simulate
     from backtest.summary import print_summary
-    from novosky.data.store import load_bars
+    from novosky.data.market_bars import load_market_bars
     from novosky.errors import UsageError
     from novosky.files import write_json
     from novosky.market.news import load_calendar
@@ -96,7 +98,7 @@ def backtest(
     )
     settings = apply_flags(load_settings(config), AccountFlags(**flags))
     ml_settings = load_ml_settings(ml_config)
-    history = load_bars(data)
+    history = load_market_bars(data, settings)
     served = load_models(models, settings, ml_settings)
     cutoff = served.signal.train_cutoff if oos_only else None
     window = choose_window(history["time"], start, end or oos_end, days, cutoff)
@@ -108,7 +110,7 @@ def backtest(
         start=window[0],
         end=window[1],
         news=load_calendar(calendar) if calendar else None,
-        m1=load_bars(m1, seconds=60) if m1 else None,
+        m1=load_market_bars(m1, settings, seconds=60) if m1 else None,
         fixed_spread=flags["spread"] is not None,
         sltp=served.sltp,
     )
@@ -119,6 +121,7 @@ def backtest(
         answers=model_answers(served, prepared, settings, ml_settings),
         labels=run_labels(prepared, settings, history.attrs),
     )
+    made = provenance(settings)
     metrics = compute_metrics(result, np.random.default_rng(seed), m1=m1 is not None)
     random_entry = random_entry_benchmark(
         result,
@@ -131,25 +134,48 @@ def backtest(
     print_summary(Console(), metrics, random_entry, hold)
     if json_file is not None:
         random_figures = random_entry.as_dict() if random_entry is not None else {}
-        write_json(json_file, {**metrics.as_dict(), **random_figures, **hold.as_dict()})
-    write_tables(result, settings.symbol, settings.broker.digits, trades_file, blocked_file)
+        write_json(json_file, {**metrics.as_dict(), **random_figures, **hold.as_dict(), **made.as_dict()})
+    write_tables(result, settings.symbol, settings.broker.digits, trades_file, blocked_file, settings.money_digits)
     if chart_file is not None:
         from backtest.report import write_report
 
         details = {"Bars": data.name, "Models": served.signal.fingerprint[:12]}
-        write_report(chart_file, result, metrics, random_entry, hold, details=details)
+        write_report(chart_file, result, metrics, random_entry, hold, made=made, details=details)
         click.echo(f"report: {chart_file}")
+    if metrics.oos is False:
+        say_proof(data, models, history["time"].iloc[-1], served.signal.train_cutoff)
+    else:
+        say_next(
+            with_files(
+                f"python trading.py --paper --start {_minute(metrics.start)} --end {_minute(metrics.end)} "
+                "--trades trades.csv",
+                replay=data,
+                models=models,
+            ),
+            "takes these bars through the bot itself; under the same flags its trades are the same, byte for byte",
+        )
+
+
+def _minute(iso: str) -> str:
+    """Return a moment as the options --start and --end take it."""
+    return iso.removesuffix(":00Z")
 
 
 def run_labels(prepared: Prepared, settings: Settings, marks: Mapping[Any, Any]) -> tuple[str, ...]:
     """Return what every output of this run must say about its bars and its account."""
     from backtest.run import overlap_warning
+    from novosky.market.price_steps import finer_than_digits
     from trading.market_inputs import minutes_coverage
 
     labels = [f"SYNTHETIC DATA ({marks['synthetic']} market)"] if "synthetic" in marks else []
     overlap = overlap_warning(prepared)
     if overlap is not None:
         labels.append(overlap)
+    if marks.get("volume") == "none":
+        labels.append("No volume: the bars' source publishes none, so features of volume say nothing")
+    finer = finer_than_digits(prepared.frame, settings.broker.digits)
+    if finer is not None:
+        labels.append(finer)
     bars, mute = len(prepared.frame), len(prepared.frame) - len(prepared.rows)
     if mute:
         labels.append(f"Warm-up: {mute} of {bars} bars have no features yet and could not trade; give more history")
@@ -200,13 +226,18 @@ def choose_window(
 
 
 def write_tables(
-    result: BacktestResult, symbol: str, digits: int, trades_file: Path | None, blocked_file: Path | None
+    result: BacktestResult,
+    symbol: str,
+    digits: int,
+    trades_file: Path | None,
+    blocked_file: Path | None,
+    money_digits: int = 2,
 ) -> None:
     """Write the trades and the blocked signals of a backtest, where files are named."""
     from trading.exports import block_row, trade_row, write_blocks, write_trades
 
     if trades_file is not None:
-        write_trades(trades_file, (trade_row(trade, digits) for trade in result.trades))
+        write_trades(trades_file, (trade_row(trade, digits, money_digits) for trade in result.trades))
     if blocked_file is not None:
         rows = []
         for block in result.blocks:

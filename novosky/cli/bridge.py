@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from trading.bridge.client import BridgeModule
     from trading.bridge.protocol import Hello
-    from trading.bridge.simulated import PacedServer
+    from trading.rehearsal import Pace, RehearsedServer
 
 PORT = 8787
 PINGS = 20
@@ -53,7 +53,11 @@ def bridge() -> None:
 @click.option("--cert", type=FILE, help="Certificate chain (PEM) for TLS.")
 @click.option("--key", type=FILE, help="Its private key (PEM).")
 @click.option("--terminal", type=FILE, help="terminal64.exe to attach to or start; clients get no other.")
-@click.option("--simulated", type=FILE, help="Serve a simulated terminal over this file's M15 bars instead.")
+@click.option(
+    "--simulated",
+    type=FILE,
+    help="Rehearse: serve a simulated terminal on which this file's M15 bars happen from now on.",
+)
 @click.option(
     "--pace", type=click.FloatRange(0, 1e6), default=1.0, show_default=True, help="Its seconds to one of ours."
 )
@@ -79,6 +83,7 @@ def serve(
     from contextlib import ExitStack
 
     from novosky.clock import RealClock
+    from novosky.environment import ENV_FILE, read_environment
     from novosky.errors import UsageError
     from novosky.log import configure_logging
     from novosky.redaction import secret_values
@@ -92,22 +97,25 @@ def serve(
     if account is not None and simulated is None:
         raise UsageError("--account keeps a simulated account; it needs --simulated")
     refuse_collisions({"--account": account}, {"--simulated": simulated, "--config": config, "--ml-config": ml_config})
-    token = check_token(os.environ.get(TOKEN_VARIABLE, "").strip())
+    environment = read_environment(ENV_FILE, os.environ)
+    token = check_token(environment.get(TOKEN_VARIABLE, "").strip())
     tls = tls_context(cert, key) if cert is not None and key is not None else None
     with ExitStack() as held:
         if simulated is not None:
             _own(held, port, None, account)
-            module, market = _simulated(simulated, config, ml_config, pace, account)
+            module, market, told = _rehearsal(simulated, config, ml_config, pace, account)
             held.callback(market.server.close)
             before = market.catch_up
         else:
-            module, before = _package(terminal), None
+            module, before, told = _package(terminal), None, None
             _own(held, port, terminal, None)
-        configure_logging(logs or Path("logs") / f"bridge-{port}", secrets=secret_values(os.environ) | {token})
+        configure_logging(logs or Path("logs") / f"bridge-{port}", secrets=secret_values(environment) | {token})
         path = str(terminal) if terminal else None
         server = BridgeServer(module, token, RealClock(), host=host, port=port, tls=tls, terminal=path, before=before)
         stop = _stop_signals()
         click.echo(f"serving {simulated or terminal} on {server.url}; Ctrl-C stops")
+        if told is not None:
+            _tell_rehearsal(server.url, told)
         server.serve(stop)
     click.echo("stopped")
 
@@ -196,15 +204,45 @@ def _report(url: str, mt5: BridgeModule) -> None:
     click.echo(f"latency   {median:.1f} ms in the middle, {slowest:.1f} ms at most, of {PINGS}")
 
 
-def _simulated(bars: Path, config: Path, ml_config: Path, pace: float, account: Path | None) -> tuple[Any, PacedServer]:
-    import time
-
-    from novosky.data.store import load_bars
+def _rehearsal(
+    bars: Path, config: Path, ml_config: Path, rate: float, account: Path | None
+) -> tuple[Any, RehearsedServer, Pace]:
+    """Return a terminal over the file's bars, moved to now; its market; and how its time goes."""
+    from ml.feature_engineering import live_window_bars
+    from novosky.clock import RealClock
+    from novosky.data.market_bars import load_market_bars
     from novosky.settings import load_ml_settings, load_settings
+    from trading import rehearsal
     from trading.bridge.simulated import simulated_market
 
     settings, ml_settings = load_settings(config), load_ml_settings(ml_config)
-    return simulated_market(load_bars(bars), settings, ml_settings, pace, time.monotonic, account)
+    frame, wall = load_market_bars(bars, settings), RealClock().now
+    kept = None if account is None else rehearsal.kept_placement(account)
+    placement = kept or rehearsal.placement_of(frame, live_window_bars(), wall())
+    frame = rehearsal.shifted(frame, placement.shift)
+    terminal, paced = simulated_market(frame, settings, ml_settings, rate, wall, account, placement.first)
+    if account is not None and kept is None:
+        rehearsal.keep_placement(account, placement)
+    server, now = paced.server, wall()
+    # At any other pace than time's own a kept account goes on from the moment at which it was left.
+    pace = rehearsal.Pace(now if kept is None or rate == 1.0 else float(server.now), now, rate)
+    return terminal, rehearsal.RehearsedServer(server, lambda: pace.at(wall())), pace
+
+
+def _tell_rehearsal(url: str, pace: Pace) -> None:
+    """Say what a bot needs to trade here, and what it should expect."""
+    from trading.rehearsal import client_lines
+
+    click.echo("a rehearsal: the file's bars come to pass from now on, at quotes of now and with pretend money")
+    click.echo("for the bot, in its .env or environment (the account's password is empty):")
+    for line in client_lines(url, pace, "<the token of this bridge>"):
+        click.echo(f"  {line}")
+    if pace.rate == 0.0:
+        click.echo("at --pace 0 no bar ever closes")
+    elif pace.rate != 1.0:
+        click.echo(
+            f"at --pace {pace.rate:g} a bar takes {900 / pace.rate:.1f} s; from 60 on a bot may miss its entries"
+        )
 
 
 def _package(terminal: Path | None) -> Any:

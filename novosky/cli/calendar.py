@@ -9,7 +9,7 @@ import click
 
 from novosky.cli.options import FILE
 from novosky.clock import RealClock
-from novosky.errors import DataError, NetworkError
+from novosky.errors import DataError, NetworkError, StorageError
 
 if TYPE_CHECKING:
     from novosky.data.forex_factory import Week
@@ -82,6 +82,8 @@ def _fetch(folder: Path, config: Path, base_url: str | None) -> Week:
     download = WeekDownload(base_url or news.base_url, folder / CACHE_NAME, patience, SystemRandom())
     now = RealClock().now()
     download.ask(now)
+    if download.unwritten:
+        raise StorageError(download.unwritten)
     if download.week is None or download.state.failure:
         wait = max(0.0, download.state.next_ask - now) / 60.0
         raise NetworkError(f"{download.state.failure}; the host may be asked again in {wait:.0f} min")

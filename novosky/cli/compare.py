@@ -97,7 +97,7 @@ def compare_configs(
     from backtest.metrics import compute_metrics
     from backtest.statistics import daily_returns
     from novosky.cli.backtest import choose_window
-    from novosky.data.store import load_bars
+    from novosky.data.market_bars import load_market_bars, require_bars_of
     from novosky.files import write_json
     from novosky.market.news import load_calendar
     from novosky.settings.overrides import AccountFlags
@@ -107,7 +107,9 @@ def compare_configs(
     account = AccountFlags(**flags)
     old = _read_side("old", old_config, old_ml, old_models or models, account)
     new = _read_side("new", new_config, new_ml, models, account)
-    history = load_bars(data)
+    history = load_market_bars(data, old.settings)
+    if new.settings.symbol != old.settings.symbol:
+        require_bars_of(history, data, new.settings)
     cutoff = max(side.models.signal.train_cutoff for side in (old, new)) if oos_only else None
     window = choose_window(history["time"], start, end, days, cutoff)
     news = load_calendar(calendar) if calendar else None
@@ -191,12 +193,10 @@ def _print(console: Any, comparison: Comparison, changes: list[Change]) -> None:
     from rich.text import Text
 
     from backtest.comparison import FIGURES, difference_of
-    from backtest.summary import notices, window
+    from backtest.summary import notices, print_notices, window
 
     console.print(Text(f"Compared  {window(comparison.new)}"), soft_wrap=True)
-    said = dict.fromkeys(notice.text for run in (comparison.old, comparison.new) for notice in notices(run))
-    for text in said:
-        console.print(Text(f"Note: {text}", style="yellow"), soft_wrap=True)
+    print_notices(console, dict.fromkeys(each for run in (comparison.old, comparison.new) for each in notices(run)))
     console.print(Text("What differs: " + ("" if changes else "nothing")), soft_wrap=True)
     for change in changes:
         console.print(Text(f"  {change}"), soft_wrap=True)

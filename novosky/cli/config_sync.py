@@ -70,7 +70,8 @@ def _write_defaults(config: Path, ml_config: Path) -> None:
     """Show and write the absent keys of each file that loads."""
     from ml.config_sync import missing_defaults
     from novosky.errors import SettingsError
-    from novosky.files import write_json
+    from novosky.files import write_text
+    from novosky.settings.text_edit import edited
 
     for path in (config, ml_config):
         try:
@@ -81,7 +82,7 @@ def _write_defaults(config: Path, ml_config: Path) -> None:
         for change in changes:
             click.echo(f"written  {path}: {change.place} = {change.new}")
         if changes:
-            write_json(path, completed)
+            write_text(path, edited(path.read_text(encoding="utf-8-sig"), completed))
 
 
 def _print(findings: list[SyncFinding]) -> None:

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
+from novosky.cli.data_naming import digits_of, name_bars, output_for
+from novosky.cli.data_request import TIMEFRAMES, Request, Stored, utc
 from novosky.cli.options import FILE, UtcDate
 from novosky.clock import RealClock
-from novosky.errors import BrokerError, UsageError
+from novosky.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from novosky.data.candle_sources import BinanceCandles, BitstampCandles
 
-TIMEFRAMES = {"M1": 60, "M15": 900}
-
-# Which options each source understands, besides --output, --timeframe, --start, --end and --replace.
+# Which options each source understands, besides --output, --timeframe, --start, --end, --replace, --join and --config.
 SOURCES: dict[str, tuple[str, ...]] = {
-    "mt5-export": ("input", "server_clock", "repeated_hour", "symbol"),
-    "csv": ("input", "server_clock", "repeated_hour", "symbol"),
-    "parquet": ("input",),
+    "mt5-export": ("input", "server_clock", "repeated_hour", "symbol", "resample"),
+    "csv": ("input", "server_clock", "repeated_hour", "symbol", "resample"),
+    "parquet": ("input", "symbol", "resample"),
     "binance": ("symbol", "base_url"),
     "bitstamp": ("symbol", "base_url"),
     "synthetic": ("kind", "bars", "seed"),
@@ -34,36 +33,13 @@ SOURCES: dict[str, tuple[str, ...]] = {
 _SOURCE_OPTIONS = sorted({name for names in SOURCES.values() for name in names})
 
 
-@dataclass(frozen=True)
-class Request:
-    """What was asked for on the command line; names and units are those of the options."""
-
-    source: str
-    output: Path
-    timeframe: str
-    start: datetime | None
-    end: datetime | None
-    replace: bool
-    input: Path | None
-    symbol: str | None
-    server_clock: str | None
-    repeated_hour: Literal["earlier", "later"] | None
-    base_url: str | None
-    kind: Literal["planted", "null"]
-    bars: int
-    seed: int
-
-    @property
-    def seconds(self) -> int:
-        """Length of a bar."""
-        return TIMEFRAMES[self.timeframe]
-
-
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.option("--source", required=True, type=click.Choice(list(SOURCES)), help="Where the bars come from.")
 @click.option("--input", type=FILE, help="File to import (mt5-export, csv, parquet).")
-@click.option("--output", type=FILE, help="Store to create or extend. [data/BTCUSD_<timeframe>.parquet]")
-@click.option("--symbol", help="Venue's symbol (binance: BTCUSDT, bitstamp: btcusd).")
+@click.option("--output", type=FILE, help="Store to create or extend. [data/<symbol>_<timeframe>.parquet]")
+@click.option(
+    "--symbol", help="What the bars are of, or the venue's symbol. [the file's own, its name's, or that of --config]"
+)
 @click.option(
     "--timeframe", type=click.Choice(list(TIMEFRAMES)), default="M15", show_default=True, help="Length of a bar."
 )
@@ -73,7 +49,7 @@ class Request:
 @click.option(
     "--repeated-hour",
     type=click.Choice(["earlier", "later"]),
-    help="Which pass broker stamps in the hour repeated in autumn belong to; without it they are an error.",
+    help="Which pass broker stamps belong to that stand once in the hour repeated in autumn. [later]",
 )
 @click.option("--base-url", metavar="URL", help="Another address of the same HTTP interface.")
 @click.option(
@@ -82,6 +58,16 @@ class Request:
 @click.option("--bars", type=click.IntRange(1), default=40_000, show_default=True, help="Number of synthetic bars.")
 @click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Seed of the synthetic market.")
 @click.option("--replace", is_flag=True, help="Replace the stored bars instead of extending them.")
+@click.option(
+    "--join",
+    type=click.Choice(["symbols", "sources"]),
+    multiple=True,
+    help="Extend the store although the new bars have another symbol or source; may be given twice.",
+)
+@click.option("--resample", is_flag=True, help="Make the bars of --timeframe from the finer ones of the file.")
+@click.option(
+    "--config", type=FILE, default=Path("config.json"), show_default=True, help="Settings: symbol, digits, clock."
+)
 @click.pass_context
 def download_data(ctx: click.Context, /, **options: object) -> None:
     """Import, download or generate bars into a Parquet store.
@@ -94,14 +80,15 @@ def download_data(ctx: click.Context, /, **options: object) -> None:
       python scripts/download_data.py --source binance --start 2020-01-01
       python scripts/download_data.py --source bitstamp --output data/BTCUSD_bitstamp.parquet
       python scripts/download_data.py --source mt5-export --input BTCUSD_M15.csv --server-clock NewYork+7
-      python scripts/download_data.py --source csv --input history.csv --output data/history.parquet
+      python scripts/download_data.py --source csv --input history.csv --symbol GER40 --server-clock UTC
+      python scripts/download_data.py --source csv --input EURUSD_M1.csv --server-clock NewYork+7 --resample
+      python scripts/download_data.py --source mt5 --symbol BTCUSD --start 2024-01-01
       python scripts/download_data.py --source synthetic --kind null --bars 20000 --seed 3 --output data/null.parquet
     """  # noqa: D301 - click needs the backspace character itself
-    options["output"] = options["output"] or Path("data") / f"BTCUSD_{options['timeframe']}.parquet"
     request = Request(**options)  # type: ignore[arg-type]
     _check(ctx, request)
-    bars = _collect(request)
-    _summarise(request, bars)
+    stored = _collect(request)
+    _summarise(request, stored)
 
 
 def _check(ctx: click.Context, request: Request) -> None:
@@ -120,7 +107,7 @@ def _check(ctx: click.Context, request: Request) -> None:
         )
     if request.repeated_hour is not None and request.server_clock is None:
         raise UsageError("--repeated-hour belongs to a broker's clock; give --server-clock as well")
-    if request.output.suffix.lower() != ".parquet":
+    if request.output is not None and request.output.suffix.lower() != ".parquet":
         raise UsageError(f"--output {request.output}: bars are stored as Parquet; give a name that ends in .parquet")
     if request.base_url is not None and not request.base_url.startswith(("http://", "https://")):
         raise UsageError(f"--base-url {request.base_url}: give an address that begins with https:// or http://")
@@ -130,63 +117,32 @@ def _check(ctx: click.Context, request: Request) -> None:
         raise UsageError(f"--end {request.end} is not after --start {request.start}")
 
 
-def _collect(request: Request) -> pd.DataFrame:
+def _collect(request: Request) -> Stored:
+    from novosky.cli.data_import import collect_file
     from novosky.data.store import store_lock
 
+    if request.source in ("mt5-export", "csv", "parquet"):
+        return collect_file(request)
     if request.source == "mt5":
-        raise BrokerError(
-            "bars from the broker need the MetaTrader 5 package beside a running terminal on Windows, or the bridge to "
-            "one, and no terminal is connected; export the history in the terminal and use --source mt5-export instead"
-        )
-    with store_lock(request.output):
-        if request.source in ("binance", "bitstamp"):
-            return _download(request)
-        if request.source == "synthetic":
-            return _generate(request)
-        return _import(request)
+        from novosky.cli.data_broker import collect_broker
+
+        return collect_broker(request)
+    naming = name_bars(request, _venue(request).symbol if request.source != "synthetic" else None)
+    output = output_for(request, naming.symbol, synthetic=request.source == "synthetic")
+    with store_lock(output):
+        bars = _generate(request, output) if request.source == "synthetic" else _download(request, output)
+    return Stored(output, bars, naming.notes)
 
 
-def _import(request: Request) -> pd.DataFrame:
-    from novosky.data.store import load_bars, merge_bars, save_bars
-    from novosky.market.bars import slice_bars
-
-    bars = slice_bars(_read(request), _utc(request.start), _utc(request.end), source=str(request.input))
-    if request.output.exists() and not request.replace:
-        bars = merge_bars(load_bars(request.output, seconds=request.seconds), bars)
-    save_bars(request.output, bars, seconds=request.seconds)
-    return bars
-
-
-def _read(request: Request) -> pd.DataFrame:
-    from novosky.data.importers import read_mt5_export, read_text_bars
-    from novosky.data.store import load_bars
-    from novosky.market.server_time import ServerClock
-
-    if request.input is None:
-        raise UsageError(f"--source {request.source} needs --input FILE")
-    if request.source == "parquet":
-        if request.input.suffix.lower() != ".parquet":
-            raise UsageError(f"--input {request.input} is not named .parquet; use --source csv for text files")
-        return load_bars(request.input, seconds=request.seconds)
-    clock = None if request.server_clock is None else ServerClock(request.server_clock)
-    repeated = request.repeated_hour or "error"
-    if request.source == "mt5-export" and clock is not None:
-        bars = read_mt5_export(request.input, clock, seconds=request.seconds, repeated=repeated)
-    else:
-        bars = read_text_bars(request.input, clock, seconds=request.seconds, repeated=repeated)
-    bars.attrs["source"] = f"{request.source} {request.symbol}" if request.symbol else request.source
-    return bars
-
-
-def _generate(request: Request) -> pd.DataFrame:
+def _generate(request: Request, output: Path) -> pd.DataFrame:
     from novosky.data.store import save_bars
     from novosky.data.synthetic import synthetic_bars
 
     start = {} if request.start is None else {"start": request.start.isoformat()}
     bars = synthetic_bars(request.kind, request.bars, seed=request.seed, **start)
-    if request.output.exists() and not request.replace:
-        _check_kept(request.output, bars)
-    save_bars(request.output, bars)
+    if output.exists() and not request.replace:
+        _check_kept(output, bars)
+    save_bars(output, bars)
     return bars
 
 
@@ -212,16 +168,17 @@ def _venue(request: Request) -> BinanceCandles | BitstampCandles:
     return replace(venue, symbol=request.symbol or venue.symbol, base_url=request.base_url or venue.base_url)
 
 
-def _download(request: Request) -> pd.DataFrame:
+def _download(request: Request, output: Path) -> pd.DataFrame:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from novosky.data.download import download_bars
+    from novosky.persistence import replace_file
 
     source = _venue(request)
     # A replacement grows beside the old store, resumable, and takes its place when complete.
-    path = request.output.with_suffix(".new.parquet") if request.replace else request.output
-    start, end = _utc(request.start), _utc(request.end)
+    path = output.with_suffix(".new.parquet") if request.replace else output
+    start, end = utc(request.start), utc(request.end)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as display:
         task = display.add_task(source.label, total=None)
@@ -233,26 +190,29 @@ def _download(request: Request) -> pd.DataFrame:
             start=None if start is None else int(start.timestamp()),
             end=None if end is None else int(end.timestamp()),
             seconds=request.seconds,
+            join=frozenset(request.join),
             progress=lambda done, total: display.update(task, completed=done, total=total),
         )
     if request.replace:
-        path.replace(request.output)
+        replace_file(path, output)
     return bars
 
 
-def _utc(moment: datetime | None) -> pd.Timestamp | None:
-    import pandas as pd
-
-    return None if moment is None else pd.Timestamp(moment).tz_convert("UTC")
-
-
-def _summarise(request: Request, bars: pd.DataFrame) -> None:
+def _summarise(request: Request, stored: Stored) -> None:
+    from novosky.data.oddities import oddities
     from novosky.market.bars import find_gaps
 
+    bars = stored.bars
+    for note in stored.notes:
+        click.echo(f"note: {note}", err=True)
     kind = bars.attrs.get("synthetic")
     label = f" (synthetic: {kind})" if kind else ""
     first, last = (bars["time"].iloc[at].strftime("%Y-%m-%d %H:%M") for at in (0, -1))
-    click.echo(f"{request.output}: {len(bars):,} {request.timeframe} bars from {first} to {last} UTC{label}")
+    click.echo(f"{stored.output}: {len(bars):,} {request.timeframe} bars from {first} to {last} UTC{label}")
+    for odd in oddities(
+        bars, seconds=request.seconds, digits=digits_of(request, bars.attrs.get("symbol")), now=RealClock().now()
+    ):
+        click.echo(f"warning: {odd}", err=True)
     gaps = find_gaps(bars, seconds=request.seconds)
     if not gaps:
         click.echo("gaps: none")

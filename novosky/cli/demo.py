@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from novosky.cli.options import FILE, FOLDER, SEED
+from novosky.cli.settings_files import provided_settings
+from novosky.installation import as_installed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,6 +118,7 @@ def demo(folder: Path, bars: int, seed: int, config: Path, ml_config: Path) -> N
     """
     began = time.perf_counter()
     files = DemoFiles(folder)
+    provided_settings(config, ml_config)
     click.echo("NOVOSKY demo. All prices are SYNTHETIC: an invented market with a planted edge, nobody's track record.")
     _write_settings(files, config, ml_config)
     _step(1, "generate the market")
@@ -231,4 +234,10 @@ def _summarise(files: DemoFiles, seconds: float) -> None:
         ("everything", str(files.folder)),
     ):
         click.echo(f"{label:<14}{value}")
-    click.echo(f"\ndone in {seconds:.0f} s; with real bars: novosky data --help, then train, backtest and trade alike")
+    click.echo(f"\ndone in {seconds:.0f} s\n\nnext:")
+    for command, purpose in (
+        ("python trading.py --paper", "paper trading as time passes, with these models where models/ holds none"),
+        ("python scripts/onboarding.py", "choose a profile and set this machine up"),
+        ("novosky data --help", "real bars; then train, backtest and trade as above"),
+    ):
+        click.echo(as_installed(f"  {command:<30}{purpose}"))

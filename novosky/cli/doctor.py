@@ -70,19 +70,21 @@ def examine_machine(
 ) -> Iterator[Finding]:
     """Yield the findings of all checks, each as soon as it is known."""
     from novosky.clock import RealClock
+    from trading.doctor import prices
 
     now = RealClock().now()
     yield from _machine_findings(models, journal, data)
     if probe is not None:
-        yield from _settings_findings(config, ml_config, models, now, probe)
+        yield from _settings_findings(config, ml_config, models, now, probe, journal)
     else:
-        yield from _findings_with_broker(config, ml_config, models, now, env_file, online=online)
+        yield from _findings_with_broker(config, ml_config, models, now, env_file, journal, online=online)
     yield from _account_findings(models, journal, data, now)
+    yield prices.check_price_steps(data, config)
     yield from _secret_findings(env_file, online=online)
 
 
 def _findings_with_broker(
-    config: Path, ml_config: Path, models: Path, now: float, env_file: Path, *, online: bool
+    config: Path, ml_config: Path, models: Path, now: float, env_file: Path, journal: Path, *, online: bool
 ) -> Iterator[Finding]:
     """Check the settings, against the broker of the environment where one is named and may be asked."""
     import os
@@ -100,7 +102,7 @@ def _findings_with_broker(
         # Both files have findings of their own.
         environment, symbol = {}, ""
     if not online or environment.get(BROKER.name) not in ("mt5", "bridge"):
-        yield from _settings_findings(config, ml_config, models, now, None)
+        yield from _settings_findings(config, ml_config, models, now, None, journal)
         return
     from trading.live_access import reach_from_environment
     from trading.mt5_probe import Mt5Probe
@@ -109,18 +111,24 @@ def _findings_with_broker(
         probe = Mt5Probe(reach_from_environment(environment), symbol, RealClock())
     except NovoskyError as error:
         yield fail("broker access", str(error), "correct it in .env or the environment")
-        yield from _settings_findings(config, ml_config, models, now, None)
+        yield from _settings_findings(config, ml_config, models, now, None, journal)
         return
     with probe:
-        yield from _settings_findings(config, ml_config, models, now, probe)
+        yield from _settings_findings(config, ml_config, models, now, probe, journal)
 
 
 def _machine_findings(models: Path, journal: Path, data: Path) -> Iterator[Finding]:
-    from novosky.compiled import ROOT, cache_folder
+    from importlib.metadata import requires
+
+    from novosky.compiled import cache_folder
+    from novosky.installation import ROOT, is_checkout
     from trading.doctor import machine
 
     yield machine.check_python(sys.version_info[:3])
-    yield machine.check_packages(ROOT / "requirements.txt", _installed)
+    if is_checkout():
+        yield machine.check_packages(ROOT / "requirements.txt", _installed)
+    else:
+        yield machine.check_requirements(requires("novosky") or [], _installed)
     yield machine.check_compiled_cache(cache_folder())
     folders = {"logs": Path("logs"), "journal": journal.parent, "data": data.parent, "models": models}
     for name, folder in folders.items():
@@ -138,14 +146,14 @@ def _installed(name: str) -> str | None:
 
 
 def _settings_findings(
-    config: Path, ml_config: Path, models: Path, now: float, probe: BrokerProbe | None
+    config: Path, ml_config: Path, models: Path, now: float, probe: BrokerProbe | None, journal: Path
 ) -> Iterator[Finding]:
     """Check both settings files, and what can only be judged by them."""
     import novosky.settings as settings_package
     from ml.feature_engineering import get_feature_names
     from novosky.errors import SettingsError
     from novosky.settings import load_ml_settings, load_settings
-    from trading.doctor import broker, configuration, model_set
+    from trading.doctor import balance, broker, configuration, model_set
 
     try:
         settings = load_settings(config)
@@ -161,7 +169,8 @@ def _settings_findings(
     if settings is not None:
         yield configuration.check_profile(settings, config)
         yield configuration.check_server_clock(settings, now)
-        yield from broker.check_broker(probe, settings, now)
+        halt = None if probe is None else balance.halt_state(journal, settings)
+        yield from broker.check_broker(probe, settings, now, halt)
     if ml_settings is not None:
         yield configuration.check_features(ml_settings.features, get_feature_names(), ml_config)
     yield from model_set.check_models(models, settings, ml_settings, now)
@@ -169,12 +178,12 @@ def _settings_findings(
 
 def _account_findings(models: Path, journal: Path, data: Path, now: float) -> Iterator[Finding]:
     from ml.compat import read_manifest
-    from novosky.compiled import ROOT
     from novosky.errors import ModelError
+    from novosky.installation import installed_file
     from trading.doctor import account, machine
     from trading.freeze import FREEZE_FLAG
 
-    witnesses = {"this program was installed": (ROOT / "requirements.txt").stat().st_mtime}
+    witnesses = {"this program was installed": installed_file().stat().st_mtime}
     # A set without a manifest is reported with the models; the clock then has one witness less.
     with suppress(ModelError):
         witnesses["the models' newest bar"] = read_manifest(models).train_cutoff.timestamp()
@@ -209,6 +218,7 @@ def _secret_findings(env_file: Path, *, online: bool) -> Iterator[Finding]:
 
 def print_findings(findings: Iterator[Finding]) -> int:
     """Print one line per finding as it comes, and its mend below; return how many failed."""
+    from novosky.installation import as_installed
     from trading.doctor.finding import Grade
 
     colours = {Grade.OK: "green", Grade.WARN: "yellow", Grade.FAIL: "red"}
@@ -217,7 +227,7 @@ def print_findings(findings: Iterator[Finding]) -> int:
         counts[finding.grade] += 1
         click.echo(f"{click.style(f'{finding.grade:<4}', fg=colours[finding.grade])}  {finding.name}: {finding.text}")
         if finding.mend:
-            click.echo(f"      mend: {finding.mend}")
+            click.echo(as_installed(f"      mend: {finding.mend}"))
     click.echo(f"{counts[Grade.OK]} OK, {counts[Grade.WARN]} WARN, {counts[Grade.FAIL]} FAIL")
     return counts[Grade.FAIL]
 

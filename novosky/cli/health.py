@@ -34,7 +34,7 @@ def show_health(journal: Path | None, most_behind: int) -> None:
     from trading.health import health_file, judge_health, read_health
     from trading.journal import Journal
 
-    place, url, beside = _find_journal(journal)
+    place, url, beside = find_journal(journal)
     books = Journal(url, durable=True, read_only=True)
     try:
         status = books.status()
@@ -54,7 +54,7 @@ def show_health(journal: Path | None, most_behind: int) -> None:
         sys.exit(1)
 
 
-def _find_journal(named: Path | None) -> tuple[str, URL, Path]:
+def find_journal(named: Path | None) -> tuple[str, URL, Path]:
     """Return the journal in words, its URL, and the file the health file lies beside."""
     import os
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Examples:
+  novosky hub keygen
+  novosky hub push --tag v20260104-p3
+  novosky hub pull
   python ml/r2_hub.py --keygen
   python ml/r2_hub.py --push --tag v20260104-p3
   python ml/r2_hub.py --list
@@ -30,11 +33,14 @@ Examples:
 The hub is, in this order: --hub, NOVOSKY_HUB (a folder or file:///folder), the S3 store of
 R2_ENDPOINT_URL, R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY and R2_BUCKET, the folder ./hub.
 Revisions are trusted when signed by a key in NOVOSKY_HUB_PUBLIC_KEY or ./hub.pub.
-NOVOSKY_HUB_PRIVATE_KEY, the key or its file, signs them. All may stand in .env.
+NOVOSKY_HUB_PRIVATE_KEY, the key or its file, signs them; without it ./hub.key does. All may
+stand in .env.
 """
+ACTIONS = ("push", "pull", "list", "verify", "rollback", "keygen")
 
 
 @click.command(epilog=EPILOG)
+@click.argument("verb", required=False, type=click.Choice(ACTIONS), metavar="[" + "|".join(ACTIONS) + "]")
 @click.option("--push", "action", flag_value="push", help="Publish the set in --models with both settings files.")
 @click.option("--pull", "action", flag_value="pull", help="Put the newest approved revision of the profile in place.")
 @click.option("--list", "action", flag_value="list", help="Show what is published.")
@@ -51,6 +57,7 @@ NOVOSKY_HUB_PRIVATE_KEY, the key or its file, signs them. All may stand in .env.
 @click.option("--ml-config", type=FILE, default=Path("ml_config.json"), show_default=True, help="Model settings.")
 @click.option("--config", type=FILE, default=Path("config.json"), show_default=True, help="Runtime settings.")
 def hub(
+    verb: str | None,
     action: str | None,
     tag: str | None,
     draft: bool,
@@ -64,6 +71,8 @@ def hub(
 ) -> None:
     """Publish and pull revisions: models with the settings they were approved with.
 
+    Say what to do as a word (`novosky hub pull`) or as a flag (--pull).
+
     A pull checks the signature and every hash, tries whether a bot could start, and only then
     exchanges models, ml_config.json and the strategy in config.json as a whole. Account,
     costs, broker and safety limits in config.json stay yours, and the profile's limits hold.
@@ -72,8 +81,11 @@ def hub(
     from ml.deployment import Deployment, recover
     from novosky.errors import UsageError
 
+    if verb is not None and action not in (None, verb):
+        raise UsageError(f"{verb} and --{action} are two things to do; name one")
+    action = verb or action
     if action is None:
-        raise UsageError("name what to do: --push, --pull, --list, --verify, --rollback or --keygen")
+        raise UsageError("name what to do: push, pull, list, verify, rollback or keygen")
     _refuse_strays(action, {"--tag": tag, "--draft": draft or None, "--revision": revision})
     target = Deployment(models, config, ml_config)
     recover(target)
@@ -128,8 +140,9 @@ def _keygen() -> None:
     from ml.hub.signing import PRIVATE_NAME, PUBLIC_NAME, create_keys, public_text
 
     key = create_keys(Path())
-    click.echo(f"wrote {PRIVATE_NAME}, readable by you alone: never publish it; NOVOSKY_HUB_PRIVATE_KEY={PRIVATE_NAME}")
+    click.echo(f"wrote {PRIVATE_NAME}, readable by you alone: never publish it; a push from this folder finds it")
     click.echo(f"wrote {PUBLIC_NAME}, which traders need: {public_text(key)}")
+    click.echo(f"        from another folder: NOVOSKY_HUB_PRIVATE_KEY={Path(PRIVATE_NAME).resolve()}")
 
 
 def _push(at: _Hub, target: Deployment, tag: str | None, *, approved: bool) -> None:
@@ -174,22 +187,22 @@ def _pull(at: _Hub, target: Deployment, tag: str | None) -> None:
 
 
 def _list(at: _Hub, target: Deployment) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from ml.hub.catalogue import Untrusted, catalogue, installed_revision
+    from novosky.cli.tables import print_table
 
     found = catalogue(at.store, at.keys)
+    if not found:
+        click.echo(f"nothing is published at {at.store.place} yet; `novosky hub push` publishes the first revision")
+        return
     present = installed_revision(target.models)
-    table = Table(title=at.store.place, title_justify="left")
-    for column in ("tag", "number", "created", "profile", "approved", "bars to", "bytes", ""):
-        table.add_column(column, justify="right" if column in ("number", "bytes") else "left")
-    for each in found:
-        if isinstance(each, Untrusted):
-            table.add_row(each.tag, *[""] * 6, "NOT TRUSTED")
-        else:
-            table.add_row(*_row(each.revision), "in place" if each.revision == present else "")
-    Console(width=120).print(table)
+    columns = ("tag", "number", "created", "profile", "approved", "bars to", "bytes", "here")
+    rows = [
+        (each.tag, *[""] * 6, "NOT TRUSTED")
+        if isinstance(each, Untrusted)
+        else (*_row(each.revision), "in place" if each.revision == present else "")
+        for each in found
+    ]
+    print_table(at.store.place, columns, rows, left=len(columns))
     _refuse_untrusted(found)
 
 
@@ -260,8 +273,7 @@ class _Transfer:
 
         columns = (TextColumn("{task.description:<48}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         self._bar = Progress(*columns, console=Console(stderr=True))
-        self._task = self._bar.add_task(self._verb, total=None)
-        self._bar.start()
+        self._task = self._bar.add_task(self._verb, total=None, visible=False)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -269,4 +281,7 @@ class _Transfer:
 
     def show(self, what: str, done: int, total: int) -> None:
         """Show a step; the shape of `ml.hub.publish.Progress`."""
-        self._bar.update(self._task, description=f"{self._verb} {what}", completed=done, total=total)
+        if not self._bar.live.is_started:
+            # Not before there is something to show: an error would stand under an empty bar.
+            self._bar.start()
+        self._bar.update(self._task, description=f"{self._verb} {what}", completed=done, total=total, visible=total > 0)

@@ -38,6 +38,8 @@ class LiveRun:
         Where to keep the journal; None leaves it to NOVOSKY_DATABASE_URL, or `logs/novosky.sqlite`.
     trades_file, blocked_file : Path or None
         Where to keep the tables current; beside the journal file unless given.
+    accept_balance : bool
+        A person accepts a balance far from the starting balance.
     """
 
     config: Path
@@ -47,6 +49,7 @@ class LiveRun:
     journal: Path | None
     trades_file: Path | None
     blocked_file: Path | None
+    accept_balance: bool = False
 
 
 class Stop:
@@ -102,7 +105,7 @@ def trade_live(run: LiveRun, *, once: bool) -> None:
 
     from novosky.environment import ENV_FILE, read_environment
     from novosky.log import configure_logging
-    from novosky.settings.secrets import load_secrets
+    from novosky.redaction import secret_values
     from trading.live_session import live_session
 
     refuse_collisions(
@@ -110,7 +113,7 @@ def trade_live(run: LiveRun, *, once: bool) -> None:
         {"--config": run.config, "--ml-config": run.ml_config, "--calendar": run.calendar, "--models": run.models},
     )
     environment = read_environment(ENV_FILE, os.environ)
-    hidden = load_secrets(ENV_FILE).hidden_values
+    hidden = secret_values(environment)
     stop = Stop()
     with stop.signals():
         parts = live_parts(run, environment, stop, lambda: configure_logging(LOGS, _level(environment), secrets=hidden))
@@ -141,13 +144,19 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     from trading.live_session import LiveParts
     from trading.model_files import load_deployment
     from trading.news import LiveNews
+    from trading.practice import refuse_practice_models
+    from trading.rehearsal import rehearsal_clock
     from trading.telegram.access import TelegramAccess
 
     reach = reach_from_environment(environment)
+    rehearsing = rehearsal_clock(
+        environment, reach.access.login, reach.access.server, real=reach.access.real or not reach.renewable
+    )
     telegram = TelegramAccess.from_environment(environment)
     named = database_of(environment) if run.journal is None else None
     log()
     settings, ml_settings, models = load_deployment(Deployment(run.models, run.config, run.ml_config))
+    refuse_practice_models(models, real=reach.access.real)
     news = LiveNews(CALENDAR_FOLDER, settings.news, Random(), history=run.calendar)
 
     def drift(journal: Journal, closed_bars: Callable[[int], DataFrame], day: int) -> list[str]:
@@ -172,10 +181,11 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
         news=news,
         day_notes=drift,
         telegram=telegram,
-        clock=RealClock(),
-        wait=stop.wait,
+        clock=rehearsing or RealClock(),
+        wait=stop.wait if rehearsing is None else lambda span, thrown: stop.wait(span / rehearsing.pace.rate, thrown),
         rng=Random(),
         new_code=lambda: f"{secrets.randbelow(10**6):06d}",
+        accept_balance=run.accept_balance,
     )
 
 

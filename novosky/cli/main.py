@@ -8,7 +8,10 @@ from typing import NoReturn
 
 import click
 
+from novosky.cli.presentation import HELP, nearest, presentable
+from novosky.cli.streams import escape_what_cannot_be_shown, without_secrets
 from novosky.errors import NovoskyError, StorageError
+from novosky.installation import as_installed
 
 # name: (module, attribute, one line of help). Modules are imported only when their command runs.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -24,13 +27,16 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "journal": ("novosky.cli.journal", "journal", "Look at the journal, or bring it up to its account."),
     "leakage": ("novosky.cli.leakage", "leakage_check", "Prove that features never look ahead."),
     "model-report": ("novosky.cli.model_report", "model_report", "Report calibration and drift of the models."),
+    "models": ("novosky.cli.models", "models", "Get a first set of models onto this machine."),
     "monitor": ("novosky.cli.monitor", "performance_monitor", "Judge the newest live trades."),
     "optimize-loop": ("novosky.cli.optimize", "optimize_loop", "Search, retrain, judge; keep or put back."),
     "onboarding": ("novosky.cli.onboarding", "onboarding", "Choose a profile and set this machine up."),
     "replay-day": ("novosky.cli.replay_day", "replay_day", "Replay a live day and split the difference."),
     "schema": ("novosky.cli.schema", "schema", "Write the JSON Schemas of both settings files."),
+    "status": ("novosky.cli.status", "status", "Show where the bot stands today."),
     "sweep": ("novosky.cli.sweep", "sweep", "Sweep configurations inside the profile's ranges."),
     "trade": ("novosky.cli.trade", "trade", "Run the bot."),
+    "trades": ("novosky.cli.trades", "trades", "Show the closed trades of the bot."),
     "train": ("novosky.cli.train", "train", "Train the models."),
     "tune": ("novosky.cli.tune", "tune", "Search hyperparameters and thresholds."),
     "weekly-optimize": ("novosky.cli.optimize", "weekly_optimize", "The weekly run: retrain, prove, ship or keep."),
@@ -53,7 +59,15 @@ class LazyGroup(click.Group):
             return None
         module, attribute, _ = COMMANDS[cmd_name]
         command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
+        return presentable(command, f"novosky {cmd_name}")
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown one is refused with the names that come near."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"there is no command {args[0]!r}; {nearest(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands from the table above, without importing them."""
@@ -61,7 +75,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, COMMANDS[name][2]) for name in self.list_commands(ctx)])
 
 
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=LazyGroup, context_settings=HELP)
 @click.version_option(package_name="novosky")
 def cli() -> None:
     """NOVOSKY: a machine-learning trading toolkit for MetaTrader 5."""
@@ -75,8 +89,9 @@ def run(command: click.Command) -> NoReturn:
     away (head, less), click and rich end the run with 1, without words: what would have
     followed was not done.
     """
+    escape_what_cannot_be_shown()
     try:
-        command.main(standalone_mode=False)
+        presentable(command, None).main(standalone_mode=False, **HELP)
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
@@ -87,7 +102,7 @@ def run(command: click.Command) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except NovoskyError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {without_secrets(as_installed(str(error)))}", err=True)
         sys.exit(error.exit_code)
     except Exception as error:
         if _interrupted(error):
@@ -115,3 +130,7 @@ def _interrupted(error: BaseException | None) -> bool:
 def main() -> NoReturn:
     """Entry point of the console command."""
     run(cli)
+
+
+if __name__ == "__main__":
+    main()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from novosky.cli.options import FILE, UtcDate, file_options, refuse_collisions
+from novosky.cli.provenance import provenance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +64,7 @@ def model_report(
     """
     from ml.model_page import write_model_page
     from ml.model_report import build_report
-    from novosky.data.store import load_bars
+    from novosky.data.market_bars import load_market_bars
     from novosky.files import write_json
     from novosky.market.news import load_calendar
     from novosky.settings import load_ml_settings, load_settings
@@ -74,11 +75,12 @@ def model_report(
         {"--json": json_file, "--report": page},
         {"--data": data, "--config": config, "--ml-config": ml_config, "--calendar": calendar, "--models": models},
     )
+    settings = load_settings(config)
     report = build_report(
         models,
-        load_settings(config),
+        settings,
         load_ml_settings(ml_config),
-        load_bars(data),
+        load_market_bars(data, settings),
         load_calendar(calendar) if calendar else None,
         start=_timestamp(start),
         end=_timestamp(end),
@@ -88,7 +90,7 @@ def model_report(
     if json_file is not None:
         write_json(json_file, report.as_dict())
     if page is not None:
-        write_model_page(page, report)
+        write_model_page(page, report, provenance(settings))
         click.echo(f"report: {page}")
 
 
@@ -111,10 +113,6 @@ def _timestamp(moment: datetime | None) -> pd.Timestamp | None:
 
 def print_report(report: ModelReport) -> None:
     """Print the tables, the findings and what to keep in mind."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     from ml.model_findings import (
         CALIBRATION_COLUMNS,
         DRIFT_COLUMNS,
@@ -124,24 +122,17 @@ def print_report(report: ModelReport) -> None:
         findings,
         traded_rows,
     )
+    from novosky.cli.tables import print_table
 
     if report.synthetic is not None:
         click.echo(f"SYNTHETIC DATA ({report.synthetic} market)")
-    # A table that is cut at the edge of a file or a narrow screen hides figures.
-    console = Console(width=max(Console().width, 160))
     drifts = [*report.drift.predictions, *report.drift.features[:_MOST_SHOWN]]
     for title, columns, rows, left in (
         ("calibration", CALIBRATION_COLUMNS, calibration_rows(report), 2),
         ("rows that would be traded", TRADED_COLUMNS, traded_rows(report), 2),
         (f"drift, predictions and the {_MOST_SHOWN} most drifted features", DRIFT_COLUMNS, drift_rows(drifts), 1),
     ):
-        if not rows:
-            continue
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-        for at, name in enumerate(columns):
-            table.add_column(name, justify="left" if at < left else "right", no_wrap=True)
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+        if rows:
+            print_table(title, columns, rows, names=left, left=left)
     for line in (*findings(report), *report.notes):
         click.echo(line)

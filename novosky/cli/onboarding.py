@@ -9,6 +9,8 @@ import click
 
 from novosky.cli.onboarding_answers import Answers, Given, answer
 from novosky.cli.options import FILE, FOLDER
+from novosky.cli.questions import Amount
+from novosky.cli.settings_files import provided_settings
 
 if TYPE_CHECKING:
     from ml.deployment import Deployment
@@ -25,7 +27,7 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @click.option("--profile", type=click.IntRange(1, 5), help="1 steady_income … 5 aggressive.")
-@click.option("--balance", type=click.FloatRange(min=0, min_open=True), help="Starting balance in USD.")
+@click.option("--balance", type=Amount(), help="Starting balance in USD.")
 @click.option("--account", type=click.Choice(["standard", "cent"]), help="Account type.")
 @click.option("--broker", type=click.Choice(["paper", "mt5", "bridge"]), help="How the account is reached.")
 @click.option("--bridge-url", help="Address of the bridge, for --broker bridge.")
@@ -63,17 +65,25 @@ def onboarding(
     a hub is configured, the approved revision of the profile is pulled. Ends with the checks
     of `novosky doctor`, whose findings do not change the exit code.
     """
+    import os
+    import sys
+
     from ml.deployment import Deployment, recover
+    from novosky.environment import read_environment
     from novosky.settings import load_settings
 
+    if not dry_run:
+        provided_settings(config, ml_config)
     target = Deployment(models, config, ml_config)
     recover(target)
 
     settings = load_settings(config)
     original = config.read_bytes()
     given = Given(profile, balance, account, broker, bridge_url, telegram, hub)
-    answers = answer(given, settings, interactive=not non_interactive)
-    content, text = _new_content(original, answers, config)
+    present = read_environment(env_file, os.environ)
+    windows = sys.platform == "win32"
+    answers = answer(given, settings, interactive=not non_interactive, present=present, windows=windows)
+    content, text = _new_content(original, answers, config, ml_config)
     unchanged = _show(content, original, answers, config, ml_config)
     if not dry_run:
         if not unchanged and (yes or non_interactive or click.confirm(f"Write {config}?", default=True)):
@@ -89,24 +99,33 @@ def onboarding(
         return
     failure = _pull(target, answers.hub, env_file)
     _doctor(config, ml_config, models, env_file)
+    _next(models, answers)
     if failure is not None:
         raise failure
 
 
-def _new_content(original: bytes, answers: Answers, config: Path) -> tuple[dict[str, object], str]:
+def _new_content(original: bytes, answers: Answers, config: Path, ml_config: Path) -> tuple[dict[str, object], str]:
     """Return the new settings as content and as the file's text; what would not load is not written."""
     import json
 
     from pydantic import ValidationError
 
     from novosky.errors import SettingsError
-    from novosky.settings import Settings
+    from novosky.settings import Settings, load_ml_settings
     from novosky.settings.profile_application import apply_profile
+    from novosky.settings.text_edit import edited
 
-    content = apply_profile(json.loads(original.decode("utf-8-sig")), answers.profile)
-    content["risk_profile"]["starting_balance_usd"] = answers.balance
+    try:
+        labels = load_ml_settings(ml_config).labeling
+    except SettingsError:
+        # The checks at the end name what is wrong with that file.
+        labels = None
+    present = original.decode("utf-8-sig")
+    content = apply_profile(json.loads(present), answers.profile, labels)
+    whole = answers.balance.is_integer()
+    content["risk_profile"]["starting_balance_usd"] = int(answers.balance) if whole else answers.balance
     content["account_type"] = answers.account
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    text = edited(present, content)
     try:
         Settings.model_validate_json(text, strict=True)
     except ValidationError as error:
@@ -138,6 +157,8 @@ def _notes(settings: object, answers: Answers, ml_config: Path) -> list[str]:
 
     assert isinstance(settings, Settings)
     profile, notes = answers.profile, list(answers.notes)
+    if settings.risk_profile.scale != "absolute":
+        return notes
     management = settings.risk_management
     if management.atr_mult_range is not None:
         stated = management.atr_mult_range
@@ -217,4 +238,23 @@ def _doctor(config: Path, ml_config: Path, models: Path, env_file: Path) -> None
     click.echo("\nChecking this machine:")
     failed = print_findings(examine_machine(config, ml_config, models, env_file=env_file))
     if failed:
-        click.echo(f"mend the {failed} failure(s) above, then run `novosky doctor`")
+        click.echo(f"{failed} failure(s): do what the lines `mend:` above say, then run `novosky doctor`")
+
+
+def _next(models: Path, answers: Answers) -> None:
+    """Say what to do now, as a command for each step that is left."""
+    from ml.compat import MANIFEST_NAME, STARTER_COMMAND
+    from novosky.environment import BROKER
+    from novosky.installation import as_installed
+
+    steps = []
+    if not (models / MANIFEST_NAME).exists():
+        steps.append((STARTER_COMMAND, "a first set of models, about a minute; or pull an approved one from a hub"))
+    if answers.values.get(BROKER.name) != "paper":
+        steps.append(("novosky doctor --online", "asks the broker, too, once .env is filled in"))
+        steps.append(("python trading.py", "trades the account that .env names; begin on a demo account"))
+    else:
+        steps.append(("python trading.py --paper", "trades pretend money"))
+    click.echo("\nnext:")
+    for command, purpose in steps:
+        click.echo(f"  {as_installed(command):<28}  {purpose}")

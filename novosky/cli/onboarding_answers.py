@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from novosky.cli.questions import ask, ask_yes_no, read_amount, read_choice
+
 if TYPE_CHECKING:
     from novosky.environment import Variable
     from novosky.settings import Settings
@@ -58,30 +60,69 @@ class Answers:
     hub: str | None
 
 
-def answer(given: Given, settings: Settings, *, interactive: bool) -> Answers:
+def answer(
+    given: Given, settings: Settings, *, interactive: bool, present: Mapping[str, str], windows: bool
+) -> Answers:
     """Complete the options by questions, or by what the settings say.
+
+    Parameters
+    ----------
+    given : Given
+    settings : Settings
+    interactive : bool
+        Whether a person can be asked.
+    present : mapping
+        The variables of the environment and `.env`; what they say is offered first.
+    windows : bool
+        Whether this machine can run MetaTrader 5's own package.
 
     Raises
     ------
     UsageError
         A balance below the profile's minimum, or options that lack or contradict each other.
     """
+    if interactive:
+        click.echo(INTRODUCTION)
     profile = _profile(given.profile, settings, interactive)
     balance, notes = _balance(given.balance, settings, profile, interactive)
-    account = given.account or (
-        _choose("3. Account type", ["standard", "cent"], settings.account_type)
-        if interactive
-        else settings.account_type
-    )
-    broker, values = _broker(given, interactive)
+    account = given.account or (_account(settings.account_type) if interactive else settings.account_type)
+    broker, values = _broker(given, interactive, present, windows)
     telegram = given.telegram
     if telegram is None:
-        telegram = interactive and click.confirm("5. Telegram messages and commands", default=False)
-    hub = given.hub or (
-        click.prompt("6. Where models come from (a folder, s3, none)", default="none") if interactive else None
-    )
+        known = all(variable in present for variable in ("TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_IDS"))
+        telegram = interactive and ask_yes_no("5. Telegram messages and commands", _TELEGRAM, default=known)
+    hub = given.hub or (_hub(present) if interactive else None)
     variables, hub_values = _variables(broker, hub or "none", telegram=telegram)
     return Answers(profile, balance, account, variables, {**values, **hub_values}, tuple(notes), hub)
+
+
+INTRODUCTION = """NOVOSKY set-up
+Six questions about this machine and the account: they write config.json, offer a template for secrets, and end
+with a check of this machine. Enter takes what stands in brackets, ? explains a question, Ctrl-C leaves
+everything as it is. No password is asked for, and nothing is written before you say yes.
+"""
+_PROFILE = (
+    "A profile says how much the bot dares: the share of equity a trade loses at its stop, the loss from the week's "
+    "peak that pauses it until Monday, and the loss from the starting balance that stops it for good."
+)
+_BALANCE = (
+    "What lies in the account now. The stop for good is measured from it; the bot refuses to start where the account "
+    "holds much less. Write 1000, $1,000 or 1000.50."
+)
+_ACCOUNT = "On a cent account one lot is a hundredth of a standard lot; all sums here stay in US dollars."
+_BROKER = (
+    "paper trades pretend money on this machine; mt5 reaches a MetaTrader 5 terminal on this machine; bridge reaches "
+    "one on another machine, where `novosky bridge serve` runs beside it."
+)
+_NO_TERMINAL = "MetaTrader 5's own package exists for Windows only; from here an account is reached by a bridge"
+_TELEGRAM = (
+    "The bot tells you of trades and halts and takes commands like /status and /pause. You need a bot's token from "
+    "@BotFather and your chat's number; both go into .env, not here."
+)
+_HUB = (
+    "Where approved models are published: a folder, s3 for the bucket of the R2_ settings, or none. Without one, "
+    "`novosky models starter` makes a set to practise with."
+)
 
 
 def _profile(number: int | None, settings: Settings, interactive: bool) -> Profile:
@@ -93,28 +134,37 @@ def _profile(number: int | None, settings: Settings, interactive: bool) -> Profi
     if number is None:
         click.echo(profile_table())
         present = profile_named(settings.risk_profile.name).number
-        number = click.prompt("1. Profile", type=click.IntRange(1, len(PROFILES)), default=present)
+        number = ask("1. Profile", _PROFILE, str(present), _read_profile)
     return next(profile for profile in PROFILES if profile.number == number)
+
+
+def _read_profile(text: str) -> int:
+    from novosky.settings.profiles import PROFILES
+
+    for profile in PROFILES:
+        if text.lower() in (str(profile.number), profile.name, f"{profile.number} {profile.name}"):
+            return profile.number
+    raise ValueError(f"{text!r} is no profile; answer 1 to {len(PROFILES)}, or a name from the table")
 
 
 def profile_table() -> str:
     """Return the profiles as a table for the terminal."""
     from novosky.settings.profiles import PROFILES
 
-    lines = [
-        f"{'#':>1}  {'name':<14} {'risk %':>9}  {'confidence':>11}  {'SL/TP x ATR':>11}  "
-        f"{'week':>5}  {'halt':>5}  {'from':>6}"
-    ]
-    for row in PROFILES:
-        risk, confidence, atr = (
-            f"{least:.{digits}f}-{most:.{digits}f}"
-            for (least, most), digits in ((row.risk_percent, 1), (row.confidence, 2), (row.atr_mult, 1))
+    rows = [("", "profile", "risk a trade", "week paused at", "stopped at", "balance from")]
+    for each in PROFILES:
+        least, most = each.risk_percent
+        rows.append(
+            (
+                str(each.number),
+                each.name,
+                f"{least:g}-{most:g} %",
+                f"-{each.max_weekly_drawdown_pct:g} %",
+                f"-{each.max_total_drawdown_pct:g} %",
+                f"${each.min_balance_usd:,.0f}",
+            )
         )
-        lines.append(
-            f"{row.number:>1}  {row.name:<14} {risk:>9}  {confidence:>11}  {atr:>11}  "
-            f"{row.max_weekly_drawdown_pct:>4g}%  {row.max_total_drawdown_pct:>4g}%  ${row.min_balance_usd:>5g}"
-        )
-    return "\n".join(lines)
+    return "\n".join(f"{row[0]:>1}  {row[1]:<14}" + "".join(f"{cell:>16}" for cell in row[2:]) for row in rows)
 
 
 def _balance(stated: float | None, settings: Settings, profile: Profile, interactive: bool) -> tuple[float, list[str]]:
@@ -129,10 +179,18 @@ def _balance(stated: float | None, settings: Settings, profile: Profile, interac
     if stated is not None:
         return stated, []
     if interactive:
-        kind = click.FloatRange(min=least)
-        return float(
-            click.prompt(f"2. Starting balance in USD, at least {least:g}", type=kind, default=max(present, least))
-        ), []
+
+        def enough(text: str) -> float:
+            amount = read_amount(text)
+            if amount < least:
+                raise ValueError(
+                    f"profile {profile.number} ({profile.name}) needs at least ${least:,.0f}, this is ${amount:,.2f}; "
+                    "write more, or begin again with a smaller profile"
+                )
+            return amount
+
+        question = f"2. Starting balance in USD, at least {least:,.0f}"
+        return ask(question, _BALANCE, f"{max(present, least):g}", enough), []
     if present >= least:
         return present, []
     return least, [
@@ -141,30 +199,70 @@ def _balance(stated: float | None, settings: Settings, profile: Profile, interac
     ]
 
 
-def _choose(question: str, choices: list[str], default: str) -> str:
-    return str(click.prompt(question, type=click.Choice(choices), default=default))
+def _account(present: str) -> str:
+    return ask("3. Account type (standard, cent)", _ACCOUNT, present, read_choice(("standard", "cent")))
 
 
-def _broker(given: Given, interactive: bool) -> tuple[str, dict[str, str]]:
+def broker_choices(*, windows: bool) -> tuple[str, ...]:
+    """Return how an account can be reached from this machine."""
+    return ("paper", "mt5", "bridge") if windows else ("paper", "bridge")
+
+
+def _broker(given: Given, interactive: bool, present: Mapping[str, str], windows: bool) -> tuple[str, dict[str, str]]:
     """Return how the account is reached, and the variables that say so."""
     from novosky.environment import BRIDGE, BROKER
     from novosky.errors import UsageError
 
     broker = given.broker or ("bridge" if given.bridge_url else None)
+    choices, known = broker_choices(windows=windows), present.get(BROKER.name, "paper")
+    if broker == "mt5" and not windows:
+        raise UsageError(f"--broker mt5: {_NO_TERMINAL}; take --broker bridge, or paper")
     if broker is None:
-        broker = (
-            _choose("4. Broker: paper, mt5 (terminal on this machine) or bridge", ["paper", "mt5", "bridge"], "paper")
-            if interactive
-            else "paper"
-        )
+        broker = known if known in choices else "paper"
+        if interactive:
+            reason = "" if windows else f"   mt5 is not offered: {_NO_TERMINAL}.\n"
+            click.echo(reason, nl=False)
+            broker = ask(f"4. Broker ({', '.join(choices)})", _BROKER, broker, read_choice(choices))
+        elif broker == "bridge" and BRIDGE[0].name not in present:
+            broker = "paper"
     if given.bridge_url and broker != "bridge":
         raise UsageError(f"--bridge-url belongs to --broker bridge, not to {broker}")
     if broker != "bridge":
         return broker, {BROKER.name: broker}
-    if given.bridge_url is None and not interactive:
-        raise UsageError("--broker bridge needs --bridge-url")
-    url = given.bridge_url or click.prompt("   Address of the bridge, like https://10.0.0.5:8765")
-    return broker, {BROKER.name: broker, BRIDGE[0].name: _checked_url(url)}
+    return broker, {BROKER.name: broker, BRIDGE[0].name: _bridge_url(given, interactive, present.get(BRIDGE[0].name))}
+
+
+def _bridge_url(given: Given, interactive: bool, known: str | None) -> str:
+    from novosky.errors import UsageError
+
+    if given.bridge_url is not None:
+        return _checked_url(given.bridge_url)
+    if not interactive:
+        if known is None:
+            raise UsageError("--broker bridge needs --bridge-url")
+        return _checked_url(known)
+
+    def checked(text: str) -> str:
+        try:
+            return _checked_url(text)
+        except UsageError as reason:
+            raise ValueError(str(reason)) from reason
+
+    explanation = "Where `novosky bridge serve` listens, like https://10.0.0.5:8765; its token goes into .env."
+    return ask("   Address of the bridge", explanation, known or "https://10.0.0.5:8765", checked)
+
+
+def _hub(present: Mapping[str, str]) -> str:
+    from novosky.environment import HUB_FOLDER, HUB_STORE
+
+    known = present.get(HUB_FOLDER.name) or ("s3" if HUB_STORE[0].name in present else "none")
+    return ask("6. Where models come from (a folder, s3, none)", _HUB, known, _read_hub)
+
+
+def _read_hub(text: str) -> str:
+    if "://" in text and not text.startswith("file://"):
+        raise ValueError("a hub is a folder, file:///folder, s3 or none; an address of another kind is not read")
+    return text
 
 
 def _checked_url(url: str) -> str:

@@ -14,15 +14,16 @@ import click
 from novosky.cli.options import refuse_collisions
 
 if TYPE_CHECKING:
+    from novosky.cli.paper_markets import FollowedMarket
     from novosky.settings import Settings
     from novosky.settings.overrides import AccountFlags
     from trading.health import Heartbeat
+    from trading.live_tables import CurrentTables
+    from trading.narrator import Narrator
     from trading.paper_session import PaperMarket, PaperSession
 
 DEFAULT_DAYS = 365
 """Window of a replay without --start; the backtest's default, so that both tell the same story."""
-POLL_SECONDS = 5.0
-"""How often a paper bot looks for a closed bar; well below a bar, far above the cost of looking."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class PaperRun:
         Discard the account first.
     trades_file, blocked_file : Path or None
         Where to write the tables.
+    accept_balance : bool
+        A person accepts a balance far from the starting balance.
     """
 
     config: Path
@@ -63,28 +66,40 @@ class PaperRun:
     fresh: bool
     trades_file: Path | None
     blocked_file: Path | None
+    accept_balance: bool = False
 
 
 def replay(run: PaperRun, window: Window) -> None:
     """Run the bot over a file's bars as fast as possible, resuming where it was killed."""
+    from novosky.in_sample import banner, in_sample_notice
+
     market = replay_market(window, fixed_spread=run.account.spread is not None)
-    with _session(run, lambda: market, bars=window.bars, live=False) as (session, settings):
+    with _session(run, lambda _: market, bars=window.bars, live=False) as (session, settings):
+        known = in_sample_notice(
+            market.frame["time"].iloc[market.first :], session.train_cutoff, "Begin after it with --start."
+        )
+        if known is not None:
+            # At once, for whoever watches; and again beside the result.
+            click.echo(banner(known), err=True)
         _replay_with_progress(session, market)
         _export(session, settings, run)
+        if known is not None:
+            click.echo(banner(known))
         _print_standing(session)
 
 
-def follow(run: PaperRun, *, once: bool) -> None:
-    """Follow the embedded market in real time until interrupted; any end is a clean one."""
+def follow(run: PaperRun, followed: FollowedMarket, *, once: bool) -> None:
+    """Follow a market in real time until interrupted; any end is a clean one."""
+    from contextlib import closing
+
     from novosky.clock import RealClock
     from novosky.errors import UsageError
     from trading.health import Heartbeat, health_file
-    from trading.live_market import live_market
 
-    with _session(run, lambda: live_market(run.journal, RealClock().now()), bars=None, live=True) as (
-        session,
-        settings,
-    ):
+    def market(settings: Settings) -> PaperMarket:
+        return followed.open(run.journal, settings, fixed_spread=run.account.spread is not None, once=once)
+
+    with closing(followed), _session(run, market, bars=None, live=True) as (session, settings):
         deposit = session.server.deposit
         if run.account.balance not in (None, deposit):
             raise UsageError(
@@ -97,17 +112,83 @@ def follow(run: PaperRun, *, once: bool) -> None:
             lambda: (session.bot.status, session.broker.positions()),
             RealClock().now,
         )
+        tables, narrator = _current_tables(session, settings, run), _narrator(session, settings)
         try:
             with heartbeat:
-                _follow(session, heartbeat, once=once)
+                _follow(session, followed, heartbeat, tables, narrator, once=once)
+        except KeyboardInterrupt:
+            again = f"python trading.py --paper{followed.flag}{_journal_flag(run)}"
+            narrator.ended(session.bot.status, again)
+            raise
         finally:
-            _export(session, settings, run)
+            tables.write()
         _print_standing(session)
+
+
+def _journal_flag(run: PaperRun) -> str:
+    from novosky.cli.trade import default_journal
+
+    return "" if run.journal == default_journal(None) else f" --journal {run.journal}"
+
+
+def _current_tables(session: PaperSession, settings: Settings, run: PaperRun) -> CurrentTables:
+    from trading.live_tables import BLOCKED_NAME, TRADES_NAME, CurrentTables
+
+    folder = output_folder(run.journal)
+    return CurrentTables(
+        session.journal, settings, run.trades_file or folder / TRADES_NAME, run.blocked_file or folder / BLOCKED_NAME
+    )
+
+
+def _narrator(session: PaperSession, settings: Settings) -> Narrator:
+    from novosky.clock import RealClock
+    from trading.freeze import is_frozen
+    from trading.narrator import Narrator
+
+    return Narrator(
+        session.journal,
+        settings,
+        session.params,
+        RealClock(),
+        positions=session.broker.positions,
+        stops=lambda: ("the freeze flag is set",) if is_frozen() else (),
+    )
+
+
+def output_folder(journal: Path) -> Path:
+    """Return where a paper account's tables and log lie: beside its journal.
+
+    Where a live bot keeps its own there, they go into a folder of their own: a table of pretend
+    money must never replace one of real money.
+    """
+    import os
+
+    from novosky.cli.live import JOURNAL, LOGS, database_of
+    from novosky.environment import ENV_FILE, read_environment
+
+    folder = journal.parent
+    if folder.resolve() != LOGS.resolve():
+        return folder
+    live = JOURNAL.exists() or database_of(read_environment(ENV_FILE, os.environ)) is not None
+    return folder / "paper" if live else folder
+
+
+def _begin_log(folder: Path) -> None:
+    """Send the log to a file; on the console only what the bot's own lines do not say."""
+    import os
+
+    from novosky.cli.live import LEVEL_VARIABLE
+    from novosky.environment import ENV_FILE, read_environment
+    from novosky.log import configure_logging
+    from novosky.settings.secrets import load_secrets
+
+    level = read_environment(ENV_FILE, os.environ).get(LEVEL_VARIABLE, "INFO")
+    configure_logging(folder, level, secrets=load_secrets(ENV_FILE).hidden_values, console_level="WARNING")
 
 
 @contextmanager
 def _session(
-    run: PaperRun, market: Callable[[], PaperMarket], *, bars: Path | None, live: bool
+    run: PaperRun, market: Callable[[Settings], PaperMarket], *, bars: Path | None, live: bool
 ) -> Iterator[tuple[PaperSession, Settings]]:
     """Open the account for this process alone.
 
@@ -122,11 +203,13 @@ def _session(
     )
     from ml.deployment import Deployment
     from novosky.clock import RealClock
+    from novosky.data.market_bars import require_bars_of
     from novosky.market.news import load_calendar
     from novosky.settings.overrides import apply_flags
     from trading.freeze import is_frozen
     from trading.model_files import load_deployment
-    from trading.notify import ConsoleNotifier, SilentNotifier
+    from trading.narrator import SayingNotifier
+    from trading.notify import SilentNotifier
     from trading.paper_session import check_account_files, discard_account, open_session, single_instance
 
     # pm2 and systemd stop a program this way; it ends like Ctrl-C, with its files closed.
@@ -134,23 +217,29 @@ def _session(
     settings, ml_settings, models = load_deployment(
         Deployment(run.models, run.config, run.ml_config), lambda stated: apply_flags(stated, run.account)
     )
+    opened = None if bars is None else market(settings)
+    if bars is not None and opened is not None:
+        require_bars_of(opened.frame, bars, settings)
     news = load_calendar(run.calendar) if run.calendar else None
     with single_instance(run.journal):
         check_account_files(run.journal)
         if run.fresh:
             discard_account(run.journal)
+        if live:
+            _begin_log(output_folder(run.journal))
         session = open_session(
-            market(),
+            market(settings) if opened is None else opened,
             settings,
             ml_settings,
             models,
             run.journal,
-            ConsoleNotifier() if live else SilentNotifier(),
+            SayingNotifier() if live else SilentNotifier(),
             news=news,
             # A replay retells history; today's freeze flag is no part of it.
             frozen=is_frozen if live else lambda: False,
             durable=live,
             now=RealClock().now if live else None,
+            accept_balance=run.accept_balance,
         )
         try:
             yield session, settings
@@ -190,39 +279,61 @@ def _replay_with_progress(session: PaperSession, market: PaperMarket) -> None:
         run_replay(session.bot.cycle, session.server, lambda bar: progress.update(task, completed=done(bar)))
 
 
-def _follow(session: PaperSession, heartbeat: Heartbeat, *, once: bool) -> None:
+def _follow(
+    session: PaperSession,
+    followed: FollowedMarket,
+    heartbeat: Heartbeat,
+    tables: CurrentTables,
+    narrator: Narrator,
+    *,
+    once: bool,
+) -> None:
+    from novosky.cli.paper_markets import POLL_SECONDS
     from novosky.clock import RealClock
-    from novosky.errors import UsageError
-    from trading.replay import PacedMarket
+    from trading.standing import wrapped
 
-    clock = RealClock()
-    market = PacedMarket(session.server, clock.now)
-    click.echo("SYNTHETIC DATA: paper trading on the embedded market; Ctrl-C stops, the next start resumes")
+    for line in (piece for text in followed.banner() for piece in wrapped(text)):
+        click.echo(line)
+    tables.follow()
+    narrator.started(session.bot.status, _facts(session, tables))
     while True:
-        market.catch_up()
-        acted = session.bot.cycle()
-        if acted:
+        due = followed.catch_up(session)
+        narrator.looked(session.bot.status)
+        if due and session.bot.cycle():
             heartbeat.beat()
-            click.echo(f"bar {session.bot.status.bars_processed}: equity {session.bot.status.guard.equity:.2f} USD")
-        if session.server.at_end:
-            raise UsageError("the embedded market has ended; begin a new account with --fresh")
+            narrator.followed(session.bot.status)
+            tables.follow()
         if once:
             return
-        clock.sleep(POLL_SECONDS)
+        RealClock().sleep(POLL_SECONDS)
+
+
+def _facts(session: PaperSession, tables: CurrentTables) -> list[str]:
+    from novosky.log import LOG_FILE
+
+    return [
+        f"models: {session.models.summary}",
+        "Telegram: a paper bot sends nothing; its messages stand here and in the log",
+        f"tables: {tables.trades}, {tables.blocked}; log: {tables.trades.parent / LOG_FILE}",
+    ]
 
 
 def _export(session: PaperSession, settings: Settings, run: PaperRun) -> None:
     from trading.bot_exports import export_blocks, export_trades
 
     if run.trades_file is not None:
-        export_trades(session.journal, run.trades_file, settings.broker.digits)
+        export_trades(session.journal, run.trades_file, settings.broker.digits, settings.money_digits)
     if run.blocked_file is not None:
         export_blocks(session.journal, run.blocked_file, settings.symbol, settings.broker.digits)
 
 
 def _print_standing(session: PaperSession) -> None:
+    from trading.standing import wrapped
+
     status = session.bot.status
-    click.echo(
+    text = (
         f"{status.bars_processed} bars processed, {status.bars_missed} missed, "
         f"{status.guard.closed} trades closed, balance {status.cash:.2f} USD, equity {status.guard.equity:.2f} USD"
     )
+    for line in wrapped(text):
+        click.echo(line)

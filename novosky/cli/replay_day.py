@@ -60,7 +60,7 @@ def replay_day(
     from backtest.replay_day import ReplaySetup
     from backtest.replay_day import replay_day as replay
     from backtest.replay_report import print_report, report_json
-    from novosky.data.store import load_bars
+    from novosky.data.market_bars import load_market_bars
     from novosky.errors import UsageError
     from novosky.files import write_json
     from novosky.market.news import load_calendar
@@ -79,12 +79,12 @@ def replay_day(
         settings = apply_flags(load_settings(config), AccountFlags(**flags))
         ml_settings = load_ml_settings(ml_config)
         setup = ReplaySetup(
-            load_bars(data),
+            load_market_bars(data, settings),
             settings,
             ml_settings,
             load_models(models, settings, ml_settings),
             news=load_calendar(calendar) if calendar else None,
-            m1=load_bars(m1, seconds=60) if m1 else None,
+            m1=load_market_bars(m1, settings, seconds=60) if m1 else None,
             fixed_spread=flags["spread"] is not None,
         )
         report = replay(opened, int(date.timestamp()), setup)

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from novosky.cli.next_step import say_next, with_files
 from novosky.cli.options import FILE, FOLDER, PROFILE, UtcDate, account_options, file_options, refuse_collisions
+from novosky.cli.provenance import provenance
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from backtest.run import Prepared
     from backtest.sweep import SweepOutcome, SweepPlan
-    from novosky.settings import Settings
+    from novosky.settings import MlSettings, Settings
     from trading.models import Models
 
 EPILOG = """\b
@@ -130,10 +132,11 @@ def sweep(
         {"--data": data, "--m1": m1, "--config": config, "--ml-config": ml_config, "--calendar": calendar}
         | {"--models": models},
     )
+    ml_settings = load_ml_settings(ml_config)
     plan = SweepPlan(
         target=target,
-        settings=_settings(config, profile, flags),
-        ml_settings=load_ml_settings(ml_config),
+        settings=_settings(config, ml_settings, profile, flags),
+        ml_settings=ml_settings,
         configurations=None if full else configs,
         seed=seed,
         earlier_trials=trials,
@@ -156,9 +159,24 @@ def sweep(
     if json_file is not None:
         write_json(json_file, sweep_dict(outcome))
     if html_file is not None:
-        write_text(html_file, sweep_html(outcome))
+        write_text(html_file, sweep_html(outcome, provenance(plan.settings)))
     print_sweep(outcome)
-    click.echo(f"table     {table_file}")
+    click.echo(f"table            {table_file}")
+    _say_next(outcome, data, models)
+
+
+def _say_next(outcome: SweepOutcome, data: Path, models: Path) -> None:
+    if outcome.best_row in (None, 0):
+        say_next(
+            with_files("python scripts/walk_forward.py", data=data),
+            "nothing here beats the present settings; this measures them fold after fold",
+        )
+        return
+    unseen = outcome.end.removesuffix(":00Z")
+    say_next(
+        with_files(f"python backtest_config.py --start {unseen}", data=data, models=models),
+        "judges the settings above, once they stand in the settings files, on bars that the sweep has not seen",
+    )
 
 
 def _stated(option: str) -> bool:
@@ -167,7 +185,7 @@ def _stated(option: str) -> bool:
     return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT
 
 
-def _settings(config: Path, profile: Any, flags: dict[str, Any]) -> Settings:
+def _settings(config: Path, ml_settings: MlSettings, profile: Any, flags: dict[str, Any]) -> Settings:
     """Return config.json under the profile that is asked for, flags in place."""
     from novosky.settings import Settings, load_settings
     from novosky.settings.overrides import AccountFlags, apply_flags
@@ -177,7 +195,7 @@ def _settings(config: Path, profile: Any, flags: dict[str, Any]) -> Settings:
     settings = load_settings(config)
     if profile is not None:
         content = settings.model_dump(mode="json", exclude={"schema_reference"})
-        settings = Settings.model_validate(apply_profile(content, profile_named(profile)))
+        settings = Settings.model_validate(apply_profile(content, profile_named(profile), ml_settings.labeling))
     return apply_flags(settings, AccountFlags(**flags))
 
 
@@ -198,12 +216,12 @@ def _prepared(
     from backtest.sweep import seen_window
     from novosky.cli.backtest import choose_window
     from novosky.cli.options import MOST_DAYS
-    from novosky.data.store import load_bars
+    from novosky.data.market_bars import load_market_bars
     from novosky.market.bars import M15_SECONDS
     from novosky.market.news import load_calendar
     from trading.model_files import load_models
 
-    history = load_bars(data)
+    history = load_market_bars(data, plan.settings)
     served = load_models(models, plan.settings, plan.ml_settings)
     times = history["time"]
     start, end = choose_window(times, *window, MOST_DAYS, served.signal.train_cutoff)
@@ -218,7 +236,7 @@ def _prepared(
         start=first,
         end=last,
         news=load_calendar(calendar) if calendar else None,
-        m1=load_bars(m1, seconds=60) if m1 else None,
+        m1=load_market_bars(m1, plan.settings, seconds=60) if m1 else None,
         fixed_spread=fixed_spread,
         sltp=served.sltp,
     )
@@ -250,23 +268,14 @@ class _SweepProgress:
 
 def print_sweep(outcome: SweepOutcome) -> None:
     """Print the best rows, the present configuration above them, and the evidence."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     from backtest.sweep import ranking
     from backtest.sweep_report import TOP_ROWS, evidence_lines, table_columns, table_row
+    from novosky.cli.tables import print_table
 
     for label in outcome.labels:
         click.echo(label)
-    # A table that is cut at the edge of a file or a narrow screen hides figures.
-    console = Console(width=max(Console().width, 220))
-    table = Table(title="best rows", title_justify="left", box=box.SIMPLE_HEAD)
-    for name in table_columns(outcome):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in [0, *(row for row in ranking(outcome.table)[:TOP_ROWS].tolist() if row != 0)]:
-        table.add_row(*table_row(outcome, row))
-    console.print(table)
+    shown = [0, *(row for row in ranking(outcome.table)[:TOP_ROWS].tolist() if row != 0)]
+    print_table("best rows", table_columns(outcome), [table_row(outcome, row) for row in shown], left=0)
     for name, text in evidence_lines(outcome):
         click.echo(f"{name:<17}{text}")
     if outcome.best is not None and outcome.best_row != 0:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from novosky.cli.next_step import say_proof
 from novosky.cli.options import FILE, SEED, UtcDate, file_options
+from novosky.cli.provenance import provenance
 from novosky.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from ml.stage_files import Stage
     from ml.train import TrainingReport
     from novosky.market.news import NewsCalendar
-    from novosky.settings import MlSettings
+    from novosky.settings import MlSettings, Settings
 
 EPILOG = """\b
 Examples:
@@ -50,6 +52,7 @@ Bars from --end on stay unseen: test on them with backtest_config.py --oos-only.
 @click.option(
     "--no-warmstart", is_flag=True, help="Train afresh; needed after a change of features, labels or hyperparameters."
 )
+@click.option("--no-onnx", is_flag=True, help="Leave the ONNX copies out, where what writes them is not installed.")
 @click.option("--shap", is_flag=True, help="Then rank the features by mean |SHAP|: shap_summary.json in --models.")
 @click.option("--shap-only", is_flag=True, help="Rank the features of the set in --models, without training.")
 @click.option(
@@ -67,6 +70,7 @@ def train(
     risk: bool,
     refresh: bool,
     no_warmstart: bool,
+    no_onnx: bool,
     shap: bool,
     shap_only: bool,
     shap_report: Path,
@@ -94,25 +98,29 @@ def train(
     training = refresh or any(chosen.values())
     _check_flags(training, refresh, shap_only, no_warmstart or start is not None or end is not None, end is not None)
     from backtest.risk_history import out_of_fold_sequences
+    from ml.onnx_export import require_exporters
     from ml.train import train as train_models
-    from novosky.data.store import load_bars
+    from novosky.data.market_bars import load_market_bars
     from novosky.market.bars import slice_bars
     from novosky.market.news import load_calendar
     from novosky.settings import load_ml_settings, load_settings
 
+    if training and not no_onnx:
+        require_exporters()
     settings, ml_settings = load_settings(config), load_ml_settings(ml_config)
     if shap or shap_only:
         _check_shap(models if shap_only else None)
     last_start = _last_start(models) if refresh else None
     first = last_start if start is None else _timestamp(start)
-    bars = slice_bars(load_bars(data), first, _timestamp(end), source=str(data))
+    history = load_market_bars(data, settings)
+    bars = slice_bars(history, first, _timestamp(end), source=str(data))
     news = load_calendar(calendar) if calendar is not None else None
     if "synthetic" in bars.attrs:
         click.echo(f"SYNTHETIC DATA: {bars.attrs['synthetic']} market", err=True)
     if shap_only:
-        _explain(models, ml_settings, bars, news, seed, shap_report)
+        _explain(models, settings, ml_settings, bars, news, seed, shap_report)
         return
-    with _ProgressBar() as bar:
+    with ProgressBar() as bar:
         report = train_models(
             bars,
             ml_settings,
@@ -124,20 +132,22 @@ def train(
             seed=seed,
             news=news,
             trade_history=out_of_fold_sequences,
+            onnx=not no_onnx,
         )
     for stage in (report, *report.later):
         _print_report(stage)
     if shap:
-        _explain(models, ml_settings, bars, news, seed, shap_report)
+        _explain(models, settings, ml_settings, bars, news, seed, shap_report)
+    say_proof(data, models, history["time"].iloc[-1], max(stage.train_cutoff for stage in (report, *report.later)))
 
 
 def _stages_in(models: Path) -> list[Stage]:
     """Return the stages of the set in place, the signal stage always among them."""
     from ml.compat import read_manifest
-    from ml.stage_files import STAGE_FILES, STAGE_ORDER
+    from ml.stage_files import STAGE_ORDER, STAGE_REQUIRED
 
     artifacts = read_manifest(models).artifacts
-    return [stage for stage in STAGE_ORDER if stage == "signal" or set(STAGE_FILES[stage]) <= set(artifacts)]
+    return [stage for stage in STAGE_ORDER if stage == "signal" or set(STAGE_REQUIRED[stage]) <= set(artifacts)]
 
 
 def _check_flags(training: bool, refresh: bool, shap_only: bool, shaped: bool, ends: bool) -> None:
@@ -167,15 +177,21 @@ def _check_shap(models: Path | None) -> None:
 
 
 def _explain(
-    models: Path, ml_settings: MlSettings, bars: pd.DataFrame, news: NewsCalendar | None, seed: int | None, page: Path
+    models: Path,
+    settings: Settings,
+    ml_settings: MlSettings,
+    bars: pd.DataFrame,
+    news: NewsCalendar | None,
+    seed: int | None,
+    page: Path,
 ) -> None:
     from ml.shap_analysis import explain_signal
     from ml.shap_report import write_shap_page, write_shap_summary
 
-    with _ProgressBar() as bar:
+    with ProgressBar() as bar:
         summary = explain_signal(models, ml_settings, bars, news, seed=seed, progress=bar.show)
     path = write_shap_summary(models, summary)
-    write_shap_page(page, summary)
+    write_shap_page(page, summary, provenance(settings))
     _print_shap(summary)
     click.echo(f"SHAP    {path}")
     click.echo(f"page    {page}")
@@ -195,10 +211,10 @@ def _last_start(models: Path) -> pd.Timestamp:
     return pd.Timestamp(read_manifest(models).train_start)
 
 
-class _ProgressBar:
-    """A bar on stderr; standard output carries the result alone."""
+class ProgressBar:
+    """How far a training is, as a bar on stderr; standard output carries the result alone."""
 
-    def __enter__(self) -> _ProgressBar:
+    def __enter__(self) -> ProgressBar:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -239,18 +255,15 @@ _COLUMNS = {
 
 
 def _print_report(report: TrainingReport) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from novosky.cli.tables import print_table
 
     (stage,) = report.stages
     own = {key: key.replace("_", " ") for values in report.metrics.values() for key in values}
     columns = _COLUMNS.get(stage, own)
-    table = Table(title="out of fold" if stage != "risk" else "on trades held out", title_justify="left")
-    table.add_column("model")
-    for column in ("trees", *columns.values()):
-        table.add_column(column, justify="right")
-    for name, values in report.metrics.items():
-        table.add_row(name, str(report.trees.get(name, "")), *(_figure(values.get(key)) for key in columns))
+    rows = [
+        (name, str(report.trees.get(name, "")), *(_figure(values.get(key)) for key in columns))
+        for name, values in report.metrics.items()
+    ]
     first, last, cutoff = (f"{t:%Y-%m-%d %H:%M}" for t in (report.train_start, report.train_end, report.train_cutoff))
     click.echo(f"trained {stage} in {report.seconds:.0f} s on {report.rows:,} rows of {report.bars:,} bars")
     click.echo(f"window  {first} to {last} UTC, labels known to {cutoff}")
@@ -259,7 +272,8 @@ def _print_report(report: TrainingReport) -> None:
     click.echo(f"device  {report.device}")
     for note in report.notes:
         click.echo(f"note    {note}")
-    Console(width=100).print(table)
+    title = "out of fold" if stage != "risk" else "on trades held out"
+    print_table(title, ("model", "trees", *columns.values()), rows)
     click.echo(f"models  {report.models_dir}")
 
 
@@ -268,17 +282,14 @@ def _figure(value: Any) -> str:
 
 
 def _print_shap(summary: ShapSummary, most: int = 10) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from novosky.cli.tables import print_table
 
-    table = Table(title=f"mean |SHAP| over {summary.rows:,} rows, top {most}", title_justify="left")
-    for column in ("feature", "share", "rf", "xgb", "lgb"):
-        table.add_column(column, justify="left" if column == "feature" else "right")
-    for entry in summary.ranked_features[:most]:
-        table.add_row(
-            entry.feature, *(f"{value:.2%}" for value in (entry.mean_abs_shap, entry.rf, entry.xgb, entry.lgb))
-        )
-    Console(width=100).print(table)
+    rows = [
+        (entry.feature, *(f"{value:.2%}" for value in (entry.mean_abs_shap, entry.rf, entry.xgb, entry.lgb)))
+        for entry in summary.ranked_features[:most]
+    ]
+    title = f"mean |SHAP| over {summary.rows:,} rows, top {most}"
+    print_table(title, ("feature", "share", "rf", "xgb", "lgb"), rows)
     protected = [(at + 1, entry.feature) for at, entry in enumerate(summary.ranked_features) if entry.protected]
     click.echo("protected features and their ranks: " + ", ".join(f"{name} {rank}" for rank, name in protected))
     click.echo(summary.note)

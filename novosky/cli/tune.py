@@ -176,7 +176,7 @@ class _Inputs:
 
         from ml.tune.adoption import SettingsFile
         from ml.tune.study import SearchPlan
-        from novosky.data.store import load_bars
+        from novosky.data.market_bars import load_market_bars
         from novosky.market.bars import slice_bars
         from novosky.market.news import load_calendar
         from novosky.settings import load_settings
@@ -184,7 +184,7 @@ class _Inputs:
         self.models = models
         self.settings, self.file = load_settings(config), SettingsFile.read(ml_config)
         first, last = (None if moment is None else pd.Timestamp(moment) for moment in (start, end))
-        self.bars = slice_bars(load_bars(data), first, last, source=str(data))
+        self.bars = slice_bars(load_market_bars(data, self.settings), first, last, source=str(data))
         self.news = load_calendar(calendar) if calendar is not None else None
         self.plan = SearchPlan(storage=url, study=study, trials=trials, least=least, seed=seed)
         if "synthetic" in self.bars.attrs:
@@ -224,12 +224,12 @@ class _SearchProgress:
 
 
 def _print_outcome(outcome: SearchOutcome, inputs: _Inputs, dry_run: bool, *, acted: str) -> None:
-    from novosky.cli.tune_report import deflated_line, fold_table, print_tables, trial_table
+    from novosky.cli.tune_report import deflated_line, print_trials
 
     pruned = sum(trial.pruned for trial in outcome.trials)
     short = sum(not trial.eligible and not trial.pruned for trial in outcome.trials)
     earlier = f", {outcome.earlier} of them from earlier runs" if outcome.earlier else ""
-    print_tables(trial_table(outcome, acted), fold_table(outcome, acted))
+    print_trials(outcome, acted)
     click.echo(f"study     {outcome.study} in {outcome.storage}")
     click.echo(f"trials    {len(outcome.trials)}{earlier}: {pruned} pruned, {short} with too few {acted} in a fold")
     line = deflated_line(outcome)

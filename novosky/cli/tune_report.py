@@ -6,44 +6,52 @@ import statistics
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from ml.tune.scoring import Summary
     from ml.tune.study import SearchOutcome, TrialReport
 
 _MOST = 10
 
 
-def print_tables(*tables: Table) -> None:
-    """Print tables whole, however narrow the terminal: a table cut at the edge hides figures."""
-    from rich.console import Console
+def print_trials(outcome: SearchOutcome, acted: str) -> None:
+    """Print the best trials, the present settings among them, and the best trial fold by fold."""
+    from novosky.cli.tables import print_table
 
-    console = Console(width=max(Console().width, 140))
-    for table in tables:
-        console.print(table)
+    print_table(
+        "best trials, R per trade",
+        ("trial", "standing", "bound", *_columns(acted)),
+        trial_rows(outcome, acted),
+        names=2,
+        left=2,
+    )
+    print_table("fold by fold", ("fold", "settings", *_columns(acted)), fold_rows(outcome, acted), names=2, left=2)
 
 
-def trial_table(outcome: SearchOutcome, acted: str) -> Table:
+def trial_rows(outcome: SearchOutcome, acted: str) -> list[tuple[str, ...]]:
     """Return the best trials, the present settings among them."""
     ranked = sorted(outcome.trials, key=lambda trial: (not trial.eligible, trial.pruned, -trial.value, trial.number))
     shown = ranked[:_MOST]
     if outcome.baseline not in shown:
         shown.append(outcome.baseline)
-    table = _table("best trials, R per trade", ("trial", "", "bound", *_columns(acted)), left=2)
-    for trial in shown:
-        bound = f"{trial.value:+.4f}" if trial.eligible else "-"
-        table.add_row(str(trial.number), _standing(trial, outcome, acted), bound, *_figures(trial.overall, acted))
-    return table
+    return [
+        (
+            str(trial.number),
+            _standing(trial, outcome, acted),
+            f"{trial.value:+.4f}" if trial.eligible else "-",
+            *_figures(trial.overall, acted),
+        )
+        for trial in shown
+    ]
 
 
-def fold_table(outcome: SearchOutcome, acted: str) -> Table:
+def fold_rows(outcome: SearchOutcome, acted: str) -> list[tuple[str, ...]]:
     """Return the folds of the present settings and of the best trial."""
-    table = _table("fold by fold", ("fold", "settings", *_columns(acted)), left=2)
+    rows: list[tuple[str, ...]] = []
     for fold in range(len(outcome.baseline.folds)):
-        table.add_row(str(fold + 1), "present", *_figures(outcome.baseline.folds[fold], acted))
+        rows.append((str(fold + 1), "present", *_figures(outcome.baseline.folds[fold], acted)))
         if outcome.best is not None and outcome.best != outcome.baseline:
-            table.add_row("", f"trial {outcome.best.number}", *_figures(outcome.best.folds[fold], acted))
-    return table
+            best = outcome.best
+            rows.append((str(fold + 1), f"trial {best.number}", *_figures(best.folds[fold], acted)))
+    return rows
 
 
 def deflated_line(outcome: SearchOutcome) -> str | None:
@@ -99,13 +107,3 @@ def _figures(summary: Summary, acted: str) -> tuple[str, ...]:
 
 def _number(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
-
-
-def _table(title: str, columns: tuple[str, ...], left: int) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for at, name in enumerate(columns):
-        table.add_column(name, justify="left" if at < left else "right", no_wrap=True)
-    return table

@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from novosky.cli.options import FILE, FOLDER, SEED, UtcDate, account_options
+from novosky.cli.provenance import provenance
 
 if TYPE_CHECKING:
     from backtest.folds import FoldOutcome, Leg
@@ -99,7 +100,7 @@ def walk_forward(
     from backtest.walk_forward import WalkPlan
     from backtest.walk_forward import walk_forward as walk_folds
     from backtest.walk_report import walk_dict, walk_html
-    from novosky.data.store import load_bars
+    from novosky.data.market_bars import load_market_bars
     from novosky.errors import UsageError
     from novosky.files import write_json, write_text
     from novosky.market.news import load_calendar
@@ -111,7 +112,7 @@ def walk_forward(
     settings = apply_flags(load_settings(config), AccountFlags(**flags))
     ml_settings = load_ml_settings(ml_config)
     plan = WalkPlan(
-        history=load_bars(data),
+        history=load_market_bars(data, settings),
         settings=settings,
         ml_settings=ml_settings,
         news=load_calendar(calendar) if calendar else None,
@@ -129,8 +130,8 @@ def walk_forward(
     finished = pool_all(plan, outcomes, trials, trial_variance, stated, data.name)
     print_walk(finished)
     if json_file is not None:
-        write_json(json_file, walk_dict(finished))
-    write_text(report, walk_html(finished))
+        write_json(json_file, walk_dict(finished) | provenance(settings).as_dict())
+    write_text(report, walk_html(finished, provenance(settings)))
     click.echo(f"report: {report}")
 
 
@@ -164,6 +165,13 @@ def pool_all(
     )
 
 
+def _ranges(plan: WalkPlan) -> str:
+    from novosky.settings.brackets import bracket_ranges
+
+    stops, targets = ("{:g} to {:g}".format(*limits) for limits in bracket_ranges(plan.settings, plan.ml_settings))
+    return f"{stops} ATR" if stops == targets else f"stops {stops}, targets {targets} ATR"
+
+
 def _assumptions(plan: WalkPlan, source: str) -> tuple[tuple[str, str], ...]:
     costs, levels = plan.settings.costs, plan.settings.risk_management
     own = "spread" in plan.history.columns and not plan.fixed_spread
@@ -174,7 +182,7 @@ def _assumptions(plan: WalkPlan, source: str) -> tuple[tuple[str, str], ...]:
         ("slippage", f"{costs.slippage} USD"),
         ("swap", f"long {costs.swap_long}, short {costs.swap_short} USD per lot and night"),
         ("stop and target", f"{levels.sl_atr_mult} and {levels.tp_atr_mult} ATR"),
-        ("SLTP range", "{:g} to {:g} ATR".format(*plan.settings.bracket_range)),
+        ("SLTP range", _ranges(plan)),
         ("balance", f"{plan.settings.risk_profile.starting_balance_usd} USD, fresh in every fold"),
         ("leverage", str(plan.settings.account.leverage)),
         ("embargo", f"{plan.ml_settings.signal_model.embargo_bars} bars"),
@@ -216,23 +224,12 @@ class _FoldProgress:
 
 def print_walk(walk: WalkForward) -> None:
     """Print both tables and the notes."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+    from backtest.walk_report import FOLD_COLUMNS, POOLED_COLUMNS, fold_rows, notes, pooled_rows, window_rows
+    from novosky.cli.tables import print_table
 
-    from backtest.walk_report import FOLD_COLUMNS, POOLED_COLUMNS, fold_rows, notes, pooled_rows
-
-    # A table that is cut at the edge of a file or a narrow screen hides figures.
-    console = Console(width=max(Console().width, 200))
-    for title, columns, rows, left in (
-        ("folds", FOLD_COLUMNS, fold_rows(walk.outcomes), 4),
-        ("all folds together", POOLED_COLUMNS, pooled_rows(walk), 1),
-    ):
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-        for at, name in enumerate(columns):
-            table.add_column(name, justify="left" if at < left else "right", no_wrap=True)
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+    print_table("fold windows, UTC", FOLD_COLUMNS[:3], window_rows(walk.outcomes), left=3)
+    rows = [(row[0], *row[3:]) for row in fold_rows(walk.outcomes, repeat=True)]
+    print_table("folds", (FOLD_COLUMNS[0], *FOLD_COLUMNS[3:]), rows, names=2, left=2)
+    print_table("all folds together", POOLED_COLUMNS, pooled_rows(walk))
     for note in notes(walk):
         click.echo(note)

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from novosky import __version__
 from novosky.data.forex_factory import WEEK_FILE, Week, parse_week
-from novosky.errors import DataError
+from novosky.errors import DataError, StorageError
 from novosky.files import write_text
 
 CACHE_NAME = "thisweek.json"
@@ -97,6 +97,8 @@ class WeekDownload:
         self._url = f"{base_url.rstrip('/')}/{WEEK_FILE}"
         self._cache, self._patience, self._rng = cache, patience, rng
         self.damage = ""
+        self.unwritten = ""
+        """Why the cache is older than what is known; the week and the waits hold all the same."""
         self.week: Week | None = None
         self.state = self._read()
 
@@ -123,12 +125,8 @@ class WeekDownload:
     def ask(self, now: float) -> bool:
         """Ask once if it is due; True when the host sent another week than the cached one.
 
-        A failure is no exception: it is in `state.failure`, and the next request waits longer.
-
-        Raises
-        ------
-        StorageError
-            The cache cannot be written.
+        A failure is no exception: it is in `state.failure`, and the next request waits longer. Nor
+        is a cache that cannot be written: see `unwritten`.
         """
         if not self.due(now):
             return False
@@ -155,7 +153,11 @@ class WeekDownload:
 
     def _keep(self, **changes: str | float) -> None:
         self.state = self.state.model_copy(update=changes)
-        write_text(self._cache, self.state.model_dump_json(indent=1) + "\n")
+        try:
+            write_text(self._cache, self.state.model_dump_json(indent=1) + "\n")
+            self.unwritten = ""
+        except StorageError as error:
+            self.unwritten = str(error)
 
     def _wait(self, failures: int) -> float:
         wait: float = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(failures - 1, 16))

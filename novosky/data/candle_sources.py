@@ -20,6 +20,11 @@ class CandleSource(Protocol):
     """
 
     @property
+    def symbol(self) -> str:
+        """The venue's name of the instrument."""
+        ...
+
+    @property
     def label(self) -> str:
         """Venue and symbol, stored with the bars so that venues are never mixed."""
         ...
@@ -72,7 +77,7 @@ class BinanceCandles:
     symbol: str = "BTCUSDT"
     base_url: str = "https://api.binance.com"
     first_open: int = 1_502_928_000  # 2017-08-17, the first BTCUSDT day
-    timeframes: Mapping[int, str] = field(default_factory=lambda: {60: "1m", 900: "15m"})
+    timeframes: Mapping[int, str] = field(default_factory=lambda: {60: "1m", 300: "5m", 900: "15m"})
 
     @property
     def label(self) -> str:
@@ -113,7 +118,7 @@ class BitstampCandles:
     symbol: str = "btcusd"
     base_url: str = "https://www.bitstamp.net"
     first_open: int = 1_313_625_600  # 2011-08-18
-    timeframes: Mapping[int, str] = field(default_factory=lambda: {60: "60", 900: "900"})
+    timeframes: Mapping[int, str] = field(default_factory=lambda: {60: "60", 300: "300", 900: "900"})
 
     @property
     def label(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -13,9 +13,11 @@ import pandas as pd
 import tenacity
 
 from novosky.data.candle_sources import CANDLES_PER_PAGE, CandleSource
+from novosky.data.joining import Join
 from novosky.data.store import load_bars, merge_bars, save_bars
 from novosky.errors import NetworkError, UsageError
 from novosky.market.bars import M15_SECONDS, epoch_seconds, validate_bars
+from novosky.market.instrument import instrument
 
 Progress = Callable[[int, int], None]
 """Called with (bars' worth of time asked for so far, all of it) after every page."""
@@ -67,6 +69,7 @@ def download_bars(
     start: int | None = None,
     end: int | None = None,
     seconds: int = M15_SECONDS,
+    join: Set[Join] = frozenset(),
     retry: RetryPolicy | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
@@ -87,6 +90,8 @@ def download_bars(
         day, up to now.
     seconds : int
         The timeframe.
+    join : set of {"symbols", "sources"}
+        What the stored bars may differ in, see `merge_bars`.
     retry : RetryPolicy, optional
     progress : callable, optional
 
@@ -113,7 +118,7 @@ def download_bars(
     if stored is None and not pages:
         raise UsageError(f"{source.label}: the window from {start} to {end} (UTC epoch seconds) holds no closed candle")
     total, done = sum(stop - begin for begin, stop in pages) // seconds, 0
-    writer = _Writer(path, stored, seconds)
+    writer = _Writer(path, stored, seconds, join)
     policy = retry or RetryPolicy()
     with httpx.Client(base_url=source.base_url, timeout=policy.timeout, follow_redirects=True) as client:
         try:
@@ -166,9 +171,9 @@ class _Writer:
     noticed before anything else is fetched.
     """
 
-    def __init__(self, path: Path, stored: pd.DataFrame | None, seconds: int) -> None:
+    def __init__(self, path: Path, stored: pd.DataFrame | None, seconds: int, join: Set[Join]) -> None:
         self.bars = stored
-        self._path, self._seconds = path, seconds
+        self._path, self._seconds, self._join = path, seconds, join
         self._received: list[pd.DataFrame] = []
         self._save_at = 1
 
@@ -186,7 +191,7 @@ class _Writer:
         labels = dict(received[0].attrs)
         fresh = pd.concat(received).sort_values("time", kind="stable").reset_index(drop=True)
         fresh.attrs.update(labels)
-        merged = fresh if self.bars is None else merge_bars(self.bars, fresh)
+        merged = fresh if self.bars is None else merge_bars(self.bars, fresh, join=self._join)
         save_bars(self._path, merged, seconds=self._seconds)
         self.bars = merged
 
@@ -211,7 +216,7 @@ def _page(
     if page.empty:
         return None
     page = validate_bars(page, source=url, seconds=seconds)
-    page.attrs["source"] = source.label
+    page.attrs.update(symbol=instrument(source.symbol), source=source.label)
     return page
 
 

@@ -1,311 +1,239 @@
-"""Bars from text files: MetaTrader exports and plain CSV."""
+"""Bars from text files: terminal exports, venues' downloads and plain CSV, told apart by `novosky.data.layouts`."""
 
 from __future__ import annotations
 
-import csv
-import io
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from novosky.data.layouts import EPOCH_NAMES, PRICES, Columns, Layout, columns_of, layout_of, plain_name
+from novosky.data.stamps import Stamps, offset_of, read_stamps
+from novosky.data.text_numbers import read_numbers
+from novosky.data.text_table import TextTable, read_table
 from novosky.errors import DataError
-from novosky.market.bars import M15_SECONDS, OPTIONAL_COLUMNS, PRICE_COLUMNS, validate_bars
-from novosky.market.server_time import RepeatedHour, ServerClock
+from novosky.market.bars import M15_SECONDS, usual_step, validate_bars
+from novosky.market.clock_changes import Pass, bars_on_clock
+from novosky.market.server_time import ServerClock
 
-_MT5_FIRST_FIELD = "<DATE>"
-_MT5_COLUMNS = {"<OPEN>": "open", "<HIGH>": "high", "<LOW>": "low", "<CLOSE>": "close", "<SPREAD>": "spread"}
-_MT4_COLUMNS = ("date", "clock", *PRICE_COLUMNS, "volume")
-_DELIMITERS = (",", ";", "\t")
-_TIME_NAMES = ("time", "timestamp", "datetime", "date", "open_time", "unix")
-_TICK_VOLUME_NAMES = ("tick_volume", "tickvol")
-_REAL_VOLUME_NAMES = ("real_volume",)
-_ALIASES = {"vol": "volume", "spread_points": "spread"}
-# Epoch stamps: what is above the year 5138 in one unit is taken to be in the next finer one.
-# Nanoseconds end where 64 bits do.
-_EPOCH_UNITS = ((1e11, "s"), (1e14, "ms"), (1e17, "us"), (2.0**63, "ns"))
-_CLOCK_MEND = "say which clock wrote it, e.g. scripts/download_data.py --source {source} --server-clock NewYork+7"
+_log = logging.getLogger(__name__)
+
+_Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class _Text:
-    """A text file's content and where its first data line is, for messages."""
+class TextImport:
+    """What a text file held.
 
-    path: Path
-    content: str
-
-    @property
-    def first_line(self) -> str:
-        return self.content.split("\n", 1)[0].strip()
-
-
-def read_mt5_export(
-    path: Path, clock: ServerClock, *, seconds: int = M15_SECONDS, repeated: RepeatedHour = "error"
-) -> pd.DataFrame:
-    """Read a MetaTrader 5 history export (tab separated ``<DATE> <TIME> <OPEN> …``).
-
-    Parameters
+    Attributes
     ----------
-    path : Path
-    clock : ServerClock
-        The broker's clock; the export carries its wall time without a zone.
-    seconds : int
-        The timeframe.
-    repeated : {"error", "earlier", "later"}
-        Which pass a stamp inside the repeated autumn hour belongs to, see `ServerClock.to_utc`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A valid bar frame. `volume` is ``<VOL>`` where the broker publishes traded volume at
-        all, otherwise the tick volume: the two units are never mixed in one file.
-
-    Raises
-    ------
-    DataError
-        When the file is missing or malformed, or its bars break a rule; names the line.
-    """
-    return _mt5_bars(_read(path), clock, seconds, repeated)
-
-
-def read_mt4_csv(
-    path: Path, clock: ServerClock, *, seconds: int = M15_SECONDS, repeated: RepeatedHour = "error"
-) -> pd.DataFrame:
-    """Read a MetaTrader 4 style CSV: ``date,time,open,high,low,close,volume``, no header.
-
-    Parameters and errors are those of `read_mt5_export`.
-    """
-    return _mt4_bars(_read(path), clock, seconds, repeated)
-
-
-def read_csv(
-    path: Path,
-    clock: ServerClock | None = None,
-    *,
-    seconds: int = M15_SECONDS,
-    repeated: RepeatedHour = "error",
-) -> pd.DataFrame:
-    """Read a CSV file with a header line, separated by comma, semicolon or tab.
-
-    Parameters
-    ----------
-    path : Path
-        Columns are found by name, in any order and case: one of time, timestamp, datetime,
-        date, open_time or unix; open, high, low, close; volume (or tick_volume and
-        real_volume, as the MetaTrader package names them); optionally spread.
-    clock : ServerClock, optional
-        Given when the stamps are a broker's wall clock; otherwise they are UTC. Stamps are ISO
-        8601 text or epoch seconds, milliseconds, microseconds or nanoseconds.
-    seconds : int
-        The timeframe.
-    repeated : {"error", "earlier", "later"}
-        Which pass a wall-clock stamp inside the repeated autumn hour belongs to.
-
-    Returns
-    -------
-    pandas.DataFrame
+    bars : pandas.DataFrame
         A valid bar frame.
-
-    Raises
-    ------
-    DataError
-        When the file is missing or malformed, or its bars break a rule; names the line.
+    seconds : int
+        Length of a bar.
+    layout : str
+        Name of the file's layout, see `novosky.data.layouts`.
+    symbol : str or None
+        The instrument that the file itself names.
+    notes : tuple of str
+        What a person has to know of how it was read.
     """
-    return _csv_bars(_read(path), clock, seconds, repeated)
+
+    bars: pd.DataFrame
+    seconds: int
+    layout: str
+    symbol: str | None
+    notes: tuple[str, ...]
 
 
 def read_text_bars(
     path: Path,
     clock: ServerClock | None = None,
     *,
-    seconds: int = M15_SECONDS,
-    repeated: RepeatedHour = "error",
+    seconds: int | None = M15_SECONDS,
+    repeated: Pass = "later",
 ) -> pd.DataFrame:
-    """Read a text file of any of the kinds above, told apart by its first line.
+    """Read a text file of any known layout; see `import_text`. What it has to say goes to the log."""
+    found = import_text(path, clock, seconds=seconds, repeated=repeated)
+    for note in found.notes:
+        _log.warning("%s: %s", path, note)
+    return found.bars
+
+
+def import_text(
+    path: Path,
+    clock: ServerClock | None = None,
+    *,
+    seconds: int | None = M15_SECONDS,
+    repeated: Pass = "later",
+    only: str | None = None,
+) -> TextImport:
+    """Read bars from a text file whose layout is told by its header or the shape of its lines.
+
+    Parameters
+    ----------
+    path : Path
+    clock : ServerClock, optional
+        The clock of stamps that do not say their zone. Stamps with a zone, columns named UTC or
+        GMT, epochs, and venues whose files are documented to be in UTC need none. Terminal
+        files need one always: MetaTrader dresses its wall clock as epochs.
+    seconds : int or None
+        The timeframe; None takes the one that the bars have.
+    repeated : {"earlier", "later"}
+        Which pass a wall-clock stamp that stands once in the repeated autumn hour belongs to.
+    only : str, optional
+        Refuse every other layout than the one of this name.
+
+    Returns
+    -------
+    TextImport
+        `volume` of its bars is the traded volume where the file has any at all, otherwise the
+        tick volume: the two units are never mixed in one file. It is 0 throughout where the
+        file has no volume, and a note says so.
 
     Raises
     ------
     DataError
-        As the readers do, and when a MetaTrader file is given without its clock.
+        When the file is missing or malformed, its clock is not known, or its bars break a rule;
+        names the line.
     """
-    text = _read(path)
-    if text.first_line.startswith(_MT5_FIRST_FIELD):
-        if clock is None:
-            raise DataError(f"{path}: a MetaTrader 5 export; {_CLOCK_MEND.format(source='mt5-export')}")
-        return _mt5_bars(text, clock, seconds, repeated)
-    if text.first_line[:1].isdigit():
-        if clock is None:
-            raise DataError(f"{path}: has no header line; {_CLOCK_MEND.format(source='csv')}")
-        return _mt4_bars(text, clock, seconds, repeated)
-    return _csv_bars(text, clock, seconds, repeated)
+    table = read_table(path)
+    layout = layout_of(table)
+    if only is not None and layout.name != only:
+        raise DataError(f"{path}: is not of the kind {only} but {layout.says}; use --source csv")
+    columns = columns_of(table, layout)
+    stamps = read_stamps(table, _stamp_texts(table, columns))
+    figures = read_numbers(table, {role: at for role, at in columns.roles.items() if role != "symbol"})
+    bars, notes = _frame(figures)
+    on, clock_note = _clock_of(table, layout, columns, stamps, clock)
+    wall, backwards = _ascending(layout, _wall(stamps, on))
+    if backwards:
+        bars = bars.iloc[::-1].reset_index(drop=True)
+        notes.append("its bars stand newest first and were turned round")
+    seconds = seconds or usual_step(wall // 10**9) or M15_SECONDS
+    labels = dict(bars.attrs)
+    bars.insert(0, "time", wall.view("datetime64[ns]"))
+    bars, remarks = _to_utc(path, bars, on, seconds, repeated)
+    bars = validate_bars(bars, source=str(path), seconds=seconds)
+    bars.attrs.update(labels)
+    return TextImport(
+        bars,
+        seconds,
+        layout.name,
+        _symbol(table, columns),
+        (*notes, *([clock_note] if clock_note else []), *remarks),
+    )
 
 
-def _read(path: Path) -> _Text:
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; check --input") from error
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions"
-        ) from error
-    # Terminals on some systems write UTF-16 with a byte order mark.
-    encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        content = raw.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: is not text ({error.reason} at byte {error.start}); give a CSV or a text export"
-        ) from error
-    if not content.strip():
-        raise DataError(f"{path}: is empty; export or download it again")
-    return _Text(path, content)
+def _stamp_texts(table: TextTable, columns: Columns) -> list[str]:
+    parts = [table.column(at) for at in columns.stamp]
+    return (
+        parts[0] if len(parts) == 1 else [f"{date.strip()} {clock.strip()}" for date, clock in zip(*parts, strict=True)]
+    )
 
 
-def _table(text: _Text, delimiter: str, names: tuple[str, ...] | None = None) -> pd.DataFrame:
-    """Parse delimited text into columns of text; numbers are converted where a line can be named."""
-    try:
-        lines = list(csv.reader(io.StringIO(text.content.rstrip("\r\n")), delimiter=delimiter))
-    except csv.Error as error:
-        raise DataError(f"{text.path}: is not a table separated by {delimiter!r} ({error}); export it again") from error
-    header = list(names) if names is not None else [name.strip() for name in lines[0]]
-    if names is None and len(lines) == 1:
-        raise DataError(f"{text.path}: has a header but no bars; export or download it again")
-    for number, fields in enumerate(lines, start=1):
-        # A decimal comma or a line cut off would otherwise move figures into the wrong column.
-        if len(fields) != len(header):
-            raise DataError(
-                f"{text.path}: line {number} has {len(fields)} fields instead of {len(header)}; "
-                "the file is cut off or damaged, export it again"
-            )
-    return pd.DataFrame(lines[0 if names is not None else 1 :], columns=pd.Index(header), dtype=str)
-
-
-def _number(text: _Text, table: pd.DataFrame, column: str, lines_before: int) -> pd.Series[float]:
-    values: pd.Series[float] = pd.to_numeric(table[column], errors="coerce").astype("float64")
-    broken = values.isna().to_numpy()
-    if broken.any():
-        row = int(broken.argmax())
-        raise DataError(
-            f"{text.path}: line {row + lines_before + 1}: {column} is {table[column].iloc[row]!r}, not a number; "
-            "the file is cut off or damaged, export it again"
-        )
-    return values
-
-
-def _wall_times(text: _Text, stamps: pd.Series[str], lines_before: int) -> pd.Series[pd.Timestamp]:
-    """Parse ``2024.01.02 00:15[:00]``; MetaTrader writes dots, some scripts dashes."""
-    times = pd.to_datetime(stamps.str.replace(".", "-", regex=False), format="ISO8601", errors="coerce")
-    _check_stamps(text, stamps, times, lines_before)
-    return times
-
-
-def _check_stamps(text: _Text, stamps: pd.Series[str], times: pd.Series[pd.Timestamp], lines_before: int) -> None:
-    broken = times.isna().to_numpy()
-    if broken.any():
-        row = int(broken.argmax())
-        raise DataError(f"{text.path}: line {row + lines_before + 1}: {stamps.iloc[row]!r} is not a time")
-
-
-def _require(text: _Text, table: pd.DataFrame, columns: tuple[str, ...]) -> None:
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise DataError(
-            f"{text.path}: missing column(s) {', '.join(missing)}; found {', '.join(map(str, table.columns))}"
-        )
-
-
-def _volume(ticks: pd.Series[float], traded: pd.Series[float] | None) -> pd.Series[float]:
+def _frame(figures: Mapping[str, _Floats]) -> tuple[pd.DataFrame, list[str]]:
+    """Put the figures of a file into the columns of a bar frame, without its times."""
+    bars = pd.DataFrame({name: figures[name] for name in PRICES})
+    notes: list[str] = []
+    traded, ticks = figures.get("real_volume"), figures.get("tick_volume")
     # Brokers without an exchange behind them export 0 traded volume in every row.
-    return ticks if traded is None or not (traded > 0).any() else traded
+    if traded is not None and ticks is not None and not (traded > 0).any():
+        traded = None
+    volume = next((each for each in (figures.get("volume"), traded, ticks) if each is not None), None)
+    if volume is None:
+        volume = np.zeros(len(bars))
+        notes.append("it has no volume: volume is 0 in every bar, and features of volume say nothing")
+        bars.attrs["volume"] = "none"
+    bars["volume"] = volume
+    for name in ("spread", "trades", "taker_buy_volume"):
+        if name in figures:
+            bars[name] = figures[name]
+    return bars, notes
 
 
-def _on_server_clock(
-    text: _Text, wall: pd.Series[pd.Timestamp], clock: ServerClock, repeated: RepeatedHour
-) -> pd.Series[pd.Timestamp]:
-    try:
-        return clock.to_utc(wall, repeated=repeated)
-    except DataError as error:
-        raise DataError(f"{text.path}: {error}") from error
-
-
-def _mt5_bars(text: _Text, clock: ServerClock, seconds: int, repeated: RepeatedHour) -> pd.DataFrame:
-    table = _table(text, "\t")
-    _require(text, table, ("<DATE>", "<TIME>", "<OPEN>", "<HIGH>", "<LOW>", "<CLOSE>", "<TICKVOL>"))
-    wall = _wall_times(text, table["<DATE>"] + " " + table["<TIME>"], 1)
-    bars = pd.DataFrame({"time": _on_server_clock(text, wall, clock, repeated)})
-    for column, name in _MT5_COLUMNS.items():
-        if column in table:
-            bars[name] = _number(text, table, column, 1)
-    traded = _number(text, table, "<VOL>", 1) if "<VOL>" in table else None
-    bars["volume"] = _volume(_number(text, table, "<TICKVOL>", 1), traded)
-    return validate_bars(bars, source=str(text.path), seconds=seconds)
-
-
-def _mt4_bars(text: _Text, clock: ServerClock, seconds: int, repeated: RepeatedHour) -> pd.DataFrame:
-    delimiter = _delimiter(text)
-    fields = text.first_line.count(delimiter) + 1
-    if fields != len(_MT4_COLUMNS):
-        raise DataError(
-            f"{text.path}: has no header line and {fields} columns; a MetaTrader 4 export has "
-            f"{len(_MT4_COLUMNS)} ({','.join(_MT4_COLUMNS)})"
-        )
-    table = _table(text, delimiter, _MT4_COLUMNS)
-    wall = _wall_times(text, table["date"] + " " + table["clock"].fillna(""), 0)
-    bars = pd.DataFrame({"time": _on_server_clock(text, wall, clock, repeated)})
-    for name in (*PRICE_COLUMNS, "volume"):
-        bars[name] = _number(text, table, name, 0)
-    return validate_bars(bars, source=str(text.path), seconds=seconds)
-
-
-def _csv_bars(text: _Text, clock: ServerClock | None, seconds: int, repeated: RepeatedHour) -> pd.DataFrame:
-    table = _table(text, _delimiter(text))
-    lowered = [str(name).lower() for name in table.columns]
-    table.columns = pd.Index([_ALIASES.get(name, name) for name in lowered])
-    if not table.columns.is_unique:
-        raise DataError(f"{text.path}: two columns mean the same ({', '.join(lowered)}); delete one of them")
-    stamp_column = next((name for name in _TIME_NAMES if name in table.columns), None)
-    if stamp_column is None:
-        raise DataError(f"{text.path}: no time column ({', '.join(_TIME_NAMES)}); found {', '.join(table.columns)}")
-    _require(text, table, PRICE_COLUMNS)
-    bars = pd.DataFrame({"time": _csv_times(text, table[stamp_column], clock, repeated)})
-    for name in (*PRICE_COLUMNS, *(name for name in OPTIONAL_COLUMNS if name == "spread" and name in table)):
-        bars[name] = _number(text, table, name, 1)
-    bars["volume"] = _csv_volume(text, table)
-    return validate_bars(bars, source=str(text.path), seconds=seconds)
-
-
-def _csv_volume(text: _Text, table: pd.DataFrame) -> pd.Series[float]:
-    if "volume" in table:
-        return _number(text, table, "volume", 1)
-    ticks = next((name for name in _TICK_VOLUME_NAMES if name in table), "volume")
-    _require(text, table, (ticks,))
-    traded = next((_number(text, table, name, 1) for name in _REAL_VOLUME_NAMES if name in table), None)
-    return _volume(_number(text, table, ticks, 1), traded)
-
-
-def _csv_times(
-    text: _Text, stamps: pd.Series[str], clock: ServerClock | None, repeated: RepeatedHour
-) -> pd.Series[pd.Timestamp]:
-    epochs = pd.to_numeric(stamps, errors="coerce")
-    times: pd.Series[pd.Timestamp]
-    if epochs.notna().all():
-        unit = next((unit for above, unit in _EPOCH_UNITS if epochs.abs().max() < above), None)
-        if unit is None:
-            row = int(epochs.abs().to_numpy().argmax())
-            raise DataError(
-                f"{text.path}: line {row + 2}: {stamps.iloc[row]!r} is no epoch time, too large even for nanoseconds; "
-                "the file is damaged, export it again"
-            )
-        times = pd.Series(epochs.to_numpy(dtype="int64").astype(f"datetime64[{unit}]"), name="time")
-        return times.dt.tz_localize("UTC") if clock is None else _on_server_clock(text, times, clock, repeated)
+def _clock_of(
+    table: TextTable, layout: Layout, columns: Columns, stamps: Stamps, clock: ServerClock | None
+) -> tuple[ServerClock | int, str | None]:
+    """Return the clock that the stamps are on: a server's, or a fixed offset from UTC in nanoseconds; and a note."""
+    stated = _stated_offset(table, layout, columns, stamps)
+    # Scripts give the package's wall clock the zone UTC, which it is not: there the owner's word counts.
+    dressed = layout.clock == "server" and (stamps.offset is None or not stamps.offset.any())
+    if stated is not None and clock is not None and dressed:
+        return clock, "its stamps say UTC, but --server-clock was used: a terminal's clock is often dressed so"
+    if stated is not None:
+        used = clock is None or clock.rule == "UTC"
+        return stated, None if used else "its stamps are in UTC or say their zone, so --server-clock was not used"
     if clock is not None:
-        return _on_server_clock(text, _wall_times(text, stamps, 1), clock, repeated)
-    # `utc=True` reads explicit offsets as such and bare stamps as UTC.
-    times = pd.to_datetime(stamps.str.strip(), format="ISO8601", utc=True, errors="coerce")
-    _check_stamps(text, stamps, times, 1)
-    return times
+        return clock, None
+    if stamps.epoch and layout.clock != "server":
+        return 0, None
+    first = _stamp_texts(table, columns)[0].strip()
+    raise DataError(
+        f"{table.place(0)}: {first!r} does not say its time zone: {layout.says}; say which clock wrote it, "
+        f"e.g. scripts/download_data.py --source csv --input {table.path.name} --server-clock {layout.hint}"
+    )
 
 
-def _delimiter(text: _Text) -> str:
-    return max(_DELIMITERS, key=text.first_line.count)
+def _stated_offset(table: TextTable, layout: Layout, columns: Columns, stamps: Stamps) -> int | None:
+    """Return how far the stamps are ahead of UTC where the file itself says so; 0 where each stamp does."""
+    if stamps.offset is not None:
+        return 0
+    titles = [table.header[at] for at in columns.stamp] if table.header else []
+    for title in titles:
+        zone = _zone_in(title)
+        if zone is not None:
+            return zone * 10**9
+    by_name = {plain_name(title) for title in titles} & {*EPOCH_NAMES}
+    if stamps.epoch and (layout.clock == "utc" or by_name):
+        return 0
+    return None
+
+
+def _zone_in(title: str) -> int | None:
+    """Return the offset in seconds that a column's title names: ``Gmt time``, ``time (UTC+2)``."""
+    words = title.replace("(", " ").replace(")", " ").replace("_", " ").upper().split()
+    return next(
+        (offset_of(word) for word in words if word.startswith(("UTC", "GMT")) and offset_of(word) is not None), None
+    )
+
+
+def _wall(stamps: Stamps, on: ServerClock | int) -> npt.NDArray[np.int64]:
+    """Return the stamps in nanoseconds: on the server's clock where there is one, else in UTC."""
+    if isinstance(on, ServerClock):
+        return stamps.clock
+    return stamps.clock - (stamps.offset if stamps.offset is not None else on)
+
+
+def _ascending(layout: Layout, wall: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], bool]:
+    """Turn stamps round that stand newest first throughout; any other disorder is left to be refused."""
+    backwards = layout.newest_first and len(wall) > 1 and bool((np.diff(wall) < 0).all())
+    return (wall[::-1].copy(), True) if backwards else (wall, False)
+
+
+def _to_utc(
+    path: Path, bars: pd.DataFrame, on: ServerClock | int, seconds: int, repeated: Pass
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Give bars, whose times have no zone yet, their UTC times; and say what had to be done for it."""
+    if not isinstance(on, ServerClock):
+        return bars.assign(time=bars["time"].dt.tz_localize("UTC")), ()
+    try:
+        return bars_on_clock(bars, on, seconds, repeated)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _symbol(table: TextTable, columns: Columns) -> str | None:
+    if "symbol" not in columns.roles:
+        return None
+    texts = [text.strip() for text in table.column(columns.roles["symbol"])]
+    for row, text in enumerate(texts):
+        if text != texts[0]:
+            raise DataError(
+                f"{table.place(row)}: holds bars of {text!r} beside bars of {texts[0]!r}; give one instrument a file"
+            )
+    return texts[0] or None

@@ -7,7 +7,7 @@ are never stitched together unnoticed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,32 +16,37 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from novosky.data.identity import METADATA_PREFIX
 from novosky.data.importers import read_text_bars
+from novosky.data.joining import LABELS, Join, check_levels, joined_labels, joined_seams
+from novosky.data.parquet_bars import read_parquet
 from novosky.errors import DataError, LockedError
 from novosky.files import replace_atomically
-from novosky.market.bars import M15_SECONDS, OPTIONAL_COLUMNS, REQUIRED_COLUMNS, epoch_seconds, validate_bars
+from novosky.market.bars import (
+    M15_SECONDS,
+    OPTIONAL_COLUMNS,
+    REQUIRED_COLUMNS,
+    TIMEFRAMES,
+    epoch_seconds,
+    timeframe_name,
+    usual_step,
+    validate_bars,
+)
 
-LABELS = ("synthetic", "source")
-"""Keys of ``bars.attrs`` that a file keeps: kind of the synthetic market, venue of real bars."""
-
-_METADATA_PREFIX = "novosky."
-# Broker exports call the spread column by its unit.
-_ALIASES = {"spread_points": "spread"}
 _MEND = "run scripts/download_data.py, or name another file with --data"
 
 
-def load_bars(path: Path, *, seconds: int = M15_SECONDS) -> pd.DataFrame:
+def load_bars(path: Path, *, seconds: int | None = M15_SECONDS) -> pd.DataFrame:
     """Read and validate the bars of a file.
 
     Parameters
     ----------
     path : Path
         ``.parquet``, or ``.csv``/``.txt`` with a header and times in UTC.
-    seconds : int
-        The timeframe the bars must have.
+    seconds : int or None
+        The timeframe the bars must have; None takes the one that they have.
 
     Returns
     -------
@@ -69,50 +74,39 @@ def load_bars(path: Path, *, seconds: int = M15_SECONDS) -> pd.DataFrame:
     )
 
 
-def _load_parquet(path: Path, seconds: int) -> pd.DataFrame:
-    wanted = {*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS, *_ALIASES}
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            schema = file.schema_arrow
-            columns = [name for name in schema.names if name in wanted]
-            table = file.read(columns=columns)
-            venues = file.read(columns=["source"]) if "source" in schema.names else None
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(
-            f"{path}: cannot be read as Parquet, it is damaged or not Parquet ({reason}); delete it and {_MEND}"
-        ) from error
-    metadata = schema.metadata or {}
-    table = table.replace_schema_metadata(None).rename_columns(
-        [_ALIASES.get(name, name) if _ALIASES.get(name) not in columns else name for name in columns]
-    )
-    bars = pd.DataFrame({name: _column(table.column(name)) for name in table.column_names})
-    if "trades" in bars:
-        bars["trades"] = bars["trades"].where(bars["trades"] != -1)
-    frame = validate_bars(bars, source=str(path), seconds=seconds)
-    if venues is not None:
-        frame.attrs["seams"] = _seams(frame, venues.column("source"))
-    for label in LABELS:
-        value = metadata.get(f"{_METADATA_PREFIX}{label}".encode())
-        if value is not None:
-            frame.attrs[label] = value.decode()
+def _load_parquet(path: Path, seconds: int | None) -> pd.DataFrame:
+    found = read_parquet(path)
+    seconds = seconds or TIMEFRAMES.get(found.labels.get("timeframe", "")) or usual_step(epoch_seconds(found.columns))
+    seconds = seconds or M15_SECONDS
+    frame = validate_bars(found.columns, source=str(path), seconds=seconds)
+    _check_timeframe(path, found.labels, seconds)
+    seams = _told_seams(found.labels)
+    if found.venues is not None:
+        seams |= _seams(frame, found.venues)
+    if seams or found.venues is not None:
+        frame.attrs["seams"] = tuple(sorted(seams))
+    frame.attrs.update({label: found.labels[label] for label in LABELS if label in found.labels})
     return frame
 
 
-def _seams(frame: pd.DataFrame, venues: pa.ChunkedArray) -> tuple[int, ...]:
+def _check_timeframe(path: Path, labels: dict[str, str], seconds: int) -> None:
+    told = labels.get("timeframe")
+    if told is not None and told != timeframe_name(seconds):
+        raise DataError(
+            f"{path}: holds {told} bars, but {timeframe_name(seconds)} bars are needed; "
+            "give the file of the right timeframe"
+        )
+
+
+def _seams(frame: pd.DataFrame, venues: npt.NDArray[np.int64]) -> set[int]:
     """Return the first open (UTC epoch seconds) after each change of venue: prices step there."""
-    codes = venues.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
     opens = epoch_seconds(frame)
-    return tuple(int(opens[i]) for i in (codes[1:] != codes[:-1]).nonzero()[0] + 1)
+    return {int(opens[i]) for i in np.flatnonzero(venues[1:] != venues[:-1]) + 1}
 
 
-def _column(values: pa.ChunkedArray) -> pd.Series[float]:
-    if pa.types.is_float32(values.type):
-        # A price stored in single precision means the decimal it prints as: 46216.93, not the
-        # binary neighbour 46216.9296875 that a plain widening would produce.
-        values = pc.cast(pc.cast(values, pa.string()), pa.float64())
-    column: pd.Series[float] = values.to_pandas()
-    return column
+def _told_seams(labels: dict[str, str]) -> set[int]:
+    """Return the seams that joining stores has left in a file's labels."""
+    return {int(text) for text in labels.get("seams", "").split() if text.isascii() and text.isdigit()}
 
 
 def save_bars(path: Path, bars: pd.DataFrame, *, seconds: int = M15_SECONDS) -> None:
@@ -126,8 +120,12 @@ def save_bars(path: Path, bars: pd.DataFrame, *, seconds: int = M15_SECONDS) -> 
         When the file cannot be written whole.
     """
     frame = validate_bars(bars, source=f"bars for {path}", seconds=seconds)
+    labels = {label: str(bars.attrs[label]) for label in LABELS if label in bars.attrs}
+    labels["timeframe"] = timeframe_name(seconds)
+    if bars.attrs.get("seams"):
+        labels["seams"] = " ".join(str(moment) for moment in bars.attrs["seams"])
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(
-        {f"{_METADATA_PREFIX}{label}": str(bars.attrs[label]) for label in LABELS if label in bars.attrs}
+        {f"{METADATA_PREFIX}{label}": value for label, value in labels.items()}
     )
     with replace_atomically(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
@@ -154,13 +152,15 @@ def store_lock(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def merge_bars(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+def merge_bars(old: pd.DataFrame, new: pd.DataFrame, *, join: Set[Join] = frozenset()) -> pd.DataFrame:
     """Join two frames of the same timeframe; overlapping bars must agree.
 
     Parameters
     ----------
     old, new : pandas.DataFrame
         Valid bar frames. An optional figure that only one of them has is taken from it.
+    join : set of {"symbols", "sources"}
+        What may be joined although it differs; the places where sources meet become seams.
 
     Returns
     -------
@@ -171,9 +171,10 @@ def merge_bars(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     ------
     DataError
         When a bar is in both with different values (the message names the row of `new`), when
-        the labels differ, or when only one of the frames holds a spread.
+        the labels differ, when unlabelled prices cannot be one market's, or when only one of
+        the frames holds a spread.
     """
-    labels = _merged_labels(old, new)
+    labels = joined_labels(old, new, join)
     if ("spread" in old) != ("spread" in new):
         raise DataError("merging bars: only one of the two sets has a spread column, and a missing spread is not zero")
     columns = [*REQUIRED_COLUMNS, *(name for name in OPTIONAL_COLUMNS if name in old or name in new)]
@@ -192,19 +193,11 @@ def merge_bars(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     merged = pd.concat(parts).sort_values("time", kind="stable").reset_index(drop=True)
     merged.attrs.clear()
     merged.attrs.update(labels)
+    check_levels(old, new, merged, join)
+    seams = joined_seams(old, new, merged)
+    if seams:
+        merged.attrs["seams"] = seams
     return merged
-
-
-def _merged_labels(old: pd.DataFrame, new: pd.DataFrame) -> dict[str, str]:
-    for label in LABELS:
-        had, has = old.attrs.get(label), new.attrs.get(label)
-        # Bars without a venue may be joined to any; bars without "synthetic" are real.
-        if had != has and (label == "synthetic" or None not in (had, has)):
-            raise DataError(
-                f"merging bars: the stored bars have {label}={had or 'none'} but the new ones {label}={has or 'none'}; "
-                "choose another --output, or --replace the stored ones"
-            )
-    return {label: str(frame.attrs[label]) for frame in (new, old) for label in LABELS if label in frame.attrs}
 
 
 def _check_agreement(

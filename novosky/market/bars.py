@@ -8,6 +8,7 @@ source counts (traded units or ticks), `spread` is in points of the instrument.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +19,18 @@ from novosky.errors import DataError
 
 REQUIRED_COLUMNS = ("time", "open", "high", "low", "close", "volume")
 OPTIONAL_COLUMNS = ("spread", "trades", "taker_buy_volume")
+_KNOWN = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
 PRICE_COLUMNS = ("open", "high", "low", "close")
 M15_SECONDS = 900
+TIMEFRAMES = {"M1": 60, "M5": 300, "M15": 900, "M30": 1800, "H1": 3600, "H4": 14_400, "D1": 86_400}
+"""Lengths of a bar in seconds by MetaTrader's names."""
+FIRST_YEAR, LAST_YEAR = 1970, 2099
+"""Years in which a bar can open; a stamp outside them is damage, whatever its calendar says."""
+LEAST_PRICE, MOST_PRICE = 1e-12, 1e12
+"""Between these lie the prices of all markets; figures beyond them overflow in what is computed from them."""
+MOST_VOLUME = 1e18
+MOST_SPREAD = 2**31 - 1
+"""Points that MetaTrader's spread, a 32-bit integer, can count."""
 _TICKS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
@@ -40,11 +51,54 @@ class Gap:
     missing: int
 
 
+def timeframe_name(seconds: int) -> str:
+    """Return MetaTrader's name of a bar length, e.g. ``"M15"``; lengths without one are in seconds."""
+    return next((name for name, length in TIMEFRAMES.items() if length == seconds), f"{seconds} s")
+
+
 def epoch_seconds(bars: pd.DataFrame) -> npt.NDArray[np.int64]:
     """Return the bars' opens as whole seconds since 1970-01-01 UTC, shape (n,)."""
     # One division in NumPy: casts between units and pandas arithmetic take ten times as long.
     times = pd.DatetimeIndex(bars["time"]).tz_convert("UTC")
     return np.asarray(times.asi8 // _TICKS_PER_SECOND[times.unit], dtype=np.int64)
+
+
+def nanoseconds_within(counts: npt.NDArray[np.int64], unit: int, *, source: str) -> npt.NDArray[np.int64]:
+    """Return times in nanoseconds since 1970-01-01 UTC, each within the years in which bars can open.
+
+    Parameters
+    ----------
+    counts : ndarray of int64, shape (n,)
+        Times since 1970-01-01 UTC in units of `unit` nanoseconds.
+
+    Raises
+    ------
+    DataError
+        For a time outside `FIRST_YEAR` to `LAST_YEAR`; names the row.
+    """
+    first, last = (
+        int(np.datetime64(f"{year}-01-01", "s").astype(np.int64)) * 10**9 // unit
+        for year in (FIRST_YEAR, LAST_YEAR + 1)
+    )
+    broken = (counts < first) | (counts >= last)
+    if broken.any():
+        row = int(np.argmax(broken))
+        raise DataError(
+            f"{source}: row {row}: time is {_calendar_text(int(counts[row]), unit)}, outside the years {FIRST_YEAR} to "
+            f"{LAST_YEAR}; {int(broken.sum())} such row(s)"
+        )
+    return counts * unit
+
+
+def _calendar_text(count: int, unit: int) -> str:
+    # NumPy's calendar of seconds reaches as far as 64 bits of nanoseconds, microseconds or milliseconds do.
+    seconds = count * unit // 10**9
+    return str(np.datetime64(seconds, "s")).replace("T", " ") if abs(seconds) < 2**55 else f"{count} units of {unit} ns"
+
+
+def epoch_text(seconds: int) -> str:
+    """Return epoch seconds as ``2024-03-10 09:00:00``, for messages."""
+    return str(np.datetime64(seconds, "s")).replace("T", " ")
 
 
 def validate_bars(bars: pd.DataFrame, *, source: str, seconds: int = M15_SECONDS) -> pd.DataFrame:
@@ -68,14 +122,17 @@ def validate_bars(bars: pd.DataFrame, *, source: str, seconds: int = M15_SECONDS
     ------
     DataError
         Empty frame, missing column, NaN or infinite value, price <= 0, high below low or
-        below open/close, negative volume, duplicate or unsorted stamps, stamps off the
-        grid, or a frame whose usual step is not `seconds`.
+        below open/close, negative volume, a spread that is negative, NaN or infinite, stamps
+        outside the years of bars, duplicate, unsorted or off the grid, or a frame whose usual step is not `seconds`.
     """
     missing = [name for name in REQUIRED_COLUMNS if name not in bars.columns]
     if missing:
         raise DataError(
             f"{source}: missing column(s) {', '.join(missing)}; a bar frame needs {', '.join(REQUIRED_COLUMNS)}"
         )
+    doubled = sorted({str(name) for name in bars.columns[bars.columns.duplicated()]} & {*_KNOWN})
+    if doubled:
+        raise DataError(f"{source}: has more than one column {', '.join(doubled)}; delete all but one")
     if len(bars) == 0:
         raise DataError(f"{source}: holds no bars; check the file or the --start/--end window")
     kept = list(REQUIRED_COLUMNS) + [name for name in OPTIONAL_COLUMNS if name in bars.columns]
@@ -84,8 +141,8 @@ def validate_bars(bars: pd.DataFrame, *, source: str, seconds: int = M15_SECONDS
     for name in kept[1:]:
         try:
             frame[name] = frame[name].astype("float64")
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{source}: column {name} is not numeric ({error})") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"{source}: column {name} is not numeric ({str(error)[:200]})") from error
     _check_values(frame, source)
     _check_times(frame, source, seconds)
     return frame
@@ -100,7 +157,14 @@ def _utc_times(times: pd.Series[pd.Timestamp], source: str) -> pd.Series[pd.Time
         raise DataError(
             f"{source}: column time has no time zone; bars must be stamped in UTC (tz_localize('UTC') if they are)"
         )
-    return times.dt.tz_convert("UTC").astype("datetime64[ns, UTC]")
+    index = pd.DatetimeIndex(times)
+    # Missing times are the smallest integer; they keep it, for the message that names them.
+    missing = np.asarray(index.isna())
+    counts = np.where(missing, 0, index.asi8)
+    nanoseconds = nanoseconds_within(counts, 10**9 // _TICKS_PER_SECOND[index.unit], source=source)
+    nanoseconds[missing] = np.iinfo(np.int64).min
+    utc = pd.DatetimeIndex(nanoseconds.view("datetime64[ns]"), tz="UTC")
+    return pd.Series(utc, index=times.index, name=times.name)
 
 
 def _fail(frame: pd.DataFrame, broken: npt.NDArray[np.bool_], source: str, what: str) -> None:
@@ -109,33 +173,43 @@ def _fail(frame: pd.DataFrame, broken: npt.NDArray[np.bool_], source: str, what:
 
 
 def _check_values(frame: pd.DataFrame, source: str) -> None:
-    broken = frame["time"].isna().to_numpy()
-    if broken.any():
-        _fail(frame, broken, source, "time is missing")
-    for name in (*PRICE_COLUMNS, "volume"):
-        broken = ~np.isfinite(frame[name].to_numpy())
-        if broken.any():
-            _fail(frame, broken, source, f"{name} is NaN or infinite")
-    for name in PRICE_COLUMNS:
-        broken = frame[name].to_numpy() <= 0
-        if broken.any():
-            _fail(frame, broken, source, f"{name} is not above zero")
-    high, low = frame["high"].to_numpy(), frame["low"].to_numpy()
-    body_high = np.maximum(frame["open"].to_numpy(), frame["close"].to_numpy())
-    body_low = np.minimum(frame["open"].to_numpy(), frame["close"].to_numpy())
-    for broken, what in (
-        (high < low, "high is below low"),
-        (high < body_high, "high is below open or close"),
-        (low > body_low, "low is above open or close"),
-        (frame["volume"].to_numpy() < 0, "volume is negative"),
-    ):
+    for broken, what in (*_broken_prices(frame), *_broken_counts(frame)):
         if broken.any():
             _fail(frame, broken, source, what)
+
+
+def _broken_prices(frame: pd.DataFrame) -> Iterator[tuple[npt.NDArray[np.bool_], str]]:
+    """Yield the rules of times and prices: which rows break each, and how to say it."""
+    yield frame["time"].isna().to_numpy(), "time is missing"
+    for name in (*PRICE_COLUMNS, "volume"):
+        yield ~np.isfinite(frame[name].to_numpy()), f"{name} is NaN or infinite"
+    for name in PRICE_COLUMNS:
+        prices = frame[name].to_numpy()
+        yield prices <= 0, f"{name} is not above zero"
+        outside = (prices < LEAST_PRICE) | (prices > MOST_PRICE)
+        yield outside, f"{name} is outside {LEAST_PRICE:g} to {MOST_PRICE:g}, where no price lies"
+    high, low = frame["high"].to_numpy(), frame["low"].to_numpy()
+    first, last = frame["open"].to_numpy(), frame["close"].to_numpy()
+    yield high < low, "high is below low"
+    yield high < np.maximum(first, last), "high is below open or close"
+    yield low > np.minimum(first, last), "low is above open or close"
+
+
+def _broken_counts(frame: pd.DataFrame) -> Iterator[tuple[npt.NDArray[np.bool_], str]]:
+    """Yield the rules of everything that is counted, likewise."""
+    volume = frame["volume"].to_numpy()
+    yield volume < 0, "volume is negative"
+    yield volume > MOST_VOLUME, f"volume is above {MOST_VOLUME:g}, which nobody trades"
     if "spread" in frame:
         # Some brokers leave single spreads out; a NaN there would silently mean "no cost".
-        broken = ~(frame["spread"].to_numpy() >= 0)
-        if broken.any():
-            _fail(frame, broken, source, "spread is negative or NaN")
+        spread = frame["spread"].to_numpy()
+        yield ~((spread >= 0) & np.isfinite(spread)), "spread is negative, NaN or infinite"
+        yield spread > MOST_SPREAD, f"spread is above {MOST_SPREAD:,} points, more than MetaTrader counts"
+    for name in ("trades", "taker_buy_volume"):
+        # NaN stands for a figure that the venue did not publish.
+        if name in frame:
+            values = frame[name].to_numpy()
+            yield (values < 0) | np.isinf(values), f"{name} is negative or infinite"
 
 
 def _check_times(frame: pd.DataFrame, source: str, seconds: int) -> None:
@@ -144,17 +218,27 @@ def _check_times(frame: pd.DataFrame, source: str, seconds: int) -> None:
     for broken_steps, what in ((steps == 0, "duplicate time"), (steps < 0, "time runs backwards")):
         if broken_steps.any():
             _fail(frame, np.concatenate(([False], broken_steps)), source, what)
+    usual = usual_step(stamps) or seconds
+    other = ""
+    if usual != seconds:
+        finer = ", or make them with scripts/download_data.py --resample" if seconds % usual == 0 else ""
+        other = (
+            f"bars are {usual / 60:g} minutes apart, but {seconds // 60}-minute bars are needed; "
+            f"give the file of the right timeframe{finer}"
+        )
     # Whole seconds would round a stamp like 00:00:00.5 onto the grid.
     off_grid = frame["time"].astype("int64").to_numpy() % (seconds * 10**9) != 0
     if off_grid.any():
-        _fail(frame, off_grid, source, f"time is not on the {seconds // 60}-minute grid")
+        _fail(frame, off_grid, source, f"time is not on the {seconds // 60}-minute grid" + (other and f" ({other})"))
+    if other:
+        raise DataError(f"{source}: {other}")
+
+
+def usual_step(stamps: npt.NDArray[np.int64]) -> int | None:
+    """Return the seconds between most neighbours of ascending epoch seconds; None where too few are known."""
+    steps = np.diff(stamps)
     # The lower median: a few bars around a gap must not average to another timeframe.
-    usual = np.quantile(steps, 0.5, method="lower") if len(steps) >= 2 else seconds
-    if usual != seconds:
-        raise DataError(
-            f"{source}: bars are {usual / 60:g} minutes apart, but {seconds // 60}-minute bars are needed; "
-            "give the file of the right timeframe"
-        )
+    return int(np.quantile(steps, 0.5, method="lower")) if len(steps) >= 2 else None
 
 
 def find_gaps(bars: pd.DataFrame, *, seconds: int = M15_SECONDS) -> list[Gap]:

@@ -44,6 +44,37 @@ class Midnights(NamedTuple):
     weekday: Seconds
 
 
+class ClockChange(NamedTuple):
+    """A moment at which a clock is set forward in spring or back in autumn.
+
+    Attributes
+    ----------
+    utc : int
+        The moment, UTC epoch seconds.
+    before, after : int
+        Seconds by which the clock is ahead of UTC before and after it.
+    """
+
+    utc: int
+    before: int
+    after: int
+
+    @property
+    def first_face(self) -> int:
+        """Where on the clock's face the time that is skipped or repeated begins, in epoch seconds."""
+        return self.utc + min(self.before, self.after)
+
+    @property
+    def last_face(self) -> int:
+        """Where it ends."""
+        return self.utc + max(self.before, self.after)
+
+    @property
+    def slack(self) -> int:
+        """Seconds by which a server's clock may be set late or early: half of that time."""
+        return abs(self.after - self.before) // 2
+
+
 @dataclass(frozen=True)
 class ServerClock:
     """A server's wall clock, given by the name of its rule.
@@ -150,6 +181,27 @@ class ServerClock:
             return pd.Series(self._wall(pd.DatetimeIndex(utc)).as_unit("ns"), index=utc.index, name=utc.name)
         return _seconds(self._wall(_from_seconds(utc).tz_localize("UTC")))
 
+    def offset(self, utc: int) -> int:
+        """Return by how many seconds the clock is ahead of UTC at a moment in UTC epoch seconds."""
+        return int(self.from_utc(np.array([utc], dtype=np.int64))[0]) - utc
+
+    def changes(self, start_utc: int, end_utc: int) -> tuple[ClockChange, ...]:
+        """List the changes of the clock between two moments, UTC epoch seconds, ascending."""
+        return _changes(self, start_utc // _DAY, -(-end_utc // _DAY))
+
+    def _changes_of_days(self, first: int, last: int) -> tuple[ClockChange, ...]:
+        days = np.arange(first, last + 1, dtype=np.int64) * _DAY
+        offsets = self.from_utc(days) - days
+        found = []
+        for place in np.flatnonzero(np.diff(offsets)):
+            minutes = days[place] + 60 * np.arange(_DAY // 60 + 1, dtype=np.int64)
+            within = self.from_utc(minutes) - minutes
+            found += [
+                ClockChange(int(minutes[at + 1]), int(within[at]), int(within[at + 1]))
+                for at in np.flatnonzero(np.diff(within))
+            ]
+        return tuple(found)
+
     def midnights(self, start_utc: int, end_utc: int) -> Midnights:
         """List the server midnights after `start_utc` and up to `end_utc`, in UTC epoch seconds.
 
@@ -208,6 +260,12 @@ class ServerClock:
 def _midnight_table(clock: ServerClock, first: int, last: int) -> Midnights:
     """Return all midnights of the blocks `first` to `last`; a sweep asks for the same ones thousands of times."""
     return clock._midnights_of_days(np.arange(first * _BLOCK_DAYS, (last + 1) * _BLOCK_DAYS, dtype=np.int64))
+
+
+@functools.lru_cache(maxsize=64)
+def _changes(clock: ServerClock, first: int, last: int) -> tuple[ClockChange, ...]:
+    """Return the changes between two days; every stamp near one asks for the same ones."""
+    return clock._changes_of_days(first, last)
 
 
 def _from_seconds(seconds: Seconds) -> pd.DatetimeIndex:

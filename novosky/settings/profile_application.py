@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from novosky.equity_state import MOST_MULTIPLIER
-from novosky.settings.ml import Prediction
+from novosky.settings.brackets import profile_ranges
+from novosky.settings.ml import Labeling, Prediction
 from novosky.settings.profiles import Profile, Range
 from novosky.settings.runtime import DynamicPositionSizing, RiskManagement, RiskProfile
 
 
-def apply_profile(content: Mapping[str, Any], profile: Profile) -> dict[str, Any]:
+def apply_profile(content: Mapping[str, Any], profile: Profile, labels: Labeling | None = None) -> dict[str, Any]:
     """Return settings that follow a profile, no safety limit laxer than the profile's.
 
     | key | becomes |
@@ -21,7 +22,8 @@ def apply_profile(content: Mapping[str, Any], profile: Profile) -> dict[str, Any
     | `risk_percent` | as it is, or the nearest end of the profile's range |
     | `max_risk_per_trade_pct` | at most `most_risk_per_trade` |
     | `max_weekly_drawdown_pct`, `max_total_drawdown_pct` | the profile's; tighter ones stay while the profile stays |
-    | `sl_atr_mult`, `tp_atr_mult` | inside the profile's range, unless `atr_mult_range` states another one |
+    | `sl_atr_mult`, `tp_atr_mult` | inside the profile's range, unless `atr_mult_range` states another one; where
+    `risk_profile.scale` is `selectivity` that range follows from `labels`, and without them they stay |
 
     Everything else, unknown keys included, is kept, in its order. Applying a profile twice
     changes nothing more.
@@ -31,6 +33,8 @@ def apply_profile(content: Mapping[str, Any], profile: Profile) -> dict[str, Any
     content : mapping
         The JSON content of config.json; not changed.
     profile : Profile
+    labels : Labeling, optional
+        Of the models that will trade.
 
     Returns
     -------
@@ -54,7 +58,7 @@ def apply_profile(content: Mapping[str, Any], profile: Profile) -> dict[str, Any
         # Another profile is another appetite, so its limits replace the old ones. Under the same
         # profile a limit that a person has tightened is a decision that no optimiser may undo.
         result[key] = min(result.get(key, limit), limit) if stays else limit
-    _bracket(result, profile)
+    _bracket(result, profile, chosen.get("scale", RiskProfile().scale), labels)
     return result
 
 
@@ -72,6 +76,11 @@ def apply_confidence(content: Mapping[str, Any], profile: Profile) -> dict[str, 
     return result
 
 
+def labels_of(content: Mapping[str, Any]) -> Labeling:
+    """Return the labelling that the content of an ml_config.json states, defaults in place."""
+    return Labeling.model_validate(content.get("labeling", {}))
+
+
 def most_risk_per_trade(profile: Profile) -> float:
     """Return the largest loss at the stop, percent of equity, that a profile allows.
 
@@ -81,15 +90,19 @@ def most_risk_per_trade(profile: Profile) -> float:
     return round(profile.risk_percent[1] * MOST_MULTIPLIER, 6)
 
 
-def _bracket(content: dict[str, Any], profile: Profile) -> None:
+def _bracket(content: dict[str, Any], profile: Profile, scale: str, labels: Labeling | None) -> None:
     """Bring the fixed bracket into the profile's range; a range stated in the file overrides the profile's."""
     management = content.get("risk_management", {})
     if management.get("atr_mult_range") is not None:
         return
+    if scale != "absolute" and labels is None:
+        return
+    ranges = profile_ranges(scale, profile, labels or Labeling())
     management = _section(content, "risk_management")
     defaults = RiskManagement()
-    for key, default in (("sl_atr_mult", defaults.sl_atr_mult), ("tp_atr_mult", defaults.tp_atr_mult)):
-        management[key] = _within(management.get(key, default), profile.atr_mult)
+    keys = (("sl_atr_mult", defaults.sl_atr_mult), ("tp_atr_mult", defaults.tp_atr_mult))
+    for (key, default), limits in zip(keys, ranges, strict=True):
+        management[key] = _within(management.get(key, default), limits)
 
 
 def _section(content: dict[str, Any], name: str) -> dict[str, Any]:

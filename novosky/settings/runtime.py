@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from novosky.errors import SettingsError
 from novosky.market.trading_hours import Weekday
 from novosky.settings.base import Section
-from novosky.settings.profiles import ProfileName, profile_named
+from novosky.settings.profiles import ProfileName
 
 Percent = Field(gt=0, le=100)
 BusinessDay = Literal["monday", "tuesday", "wednesday", "thursday", "friday"]
@@ -66,7 +66,7 @@ class RiskManagement(Section):
     tp_atr_mult: float = Field(1.0, gt=0, le=10)
     """Target distance in ATR when the SLTP model is off."""
     atr_mult_range: AtrMultRange | None = None
-    """Range the SLTP model's distances are clamped to; null takes the profile's."""
+    """Range the SLTP model's distances are clamped to; null takes the profile's, see `risk_profile.scale`."""
     min_atr_threshold: float = Field(15.0, ge=0)
     """Gate `atr_floor`: no entries while ATR is below this many USD."""
     max_spread_atr: float = Field(0.35, gt=0, le=5)
@@ -119,6 +119,10 @@ class RiskProfile(Section):
     """Which row of the profile table this configuration follows."""
 
     name: ProfileName = "balanced"
+    scale: Literal["selectivity", "absolute"] = "selectivity"
+    """How the profile's table is read: `selectivity` lets stops and targets lie within a third of the labels'
+    multiples and judges no confidence by the table, which belongs to models of another kind; `absolute` takes the
+    table's own numbers, right for labels of about 1 ATR."""
     starting_balance_usd: float = Field(500.0, gt=0)
     """The hard halt measures from here; changing it is the only way to lift a halt."""
 
@@ -150,6 +154,9 @@ class Account(Section):
     """The simulated account; a live account's own values replace these."""
 
     leverage: float = Field(500.0, ge=1, le=5000)
+    currency_digits: int = Field(2, ge=0, le=6)
+    """Decimals to which the broker books the account's own currency: 2 are cents, or hundredths of a cent
+    on a cent account."""
     margin_call_level: float = Field(100.0, ge=0)
     """Percent of used margin at which the broker warns."""
     stop_out_level: float = Field(50.0, ge=0)
@@ -160,24 +167,35 @@ class Broker(Section):
     """The symbol's contract and the server's clock."""
 
     point: float = Field(0.01, gt=0)
-    """Smallest price step in USD; `spread` columns of bars count points."""
+    """Smallest price step in USD, always 10 to the power of -`digits`; `spread` columns of bars count points."""
     digits: int = Field(2, ge=0, le=8)
+    """Decimals of the prices."""
     contract_size: float = Field(1.0, gt=0)
     """Units of the underlying in one lot."""
     volume_min: float = Field(0.01, gt=0)
     volume_max: float = Field(100.0, gt=0)
     volume_step: float = Field(0.01, gt=0)
+    margin_rate: float = Field(1.0, gt=0, le=5000)
+    """What the broker takes for a lot, as a multiple of contract x price / `account.leverage`: 20 where a
+    symbol has a leverage of its own, 1:25 on an account of 1:500."""
     stops_level: float = Field(0.0, ge=0)
     """Least distance, in points, between the quote and a stop or target."""
     server_clock: str = "NewYork+7"
     """Time zone rule of the server: `UTC`, `NewYork+7` or an IANA zone name."""
     trading_hours: dict[Weekday, str] = Field(default_factory=dict)
-    """Hours in server time, e.g. {"saturday": "closed", "friday": "00:00-22:00"}; absent days are open."""
+    """Sessions in server time, e.g. {"saturday": "closed", "friday": "00:00-12:00, 13:00-22:00"}; absent days are open.
+    A session over midnight, "22:00-06:00", belongs to the day it begins on."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.volume_min > self.volume_max:
             raise ValueError("volume_min is above volume_max")
+        # MetaTrader has no other points, and a spread counted in wrong ones is wrong by tens.
+        if abs(self.point * 10.0**self.digits - 1.0) > 1e-9:
+            raise ValueError(
+                f"point is {self.point:g}, but with digits {self.digits} it is {10.0**-self.digits:.{self.digits}f}; "
+                "write both as the terminal's symbol specification shows them"
+            )
         return self
 
     @field_validator("server_clock")
@@ -194,10 +212,9 @@ class Broker(Section):
     @field_validator("trading_hours")
     @classmethod
     def _readable_hours(cls, hours: dict[Weekday, str]) -> dict[Weekday, str]:
-        from novosky.market.trading_hours import parse_hours
+        from novosky.market.trading_hours import check_week
 
-        for text in hours.values():
-            parse_hours(text)
+        check_week(hours)
         return hours
 
 
@@ -236,12 +253,9 @@ class Settings(Section):
     broker: Broker = Broker()
 
     @property
-    def bracket_range(self) -> tuple[float, float]:
-        """Least and most ATR multiple of stop and target: as configured, else the profile's."""
-        stated = self.risk_management.atr_mult_range
-        if stated is not None:
-            return stated.least, stated.most
-        return profile_named(self.risk_profile.name).atr_mult
+    def money_digits(self) -> int:
+        """Decimals of a booked sum in USD: those of the account's currency, two more where it is a cent."""
+        return self.account.currency_digits + (2 if self.account_type == "cent" else 0)
 
     @property
     def lot_units(self) -> float:

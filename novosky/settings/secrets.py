@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from novosky.errors import SettingsError
+from novosky.environment import ENV_FILE, read_environment
 from novosky.redaction import secret_values
-
-ENV_FILE = Path(".env")
 
 
 class Secrets(BaseModel):
@@ -60,25 +57,6 @@ def load_secrets(path: Path = ENV_FILE, environment: Mapping[str, str] | None = 
     SettingsError
         The file is there and cannot be read. The message holds nothing of its content.
     """
-    found = {**_read(path), **(os.environ if environment is None else environment)}
-    # A name without a value says that there is none.
-    stated = {name: value.strip() for name, value in found.items() if value.strip()}
-    hidden = frozenset(map(SecretStr, secret_values(stated)))
-    return Secrets.model_validate({**stated, "hidden": hidden})
-
-
-def _read(path: Path) -> dict[str, str]:
-    from dotenv import dotenv_values
-
-    try:
-        # Windows editors put a byte-order mark in front.
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        # Without its cause: a decoding error carries the file's bytes.
-        raise SettingsError(f"{path} cannot be read ({reason}); mend the file or its permissions") from None
-    # A $ in a password is a $.
-    values = dotenv_values(stream=io.StringIO(text), interpolate=False)
-    return {name: value for name, value in values.items() if value is not None}
+    found = read_environment(path, os.environ if environment is None else environment)
+    hidden = frozenset(map(SecretStr, secret_values(found)))
+    return Secrets.model_validate({**found, "hidden": hidden})

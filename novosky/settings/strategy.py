@@ -18,6 +18,7 @@ from novosky.settings.differences import changes_between
 from novosky.settings.profile_application import apply_profile
 from novosky.settings.profiles import profile_named
 from novosky.settings.runtime import Settings
+from novosky.settings.text_edit import edited
 
 STRATEGY_KEYS = (
     "dynamic_position_sizing.risk_percent",
@@ -82,7 +83,7 @@ def put_strategy(original: bytes, strategy: Mapping[str, Any]) -> bytes:
             home = home.setdefault(section, {})
         home[key] = copy.deepcopy(value)
     content = apply_profile(content, profile)
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    text = edited(original.decode("utf-8-sig"), content)
     try:
         Settings.model_validate_json(text, strict=True)
     except ValidationError as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from novosky.errors import SettingsError
+from novosky.settings.brackets import profile_ranges
 from novosky.settings.differences import changes_between
 from novosky.settings.ml import MlSettings
 from novosky.settings.profile_application import apply_profile
@@ -139,25 +140,27 @@ def risk_feature_findings(places: Mapping[str, Sequence[str] | None]) -> list[Sy
 
 def profile_findings(settings: Settings, ml_settings: MlSettings) -> list[SyncFinding]:
     """Warn of settings that are laxer than the profile they name, or outside its ranges."""
-    profile = profile_named(settings.risk_profile.name)
+    profile, scale = profile_named(settings.risk_profile.name), settings.risk_profile.scale
     content = json.loads(settings.model_dump_json(by_alias=True))
     found = [
         SyncFinding(
             "profile", "warning", f"config.json, {change} in profile {profile.name}",
             ONBOARDING.format(number=profile.number),
         )
-        for change in changes_between(content, apply_profile(content, profile))
+        for change in changes_between(content, apply_profile(content, profile, ml_settings.labeling))
     ]  # fmt: skip
     stated = settings.risk_management.atr_mult_range
-    least, most = profile.atr_mult
+    ranges = profile_ranges(scale, profile, ml_settings.labeling)
+    least, most = min(low for low, _ in ranges), max(high for _, high in ranges)
     if stated is not None and (stated.least < least or stated.most > most):
         text = (
             f"config.json, risk_management.atr_mult_range {stated.least:g} to {stated.most:g} replaces the range "
-            f"{least:g} to {most:g} of profile {profile.name}"
+            f"{least:g} to {most:g} of profile {profile.name} ({scale})"
         )
         found.append(SyncFinding("profile", "warning", text, "take the key out, unless this is meant"))
     threshold, (low, high) = ml_settings.prediction.confidence_threshold, profile.confidence
-    if not low <= threshold <= high:
+    # Under `selectivity` the table's probabilities say nothing of these models.
+    if scale == "absolute" and not low <= threshold <= high:
         text = f"ml_config.json, prediction.confidence_threshold {threshold:g} is not within {low:g} to {high:g}"
         found.append(
             SyncFinding("profile", "warning", f"{text} of profile {profile.name}", f"choose one of {low:g} to {high:g}")

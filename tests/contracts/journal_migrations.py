@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pytest
-from old_journals import sample_rows, sample_trades, write_version_1
+from old_journals import SECOND_GUARD, sample_rows, sample_trades, write_version_1, write_version_2
 from sqlalchemy import Connection, Engine, event, inspect, text
 
 from novosky.errors import StorageError
@@ -43,6 +43,7 @@ def described(connection: Connection) -> Described:
         }
         unique = {tuple(constraint["column_names"]) for constraint in look.get_unique_constraints(table)}
         tables[table] = (columns, look.get_pk_constraint(table)["constrained_columns"], indexes, unique)
+    tables["views"] = sorted(look.get_view_names())
     return tables
 
 
@@ -107,7 +108,9 @@ class MigrationContract:
         database.open().close()
         with database.connect() as connection:
             new = described(connection)
-            for table in new:
+            for view in inspect(connection).get_view_names():
+                connection.execute(text(f"DROP VIEW {view}"))
+            for table in new.keys() - {"views"}:
                 connection.execute(text(f"DROP TABLE {table}"))
             write_version_1(connection, sample_rows(3, results=False))
         database.open().close()
@@ -144,7 +147,34 @@ class MigrationContract:
         status = journal.status()
         assert status is not None
         assert list(status.guard.results[:4]) == [1_000.0, 1_001.0, 1_002.0, 0.0]
+        assert status.guard.halt_moved == 0.0
         journal.close()
+
+    def test_a_journal_of_version_2_keeps_its_guard_and_its_halt_has_not_moved(self, database: Database) -> None:
+        rows = sample_rows(3, results=True)
+        with database.connect() as connection:
+            write_version_2(connection, rows)
+        journal = database.open()
+        status = journal.status()
+        assert status is not None
+        old = np.frombuffer(rows["bot_status"][0]["guard"], dtype=SECOND_GUARD)[0]
+        for name in SECOND_GUARD.names or ():
+            assert np.array_equal(status.guard[name], old[name]), name  # type: ignore[index]
+        assert status.guard.halt_moved == 0.0
+        assert list(journal.money_moves()) == []
+        assert [intent.id for intent in journal.open_intents()] == ["e1"]
+        journal.close()
+
+    def test_the_tables_of_version_2_become_those_of_a_new_journal(self, database: Database) -> None:
+        database.open().close()
+        with database.connect() as connection:
+            new = described(connection)
+            for table in new:
+                connection.execute(text(f"DROP TABLE {table}"))
+            write_version_2(connection, sample_rows(3, results=True))
+        database.open().close()
+        with database.connect() as connection:
+            assert described(connection) == new
 
     def test_results_that_cannot_be_known_are_refused_and_nothing_has_changed(self, database: Database) -> None:
         with database.connect() as connection:

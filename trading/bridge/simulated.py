@@ -18,8 +18,8 @@ from novosky.settings import MlSettings, Settings
 from trading.engine.records import no_minutes
 from trading.market_inputs import bar_columns
 from trading.parameters import build_params, build_rollovers
-from trading.terminal.accounts import AccountTerms
 from trading.terminal.market import feed_from_frame
+from trading.terminal.opening import terms_from_settings
 from trading.terminal.server import TradeServer
 from trading.terminal.stamps import Stamps
 from trading.terminal.store import SqliteStore
@@ -64,6 +64,7 @@ def simulated_market(
     pace: float,
     now: Callable[[], float],
     account: Path | None = None,
+    first: int | None = None,
 ) -> tuple[SimulatedTerminal, PacedServer]:
     """Return a terminal over bars, on an account of the settings' terms.
 
@@ -78,6 +79,8 @@ def simulated_market(
         See `PacedServer`.
     account : Path or None
         Where the account is kept; None keeps it in memory.
+    first : int or None
+        Row that opens the market, with the bot's history before it; the earliest possible unless given.
 
     Raises
     ------
@@ -95,13 +98,9 @@ def simulated_market(
     stamps = Stamps(ServerClock(settings.broker.server_clock))
     rollovers = build_rollovers(settings, int(bars.time[0]), int(bars.time[-1]))
     params = build_params(settings, ml_settings)
-    feed = feed_from_frame(spec_from_settings(settings), frame, bars, params, stamps, history, rollovers, no_minutes())
-    terms = AccountTerms(
-        currency="USC" if settings.account_type == "cent" else "USD",
-        leverage=round(settings.account.leverage),
-        margin_call=settings.account.margin_call_level,
-        stop_out=settings.account.stop_out_level,
-    )
+    opening = history if first is None else first
+    feed = feed_from_frame(spec_from_settings(settings), frame, bars, params, stamps, opening, rollovers, no_minutes())
+    terms = terms_from_settings(settings)
     identity = _identity(frame.iloc[: history + 1], settings)
     store = None if account is None else _stored(account, identity, int(bars.time[-1]))
     balance = settings.risk_profile.starting_balance_usd

@@ -11,7 +11,9 @@ import numpy as np
 from novosky.errors import BrokerError
 from novosky.market.server_time import ServerClock
 from novosky.settings import Settings
+from trading.doctor.balance import AccountFacts, HaltState, check_account
 from trading.doctor.finding import Finding, fail, ok, warn
+from trading.mt5.margin import MarginFacts, margin_problem
 
 QUARTER = 900
 """Server clocks differ from UTC by whole quarters of an hour."""
@@ -42,6 +44,10 @@ class SymbolFacts:
         Account currency per tick and lot.
     currency : str
         Of the account; USC on a cent account.
+    currency_digits : int
+        Decimals to which the account books.
+    margin : MarginFacts or None
+        What it takes for a lot; None where its currency is unknown.
     """
 
     symbol: str
@@ -55,6 +61,8 @@ class SymbolFacts:
     stops_level: int
     tick_value: float
     currency: str
+    currency_digits: int = 2
+    margin: MarginFacts | None = None
 
 
 class BrokerProbe(Protocol):
@@ -63,18 +71,33 @@ class BrokerProbe(Protocol):
     def facts(self) -> SymbolFacts:
         """Return the symbol's contract (`symbol_info`, `account_info`); BrokerError when it is not there."""
 
+    def account(self) -> AccountFacts:
+        """Return the account's money and the symbol's open positions."""
+
     def server_seconds(self) -> int | None:
         """Return the newest tick's time as the server writes it, its wall clock as epoch seconds; None without one."""
 
 
-def check_broker(probe: BrokerProbe | None, settings: Settings, now: float) -> list[Finding]:
-    """Compare a broker to the settings; one warning when there is none."""
+def check_broker(
+    probe: BrokerProbe | None, settings: Settings, now: float, halt: HaltState | None = None
+) -> list[Finding]:
+    """Compare a broker to the settings; one warning when there is none.
+
+    Parameters
+    ----------
+    halt : HaltState or None
+        What the journal knows; None takes the settings' starting balance.
+    """
+    halt = halt or HaltState(settings.risk_profile.starting_balance_usd, halted=False)
     if probe is None:
         return [warn("broker", "not asked", NOT_ASKED)]
     try:
+        facts = probe.facts()
         return [
-            check_limits(probe.facts(), settings),
-            check_tick_value(probe.facts(), settings),
+            check_limits(facts, settings),
+            check_tick_value(facts, settings),
+            check_margin(facts, settings),
+            check_account(probe.account(), halt, settings),
             check_clock_offset(probe.server_seconds(), settings, now),
         ]
     except BrokerError as error:
@@ -120,6 +143,20 @@ def check_tick_value(facts: SymbolFacts, settings: Settings) -> Finding:
         text = f"one lot gains {per_unit:g} {facts.currency} per 1 USD of price, config.json says {expected:g}"
         return fail("tick value", text, "correct broker.contract_size and account_type in config.json")
     return ok("tick value", f"{per_unit:g} {facts.currency} per lot and 1 USD of price")
+
+
+def check_margin(facts: SymbolFacts, settings: Settings) -> Finding:
+    """Compare what the broker takes for a lot, and how it books, to what the rules reckon with."""
+    stated = settings.account.currency_digits
+    if facts.currency_digits != stated:
+        text = f"the account books to {facts.currency_digits} decimals, account.currency_digits is {stated}"
+        return fail("margin", text, f'write "currency_digits": {facts.currency_digits} in the section account')
+    if facts.margin is None:
+        return warn("margin", "not asked: the account's currency is not one that is traded here", "see the tick value")
+    problem, _, mend = margin_problem(facts.margin, settings).partition("; ")
+    if problem:
+        return fail("margin", problem, mend or "run again while the market is open, or ask the broker")
+    return ok("margin", f"{facts.margin.taken:.2f} USD for {facts.margin.volume:g} lot, as config.json reckons")
 
 
 def check_clock_offset(server: int | None, settings: Settings, now: float) -> Finding:

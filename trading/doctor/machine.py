@@ -54,6 +54,34 @@ def check_packages(lock: Path, installed: Callable[[str], str | None]) -> Findin
     return ok("packages", f"all {len(pins)} at their locked versions")
 
 
+def check_requirements(requirements: Sequence[str], installed: Callable[[str], str | None]) -> Finding:
+    """Compare the installed packages to what an installed wheel asks for, where there is no lock file.
+
+    Parameters
+    ----------
+    requirements : sequence of str
+        As in the metadata of the distribution, e.g. `numpy>=1.26; python_version >= "3.11"`.
+    installed : callable
+        As in `check_packages`.
+    """
+    from packaging.requirements import Requirement
+
+    needed = [
+        need for need in map(Requirement, requirements) if need.marker is None or need.marker.evaluate({"extra": ""})
+    ]
+    found = {need: installed(need.name) for need in needed}
+    wrong = [
+        f"{need.name} {version or 'is not installed'}, needed {need.specifier}"
+        for need, version in found.items()
+        if version is None or not need.specifier.contains(version, prereleases=True)
+    ]
+    if wrong:
+        return fail(
+            "packages", "; ".join(wrong), "install the wheel of this program anew, with pip and its dependencies"
+        )
+    return ok("packages", f"all {len(needed)} that this program asks for")
+
+
 def _pins(text: str) -> dict[str, str]:
     """Return the pinned versions that apply to this interpreter and system."""
     from packaging.markers import Marker

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ml.compat import MEND, Manifest, damaged_artifacts, read_manifest, verify_compat
+from ml.compat import MEND, PULL_COMMAND, Manifest, damaged_artifacts, read_manifest, verify_compat
 from ml.stage_files import STAGE_COMMANDS
 from novosky.errors import ModelError
 from novosky.settings import MlSettings, Settings
 from trading.doctor.finding import Finding, fail, ok, warn
 from trading.model_files import load_models
+from trading.practice import PRACTICE_NOTE
 
 MOST_AGE_DAYS = 45
 """Models are retrained every week; after several missed weeks somebody should ask why."""
@@ -56,6 +57,8 @@ def check_models_served(models: Path, settings: Settings, ml_settings: MlSetting
     if settings.risk_model.enabled and loaded.risk is None:
         mend = f"{STAGE_COMMANDS['risk']}, or risk_model.enabled=false in config.json"
         return warn("models served", f"{loaded.description}; no risk model, so the multiplier is 1.0", mend)
+    if loaded.synthetic is not None:
+        return warn("models served", f"{loaded.description}; {PRACTICE_NOTE}", f"`{PULL_COMMAND}` before real money")
     return ok("models served", loaded.description)
 
 

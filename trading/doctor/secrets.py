@@ -10,7 +10,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
+from ml.hub.endpoint import check_credentials, endpoint_of
 from novosky.environment import DATABASE, HUB_FOLDER, HUB_STORE, TELEGRAM
+from novosky.errors import SettingsError
 from trading.doctor.finding import Finding, fail, ok, warn
 
 ONLINE_SECONDS = 10.0
@@ -76,9 +78,13 @@ def check_hub(environment: Mapping[str, str]) -> Finding:
         return warn("models hub", "not set: models cannot be pulled", mend)
     if missing:
         return fail("models hub", f"not set: {', '.join(missing)}", "set them, or remove the others")
-    parts = urlsplit(environment[HUB_STORE[0].name])
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return fail("models hub", f"{HUB_STORE[0].name} is no address", "write https://… as the store shows it")
+    endpoint, key_id, key, bucket = (environment[variable.name].strip() for variable in HUB_STORE)
+    try:
+        check_credentials(bucket, key_id, key)
+        endpoint_of(endpoint, bucket)
+    except SettingsError as error:
+        problem, _, mend = str(error).rpartition("; ")
+        return fail("models hub", problem or mend, mend)
     return ok("models hub", "S3 store, all settings present")
 
 

@@ -10,6 +10,8 @@ DAY = 86_400
 WEEK = 7 * DAY
 MONDAY = 4 * DAY
 """1970-01-05 was a Monday."""
+NOTHING = 1e-6
+"""USD that are no money: less than the smallest unit of any account."""
 
 
 @compiled
@@ -23,8 +25,64 @@ def start_guard(guard: Guard, params: Params, time: int, balance: float) -> None
     guard.day_equity = balance
     guard.week_peak = balance
     guard.halt_balance = params.starting_balance
+    guard.halt_moved = 0.0
     # An account that starts below its halt must not trade until its equity first moves.
     update_breakers(guard, params, balance)
+
+
+@compiled
+def halt_base(guard: Guard, params: Params) -> float:
+    """Return the USD that the hard halt measures from: the starting balance, moved by money paid in and out."""
+    return params.starting_balance + guard.halt_moved
+
+
+@compiled
+def halt_line(guard: Guard, params: Params) -> float:
+    """Return the equity, USD, below which the hard halt latches."""
+    return halt_base(guard, params) * (1.0 - params.max_total_drawdown)
+
+
+@compiled
+def moved(reference: float, equity: float, amount: float) -> float:
+    """Return a reference as `move_references` moves it; without equity there is no proportion, only the amount."""
+    if equity <= 0.0:
+        return max(reference + amount, 0.0)
+    if equity + amount <= NOTHING:
+        return 0.0
+    # In this order a reference that equals the equity moves by the very amount.
+    return reference + amount * (reference / equity)
+
+
+@compiled
+def move_references(guard: Guard, params: Params, equity: float, amount: float) -> None:
+    """Move everything the account is measured by with money that was paid in or out.
+
+    A deposit is no gain and a withdrawal no loss: each reference moves by the amount in
+    proportion to what it is of the equity, by the amount itself where the two are equal. So every
+    loss stays the same share of its reference, and a movement alone neither reaches a limit,
+    nor hides what was lost before it, nor takes the hard halt away from who draws profits.
+    Moved by the bare amount instead, 290 of 5000 USD lost before a withdrawal of 600
+    would become more than 6 % of 4400.
+
+    Parameters
+    ----------
+    guard, params : records
+    equity : float
+        The floating equity just before, USD.
+    amount : float
+        USD, negative when paid out.
+    """
+    guard.equity = moved(guard.equity, equity, amount)
+    guard.peak_equity = moved(guard.peak_equity, equity, amount)
+    guard.day_equity = moved(guard.day_equity, equity, amount)
+    guard.week_peak = moved(guard.week_peak, equity, amount)
+    base = halt_base(guard, params)
+    guard.halt_moved += moved(base, equity, amount) - base
+    for k in range(min(guard.closed, RING)):
+        guard.balances[k] = moved(guard.balances[k], equity, amount)
+        if equity > 0.0 and equity + amount > NOTHING:
+            # The risk model is told results as shares of the equity.
+            guard.results[k] += amount * (guard.results[k] / equity)
 
 
 @compiled
@@ -74,14 +132,17 @@ def update_breakers(guard: Guard, params: Params, equity: float) -> None:
     """Latch the daily, weekly and total limits that `equity` has reached."""
     guard.peak_equity = max(guard.peak_equity, equity)
     guard.week_peak = max(guard.week_peak, equity)
-    if guard.day_equity - equity >= params.max_daily_loss * guard.day_equity:
+    # Of an account from which everything was withdrawn nothing is lost.
+    if 0.0 < guard.day_equity - equity >= params.max_daily_loss * guard.day_equity:
         guard.day_blocked = 1
-    if guard.week_peak - equity >= params.max_weekly_drawdown * guard.week_peak:
+    if 0.0 < guard.week_peak - equity >= params.max_weekly_drawdown * guard.week_peak:
         guard.week_blocked = 1
     if guard.halt_balance != params.starting_balance:
+        # Whoever states another starting balance has seen what the account holds now.
         guard.halt_balance = params.starting_balance
+        guard.halt_moved = 0.0
         guard.halted = 0
-    if equity < params.starting_balance * (1.0 - params.max_total_drawdown):
+    if equity < halt_line(guard, params):
         guard.halted = 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from novosky.compiled import compiled
+from trading.engine.breakers import halt_base
 from trading.engine.records import RING, Guard, Params
 
 RECENT_TRADES = 20
@@ -17,10 +18,10 @@ def equity_state(guard: Guard, params: Params) -> tuple[float, float, float, flo
     -------
     tuple of 7 float
         In the order of `novosky.equity_state.EQUITY_STATE`: percent below the highest
-        equity; equity over the starting balance; share of the recent trades that were not
-        lost, 0.5 before the first; losses and wins in a row; percent below the week's
-        highest equity; mean result of the recent trades in percent of equity, 0.0 before
-        the first.
+        equity; equity over the starting balance, itself moved by money paid in and out;
+        share of the recent trades that were not lost, 0.5 before the first; losses and wins
+        in a row; percent below the week's highest equity; mean result of the recent trades
+        in percent of equity, 0.0 before the first.
     """
     equity = guard.equity
     known = min(guard.closed, RECENT_TRADES)
@@ -36,5 +37,7 @@ def equity_state(guard: Guard, params: Params) -> tuple[float, float, float, flo
     slope = 100.0 * total / (known * equity) if known > 0 and equity > 0.0 else 0.0
     drawdown = 100.0 * (guard.peak_equity - equity) / guard.peak_equity if guard.peak_equity > 0.0 else 0.0
     weekly = 100.0 * (guard.week_peak - equity) / guard.week_peak if guard.week_peak > 0.0 else 0.0
-    ratio = equity / params.starting_balance
+    base = halt_base(guard, params)
+    # From an account emptied by its owner nothing was gained and nothing lost.
+    ratio = equity / base if base > 0.0 else 1.0
     return drawdown, ratio, rate, float(guard.losses), float(guard.wins), weekly, slope

@@ -40,7 +40,7 @@ class Params:
     price_scale: F8
     """Prices of stops and targets are rounded to 1/price_scale; 0 leaves them unrounded."""
     money_scale: F8
-    """Booked sums are rounded to 1/money_scale, as a broker books cents; 0 leaves them."""
+    """Booked sums are rounded to 1/money_scale USD, the smallest unit of the account's currency; 0 leaves them."""
     volume_scale: F8
     """Volumes are multiples of 1/volume_scale."""
     volume_min: F8
@@ -57,6 +57,7 @@ class Params:
     """USD per lot and night, negative is paid."""
     swap_short: F8
     leverage: F8
+    """Value of a position over its margin: the account's leverage over the symbol's margin rate."""
     stop_out_level: F8
     """Equity over margin at which the broker closes the position; 0 never."""
     fixed_volume: F8
@@ -176,6 +177,8 @@ class Guard:
     """Balance after each of the last closed positions, at index (count - 1) % RING."""
     results: Annotated[npt.NDArray[np.float64], "f8", RING]
     """Net result of each of the same, all costs included; deposits are in balances, not here."""
+    halt_moved: F8
+    """USD by which money paid in or out has moved the base of the hard halt away from the starting balance."""
 
 
 class Candidate:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, select
 
 from trading.journal.database import Database
-from trading.journal.tables import ACCOUNT_SNAPSHOTS, FLAGS, MODEL_METRICS, NEWS_EVENTS, POSITION_EVENTS
-from trading.journal.values import AccountSnapshot, BarNotes, Flag, ModelMetric, NewsEvent, PositionEvent
+from trading.journal.tables import ACCOUNT_SNAPSHOTS, FLAGS, MODEL_METRICS, MONEY_MOVES, NEWS_EVENTS, POSITION_EVENTS
+from trading.journal.values import AccountSnapshot, BarNotes, Flag, ModelMetric, MoneyMove, NewsEvent, PositionEvent
 
 
 class History:
@@ -25,6 +25,7 @@ class History:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._insert_event = database.insert_new(POSITION_EVENTS)
+        self._insert_move = database.insert_new(MONEY_MOVES)
         self._put_snapshot = database.insert_or_replace(ACCOUNT_SNAPSHOTS)
         self._put_news = database.insert_or_replace(NEWS_EVENTS)
         self._put_metric = database.insert_or_replace(MODEL_METRICS)
@@ -36,6 +37,18 @@ class History:
             connection.execute(self._insert_event, [event.__dict__ for event in notes.events])
         if notes.metrics:
             connection.execute(self._put_metric, [metric.__dict__ for metric in notes.metrics])
+        self._move_within(connection, notes.moves)
+
+    def _move_within(self, connection: Connection, moves: Sequence[MoneyMove]) -> None:
+        """Write what was paid in and out as part of a transaction."""
+        if moves:
+            connection.execute(self._insert_move, [move.__dict__ for move in moves])
+
+    def money_moves(self, since: int = 0) -> Sequence[MoneyMove]:
+        """Return what was paid in and out, and lent, from a moment on, in order of its tickets."""
+        table = MONEY_MOVES
+        query = select(table).where(table.c.time >= since).order_by(table.c.ticket)
+        return [MoneyMove(**row) for row in self._database.read(query)]
 
     def record_position_event(self, ticket: int, time: int, kind: str, detail: str) -> None:
         """Record that something happened to a position.

@@ -12,6 +12,7 @@ from trading.engine.records import Guard, from_bytes, to_bytes
 from trading.journal.database import Database
 from trading.journal.migrations import bring_up_to_date
 from trading.journal.outbox import Outbox
+from trading.journal.readable import status_columns, trade_columns
 from trading.journal.tables import (
     BOT_STATUS,
     DEALS,
@@ -25,7 +26,7 @@ from trading.journal.tables import (
     TRADES,
     UPDATE_STATUS,
 )
-from trading.journal.takeover import Takeover
+from trading.journal.takeover import TakenOver, Takeover
 from trading.journal.values import (
     INTENT_NEW,
     INTENT_REJECTED,
@@ -34,7 +35,7 @@ from trading.journal.values import (
     Decision,
     Intent,
     Message,
-    PositionEvent,
+    MoneyMove,
 )
 
 NOTHING_TO_NOTE = BarNotes()
@@ -123,22 +124,33 @@ class Journal(Takeover):
         self._database.write(write)
         self._stands_at = status.last_bar
 
-    def take_over(
-        self,
-        status: BotStatus,
-        entries: Sequence[tuple[Intent, int]],
-        deals: Sequence[Mapping[str, Any]],
-        trades: Sequence[Mapping[str, Any]],
-        events: Sequence[PositionEvent],
-        lifted: str,
-    ) -> None:
-        """Write where the bot stands after what others, or a lost journal, have done; see `Takeover`."""
+    def take_over(self, status: BotStatus, rows: TakenOver) -> None:
+        """Write where the bot stands after what others, or a lost journal, have done."""
 
         def write(connection: Connection) -> None:
-            self._take_over_within(connection, entries, deals, trades, events, lifted)
+            self._take_over_within(connection, rows)
             _write_status(connection, status)
 
         self._database.write(write)
+        self._stands_at = status.last_bar
+
+    def begin(self, status: BotStatus, deals: Sequence[Mapping[str, Any]], moves: Sequence[MoneyMove]) -> None:
+        """Write the first status, with the deals that the account had made before.
+
+        Parameters
+        ----------
+        deals : sequence of mappings
+            Rows of `deals`.
+        moves : sequence of MoneyMove
+        """
+
+        def write(connection: Connection) -> None:
+            if deals:
+                connection.execute(INSERT_DEAL, [dict(row) for row in deals])
+            self._move_within(connection, moves)
+            _write_status(connection, status)
+
+        self._database.write(write, arrived=select(BOT_STATUS.c.id))
         self._stands_at = status.last_bar
 
     def record_order(self, intent: Intent) -> None:
@@ -182,7 +194,7 @@ class Journal(Takeover):
             if deals:
                 connection.execute(INSERT_DEAL, [dict(row) for row in deals])
             if trades:
-                connection.execute(INSERT_TRADE, [dict(row) for row in trades])
+                connection.execute(INSERT_TRADE, [{**row, **trade_columns(row["trade"])} for row in trades])
             if intents:
                 connection.execute(INSERT_INTENT, [{**intent.__dict__, "state": INTENT_NEW} for intent in intents])
             self.outbox.enqueue_within(connection, messages)
@@ -240,6 +252,10 @@ class Journal(Takeover):
             self.outbox.enqueue_within(connection, messages)
 
         self._database.write(write)
+
+    def intents_of(self, bar: int) -> Sequence[Mapping[str, Any]]:
+        """Return the rows of the intents decided at a bar's close (UTC epoch seconds)."""
+        return self._database.read(select(INTENTS).where(INTENTS.c.bar == bar).order_by(INTENTS.c.id))
 
     def intent(self, intent_id: str) -> Mapping[str, Any] | None:
         """Return one intent's row, or None."""
@@ -316,5 +332,6 @@ class Journal(Takeover):
 
 def _write_status(connection: Connection, status: BotStatus) -> None:
     values = {**status.__dict__, "guard": to_bytes(status.guard), "finished": int(status.finished)}
+    values |= status_columns(status.guard)
     if connection.execute(UPDATE_STATUS, values).rowcount == 0:
         connection.execute(INSERT_STATUS, {**values, "id": 1})

@@ -25,6 +25,7 @@ from trading.journal.database import LOCK_CLASS, Database
 from trading.journal.old_records import GUARD_1, GUARD_2, GUARD_RING, TRADE_1
 from trading.journal.tables import METADATA, SCHEMA, SCHEMA_VERSION
 from trading.journal.third import second_to_third
+from trading.journal.third_readable import create_views
 
 Migration = Callable[[Connection], None]
 
@@ -53,6 +54,7 @@ def bring_up_to_date(database: Database) -> None:
         if version is None:
             METADATA.create_all(connection, checkfirst=False)
             connection.execute(SCHEMA.insert().values(id=1, version=SCHEMA_VERSION))
+            create_views(connection)
         for number in range(version or SCHEMA_VERSION, SCHEMA_VERSION):
             MIGRATIONS[number](connection)
         connection.execute(SCHEMA.update().values(version=SCHEMA_VERSION))

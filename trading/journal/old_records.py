@@ -35,6 +35,8 @@ GUARD_1 = np.dtype(_GUARD_FIELDS)
 """Of a journal of version 1 before the risk model came."""
 GUARD_2 = np.dtype([*_GUARD_FIELDS, ("results", "f8", (GUARD_RING,))])
 """Of a journal of version 1 after that, and of version 2."""
+GUARD_3 = np.dtype([*_GUARD_FIELDS, ("results", "f8", (GUARD_RING,)), ("halt_moved", "f8")])
+"""Of a journal of version 3, which tells money paid in or out from results."""
 
 TRADE_1 = np.dtype(
     [

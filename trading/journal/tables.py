@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, insert, update
 
+from trading.journal.readable import GUARD_COUNTS, GUARD_MONEY, TRADE_NUMBERS
+
 SCHEMA_VERSION = 3
 
 METADATA = MetaData()
@@ -31,6 +33,9 @@ BOT_STATUS = Table(
     Column("guard", LargeBinary, nullable=False),
     Column("models", String, nullable=False),
     Column("finished", Integer, nullable=False),
+    # What the breakers' record holds, in columns that SQL can read.
+    *(Column(name, Float) for name in GUARD_MONEY),
+    *(Column(name, BigInteger) for name in GUARD_COUNTS),
 )
 DECISIONS = Table(
     "decisions",
@@ -89,6 +94,12 @@ TRADES = Table(
     Column("position", BigInteger, nullable=False, index=True),
     Column("trade", LargeBinary, nullable=False),
     Column("exit_time", BigInteger, nullable=False),
+    # What the record holds, in columns that SQL can read.
+    Column("entry_time", BigInteger),
+    Column("side", BigInteger),
+    *(Column(name, Float) for name in TRADE_NUMBERS),
+    Column("exit_reason", String),
+    Column("net", Float),
 )
 POSITION_EVENTS = Table(
     "position_events",
@@ -106,6 +117,16 @@ ACCOUNT_SNAPSHOTS = Table(
     Column("equity", Float, nullable=False),
     Column("margin", Float, nullable=False),
     Column("positions", Integer, nullable=False),
+)
+MONEY_MOVES = Table(
+    "money_moves",
+    METADATA,
+    Column("ticket", BigInteger, primary_key=True, autoincrement=False),
+    Column("time", BigInteger, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("amount", Float, nullable=False),
+    Column("balance", Float, nullable=False),
+    Column("comment", String, nullable=False),
 )
 NEWS_EVENTS = Table(
     "news_events",

@@ -3,45 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, delete
 
 from trading.journal.history import History
+from trading.journal.readable import trade_columns
 from trading.journal.tables import DEALS, FLAGS, INTENTS, TRADES
-from trading.journal.values import INTENT_FILLED, Intent, PositionEvent
+from trading.journal.values import INTENT_FILLED, Intent, MoneyMove, PositionEvent
+
+
+@dataclass(frozen=True)
+class TakenOver:
+    """What `trading.adoption` has found.
+
+    Attributes
+    ----------
+    entries : sequence of (Intent, int)
+        Intents with the tickets of their executed orders.
+    deals, trades : sequences of mappings
+        Rows of `deals` and `trades`.
+    moves : sequence of MoneyMove
+    events : sequence of PositionEvent
+    lifted : str
+        The switch to take away.
+    """
+
+    entries: Sequence[tuple[Intent, int]]
+    deals: Sequence[Mapping[str, Any]]
+    trades: Sequence[Mapping[str, Any]]
+    moves: Sequence[MoneyMove]
+    events: Sequence[PositionEvent]
+    lifted: str
 
 
 class Takeover(History):
-    """What `trading.adoption` writes."""
+    """Writes what a journal lacks; rows that are there already stay as they are."""
 
-    def _take_over_within(
-        self,
-        connection: Connection,
-        entries: Sequence[tuple[Intent, int]],
-        deals: Sequence[Mapping[str, Any]],
-        trades: Sequence[Mapping[str, Any]],
-        events: Sequence[PositionEvent],
-        lifted: str,
-    ) -> None:
-        """Write rows, of which those that are there already stay as they are, and lift a switch.
-
-        Parameters
-        ----------
-        entries : sequence of (Intent, int)
-            Intents with the tickets of their executed orders.
-        deals, trades : sequences of mappings
-        events : sequence of PositionEvent
-        lifted : str
-            The switch's name.
-        """
+    def _take_over_within(self, connection: Connection, rows: TakenOver) -> None:
         insert = self._database.insert_new
-        for intent, order in entries:
+        for intent, order in rows.entries:
             row = {**intent.__dict__, "state": INTENT_FILLED, "retcode": None, "order": order}
             connection.execute(insert(INTENTS), row)
-        for table, rows in ((DEALS, deals), (TRADES, trades)):
-            for each in rows:
-                connection.execute(insert(table), dict(each))
-        for event in events:
+        for deal in rows.deals:
+            connection.execute(insert(DEALS), dict(deal))
+        for trade in rows.trades:
+            connection.execute(insert(TRADES), {**trade, **trade_columns(trade["trade"])})
+        self._move_within(connection, rows.moves)
+        for event in rows.events:
             connection.execute(self._insert_event, event.__dict__)
-        connection.execute(delete(FLAGS).where(FLAGS.c.name == lifted))
+        connection.execute(delete(FLAGS).where(FLAGS.c.name == rows.lifted))

@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
+from trading.journal.third_money import add_halt_moved, add_money_moves
+from trading.journal.third_readable import add_readable
+
 Step = Callable[[Connection], None]
 
-STEPS: tuple[Step, ...] = ()
+STEPS: tuple[Step, ...] = (add_money_moves, add_halt_moved, add_readable)
 """Each part of the change, in order; all of them run in the migration's one transaction."""
 
 

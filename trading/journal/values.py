@@ -184,11 +184,38 @@ class ModelMetric:
 
 
 @dataclass(frozen=True)
+class MoneyMove:
+    """Money that came to the account or left it without a trade.
+
+    Attributes
+    ----------
+    ticket, time
+        Of its deal; UTC epoch seconds.
+    kind : str
+        "deposit", "withdrawal", "credit", "charge", "correction" or "bonus".
+    amount : float
+        USD, negative when paid out.
+    balance : float
+        After it, USD; a credit leaves it as it is.
+    comment : str
+        The broker's.
+    """
+
+    ticket: int
+    time: int
+    kind: str
+    amount: float
+    balance: float
+    comment: str
+
+
+@dataclass(frozen=True)
 class BarNotes:
     """What a bar leaves beside its decision, written in the bar's own transaction."""
 
     events: Sequence[PositionEvent] = ()
     metrics: Sequence[ModelMetric] = ()
+    moves: Sequence[MoneyMove] = ()
 
 
 @dataclass(frozen=True)

@@ -27,17 +27,19 @@ from trading.broker import (
     Quote,
     WaitingOrder,
 )
+from trading.clock_watch import Measured
 from trading.mt5.bars import BarReader
 from trading.mt5.clock import OffsetCheck, ServerTime
 from trading.mt5.desk import Desk
 from trading.mt5.guard import check_account
 from trading.mt5.link import Link
 from trading.mt5.lookup import Before, Lookup
+from trading.mt5.margin import check_margin
 from trading.mt5.module import TerminalModule
-from trading.mt5.money import money_of
+from trading.mt5.money import check_digits, money_kind, money_of
 from trading.mt5.orders import Orders
 from trading.mt5.symbols import await_tick, check_contract, resolve_symbol
-from trading.mt5.terms import Access, Timing
+from trading.mt5.terms import Access, Timing, shown_login
 from trading.mt5.worker import LinkWedged
 from trading.terminal.constants import ModuleConstants as C
 
@@ -131,23 +133,34 @@ class Mt5Broker:
         info = desk.account()
         check_account(info, desk.access)
         desk.money = money_of(str(info.currency), self._settings.account_type)
+        check_digits(int(info.currency_digits), self._settings)
         desk.symbol = resolve_symbol(self._link, self._settings.symbol)
         await_tick(self._link, self._clock, desk.timing, desk.symbol)
         contract = desk.symbol_info()
         check_contract(contract, self._settings)
         tick = desk.tick()
         desk.offset.observe(int(tick.time_msc), self._clock.now())
-        problem = desk.sizing_problem(contract, tick)
+        problem = desk.sizing_problem(contract, tick) or check_margin(desk.margin_facts(contract, tick), self._settings)
         if problem:
             _log.warning("no entries on this account: %s", problem)
         self._bars.forget()
-        _log.info("connected to account %d on %s, symbol %s", info.login, info.server, desk.symbol)
+        _log.info("connected to account %s on %s, symbol %s", shown_login(info.login), info.server, desk.symbol)
 
     def quote(self) -> Quote:
         """Return the newest quote."""
         tick, now = self._desk.tick(), self._clock.now()
         self._desk.offset.observe(int(tick.time_msc), now)
         return Quote(self._time.utc(int(tick.time), now), float(tick.bid), float(tick.ask))
+
+    def measure_clock(self) -> Measured | None:
+        """Compare the newest quote's stamp with this machine's clock; None while the terminal cannot be asked."""
+        try:
+            tick = self._desk.tick()
+            connected = bool(self._link.read("terminal_info").connected)
+        except (BrokerUnavailable, LinkWedged):
+            return None
+        msc = int(tick.time_msc)
+        return Measured(msc, self._desk.offset.lead(msc, self._clock.now()), connected)
 
     def account(self) -> AccountState:
         """Return the account's money."""
@@ -219,7 +232,7 @@ class Mt5Broker:
             newest = max(rows, key=lambda row: row.ticket)
             self._newest = (int(newest.ticket), int(newest.time))
         now = self._clock.now()
-        return [self._deal(row, now) for row in newer if row.type != C.DEAL_TYPE_CREDIT]
+        return [self._deal(row, now) for row in newer]
 
     def _check_history(self, rows: Any, after_ticket: int, known: bool) -> None:
         """A terminal that has just logged in lists no deals, or only some, until it has loaded them."""
@@ -250,6 +263,7 @@ class Mt5Broker:
             profit=usd(deal.profit),
             magic=int(deal.magic),
             comment=str(deal.comment),
+            money=money_kind(int(deal.type), float(deal.profit)),
         )
 
     def waiting_orders(self) -> list[WaitingOrder]:

@@ -13,6 +13,7 @@ from trading.mt5.clock import OffsetCheck, ServerTime
 from trading.mt5.filling import FillingChoice
 from trading.mt5.link import Link
 from trading.mt5.lookup import Lookup
+from trading.mt5.margin import MarginFacts, read_margin
 from trading.mt5.money import CALIBRATION_TICKS, Money, sizing_problem
 from trading.mt5.retcodes import Reaction, reaction_to, retcode_of_error
 from trading.mt5.symbols import await_tick, has_quote
@@ -98,6 +99,11 @@ class Desk:
             None if measured is None else float(measured),
             self.settings.lot_units,
         )
+
+    def margin_facts(self, info: Any, tick: Any) -> MarginFacts:
+        """Return what the broker takes for a lot now."""
+        assert self.money is not None, "asked after connecting"
+        return read_margin(self.link, self.symbol, info, float(tick.ask), self.money)
 
     def modify_stops(self, position: int, sl: float, tp: float) -> OrderResult:
         """Set both levels of a position. Asking twice does no harm, so unclear answers are asked again."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from novosky.errors import BrokerError
 from trading.broker import RETCODE_PRICE_OFF
-from trading.mt5.terms import Access
+from trading.mt5.terms import Access, shown_login
 from trading.terminal.constants import ModuleConstants as C
 
 _ALLOWED = 0
@@ -24,19 +24,19 @@ def check_account(info: Any, access: Access) -> None:
     BrokerError
         Login, server, kind or bookkeeping differ; no order must be sent.
     """
+    login = shown_login(info.login)
     if info.login != access.login or info.server != access.server:
         raise BrokerError(
-            f"the terminal stands at account {info.login} on {info.server!r}, this bot trades {access.login} on "
-            f"{access.server!r}; log the terminal in to that account"
+            f"the terminal stands at another account, {login} on {info.server!r}; this bot trades "
+            f"{shown_login(access.login)} on {access.server!r}; log the terminal in to that account"
         )
     if info.trade_mode == C.ACCOUNT_TRADE_MODE_REAL and not access.real:
-        raise BrokerError(f"account {info.login} holds real money but this bot is set to demo; allow it or change it")
+        raise BrokerError(f"account {login} holds real money but this bot is set to demo; allow it or change it")
     if info.trade_mode != C.ACCOUNT_TRADE_MODE_REAL and access.real:
-        raise BrokerError(f"account {info.login} is no real account but this bot is set to real; change the setting")
+        raise BrokerError(f"account {login} is no real account but this bot is set to real; change the setting")
     if info.margin_mode != C.ACCOUNT_MARGIN_MODE_RETAIL_HEDGING:
         raise BrokerError(
-            f"account {info.login} nets its positions, so this bot's cannot be told from others'; "
-            "open a hedging account"
+            f"account {login} nets its positions, so this bot's cannot be told from others'; open a hedging account"
         )
 
 

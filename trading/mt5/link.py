@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable
 from random import Random
@@ -11,7 +12,7 @@ from typing import Any
 from novosky.clock import Clock
 from trading.broker import BrokerUnavailable
 from trading.mt5.module import TerminalModule
-from trading.mt5.terms import Access, Timing
+from trading.mt5.terms import Access, Timing, shown_login
 from trading.mt5.worker import ENTRY, READ, Answer, LinkWedged, caller_of
 from trading.terminal.constants import ModuleConstants as C
 
@@ -221,7 +222,9 @@ class Link:
             return
         if answer.code == C.RES_E_AUTH_FAILED:
             self._pause = self._timing.refused_login
-        raise BrokerUnavailable(f"MetaTrader 5 cannot be reached: {answer.text} ({answer.code})")
+        login = self._access.login
+        text = re.sub(rf"(?<!\d){login}(?!\d)", shown_login(login), str(answer.text))
+        raise BrokerUnavailable(f"MetaTrader 5 cannot be reached: {text} ({answer.code})")
 
     def _postpone(self, reason: str) -> None:
         self._lose(reason)

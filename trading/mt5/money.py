@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from novosky.errors import BrokerError
+from novosky.settings import Settings
+from trading.broker import MONEY_CREDIT
+from trading.terminal.constants import ModuleConstants as C
 
 _UNITS = MappingProxyType({"USD": 1.0, "USC": 100.0})
 """The account's currency code to its units per USD."""
@@ -15,6 +18,25 @@ CALIBRATION_TICKS = 1_000
 """Ticks of movement measured at once, so that results rounded to a cent still tell the value of one."""
 TOLERANCE = 1e-3
 """Share by which two statements of the same value may differ."""
+
+
+_KINDS = MappingProxyType(
+    {
+        C.DEAL_TYPE_CREDIT: MONEY_CREDIT,
+        C.DEAL_TYPE_CHARGE: "charge",
+        C.DEAL_TYPE_CORRECTION: "correction",
+        C.DEAL_TYPE_BONUS: "bonus",
+    }
+)
+"""Deals that move money without a trade, beside those of the balance. What else there is, commissions of a day
+or a month, interest, dividends, taxes and trades taken back, is what trading costs and earns."""
+
+
+def money_kind(deal_type: int, amount: float) -> str:
+    """Return `Deal.money` of a DEAL_TYPE_..., empty for what trading costs and earns."""
+    if deal_type == C.DEAL_TYPE_BALANCE:
+        return "deposit" if amount >= 0.0 else "withdrawal"
+    return _KINDS.get(deal_type, "")
 
 
 @dataclass(frozen=True)
@@ -63,6 +85,20 @@ def money_of(currency: str, account_type: str) -> Money:
             f"set it to {'cent' if unit != 1.0 else 'standard'!r}"
         )
     return Money(currency, unit)
+
+
+def check_digits(digits: int, settings: Settings) -> None:
+    """Refuse an account that books to other decimals than config.json says: small costs would vanish, or appear.
+
+    Raises
+    ------
+    BrokerError
+    """
+    if digits != settings.account.currency_digits:
+        raise BrokerError(
+            f"the account books to {digits} decimals of its currency, config.json reckons with "
+            f'{settings.account.currency_digits}; set "currency_digits": {digits} in its section account'
+        )
 
 
 def sizing_problem(money: Money, tick_value: float, tick_size: float, measured: float | None, lot_units: float) -> str:

@@ -29,6 +29,7 @@ from trading.broker import (
 from trading.mt5.desk import Desk
 from trading.mt5.guard import check_account, refusal_of_entry
 from trading.mt5.lookup import Before, comment_of, executed
+from trading.mt5.margin import margin_problem
 from trading.mt5.retcodes import Reaction, reaction_to, retcode_of_error
 from trading.mt5.worker import ENTRY, EXIT, LinkWedged
 from trading.terminal.constants import ModuleConstants as C
@@ -159,6 +160,9 @@ class Orders:
         problem = self._desk.sizing_problem(info, tick)
         if problem:
             raise _Refused(C.TRADE_RETCODE_INVALID_VOLUME, problem)
+        problem = margin_problem(self._desk.margin_facts(info, tick), self._desk.settings)
+        if problem:
+            raise _Refused(C.TRADE_RETCODE_NO_MONEY, problem)
 
     def _check_order(self, attempt: _Attempt) -> None:
         """Let the terminal check the request; another filling mode costs nothing here."""

@@ -11,6 +11,11 @@ LIVE_ENTRY_SECONDS = 90
 the loop looks once a minute, and an order takes seconds."""
 
 
+def shown_login(login: int) -> str:
+    """Return an account number as messages show it: its last three digits; the number is a secret."""
+    return f"...{login % 1000:03d}"
+
+
 @dataclass(frozen=True)
 class Access:
     """Which account is to be traded, and how to reach its terminal.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from novosky.errors import StorageError
 from novosky.files import write_bytes
 from trading.journal import AccountSnapshot, Message
 from trading.telegram.texts import UNKNOWN, money, plain, price
@@ -16,6 +18,9 @@ from trading.telegram.views import TradeView
 
 DAY_SECONDS = 86_400
 TRADES_LISTED = 5
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -143,14 +148,14 @@ def daily_message(report: DailyReport, folder: Path, now: float) -> Message:
     now : float
         UTC epoch seconds.
 
-    Raises
-    ------
-    StorageError
-        The picture cannot be written.
     """
     attachment = None
     if len(report.equity) >= 2:
         path = folder / f"equity-{_date(report.day)}.png"
-        write_bytes(path, equity_chart(report.equity, f"Account until {_date(report.day)}, UTC"))
-        attachment = str(path)
+        try:
+            write_bytes(path, equity_chart(report.equity, f"Account until {_date(report.day)}, UTC"))
+            attachment = str(path)
+        except StorageError as error:
+            # The words are what matters, and the bot may hold a position.
+            _log.warning("the daily report goes without its picture: %s", error)
     return Message(report_key(report.day), "report", report_text(report), math.floor(now), attachment)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from novosky.errors import StorageError
 from novosky.files import write_text
 
 REMEMBERED = 300
@@ -30,7 +31,7 @@ class _Ledger(BaseModel):
 
 
 class CommandLedger:
-    """The ledger of one bot, in a file replaced atomically.
+    """The ledger of one bot, in a file replaced atomically; one that cannot be written is said once.
 
     Parameters
     ----------
@@ -41,6 +42,7 @@ class CommandLedger:
 
     def __init__(self, path: Path, bot: str) -> None:
         self._path = path
+        self._complained = False
         self._ledger = self._read(bot)
 
     def _read(self, bot: str) -> _Ledger:
@@ -63,14 +65,21 @@ class CommandLedger:
         return update_id == self._ledger.claimed
 
     def claim(self, update_id: int) -> None:
-        """Write down that this update is being handled now; raises `StorageError`."""
+        """Write down that this update is being handled now."""
         self._write(self._ledger.model_copy(update={"claimed": update_id}))
 
     def settle(self, update_id: int) -> None:
-        """Write down that it has been handled; raises `StorageError`."""
+        """Write down that it has been handled."""
         settled = [*self._ledger.settled, update_id][-REMEMBERED:]
         self._write(self._ledger.model_copy(update={"settled": settled, "claimed": None}))
 
     def _write(self, ledger: _Ledger) -> None:
-        write_text(self._path, ledger.model_dump_json() + "\n")
         self._ledger = ledger
+        try:
+            write_text(self._path, ledger.model_dump_json() + "\n")
+            self._complained = False
+        except StorageError as error:
+            # A file that is held must not end a bot that may hold a position: this process remembers.
+            if not self._complained:
+                _log.warning("%s; a command of the last minutes is obeyed once more if the bot dies now", error)
+            self._complained = True

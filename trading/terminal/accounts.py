@@ -18,6 +18,8 @@ class AccountTerms:
     ----------
     currency : str
         ``"USD"``, or ``"USC"`` for an account kept in cents.
+    currency_digits : int
+        Decimals of the currency to which sums are booked.
     leverage : int
         Largest position value over margin.
     margin_mode : int
@@ -39,6 +41,7 @@ class AccountTerms:
     company: str = "Simulated broker"
     currency: str = "USD"
     trade_mode: int = C.ACCOUNT_TRADE_MODE_DEMO
+    currency_digits: int = 2
     leverage: int = 500
     margin_mode: int = C.ACCOUNT_MARGIN_MODE_RETAIL_HEDGING
     margin_so_mode: int = C.ACCOUNT_STOPOUT_MODE_PERCENT
@@ -63,8 +66,13 @@ class AccountTerms:
         return usd * self.unit
 
     def booked(self, usd: float) -> float:
-        """Return a booked sum, whole cents of a dollar, in the account's currency."""
-        return usd if self.unit == 1.0 else float(rounded(usd * self.unit, 100.0))
+        """Return a booked sum, which is on the account's digits already, in the account's currency."""
+        return usd if self.unit == 1.0 else float(rounded(usd * self.unit, 10.0**self.currency_digits))
+
+    @property
+    def money_scale(self) -> float:
+        """Booked sums are multiples of 1/money_scale USD; for `Params.money_scale`."""
+        return float(self.unit * 10.0**self.currency_digits)
 
 
 @dataclass(frozen=True)

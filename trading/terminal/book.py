@@ -81,11 +81,14 @@ class Book:
 
     Attributes
     ----------
+    balance, credit : float
+        Money of the account, and what the broker has lent it, USD.
     deals, orders : list
         What is done, oldest first, as the terminal shows it.
     """
 
     balance: float = 0.0
+    credit: float = 0.0
     order_ticket: int = FIRST_ORDER
     deal_ticket: int = FIRST_DEAL
     positions: dict[int, OpenPosition] = field(default_factory=dict)

@@ -37,8 +37,8 @@ def conversion(feeds: Mapping[str, Feed], currency: str, known: Mapping[str, flo
 def margin_usd(feeds: Mapping[str, Feed], feed: Feed, volume: float, price: float) -> float | None:
     """Return the margin of a position in USD, None when it cannot be converted.
 
-    Source of the formulas: MetaTrader 5's table of calculation modes, without the symbol's
-    own margin rate, which the package does not show.
+    Source of the formulas: MetaTrader 5's table of calculation modes. The symbol's margin rate,
+    which the package does not show, is within the leverage of the engine's parameters.
     """
     spec = feed.spec
     rate = conversion(feeds, spec.currency_margin, {spec.name: price})
@@ -50,10 +50,10 @@ def margin_usd(feeds: Mapping[str, Feed], feed: Feed, volume: float, price: floa
     leverage = float(feed.params.leverage)
     value = volume * spec.contract_size * (1.0 if spec.calc_mode in _BY_CONTRACT else price)
     if spec.calc_mode == C.SYMBOL_CALC_MODE_FUTURES:
-        return volume * spec.margin_initial * rate
+        return volume * spec.margin_initial * spec.margin_rate * rate
     if spec.calc_mode in (C.SYMBOL_CALC_MODE_FOREX, C.SYMBOL_CALC_MODE_CFDLEVERAGE):
-        value /= leverage
-    return value * rate
+        return value / leverage * rate
+    return value * spec.margin_rate * rate
 
 
 def profit_usd(

@@ -7,6 +7,7 @@ are refused even where they would convert.
 from __future__ import annotations
 
 import dis
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -27,16 +28,22 @@ from trading.terminal.structs import TradeRequest
 COMMENT_LIMIT = 28
 """Longest comment taken. Reports name limits from 28 to 31; the smallest of them keeps callers honest."""
 _MILLISECONDS = 1000
+_LARGEST = 2**63
+_LAST_SECOND = 253_402_300_799
+"""Of the year 9999."""
 
 
 def whole(value: Any) -> bool:
-    """Tell whether the package takes a value as an integer; True and False are integers to it."""
-    return type(value) in (int, bool)
+    """Tell whether the package takes a value as an integer of 64 bits; True and False are integers to it."""
+    return type(value) in (int, bool) and abs(value) < _LARGEST
 
 
 def real(value: Any) -> bool:
-    """Tell whether the package takes a value as a number with decimals."""
-    return type(value) in (float, int, bool)
+    """Tell whether the package takes a value as a number with decimals: one that is a number, and finite."""
+    if type(value) is float:
+        return math.isfinite(value)
+    # An integer may be too large for any number with decimals.
+    return type(value) in (int, bool) and abs(value) < _LARGEST
 
 
 def text(value: Any) -> bool:
@@ -45,8 +52,13 @@ def text(value: Any) -> bool:
 
 
 def moment(value: Any) -> bool:
-    """Tell whether the package takes a value as a date."""
-    return whole(value) or isinstance(value, datetime)
+    """Tell whether the package takes a value as a date, which has to lie in the calendar."""
+    try:
+        seconds = value.timestamp() if isinstance(value, datetime) else value
+    except (OverflowError, ValueError, OSError):
+        # The year 1 in the host's own zone, say.
+        return False
+    return (isinstance(value, datetime) or whole(value)) and abs(seconds) <= _LAST_SECOND
 
 
 def milliseconds(value: int | datetime) -> int:
@@ -94,7 +106,6 @@ REQUEST_KINDS: dict[str, Any] = {
 _DEFAULTS: dict[str, Any] = {
     name: {"int": 0, "float": 0.0, "str": ""}[kind] for name, kind in TradeRequest.__annotations__.items()
 }
-_LARGEST = 2**63
 _REQUIRED: dict[int, tuple[str, ...]] = {
     C.TRADE_ACTION_DEAL: ("symbol", "volume", "type"),
     C.TRADE_ACTION_PENDING: ("symbol", "volume", "type", "price"),
@@ -134,8 +145,6 @@ def read_fields(fields: Mapping[str, Any]) -> TradeRequest | Failure:
             return invalid(name)
     values = {name: fields.get(name, default) for name, default in _DEFAULTS.items()}
     for name, default in _DEFAULTS.items():
-        if type(default) is int and abs(values[name]) >= _LARGEST:
-            return invalid(name)
         if type(default) is float:
             values[name] = float(values[name])
     return TradeRequest(values.values())

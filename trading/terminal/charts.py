@@ -181,6 +181,8 @@ class TerminalCharts(TerminalSession, ModuleTypes):
                 return CALL_FAILED
             if not self._shown(args[0]):
                 return NOT_FOUND
+            if args[2] < 0:
+                return INVALID_PARAMS
             found = history.ticks(feed, args[3])
             return found[found["time_msc"] >= milliseconds(args[1])][: args[2]]
 

@@ -6,6 +6,7 @@ only concerns entries. MetaQuotes does not publish the order; this one is the fa
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from trading.engine.fills import stops_allowed
@@ -48,7 +49,11 @@ _TYPE_BITS = (
 
 def on_grid(value: float, step: float) -> bool:
     """Tell whether a price or volume is a multiple of its step."""
-    return abs(value / step - round(value / step)) < _GRID
+    steps = value / step
+    if not math.isfinite(steps):
+        return False
+    # What is less than a step and more than nothing is no multiple.
+    return abs(steps - round(steps)) < _GRID and (value == 0.0 or round(steps) != 0)
 
 
 def permission(server: TradeServer) -> int:

@@ -168,7 +168,7 @@ def _fill(
 ) -> TradeDeal | int:
     bid, spread = float(feed.bars.open[feed.bar]), float(feed.bars.spread[feed.bar])
     if not server.terms.hedging and target is not None:
-        return netting.change(server, feed, target, order, bid, spread)
+        return netting.change(server, feed, target, order, bid, spread, feed.params)
     if request.position and target is not None:
         return leave(server, feed, target, order, bid, spread)
     entered = enter(server, feed, order, bid, spread, feed.params, C.DEAL_REASON_EXPERT)

@@ -30,7 +30,7 @@ UNNAMED_ARGUMENTS = Failure(C.RES_E_INVALID_PARAMS, "Unnamed arguments not allow
 ARGUMENT_COUNT = Failure(C.RES_E_INVALID_PARAMS, "Invalid number of arguments")
 INVALID_ARGUMENTS = Failure(C.RES_E_INVALID_PARAMS, "Invalid arguments")
 
-_ORDINALS = ("1st", "2nd", "3rd", "4th")
+_ORDINALS = ("1st", "2nd", "3rd", "4th", "5th")
 
 
 def invalid(name: str) -> Failure:

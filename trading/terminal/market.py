@@ -74,6 +74,8 @@ class Feed:
         Row at which the market begins; earlier bars are history.
     rollovers : Rollovers or None
     minutes : Minutes or None
+    growing : bool
+        True where more bars are to come (`grow`); the last of these is still forming then.
 
     Attributes
     ----------
@@ -96,13 +98,21 @@ class Feed:
         first: int = 0,
         rollovers: Rollovers | None = None,
         minutes: Minutes | None = None,
+        growing: bool = False,
     ) -> None:
         self.spec, self.bars, self.params, self.stamps, self.first = spec, bars, params, stamps, first
         self.rollovers = no_rollovers() if rollovers is None else rollovers
         self.minutes = no_minutes() if minutes is None else minutes
         self.bar, self.opened = first - 1, False
         volumes = np.ones(len(bars.time)) if volume is None else volume
-        self.volume_scale = volume_scale(volumes)
+        # Of bars that are still to come nobody knows how fine their volumes are.
+        self.volume_scale = int(10**_FINEST) if growing else volume_scale(volumes)
+        self._forming_rows = int(growing)
+        self._lay_out(volumes)
+
+    def _lay_out(self, volumes: npt.NDArray[np.float64]) -> None:
+        """Write down the bars as a terminal shows them."""
+        bars, stamps, spec = self.bars, self.stamps, self.spec
         self.rows = np.zeros(len(bars.time), dtype=RATES_DTYPE)
         for name in ("open", "high", "low", "close"):
             self.rows[name] = getattr(bars, name)
@@ -112,6 +122,19 @@ class Feed:
         self.folded = bool((np.diff(self.rows["time"]) <= 0).any())
         """True where the server's clock is set back within the bars."""
 
+    def grow(self, bars: Bars, volume: npt.NDArray[np.float64], *, closed: int) -> None:
+        """Take the bars as they are known by now: those of before, and more.
+
+        Parameters
+        ----------
+        bars, volume
+            All of them; of one that is forming only open and spread are looked at.
+        closed : int
+            How many of them have closed: all, or all but the last.
+        """
+        self.bars, self._forming_rows = bars, len(bars.time) - closed
+        self._lay_out(volume)
+
     @property
     def following(self) -> int | None:
         """UTC second at which the next bar opens, None after the last one."""
@@ -120,8 +143,9 @@ class Feed:
 
     @property
     def at_end(self) -> bool:
-        """True once the last bar has closed."""
-        return self.bar == len(self.bars.time) - 1 and not self.opened
+        """True once the last bar has closed, or while the next one to close is still forming."""
+        closing = self.bar if self.opened else self.bar + 1
+        return closing >= len(self.bars.time) - self._forming_rows
 
     @property
     def next_close(self) -> int:
@@ -202,7 +226,18 @@ def feed_from_frame(
     first: int,
     rollovers: Rollovers,
     minutes: Minutes,
+    growing: bool = False,
 ) -> Feed:
     """Return the market of a bar frame and its columns (`market_inputs.bar_columns`)."""
     volume = np.array(frame["volume"], dtype=np.float64)
-    return Feed(spec, bars, params, stamps, volume=volume, first=first, rollovers=rollovers, minutes=minutes)
+    return Feed(
+        spec,
+        bars,
+        params,
+        stamps,
+        volume=volume,
+        first=first,
+        rollovers=rollovers,
+        minutes=minutes,
+        growing=growing,
+    )

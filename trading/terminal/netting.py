@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trading.engine.fills import rounded
+from trading.engine.records import Params
 from trading.terminal.book import OpenPosition, PendingOrder, order_side
 from trading.terminal.checks import boundless
 from trading.terminal.constants import ModuleConstants as C
@@ -18,21 +19,39 @@ if TYPE_CHECKING:
 
 
 def change(
-    server: TradeServer, feed: Feed, position: OpenPosition, order: PendingOrder, bid: float, spread: float
+    server: TradeServer,
+    feed: Feed,
+    position: OpenPosition,
+    order: PendingOrder,
+    bid: float,
+    spread: float,
+    params: Params,
 ) -> TradeDeal | int:
-    """Let a market order act on the symbol's position; returns its deal or the code of a refusal."""
+    """Let an order act on the symbol's position; returns its deal or the code of a refusal.
+
+    Parameters
+    ----------
+    params : Params
+        The market's, without slippage where the order is a limit.
+    """
     if position.side == order_side(order.type):
-        return _add(server, feed, position, order, bid, spread)
+        return _add(server, feed, position, order, bid, spread, params)
     surplus = round(order.volume - float(position.account.volume), 8)
     if surplus <= 0.0:
-        return leave(server, feed, position, order, bid, spread)
-    return _reverse(server, feed, position, order, surplus, bid, spread)
+        return leave(server, feed, position, order, bid, spread, params)
+    return _reverse(server, feed, position, order, surplus, bid, spread, params)
 
 
 def _add(
-    server: TradeServer, feed: Feed, position: OpenPosition, order: PendingOrder, bid: float, spread: float
+    server: TradeServer,
+    feed: Feed,
+    position: OpenPosition,
+    order: PendingOrder,
+    bid: float,
+    spread: float,
+    params: Params,
 ) -> TradeDeal | int:
-    added = enter(server, feed, order, bid, spread, feed.params, C.DEAL_REASON_EXPERT)
+    added = enter(server, feed, order, bid, spread, params, C.DEAL_REASON_EXPERT)
     if isinstance(added, int):
         return added
     booked = entry_deal(server, feed, added, position.identifier)
@@ -60,16 +79,19 @@ def _reverse(
     surplus: float,
     bid: float,
     spread: float,
+    params: Params,
 ) -> TradeDeal | int:
     """Close all and open the surplus on the other side: one deal, the same identifier, a new ticket."""
     book = server.book
-    out = leave(server, feed, position, replace(order, volume=float(position.account.volume)), bid, spread)
+    out = leave(server, feed, position, replace(order, volume=float(position.account.volume)), bid, spread, params)
     book.deals.pop()
-    book.orders.pop()
-    turned = enter(server, feed, replace(order, volume=surplus), bid, spread, feed.params, C.DEAL_REASON_EXPERT)
+    closing = book.orders.pop()
+    turned = enter(server, feed, replace(order, volume=surplus), bid, spread, params, C.DEAL_REASON_EXPERT)
     if isinstance(turned, int):
-        # The margin was asked for the surplus before; what is closed stays closed.
+        # What is closed stays closed: the order has been carried out in part.
         book.deals.append(out)
+        partly = {"state": C.ORDER_STATE_PARTIAL, "volume_initial": order.volume, "volume_current": surplus}
+        book.orders.append(type(closing)((closing._asdict() | partly).values()))
         return out
     commission = round(out.commission + server.terms.booked(float(turned.account.commission)), 8)
     values = out._asdict() | {"entry": C.DEAL_ENTRY_INOUT, "volume": order.volume, "commission": commission}

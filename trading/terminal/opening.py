@@ -22,11 +22,16 @@ if TYPE_CHECKING:
     from novosky.settings import Settings
 
 
+_YEARS_AHEAD = 3 * 366 * 86_400
+"""Seconds."""
+
+
 def terms_from_settings(settings: Settings) -> AccountTerms:
     """Return the account that config.json describes; a cent account is kept in USC."""
     account = settings.account
     return AccountTerms(
         currency="USC" if settings.account_type == "cent" else "USD",
+        currency_digits=account.currency_digits,
         leverage=round(account.leverage),
         margin_call=account.margin_call_level,
         stop_out=account.stop_out_level,
@@ -45,6 +50,7 @@ def paper_server(
     identity: str = "",
     fixed_spread: bool = False,
     clock: str = "UTC",
+    growing: bool = False,
 ) -> TradeServer:
     """Return the broker of a paper account, which holds one position at a time as the backtest's does.
 
@@ -66,10 +72,16 @@ def paper_server(
         Rule of the clock on the terminal's stamps. Nights are counted on the settings' own
         `broker.server_clock` whatever it is. The default repeats no hour in autumn, so that
         every bar of a replay keeps a stamp of its own.
+    growing : bool
+        See `trading.terminal.market.Feed`.
     """
     bars = bar_columns(frame, settings, fixed_spread=fixed_spread)
-    rollovers = build_rollovers(settings, int(bars.time[0]), int(bars.time[-1]))
+    # A growing market is followed until its bot is started anew; nights of years to come cost nothing.
+    ahead = _YEARS_AHEAD if growing else 0
+    rollovers = build_rollovers(settings, int(bars.time[0]), int(bars.time[-1]) + ahead)
     stamps = Stamps(ServerClock(clock))
-    feed = feed_from_frame(spec_from_settings(settings), frame, bars, params, stamps, first, rollovers, minutes)
+    feed = feed_from_frame(
+        spec_from_settings(settings), frame, bars, params, stamps, first, rollovers, minutes, growing
+    )
     terms = replace(terms_from_settings(settings), limit_positions=1)
     return TradeServer([feed], terms, balance, store=store, identity=identity)

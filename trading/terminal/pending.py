@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trading.engine.fills import EXIT_STOP, settle_touch, touched
-from trading.engine.records import Trade, new_record
+from trading.engine.fills import EXIT_STOP, rounded, settle_touch, touched
+from trading.engine.records import Params, Trade, new_record
 from trading.terminal import checks, netting
-from trading.terminal.book import PendingOrder, order_side
+from trading.terminal.book import OpenPosition, PendingOrder, order_side
 from trading.terminal.constants import ModuleConstants as C
 from trading.terminal.market import Feed, Quote
 from trading.terminal.replies import reply
@@ -16,9 +16,10 @@ from trading.terminal.settlement import (
     copied,
     enter,
     entry_deal,
+    exit_params,
     finish_order,
 )
-from trading.terminal.structs import OrderSendResult, TradeRequest
+from trading.terminal.structs import OrderSendResult, TradeDeal, TradeRequest
 
 if TYPE_CHECKING:
     from trading.terminal.server import TradeServer
@@ -177,7 +178,9 @@ def trigger_price(feed: Feed, order: PendingOrder) -> float | None:
     """
     i, bars, side = feed.bar, feed.bars, order_side(order.type)
     shift = float(bars.spread[i]) if side > 0 else 0.0
-    first, high, low = (float(column[i]) + shift for column in (bars.open, bars.high, bars.low))
+    # An ask is a price on the broker's grid, like the order's own.
+    scale = feed.params.price_scale
+    first, high, low = (float(rounded(column[i] + shift, scale)) for column in (bars.open, bars.high, bars.low))
     falls = (order.type in checks.LIMITS) == (side > 0)
     if falls:
         return min(order.price, first) if low <= order.price else None
@@ -188,25 +191,42 @@ def _fill(server: TradeServer, feed: Feed, order: PendingOrder, price: float) ->
     side, spread = order_side(order.type), float(feed.bars.spread[feed.bar])
     params = copied(feed.params)
     if order.type in checks.LIMITS:
+        # A limit is filled at its price or a better one, whatever it opens, enlarges, reduces or turns round.
         params.slippage = 0.0
     bid = price - spread if side > 0 else price
     held = [] if server.terms.hedging else server.book.of_symbol(order.symbol)
-    if held:
-        outcome = netting.change(server, feed, held[0], order, bid, spread)
-        if isinstance(outcome, int):
-            finish_order(server, feed, order, 0, C.ORDER_REASON_EXPERT, C.ORDER_STATE_REJECTED)
-        return
-    entered = enter(server, feed, order, bid, spread, params, C.DEAL_REASON_EXPERT)
-    if isinstance(entered, int):
+    outcome = (
+        netting.change(server, feed, held[0], order, bid, spread, params)
+        if held
+        else _enter(server, feed, order, bid, spread, params)
+    )
+    if isinstance(outcome, int):
         finish_order(server, feed, order, 0, C.ORDER_REASON_EXPERT, C.ORDER_STATE_REJECTED)
         return
-    server.book.deals.append(entry_deal(server, feed, entered, entered.identifier))
-    # The rest of the bar may have reached the stop; a target within it is not granted.
-    high, low = (bid, float(feed.bars.low[feed.bar])) if side > 0 else (float(feed.bars.high[feed.bar]), bid)
-    account, trade, commission = entered.account, new_record(Trade), float(entered.account.commission)
-    with server.book.booking(entered):
-        stopped = touched(account, feed.params, bid, high, low, spread) == EXIT_STOP
+    opened = server.book.positions.get(order.ticket) or (held[0] if held else None)
+    if opened is not None and opened.ticket in server.book.positions and opened.side == side:
+        _finish_bar(server, feed, opened, bid, spread)
+
+
+def _enter(
+    server: TradeServer, feed: Feed, order: PendingOrder, bid: float, spread: float, params: Params
+) -> TradeDeal | int:
+    entered = enter(server, feed, order, bid, spread, params, C.DEAL_REASON_EXPERT)
+    if isinstance(entered, int):
+        return entered
+    booked = entry_deal(server, feed, entered, entered.identifier)
+    server.book.deals.append(booked)
+    return booked
+
+
+def _finish_bar(server: TradeServer, feed: Feed, position: OpenPosition, bid: float, spread: float) -> None:
+    """Let the rest of the bar reach the stop of what was just opened; a target within it is not granted."""
+    i, bars, account = feed.bar, feed.bars, position.account
+    high, low = (bid, float(bars.low[i])) if position.side > 0 else (float(bars.high[i]), bid)
+    trade, commission, params = new_record(Trade), float(account.commission), exit_params(server, feed)
+    with server.book.booking(position):
+        stopped = touched(account, params, bid, high, low, spread) == EXIT_STOP
         if stopped:
-            settle_touch(account, feed.params, trade, feed.bars.time[feed.bar], bid, spread, EXIT_STOP)
+            settle_touch(account, params, trade, bars.time[i], bid, spread, EXIT_STOP)
     if stopped:
-        book_server_exit(server, feed, entered, trade, commission)
+        book_server_exit(server, feed, position, trade, commission)

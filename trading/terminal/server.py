@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from novosky.errors import StorageError, UsageError
-from trading.engine.fills import floating_profit
+from trading.engine.fills import floating_profit, rounded
 from trading.engine.records import Account, from_bytes, to_bytes
 from trading.terminal import pending, settlement
 from trading.terminal.accounts import AccountTerms, Funds
@@ -92,6 +92,11 @@ class TradeServer:
     ) -> None:
         self.feeds = {feed.spec.name: feed for feed in feeds}
         self.main, self.terms, self.identity = feeds[0], terms, identity
+        for feed in feeds:
+            if feed.params.money_scale != terms.money_scale:
+                # Whatever the symbol, sums are booked in the account's currency.
+                feed.params = settlement.copied(feed.params)
+                feed.params.money_scale = terms.money_scale
         self.stamps: Stamps = feeds[0].stamps
         self.conditions = Conditions()
         self.book = Book()
@@ -109,19 +114,41 @@ class TradeServer:
             self._restore(self._saved)
 
     def _open_account(self, balance: float) -> None:
+        self._list_money(balance, C.DEAL_TYPE_BALANCE, "deposit", int(self.main.bars.time[self.main.first]))
         self.book.balance = balance
-        stamp = self.stamps.seconds(int(self.main.bars.time[self.main.first]))
-        deposit = filled(
+        self.save()
+
+    def move_money(self, usd: float, kind: int = C.DEAL_TYPE_BALANCE, comment: str = "") -> None:
+        """Let money come to the account, or leave it, without a trade.
+
+        Parameters
+        ----------
+        usd : float
+            Negative when it is paid out.
+        kind : int
+            DEAL_TYPE_...: a credit is lent and does not touch the balance.
+        comment : str
+        """
+        book, scale = self.book, self.terms.money_scale
+        if kind == C.DEAL_TYPE_CREDIT:
+            book.credit = float(rounded(book.credit + usd, scale))
+        else:
+            book.balance = float(rounded(book.balance + usd, scale))
+        self._list_money(usd, kind, comment, self.now)
+        self.save()
+
+    def _list_money(self, usd: float, kind: int, comment: str, moment: int) -> None:
+        stamp = self.stamps.seconds(moment)
+        deal = filled(
             TradeDeal,
             ticket=self.book.next_deal(),
             time=stamp,
             time_msc=1000 * stamp,
-            type=C.DEAL_TYPE_BALANCE,
-            profit=self.terms.booked(balance),
-            comment="deposit",
+            type=kind,
+            profit=self.terms.booked(usd),
+            comment=comment,
         )
-        self.book.deals.append(deposit)
-        self.save()
+        self.book.deals.append(deal)
 
     @property
     def now(self) -> int:
@@ -187,6 +214,14 @@ class TradeServer:
             self.advance()
         self._elapsed_msc = moment - 1000 * self.now
 
+    def begin_due(self) -> None:
+        """Begin the leading market's next bar if its time has come: its open is the quote then."""
+        feed, moment = self.main, self.now_msc
+        if not feed.opened and feed.following is not None and 1000 * feed.following <= moment:
+            settlement.begin_bar(self, feed)
+            self._elapsed_msc = moment - 1000 * self.now
+            self.save()
+
     def respecify(self, symbol: str, **changes: Any) -> None:
         """Let the broker change a symbol's terms, such as its `trade_mode`."""
         feed = self.feeds[symbol]
@@ -227,7 +262,7 @@ class TradeServer:
     def funds(self) -> Funds:
         """Return the account's money at the present quotes."""
         balance = self.book.balance
-        equity, profit, margin = balance, 0.0, 0.0
+        equity, profit, margin = balance + self.book.credit, 0.0, 0.0
         for position in self.book.positions.values():
             account, feed = position.account, self.feeds[position.symbol]
             quote = feed.quote()
@@ -241,7 +276,7 @@ class TradeServer:
     def free_usd(self) -> float:
         """Return the free margin in USD."""
         if not self.book.positions:
-            return self.book.balance
+            return self.book.balance + self.book.credit
         return self.funds().free / self.terms.unit
 
     def send(self, request: TradeRequest, fault: Fault) -> OrderSendResult:
@@ -283,6 +318,7 @@ class TradeServer:
         content = {
             "identity": self.identity,
             "balance": float(book.balance),
+            "credit": float(book.credit),
             "tickets": [book.order_ticket, book.deal_ticket, self.number],
             "feeds": {
                 name: [int(feed.bars.time[feed.bar]) if feed.bar >= 0 else None, feed.opened]
@@ -303,7 +339,8 @@ class TradeServer:
                 "give another --journal, or --fresh to discard it"
             )
         book = self.book
-        book.balance = content["balance"]
+        # An account of an earlier version has none.
+        book.balance, book.credit = content["balance"], content.get("credit", 0.0)
         book.order_ticket, book.deal_ticket, self.number = content["tickets"]
         for name, (opened_at, opened) in content["feeds"].items():
             feed = self.feeds[name]

@@ -61,12 +61,7 @@ def begin_bar(server: TradeServer, feed: Feed) -> None:
 def settle_bar(server: TradeServer, feed: Feed) -> None:
     """Let the rest of the bar happen to the positions."""
     i, bars = feed.bar, feed.bars
-    alone = len(server.book.positions) == 1 and server.stops_out_by_level
-    params = feed.params
-    if not alone:
-        # The engine knows one position; with several the account's level decides, below.
-        params = copied(feed.params)
-        params.stop_out_level = 0.0
+    params, alone = exit_params(server, feed), _stops_out_alone(server)
     for position in server.book.of_symbol(feed.spec.name):
         account, trade = position.account, new_record(Trade)
         commission = float(account.commission)
@@ -80,6 +75,20 @@ def settle_bar(server: TradeServer, feed: Feed) -> None:
             book_server_exit(server, feed, position, trade, commission)
     if not alone:
         _stop_out(server, feed)
+
+
+def _stops_out_alone(server: TradeServer) -> bool:
+    """Tell whether the engine's stop-out, which knows one position and no credit, is the account's."""
+    return len(server.book.positions) == 1 and server.stops_out_by_level and server.book.credit == 0.0
+
+
+def exit_params(server: TradeServer, feed: Feed) -> Params:
+    """Return the parameters of a market's exits; with several positions the account's level decides on its own."""
+    if _stops_out_alone(server):
+        return feed.params
+    params = copied(feed.params)
+    params.stop_out_level = 0.0
+    return params
 
 
 def _stop_out(server: TradeServer, feed: Feed) -> None:
@@ -101,7 +110,7 @@ def _stop_out(server: TradeServer, feed: Feed) -> None:
 
 def _figures_at(server: TradeServer, feed: Feed, bid: float, spread: float) -> tuple[float, float]:
     """Return equity and margin in the account's currency with this market at another quote."""
-    equity, margin = server.book.balance, 0.0
+    equity, margin = server.book.balance + server.book.credit, 0.0
     for position in server.book.positions.values():
         account, other = position.account, server.feeds[position.symbol]
         here = other.quote()
@@ -186,15 +195,21 @@ def entry_deal(server: TradeServer, feed: Feed, position: OpenPosition, identifi
 
 
 def leave(
-    server: TradeServer, feed: Feed, position: OpenPosition, order: PendingOrder, bid: float, spread: float
+    server: TradeServer,
+    feed: Feed,
+    position: OpenPosition,
+    order: PendingOrder,
+    bid: float,
+    spread: float,
+    params: Params | None = None,
 ) -> TradeDeal:
-    """Close a position, or the part of it that the order names, at a quote."""
+    """Close a position, or the part of it that the order names, at a quote; `params` stand in for the market's."""
     part = split(position, order.volume, feed.params)
     account, trade = part.account, new_record(Trade)
     commission, time = float(account.commission), int(feed.bars.time[feed.bar])
     with server.book.booking(part):
         place_exit(account, time, EXIT_MANUAL)
-        open_of_bar(account, feed.params, trade, time, bid, spread, 0.0)
+        open_of_bar(account, feed.params if params is None else params, trade, time, bid, spread, 0.0)
     return book_exit(server, feed, position, trade, commission, order, C.DEAL_REASON_EXPERT)
 
 

@@ -37,6 +37,10 @@ class SymbolSpec:
         Points.
     volume_limit : float
         Most lots on one side, 0.0 without limit.
+    margin_initial : float
+        Account currency for one lot where `calc_mode` takes a fixed sum (futures).
+    margin_rate : float
+        What is taken, as a multiple of what `calc_mode` says.
     trading_hours : mapping
         Weekly hours on the server's clock; days left out are open. Beyond them there is no
         dealing where there is no bar.
@@ -66,6 +70,7 @@ class SymbolSpec:
     swap_mode: int = C.SYMBOL_SWAP_MODE_CURRENCY_DEPOSIT
     swap_rollover3days: int = C.DAY_OF_WEEK_FRIDAY
     margin_initial: float = 0.0
+    margin_rate: float = 1.0
     trading_hours: Mapping[Weekday, str] = field(default_factory=dict)
     tick_value_factor: float = 1.0
     path: str = ""
@@ -135,6 +140,7 @@ def spec_from_settings(settings: Settings) -> SymbolSpec:
         volume_min=broker.volume_min,
         volume_max=broker.volume_max,
         volume_step=broker.volume_step,
+        margin_rate=broker.margin_rate,
         swap_rollover3days=C.DAY_OF_WEEK_SUNDAY if triple is None else days.index(triple),
         path=f"Crypto\\{settings.symbol}",
     )
@@ -171,7 +177,7 @@ def engine_params(
     params.slippage = slippage
     params.swap_long = swap_long
     params.swap_short = swap_short
-    params.leverage = leverage
+    params.leverage = leverage / spec.margin_rate
     params.stop_out_level = stop_out_level
     return params
 

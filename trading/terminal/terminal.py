@@ -7,6 +7,7 @@ runs on the real package; the simulation is steered through its `TradeServer`.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -84,7 +85,7 @@ class SimulatedTerminal(TerminalCharts):
             if isinstance(feed, Failure) or args[0] not in MARKET:
                 return INVALID_PARAMS
             usd = calc.margin_usd(self._server.feeds, feed, args[2], args[3])
-            return CALL_FAILED if usd is None else self._server.terms.shown(usd)
+            return _sum_of(None if usd is None else self._server.terms.shown(usd))
 
         return self._call("order_calc_margin", problem, work)
 
@@ -97,7 +98,7 @@ class SimulatedTerminal(TerminalCharts):
             if isinstance(feed, Failure) or args[0] not in MARKET:
                 return INVALID_PARAMS
             usd = calc.profit_usd(self._server.feeds, feed, order_side(args[0]), *args[2:])
-            return CALL_FAILED if usd is None else round(self._server.terms.shown(usd), 8)
+            return _sum_of(None if usd is None else round(self._server.terms.shown(usd), 8))
 
         return self._call("order_calc_profit", problem, work)
 
@@ -174,6 +175,13 @@ class SimulatedTerminal(TerminalCharts):
         NotImplementedError
         """
         raise NotImplementedError("Close also closes positions of others; use order_send with a position")
+
+
+def _sum_of(money: float | None) -> float | Failure:
+    """Return a calculated sum; one that no number holds comes of arguments that are none."""
+    if money is None:
+        return CALL_FAILED
+    return money if math.isfinite(money) else INVALID_PARAMS
 
 
 def _history_problem(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Failure | None:
