@@ -89,7 +89,7 @@ def server() -> Iterator[PostgresServer]:
         yield server
 
 
-DROPPED = "DROP TABLE bot_status, decisions, intents, deals, trades"
+DROPPED = "DROP TABLE bot_status, decisions, intents, deals, trades CASCADE"
 EMPTIED = "TRUNCATE bot_status, decisions"
 TURNED_BACK = "UPDATE bot_status SET last_bar = last_bar - 9000"
 

@@ -251,6 +251,7 @@ class LiveSession:
             lambda: (bot.status, self.watch.sight.positions),
             self.parts.clock.now,
             lambda: self.watch.clock_problem,
+            once=once,
         )
         with heartbeat:
             self._look(bot, acted=False)

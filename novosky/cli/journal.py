@@ -55,6 +55,7 @@ def show(named: str | None) -> None:
     from novosky.environment import ENV_FILE, read_environment
     from novosky.errors import StorageError
     from trading.exports import utc_text
+    from trading.health import shown_identity
     from trading.journal import SCHEMA_VERSION, Journal
     from trading.unknown_orders import UNKNOWN_ORDERS
 
@@ -70,7 +71,7 @@ def show(named: str | None) -> None:
     if status is None:
         raise StorageError(f"{bot.words} holds no bot yet; start the bot once")
     click.echo(f"journal        {bot.words}, version {SCHEMA_VERSION}")
-    click.echo(f"account        {status.identity}")
+    click.echo(f"account        {shown_identity(status.identity)}")
     click.echo(f"newest bar     {utc_text(status.last_bar) if status.last_bar else 'none yet'}")
     click.echo(f"bars           {status.bars_processed} processed, {status.bars_missed} missed")
     click.echo(f"trades         {trades} closed, {deals} deals of the account, {blocked} signals blocked")
@@ -146,10 +147,10 @@ def _account_parts(settings: Settings, named: Path | None) -> AccountParts:
 def _print(found: Adoption) -> None:
     from trading.adoption import closed_text
     from trading.exports import SIDE_NAMES, utc_text, volume_text
-    from trading.health import latched_breakers
+    from trading.health import latched_breakers, shown_identity
 
     status, position = found.status, found.position
-    click.echo(f"account        {status.identity}")
+    click.echo(f"account        {shown_identity(status.identity)}")
     click.echo(f"to be booked   {len(found.booked.deals)} deals, {closed_text(found.booked.closed)}")
     click.echo(f"               {len(found.entries)} of the entries are unknown to the journal")
     click.echo(f"balance        {status.cash:.2f} USD after deal {status.last_deal}")

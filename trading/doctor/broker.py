@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from novosky.errors import BrokerError
+from novosky.environment import BROKER
+from novosky.errors import BrokerError, NovoskyError
 from novosky.market.server_time import ServerClock
 from novosky.settings import Settings
 from trading.doctor.balance import AccountFacts, HaltState, check_account
@@ -21,7 +23,7 @@ FRESH_SECONDS = 120
 """A tick further from every quarter than this is old and tells nothing of the clock."""
 UNITS_PER_USD = {"USD": 1.0, "USC": 100.0}
 """Account currencies: dollars, and the cents of a cent account."""
-NOT_ASKED = "set NOVOSKY_BROKER to mt5 or bridge and add --online, or trade with --paper"
+NONE_NAMED = "nothing for paper trading; for a real account set NOVOSKY_BROKER to mt5 or bridge"
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,34 @@ class BrokerProbe(Protocol):
         """Return the newest tick's time as the server writes it, its wall clock as epoch seconds; None without one."""
 
 
+def check_broker_access(environment: Mapping[str, str], platform: str) -> Finding:
+    """Tell whether everything is named that a broker is reached with, without asking it.
+
+    Parameters
+    ----------
+    environment : mapping
+        See `novosky.environment.read_environment`.
+    platform : str
+        See ``sys.platform``.
+    """
+    from trading.live_access import reach_from_environment
+
+    kind = environment.get(BROKER.name, "").strip()
+    if kind in ("", "paper"):
+        return warn("broker", f"not asked: {BROKER.name} is {kind or 'not set'}", NONE_NAMED)
+    try:
+        reach_from_environment(environment)
+    except NovoskyError as error:
+        return fail("broker", str(error), "correct it in .env or the environment")
+    if kind == "mt5" and platform != "win32":
+        return fail(
+            "broker",
+            f"{BROKER.name} is mt5, but the MetaTrader5 package exists for Windows only",
+            "set it to bridge, and run `novosky bridge serve` beside the terminal",
+        )
+    return warn("broker", f"{BROKER.name} is {kind}, account and address are named; not asked", "add --online")
+
+
 def check_broker(
     probe: BrokerProbe | None, settings: Settings, now: float, halt: HaltState | None = None
 ) -> list[Finding]:
@@ -90,7 +120,7 @@ def check_broker(
     """
     halt = halt or HaltState(settings.risk_profile.starting_balance_usd, halted=False)
     if probe is None:
-        return [warn("broker", "not asked", NOT_ASKED)]
+        return [warn("broker", "not asked: none is named", NONE_NAMED)]
     try:
         facts = probe.facts()
         return [

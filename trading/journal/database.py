@@ -262,7 +262,7 @@ class Database:
     def transaction(self) -> Iterator[Connection]:
         """Yield a connection in a writing transaction, committed at the end and rolled back by an error."""
         with self._named_errors(), self._patiently(self._writing.connect) as connection, connection.begin():
-            if self._served:
+            if self._served and not self.read_only:
                 self._check_lock(connection)
             yield connection
 
