@@ -231,6 +231,10 @@ def test_what_programs_compare_is_not_shown_to_people() -> None:
     assert shown_identity(live) == "demo account ...123 on Broker-Demo, BTCUSD"
     assert shown_identity("embedded market:521cd0d55173c71e") == "embedded market"
     assert shown_models("rf=a_rf.pkl, xgb=a_xgb.onnx, risk rf=b.pkl") == "signal: rf, xgb; risk: rf"
+    assert (
+        shown_models("SYNTHETIC (planted market): scaler=s.pkl, rf=a.pkl") == "SYNTHETIC (planted market): signal: rf"
+    )
+    assert shown_models("") == "none yet"
 
 
 @pytest.mark.parametrize("other", [{"identity": "replay of x.parquet:1"}, {"finished": True}])

@@ -135,12 +135,16 @@ def shown_identity(identity: str) -> str:
 
 def shown_models(models: str) -> str:
     """Return which models serve, by their kinds instead of their files."""
+    note, separator, named = models.partition(": ")
+    if "=" in note or not separator:
+        note, separator, named = "", "", models
     kinds: dict[str, list[str]] = {}
-    for part in models.split(", "):
-        place, _, _file = part.partition("=")
-        name, _, kind = place.rpartition(" ")
-        kinds.setdefault(name or "signal", []).append(kind)
-    return "; ".join(f"{name}: {', '.join(parts)}" for name, parts in kinds.items()) if models else "none yet"
+    for part in filter(None, named.split(", ")):
+        name, _, kind = part.partition("=")[0].rpartition(" ")
+        if kind != "scaler":
+            kinds.setdefault(name or "signal", []).append(kind)
+    served = "; ".join(f"{name}: {', '.join(parts)}" for name, parts in kinds.items())
+    return f"{note}{separator}{served}" or "none yet"
 
 
 def latched_breakers(guard: Guard) -> tuple[str, ...]:

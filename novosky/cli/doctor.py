@@ -85,7 +85,7 @@ def examine_machine(
         yield from _settings_findings(config, ml_config, models, now, probe, bot, None)
     else:
         yield from _findings_with_broker(config, ml_config, models, now, environment, bot, online=online)
-    yield from _account_findings(models, bot, data, now)
+    yield from _account_findings(models, bot, data, now, online=online)
     yield prices.check_price_steps(data, config)
     yield from _secret_findings(env_file, online=online)
 
@@ -219,7 +219,7 @@ def _settings_findings(
     yield from model_set.check_models(models, settings, ml_settings, now)
 
 
-def _account_findings(models: Path, bot: BotHere, data: Path, now: float) -> Iterator[Finding]:
+def _account_findings(models: Path, bot: BotHere, data: Path, now: float, *, online: bool) -> Iterator[Finding]:
     from ml.compat import read_manifest
     from novosky.errors import ModelError
     from novosky.installation import installed_file
@@ -234,7 +234,7 @@ def _account_findings(models: Path, bot: BotHere, data: Path, now: float) -> Ite
     yield machine.check_system_clock(now, witnesses)
     yield account.check_bars(data, now)
     if bot.file is None:
-        yield account.check_served_journal(bot.url, bot.words)
+        yield account.check_served_journal(bot.url, bot.words, online=online)
         yield account.check_running(health_file(bot.beside))
     else:
         yield account.check_journal(bot.file)

@@ -14,6 +14,7 @@ from trading.doctor.finding import Finding, fail, ok, warn
 from trading.freeze import is_frozen
 from trading.health import is_running
 from trading.journal import SCHEMA_VERSION, Journal
+from trading.journal.place import is_here
 
 STALE_BARS_DAYS = 8
 """Training data are refreshed every week."""
@@ -57,8 +58,10 @@ def _version(connection: sqlite3.Connection) -> int | None:
     return None if row is None else int(row[0])
 
 
-def check_served_journal(url: URL, words: str) -> Finding:
-    """Open a journal in a database server, only to look."""
+def check_served_journal(url: URL, words: str, *, online: bool) -> Finding:
+    """Open a journal in a database server, only to look; one on another machine is asked `online` alone."""
+    if not online and not is_here(url):
+        return warn("journal", f"in {words}; not asked", "add --online")
     try:
         Journal(url, durable=True, read_only=True, patience=0.0).close()
     except NovoskyError as error:

@@ -44,11 +44,15 @@ def journal_url(text: str) -> URL:
             "NOVOSKY_DATABASE_URL holds an @ too many; inside the password write it as %40 (and / as %2F, : as %3A)"
         )
     url = url.set(drivername=driver)
-    beside_us = url.get_backend_name() == "sqlite" or (url.host or "").startswith("/") or url.host in _LOOPBACK
-    if not beside_us and "sslmode" not in url.query:
+    if not is_here(url) and "sslmode" not in url.query:
         # The driver would fall back to no encryption without a word.
         url = url.update_query_dict({"sslmode": "require"})
     return url
+
+
+def is_here(url: URL) -> bool:
+    """Tell whether a database is on this machine, so that asking it sends nothing out."""
+    return url.get_backend_name() == "sqlite" or (url.host or "").startswith("/") or url.host in _LOOPBACK
 
 
 def shown(url: URL) -> str:
