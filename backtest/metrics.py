@@ -53,6 +53,8 @@ class Assumptions:
     ----------
     spread, spread_min, spread_max : float
         Median, smallest and largest ask minus bid over the bars, USD.
+    spread_floored : int
+        Bars whose own spread was none or next to none and that pay `costs.spread`.
     commission_per_lot : float
         USD per lot and side.
     slippage : float
@@ -67,6 +69,7 @@ class Assumptions:
     spread: float
     spread_min: float
     spread_max: float
+    spread_floored: int
     commission_per_lot: float
     slippage: float
     swap_long: float
@@ -375,6 +378,7 @@ def _assumptions(result: BacktestResult, m1: bool) -> Assumptions:
         spread=float(np.median(spread)),
         spread_min=float(spread.min()),
         spread_max=float(spread.max()),
+        spread_floored=result.spread_floored,
         commission_per_lot=float(params.commission_per_lot),
         slippage=float(params.slippage),
         swap_long=float(params.swap_long),

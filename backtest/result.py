@@ -39,6 +39,8 @@ class BacktestResult:
         Warnings and marks that every output must carry (synthetic data, in-sample overlap).
     minutes, rollovers : Minutes, Rollovers
         One-minute bars (empty without) and server midnights of the run.
+    spread_floored : int
+        Bars that pay `costs.spread` instead of their own, see `trading.bar_spreads`.
     """
 
     bars: Bars
@@ -56,3 +58,4 @@ class BacktestResult:
     labels: tuple[str, ...] = ()
     minutes: Minutes = field(default_factory=no_minutes)
     rollovers: Rollovers = field(default_factory=no_rollovers)
+    spread_floored: int = 0

@@ -22,6 +22,7 @@ from novosky.in_sample import in_sample_notice
 from novosky.market.bars import epoch_seconds
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
+from trading.bar_spreads import BarSpreads, bar_spreads
 from trading.brackets import bracket_multiples, side_distances
 from trading.context import market_context
 from trading.engine.breakers import start_guard
@@ -93,6 +94,8 @@ class Prepared:
     distances : ndarray, shape (m, 2), or None
         Stop and target in ATR for the likeliest side of the same m rows, from the SLTP model
         and not clamped; None without one.
+    spreads : BarSpreads or None
+        Where the spreads of `bars` come from, for whoever prints the costs.
     """
 
     frame: pd.DataFrame
@@ -105,6 +108,7 @@ class Prepared:
     minutes: Minutes
     train_cutoff: pd.Timestamp | None
     distances: npt.NDArray[np.float64] | None = None
+    spreads: BarSpreads | None = None
 
 
 def prepare(
@@ -153,6 +157,7 @@ def prepare(
         minutes=no_minutes() if m1 is None else minutes_of(frame, m1),
         train_cutoff=model.train_cutoff,
         distances=None if sltp is None else side_distances(sltp, matrix, probabilities),
+        spreads=bar_spreads(frame, settings, fixed=fixed_spread),
     )
 
 
@@ -250,6 +255,7 @@ def simulate(
         seconds=time.perf_counter() - began,
         train_cutoff=prepared.train_cutoff,
         labels=labels,
+        spread_floored=0 if prepared.spreads is None else prepared.spreads.floored,
         minutes=prepared.minutes,
         rollovers=rollovers,
     )

@@ -191,6 +191,8 @@ def assumption_rows(metrics: Metrics) -> list[Row]:
     spread = f"{dollars(used.spread)}"
     if used.spread_min != used.spread_max:
         spread += f" median ({dollars(used.spread_min)} to {dollars(used.spread_max)})"
+    if used.spread_floored:
+        spread += f", {used.spread_floored:,} of {metrics.bars:,} bars floored"
     return [
         ("Spread", spread),
         ("Commission", f"{dollars(used.commission_per_lot)} per lot and side"),

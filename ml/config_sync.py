@@ -11,7 +11,6 @@ for whoever sets `NOVOSKY_STRICT_CONFIG_SYNC=1`. Three-file rules:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +35,7 @@ from ml.risk_trainer import RISK_FEATURES as TRAINED_RISK_FEATURES
 from ml.sltp_predictor import hash_sltp_settings
 from ml.stage_files import RISK_METADATA, SLTP_METADATA, STAGE_FLAGS, STAGE_REQUIRED, Stage, mend_of
 from novosky.errors import ModelError, SettingsError
+from novosky.guarded_json import JsonError, parse_json, read_json_file
 from novosky.settings import MlSettings, Settings, load_ml_settings, load_settings
 from novosky.settings.differences import Change, changes_between
 from novosky.settings.sync import (
@@ -196,7 +196,7 @@ def _metadata(models_dir: Path, manifest: Manifest, name: str) -> dict[str, Any]
     if name not in manifest.artifacts:
         return None
     try:
-        content = json.loads(read_artifact(models_dir, manifest, name))
+        content = parse_json(read_artifact(models_dir, manifest, name), name)
     except (ModelError, ValueError):
         return None
     return content if isinstance(content, dict) else {}
@@ -216,8 +216,8 @@ def _absent(path: Path) -> Grade:
 
 def _content(path: Path, *, strict: bool = True) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = read_json_file(path)
+    except (OSError, JsonError) as error:
         if not strict:
             return {}
         raise SettingsError(f"{path} cannot be read: {error}") from error

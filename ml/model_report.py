@@ -9,14 +9,13 @@ live against training.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ml.compat import MANIFEST_NAME, hash_training_settings, read_artifact
+from ml.compat import MANIFEST_NAME, hash_training_settings, read_metadata
 from ml.drift import measure_drift, rank_drifts
 from ml.ensemble import MEMBERS, N_CLASSES, Float64Array
 from ml.ensemble_files import POSITION_FILES
@@ -309,8 +308,8 @@ def _drift(
 def _position_report(models_dir: Path, record: TrainingRecord) -> PositionReport:
     if POSITION_FILES.metadata not in record.manifest.artifacts:
         return PositionReport(False, {}, False, "the set has no position models")
-    content = read_artifact(models_dir, record.manifest, POSITION_FILES.metadata, POSITION_FILES.mend)
-    recorded = json.loads(content)["out_of_fold"]
+    name, mend = POSITION_FILES.metadata, POSITION_FILES.mend
+    recorded = read_metadata(models_dir, record.manifest, name, (), mend)["out_of_fold"]
     keys = ("log_loss", "log_loss_of_base_rates", "brier", "auc_side")
     return PositionReport(
         present=True,

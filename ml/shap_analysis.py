@@ -11,7 +11,6 @@ averaged. The calibrators are monotone and not part of the explained output.
 from __future__ import annotations
 
 import importlib.util
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ml.compat import MANIFEST_NAME, MEND, Manifest, read_artifact, verify_compat
+from ml.compat import MANIFEST_NAME, MEND, Manifest, read_artifact, read_metadata, verify_compat
 from ml.ensemble import (
     CLASS_NAMES,
     MEMBERS,
@@ -276,7 +275,7 @@ def _load(models_dir: Path, ml_settings: MlSettings) -> _SignalSet:
     manifest = verify_compat(models_dir, ml_settings)
     manifest_hash = sha256_of(models_dir / MANIFEST_NAME)
     scaler = unpickle(read_artifact(models_dir, manifest, SCALER_NAME), SCALER_NAME)
-    metadata = json.loads(read_artifact(models_dir, manifest, METADATA_NAME))
+    metadata = read_metadata(models_dir, manifest, METADATA_NAME, (), MEND)
     bases = {}
     for name in MEMBERS:
         file = member_file(name, "calibrated")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import html
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -19,6 +18,7 @@ from ml.ensemble import CLASS_NAMES, MEMBERS, SCALER_NAME, member_file
 from ml.model_set import lock_model_set
 from novosky.errors import ModelError
 from novosky.files import sha256_of, write_json, write_text
+from novosky.guarded_json import read_json_file
 from novosky.provenance import Provenance
 
 SUMMARY_NAME = "shap_summary.json"
@@ -153,7 +153,7 @@ def read_shap_summary(models_dir: Path) -> ShapSummary:
     fingerprint = signal_fingerprint(read_manifest(models_dir))
     path = models_dir / SUMMARY_NAME
     try:
-        summary = _parse(json.loads(path.read_text(encoding="utf-8")))
+        summary = _parse(read_json_file(path))
     except FileNotFoundError as error:
         raise ModelError(f"{path} does not exist; run `{_SHAP_COMMAND}`") from error
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -8,7 +8,6 @@ can be seen to have been done, so it may be cut off anywhere and taken up again.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from typing import Any
 from ml.directories import exchange_directories
 from novosky.errors import StorageError
 from novosky.files import sync_directory, write_json
+from novosky.guarded_json import read_json_file
 from novosky.persistence import remove_file, rename, replace_file
 
 _FORMAT = 1
@@ -158,7 +158,7 @@ def _keep_previous(target: Path, swap: Path) -> None:
 def _read(target: Path) -> SwapPlan:
     path = journal_path(target)
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = read_json_file(path)
         plan = SwapPlan(**content)
         whole = (
             plan.format == _FORMAT

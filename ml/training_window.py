@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ml.compat import MANIFEST_NAME, Manifest, hash_bars, read_artifact, verify_compat
+from ml.compat import MANIFEST_NAME, Manifest, hash_bars, read_artifact, read_metadata, verify_compat
 from ml.ensemble import METADATA_NAME
 from ml.model_set import recover_model_set
 from ml.out_of_fold import OutOfFold
 from ml.stage_files import OUT_OF_FOLD_NAME, mend_of
-from novosky.errors import DataError, UsageError
+from novosky.errors import DataError, ModelError, UsageError
 from novosky.files import sha256_of
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings
@@ -60,13 +59,19 @@ def read_training_record(models_dir: Path, ml_settings: MlSettings) -> TrainingR
     recover_model_set(models_dir)
     manifest = verify_compat(models_dir, ml_settings)
     mend = mend_of("signal")
-    metadata = json.loads(read_artifact(models_dir, manifest, METADATA_NAME, mend))
+    metadata = read_metadata(models_dir, manifest, METADATA_NAME, ("symbol",), mend)
+    try:
+        labeling, news_events = Labeling.model_validate(metadata["labeling"]), metadata["news_events"]
+        if news_events is not None and type(news_events) is not int:
+            raise ValueError("news_events is no number")
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"{models_dir / METADATA_NAME} does not say what training writes there; {mend}") from error
     return TrainingRecord(
         manifest=manifest,
         manifest_hash=sha256_of(models_dir / MANIFEST_NAME),
-        labeling=Labeling.model_validate(metadata["labeling"]),
+        labeling=labeling,
         symbol=str(metadata["symbol"]),
-        news_events=metadata["news_events"],
+        news_events=news_events,
         out_of_fold=OutOfFold.from_bytes(read_artifact(models_dir, manifest, OUT_OF_FOLD_NAME, mend)),
     )
 

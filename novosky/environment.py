@@ -54,7 +54,11 @@ BRIDGE = (
 REHEARSAL = Variable("NOVOSKY_REHEARSAL", "the faster clock of a rehearsal, as its bridge prints it", secret=False)
 TELEGRAM = (
     Variable("TELEGRAM_BOT_TOKEN", "token of the bot, from @BotFather", secret=True),
-    Variable("TELEGRAM_CHAT_IDS", "chats that are told everything and may command, separated by commas", secret=True),
+    Variable(
+        "TELEGRAM_CHAT_IDS",
+        "chats that are told everything and may command, separated by commas; ID/TOPIC for a topic",
+        secret=True,
+    ),
 )
 HUB_FOLDER = Variable("NOVOSKY_HUB", "folder of published models, file:///path", secret=False)
 HUB_STORE = (

@@ -69,7 +69,7 @@ def parse_json(
     >>> parse_json('{"a": NaN}', "config.json")
     Traceback (most recent call last):
         ...
-    novosky.guarded_json.JsonError: config.json: line 1 column 7: NaN is no number of JSON
+    novosky.guarded_json.JsonError: config.json: line 1 column 7: a: NaN is no number of JSON
     """
     if len(content) > max_bytes:
         raise JsonError(f"{what}: it is larger than {max_bytes:,} bytes")
@@ -85,6 +85,39 @@ def parse_json(
     if "\\u" not in text and not _SURROGATE.search(text):
         return value
     return _whole_characters(value, what, mend=mend_text)
+
+
+def array_items(text: str, key: str | None = None) -> list[str]:
+    """Return the texts of the objects in an array: the outermost one, or that under a key of the outermost object.
+
+    For an answer of many items of which one cannot be decoded: they are found by their brackets
+    alone, and what cannot be read costs no more than itself.
+
+    Examples
+    --------
+    >>> array_items('{"result": [{"a": NaN}, {"a": {}}, 5]}', "result")
+    ['{"a": NaN}', '{"a": {}}']
+    >>> array_items('[{"a": NaN}, {}]')
+    ['{"a": NaN}', '{}']
+    """
+    found: list[str] = []
+    outer = 1 if key is None else 2
+    depth, last, inside, start = 0, "", False, 0
+    for token in _TOKEN.finditer(text):
+        kind = token.lastgroup
+        if kind == "open":
+            depth += 1
+            if depth == outer and token.group() == "[" and (key is None or last == f'"{key}"'):
+                inside = True
+            elif depth == outer + 1 and inside and token.group() == "{":
+                start = token.start()
+        elif kind == "close":
+            if depth == outer + 1 and inside and token.group() == "}":
+                found.append(text[start : token.end()])
+            inside = inside and depth > outer
+            depth -= 1
+        last = token.group() if kind == "string" and depth == 1 else ""
+    return found
 
 
 def read_json_file(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
@@ -116,6 +149,8 @@ def _check_tokens(text: str, what: str, max_depth: int) -> None:
     seen: list[set[str] | None] = []
     """For every open bracket the keys so far; None for an array."""
     key_next = False
+    path: list[str] = []
+    """For every open bracket the key it is at; empty in an array and before the first one."""
     for token in _TOKEN.finditer(text):
         kind, written = token.lastgroup, token.group()
         if kind == "string":
@@ -124,9 +159,11 @@ def _check_tokens(text: str, what: str, max_depth: int) -> None:
                 if key in keys:
                     raise _refused(text, token, what, f"the key {reprlib.repr(key)} is written twice")
                 keys.add(key)
+                path[-1] = key
             key_next = False
         elif kind == "open":
             seen.append(set() if written == "{" else None)
+            path.append("")
             if len(seen) > max_depth:
                 raise _refused(text, token, what, f"it is nested deeper than {max_depth} levels")
             key_next = written == "{"
@@ -134,13 +171,20 @@ def _check_tokens(text: str, what: str, max_depth: int) -> None:
             key_next = False
             if seen:
                 seen.pop()
+                path.pop()
         elif kind == "comma":
             key_next = bool(seen) and seen[-1] is not None
         elif kind == "number":
             if reason := _bad_number(written):
-                raise _refused(text, token, what, reason)
+                raise _refused(text, token, what, _at(path) + reason)
         elif written.lstrip("-") in ("NaN", "Infinity"):
-            raise _refused(text, token, what, f"{written} is no number of JSON")
+            raise _refused(text, token, what, f"{_at(path)}{written} is no number of JSON")
+
+
+def _at(path: list[str]) -> str:
+    """Return the dotted key of a value for a message."""
+    keys = ".".join(reprlib.repr(key)[1:-1] for key in path if key)
+    return f"{keys}: " if keys else ""
 
 
 def _key(written: str) -> str:

@@ -18,6 +18,7 @@ from typing import Literal
 from pydantic import Field, ValidationError, field_validator
 
 from novosky.errors import SettingsError, StorageError, UsageError
+from novosky.guarded_json import parse_json
 from novosky.settings.base import Section
 
 Tier = Literal["small", "medium", "large"]
@@ -115,7 +116,7 @@ def parse_lock(text: str, place: str, **given: str) -> ScopeLock:
         Names the place and every mistake.
     """
     try:
-        content = json.loads(text)
+        content = parse_json(text, place)
         if not isinstance(content, dict):
             raise ValueError("it is no JSON object")
         return ScopeLock.model_validate_json(json.dumps({**given, **content}), strict=True)

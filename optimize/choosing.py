@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from novosky.files import write_json
+from novosky.guarded_json import read_json_file
 from novosky.settings import MlSettings, Settings
 from novosky.settings.profile_application import apply_confidence, apply_profile, labels_of
 from novosky.settings.profiles import profile_named
@@ -87,8 +88,8 @@ def apply_best(run: OptimizeRun) -> str:
     source, target = run.workspace.trained, run.workspace.challenger
     chosen: dict[str, Any] = run.read(SWEEP)["values"]
     contents = {
-        "config": json.loads(source.config.read_text(encoding="utf-8-sig")),
-        "ml_config": json.loads(source.ml_config.read_text(encoding="utf-8-sig")),
+        "config": read_json_file(source.config),
+        "ml_config": read_json_file(source.ml_config),
     }
     for dotted, value in chosen.items():
         _place(contents, dotted, value)

@@ -29,7 +29,7 @@ class Side:
     Attributes
     ----------
     metrics : dict
-        Everything `backtest_config.py --json` writes.
+        Everything `backtest_config.py --json` writes, and `expectancy_r_low`, see `trading.sequential.lower_bound`.
     daily : ndarray, shape (days,)
         Change of floating equity per UTC day, fractions.
     first_day : str
@@ -60,11 +60,12 @@ def play(run: OptimizeRun, files: Deployment, start: pd.Timestamp, end: pd.Times
     DataError
         The window reaches into what the models were trained on.
     """
-    from backtest.metrics import compute_metrics
+    from backtest.metrics import MIN_TRADES, compute_metrics, r_multiples
     from backtest.model_answers import model_answers
     from backtest.run import prepare, simulate
     from backtest.statistics import daily_returns
     from trading.model_files import load_models
+    from trading.sequential import lower_bound
 
     settings, ml_settings = run.settings_of(files)
     models = load_models(files.models, settings, ml_settings)
@@ -88,7 +89,10 @@ def play(run: OptimizeRun, files: Deployment, start: pd.Timestamp, end: pd.Times
     metrics = compute_metrics(result, np.random.default_rng(METRICS_SEED), m1=False)
     daily = daily_returns(result.bars.time, result.equity, result.start_balance)
     first = pd.Timestamp(int(result.bars.time[0]), unit="s", tz="UTC")
-    return Side(metrics.as_dict(), daily, f"{first:%Y-%m-%d}")
+    multiples = r_multiples(result.trades)
+    multiples = multiples[np.isfinite(multiples)]
+    low = lower_bound(multiples) if len(multiples) >= MIN_TRADES else None
+    return Side({**metrics.as_dict(), "expectancy_r_low": low}, daily, f"{first:%Y-%m-%d}")
 
 
 def common_start(run: OptimizeRun) -> pd.Timestamp:

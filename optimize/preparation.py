@@ -12,6 +12,7 @@ from ml.deployment import Deployment
 from ml.model_set import lock_model_set
 from novosky.errors import DataError, ModelError, SettingsError, UsageError
 from novosky.files import write_json
+from novosky.guarded_json import read_json_file
 from novosky.settings import MlSettings, Settings
 from novosky.settings.profile_application import apply_confidence, apply_profile, labels_of
 from novosky.settings.profiles import profile_named
@@ -221,5 +222,5 @@ def _ranking(run: OptimizeRun, files: Deployment) -> list[tuple[str, float, bool
 
 
 def _content(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8-sig"))
+    content: dict[str, Any] = read_json_file(path)
     return content

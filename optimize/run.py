@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ml.deployment import Deployment
 from novosky.errors import DataError
 from novosky.files import write_json
+from novosky.guarded_json import read_json_file
 from novosky.settings import MlSettings, Settings, load_ml_settings, load_settings
 from novosky.settings.overrides import AccountFlags, apply_flags
 from novosky.settings.profiles import ProfileName
@@ -247,7 +247,7 @@ class OptimizeRun:
 
     def read(self, name: str) -> Any:
         """Return the JSON content a step has written."""
-        return json.loads(self.workspace.path(name).read_text(encoding="utf-8"))
+        return read_json_file(self.workspace.path(name))
 
     def write(self, name: str, content: Any) -> None:
         """Write JSON content for later steps."""

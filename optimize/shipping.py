@@ -23,7 +23,7 @@ MOMENT = "moment.json"
 LOCK_WAIT_SECONDS = 10.0
 SMOKE, PUSHED, RECORDED, COMMITTED, TOLD = "smoke.json", "pushed.json", "recorded.json", "committed.json", "told.json"
 BEST_NAME = "optimize_best.json"
-HISTORY_NAME, PARAMS_NAME = "PERF_HISTORY.md", "strategy_params.json"
+HISTORY_NAME = "PERF_HISTORY.md"
 
 
 def smoke(run: OptimizeRun) -> str:
@@ -102,7 +102,7 @@ def record(run: OptimizeRun) -> str:
         params=parameters,
         evidence=evidence,
     )
-    history, params_file = run.root / HISTORY_NAME, run.root / PARAMS_NAME
+    history, params_file = run.root / HISTORY_NAME, run.root / run_history.PARAMS_NAME
     _remove_unfinished(history, params_file, run.live.models / LOG_NAME, run.live.models / BEST_NAME)
     # A set that is being replaced just now would take the new lines away with it.
     with lock_model_set(run.live.models, wait_seconds=LOCK_WAIT_SECONDS):
@@ -126,7 +126,7 @@ def record(run: OptimizeRun) -> str:
         run_history.write_strategy_params(params_file, params)
     run_history.append_perf_history(history, _row(run, ended, decision, tag))
     run.write(RECORDED, {"ended": ended.isoformat(), "decision": decision})
-    return f"{HISTORY_NAME}, {LOG_NAME}" + (f", {PARAMS_NAME}" if decision == "COMMIT" else "")
+    return f"{HISTORY_NAME}, {LOG_NAME}" + (f", {run_history.PARAMS_NAME}" if decision == "COMMIT" else "")
 
 
 def _moment(run: OptimizeRun) -> datetime:
@@ -168,6 +168,8 @@ def _evidence(run: OptimizeRun) -> run_history.Evidence:
         oos_start=pd.Timestamp(new.metrics["start"]).to_pydatetime(),
         oos_end=pd.Timestamp(new.metrics["end"]).to_pydatetime(),
         trades=found["new_trades"],
+        expectancy_r=new.metrics.get("expectancy_r"),
+        expectancy_r_low=new.metrics.get("expectancy_r_low"),
         configurations_tried=tried(run),
         deflated_sharpe=found["deflated_sharpe"],
         overfitting_probability=found["pbo"],
@@ -203,7 +205,7 @@ def commit(run: OptimizeRun) -> str:
         run.write(COMMITTED, {"commit": None})
         return "not committed (--no-commit)"
     live, root = run.live, run.root
-    files = [live.config, live.ml_config, root / PARAMS_NAME, root / HISTORY_NAME]
+    files = [live.config, live.ml_config, root / run_history.PARAMS_NAME, root / HISTORY_NAME]
     names = ("model_compat.json", "ensemble_btcusd-live_metadata.json", "risk_metadata.json")
     files += [live.models / name for name in names]
     found = git.commit(root, [file.resolve() for file in files], _message(run), run.name)

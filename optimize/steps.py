@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from novosky.errors import ModelError, StorageError
 from novosky.files import sha256_of, write_json
+from novosky.guarded_json import read_json_file
 from novosky.persistence import remove_file, remove_tree
 
 R = TypeVar("R")
@@ -76,7 +77,7 @@ class RunState:
         """
         path = folder / STATE_NAME
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json_file(path)
             if content["version"] != STATE_VERSION or not isinstance(content["steps"], dict):
                 raise ValueError(f"version {content['version']}")
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -16,6 +16,8 @@ from trading.telegram.api import (
     TokenRefusedError,
     UnreachableError,
 )
+from trading.telegram.destination import Destination
+from trading.telegram.direct import send_now
 
 _ATTEMPTS = 4
 _LONGEST_WAIT = 30.0
@@ -38,16 +40,16 @@ def send_report(environment: Mapping[str, str], text: str) -> str:
         return f"not sent: {error}"
     if access is None:
         return "not sent: Telegram is not set up"
-    api = TelegramApi(access)
+    api, places = TelegramApi(access), access.destinations
     try:
-        failures = [reason for chat in access.chats if (reason := _send(api, chat, text[:_MOST_LETTERS])) is not None]
+        failures = [reason for each in places if (reason := _send(api, each, text[:_MOST_LETTERS])) is not None]
     finally:
         api.close()
-    reached = len(access.chats) - len(failures)
-    return f"sent to {reached} of {len(access.chats)} chats" + (f": {failures[0]}" if failures else "")
+    reached = len(places) - len(failures)
+    return f"sent to {reached} of {len(places)} chats" + (f": {failures[0]}" if failures else "")
 
 
-def _send(api: TelegramApi, chat: int, text: str) -> str | None:
+def _send(api: TelegramApi, to: Destination, text: str) -> str | None:
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type((UnreachableError, SlowDownError)),
         stop=tenacity.stop_after_attempt(_ATTEMPTS),
@@ -55,7 +57,7 @@ def _send(api: TelegramApi, chat: int, text: str) -> str | None:
         reraise=True,
     )
     try:
-        retrying(api.send, chat, text, html=False)
+        retrying(send_now, api, to, text)
     except (UnreachableError, SlowDownError):
         return "Telegram does not answer"
     except ChatClosedError:

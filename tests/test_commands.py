@@ -84,7 +84,7 @@ def test_help_gives_examples_that_the_command_itself_accepts(name: str) -> None:
     [
         *([script] for script in SCRIPTS),
         ["-c", NOVOSKY],
-        *(["-c", NOVOSKY, name] for name in ("demo", "doctor", "schema")),
+        *(["-c", NOVOSKY, name] for name in ("demo", "doctor", "schema", "status", "trades")),
     ],
     ids=lambda arguments: arguments[-1] if arguments[-1] != NOVOSKY else "novosky",
 )

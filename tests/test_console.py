@@ -79,6 +79,14 @@ def test_an_error_with_such_a_name_keeps_its_exit_code(monkeypatch: pytest.Monke
     assert (code, err.strip()) == (7, r"error: \u0141ukasz/o.parquet could not be written")
 
 
+def test_control_characters_in_an_error_do_not_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def fails() -> None:
+        raise StorageError("a\0b\x1b[2Jc\x9bd\n  e\tf")
+
+    assert program(fails, monkeypatch, "utf-8")[2] == "error: a\\x00b\\x1b[2Jc\\x9bd\n  e\tf\n"
+
+
 @pytest.mark.parametrize("place", ["file", "process"])
 def test_an_error_never_shows_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str) -> None:
     monkeypatch.chdir(tmp_path)

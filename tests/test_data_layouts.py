@@ -92,6 +92,10 @@ SERVER = {  # What needs --server-clock: the terminal's and others that do not s
         ["<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>", *rows("BTCUSD,15,20240102,{six}")],
         "finam",
     ),
+    "a zone of three letters in the title": (
+        ["Time (EET),Open,High,Low,Close,Volume", *rows("2024-01-02 {clock}")],
+        "csv",
+    ),
     "Kaggle": (["Open time,Open,High,Low,Close,Volume", *rows("2024-01-02 {clock}:00")], "csv"),
     "am and pm": (["time,open,high,low,close,volume", *rows("2024-01-02 {clock} AM")], "csv"),
     "month named": (["time,open,high,low,close,volume", *rows("2 Jan 2024 {clock}")], "csv"),
@@ -298,6 +302,16 @@ REFUSED: dict[str, tuple[list[str], str]] = {
         r"two columns mean the same, real_volume \(<VOL>, <VOL>\)",
     ),
     "doubled time": (["time,time,open,high,low,close,volume", *rows("{epoch},{epoch}")], "mean the same, the time"),
+    "two notations": (
+        ["time;open;high;low;close;volume", *rows("{epoch}", ";", end="1.000,5")],
+        "line 2: volume is '1.000,5', not a number; no one notation fits all",
+    ),
+    "other columns than expected": (
+        [*rows("1704160800", end="1", between=",")[:1], "1704161700,1,4,2,3,1"],
+        "read as stamp, open",
+    ),
+    "a web page": (["<!DOCTYPE html><html>a,b,c,d,e"], "is a web page, not a table"),
+    "JSON": (['[[1704153600000,"2","4","1","3","10"]]'], "is JSON, not a table"),
     "commas not quoted": (["time,open,high,low,close,volume", *rows("{epoch}", decimal=",")], "line 2 has 10 fields"),
     "newest first, but not throughout": (
         [*lines_of("{epoch}")[:1], *(rows("{epoch}")[i] for i in (3, 1, 2, 0))],
@@ -402,7 +416,7 @@ def test_a_file_that_is_no_table_is_named_for_what_it_is(content: bytes, message
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is not a file"):
         import_text(tmp_path)
 
 

@@ -19,9 +19,10 @@ from novosky.cli.main import COMMANDS, cli
 from novosky.errors import NovoskyError
 from novosky.settings import MlSettings, Settings
 from trading.engine.gates import GATE_NAMES
+from trading.telegram.commands import HELP as TELEGRAM_COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/trader.md")
 KEPT_OUT_OF_GIT = (".env", "data/", "demo/", "logs/", "models/", "reports/", "runs/", ".venv")
 WRITTEN_BY_RUNS = ("PERF_HISTORY.md", "strategy_params.json")
 """Made by the first weekly run and committed by it."""
@@ -81,44 +82,55 @@ def parse(command: click.Command, arguments: list[str]) -> None:
     try:
         command.make_context("documented", [*arguments])
     except click.exceptions.Exit as end:
-        assert arguments == ["--help"]
+        assert arguments in (["--help"], ["-h"])
         assert end.exit_code == 0
 
 
 def check_program(words: list[str]) -> bool:
     """Check a command line of ours; False when it is none."""
     program, arguments = words[0].removeprefix(".venv/Scripts/"), words[1:]
-    if program in ("python", "py") and arguments and arguments[0].endswith(".py"):
+    if program in ("python", "python3", "py") and arguments and arguments[0].endswith(".py"):
         parse(command_of_script(arguments[0]), arguments[1:])
     elif program == "novosky":
-        if arguments:
+        if arguments and arguments != ["-h"]:
             command = cli.get_command(click.Context(cli), arguments[0])
             assert command is not None, f"novosky has no command {arguments[0]}"
             parse(command, arguments[1:])
     elif program == "make":
         targets = re.findall(r"^([\w-]+):", text_of("Makefile"), re.MULTILINE)
         assert set(arguments) <= set(targets)
-    elif program == "pip":
+    elif program == "pip" or [program, *arguments[:1]] == ["uv", "pip"]:
         for file in (word for flag, word in itertools.pairwise(arguments) if flag == "-r"):
             assert (ROOT / file).is_file()
-    elif program in ("python", "py"):
-        assert arguments[:2] in (["-m", "venv"], ["-m", "pytest"]), "an unknown module"
+    elif program in ("python", "python3", "py"):
+        assert arguments[:2] in (["-m", "venv"], ["-m", "pytest"], ["-m", "novosky"]), "an unknown module"
     elif program == "pm2":
-        assert arguments[0] == "start"
-        assert (ROOT / arguments[1]).is_file()
+        assert arguments[0] in ("start", "stop", "delete")
+        assert all((ROOT / file).is_file() for file in arguments[1:])
     elif program in ("mypy", "lint-imports", "ruff"):
         # Tools of the development environment.
         assert program in text_of("Makefile")
+    elif program in ("git", "systemctl", "cd"):
+        # Not ours; what matters is that nothing of ours is misnamed beside them.
+        assert arguments
     else:
-        return program == "." and arguments == [".venv/bin/activate"]
+        return [program, *arguments] in ([".", ".venv/bin/activate"], [".venv/Scripts/activate"])
     return True
 
 
 def check_name(span: str) -> bool:
     """Check a flag, gate, key or environment variable; False when the span is none of them."""
+    if span == "-h":
+        return True
+    if span.startswith("/"):
+        return span.strip("/") in TELEGRAM_COMMANDS or span in ("/newbot", "/revoke")
     if span.startswith("--"):
         every = [cli.get_command(click.Context(cli), name) for name in COMMANDS]
-        return any(span in option.opts for command in every if command for option in command.params) or span == "--help"
+        return any(span in option.opts for command in every if command for option in command.params) or span in (
+            "--help",
+            # Git's own.
+            "--autostash",
+        )
     if re.fullmatch(r"[A-Z][A-Z0-9]*_[A-Z0-9_]+(=\S+)?", span):
         known = text_of("ecosystem.config.js") + text_of("deploy/novosky.service") + text_of("novosky/environment.py")
         return span.partition("=")[0] in known
@@ -144,7 +156,16 @@ def test_every_piece_of_code_in_the_documents_is_there(document: str, span: str)
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_somewhere(document: str) -> None:
     targets = re.findall(r"\]\(([^)#]+)\)", text_of(document))
-    assert [target for target in targets if not target.startswith("https://") and not (ROOT / target).exists()] == []
+    assert [
+        target
+        for target in targets
+        if not target.startswith("https://") and not ((ROOT / document).parent / target).exists()
+    ] == []
+
+
+def test_the_traders_guide_names_every_telegram_command() -> None:
+    named = re.findall(r"^\| `/(\w+)` \|", text_of("docs/trader.md"), re.MULTILINE)
+    assert sorted(named) == sorted(TELEGRAM_COMMANDS)
 
 
 @pytest.mark.parametrize("place", sorted(SECTIONS))
@@ -167,8 +188,8 @@ def test_the_readme_shows_the_promised_two_commands() -> None:
     readme = text_of("README.md")
     assert "make demo" in readme
     assert "make test" in readme
-    windows = readme.partition("```bat\n")[2].partition("```")[0].splitlines()
-    assert any("novosky demo" in line for line in windows)
+    windows = re.findall(r"^```bat\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+    assert any("novosky demo" in block for block in windows)
 
 
 def test_every_command_is_in_the_readme() -> None:
@@ -195,6 +216,8 @@ def test_every_command_is_in_the_readme() -> None:
         "replay-day": "python scripts/replay_day.py",
         "schema": "novosky schema",
         "trade": "python trading.py",
+        "status": "novosky status",
+        "trades": "novosky trades",
         "train": "python train_ml_model.py",
         "tune": "python ml/tune/hyperparams.py",
         "walk-forward": "python scripts/walk_forward.py",

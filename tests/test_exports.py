@@ -38,6 +38,7 @@ def trade_with(**fields: Any) -> Trade:
         "commission": -0.3,
         "swap": -1.05,
         "balance": 503.63,
+        "risk": 5.525,
     }
     for name, value in (usual | fields).items():
         setattr(trade, name, value)

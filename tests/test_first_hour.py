@@ -237,7 +237,7 @@ def test_a_starter_set_is_labelled_wherever_it_is_used(small_starter: Path) -> N
     refuse_practice_models(models, real=False)
     with pytest.raises(ModelError, match="never trade real money"):
         refuse_practice_models(models, real=True)
-    assert re.search(r"trading\.py --paper --replay data/SYNTHETIC_BTCUSD_M15\.parquet --start \d{4}-", out)
+    assert re.search(r"trading\.py --paper --replay data/SYNTHETIC_BTCUSD_M15\.parquet --days \d+", out)
     code, out = starter()
     assert (code, "--replace" in out) == (UsageError.exit_code, True)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from novosky.guarded_json import JsonError, parse_json
+from novosky.guarded_json import JsonError, array_items, parse_json
 
 _SCALARS = (
     st.none()
@@ -36,10 +36,12 @@ def test_every_json_value_is_read_as_the_standard_decoder_reads_it(value: Any, a
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"a": NaN}', "f.json: line 1 column 7: NaN is no number of JSON"),
-        ('{"a":\n [-Infinity]}', "f.json: line 2 column 3: -Infinity is no number of JSON"),
-        ('{"a": 1e999}', "f.json: line 1 column 7: the number 1e999 is too large"),
+        ('{"a": NaN}', "f.json: line 1 column 7: a: NaN is no number of JSON"),
+        ('{"a":\n [-Infinity]}', "f.json: line 2 column 3: a: -Infinity is no number of JSON"),
+        ('{"a": 1e999}', "f.json: line 1 column 7: a: the number 1e999 is too large"),
         ("[9223372036854775808]", "f.json: line 1 column 2: the integer 9223372036854775808 does not fit into 64 bits"),
+        ('{"a": {"b": [{"c": 1e999}]}, "d": 1}', "column 20: a.b.c: the number 1e999 is too large"),
+        ('{"a": {"b": 1}, "c": NaN}', "column 22: c: NaN is no number of JSON"),
         ("[-9223372036854775809]", "does not fit into 64 bits"),
         ("[" + "9" * 5000 + "]", "does not fit into 64 bits"),
         ('{"a": 1, "b": {"a": 2, "\\u0061": 3}}', "f.json: line 1 column 24: the key 'a' is written twice"),
@@ -122,3 +124,21 @@ def test_a_hostile_text_costs_no_more_than_its_length() -> None:
 def test_mending_never_makes_one_key_of_two() -> None:
     with pytest.raises(JsonError, match="two keys"):
         parse_json('{"\\ud800": 1, "\\udbff": 2}', "f", mend_text=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ('{"ok": true, "result": [{"a": 1}, {"b": [{"c": "]}"}]}]}', ['{"a": 1}', '{"b": [{"c": "]}"}]}']),
+        ('{"x": {"result": [{"a": 1}]}, "result": [7, {"a": ' + "[" * 500 + "]" * 500 + "}, {}]}", [None, "{}"]),
+        ('{"result": [{"a": NaN}], "other": [{"b": 1}]}', ['{"a": NaN}']),
+        ('{"result": [{"a": 1}, {"b": ', ['{"a": 1}']),
+        ('{"other": "result", "list": [{"a": 1}]}', []),
+        ("[[{}]]", []),
+        ("", []),
+        ("]]}}", []),
+    ],
+)
+def test_items_of_an_answer_are_found_by_their_brackets(text: str, items: list[str | None]) -> None:
+    found = array_items(text, "result")
+    assert [item if wanted is not None else None for item, wanted in zip(found, items, strict=True)] == items

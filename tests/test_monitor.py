@@ -204,8 +204,11 @@ def host(quiet: pytest.MonkeyPatch) -> Iterator[TelegramHost]:
         yield host
 
 
+ASKED = ("--min-wr", 0.55, "--min-pf", 2.0, "--max-cl", 7)
+
+
 def run(cwd: Path, *arguments: object) -> Answer:
-    return run_script("scripts/performance_monitor.py", *arguments, cwd=cwd)
+    return run_script("scripts/performance_monitor.py", *ASKED, *arguments, cwd=cwd)
 
 
 @pytest.mark.parametrize(("net", "code", "word"), [(GOOD, 0, "HEALTHY"), (BAD, 1, "DEGRADED"), ([1.0], 3, "TOO FEW")])

@@ -15,7 +15,7 @@ from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
 from trading.context import market_context
 from trading.engine.records import Params, dtype_of
-from trading.market_inputs import bar_columns, minutes_of, spreads_in_usd, window_rows
+from trading.market_inputs import bar_columns, minutes_of, window_rows
 from trading.parameters import ASIAN, LONDON, NEW_YORK, build_params, build_rollovers, session_thresholds
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -202,35 +202,9 @@ def test_rollovers_are_the_servers_midnights_after_the_start_and_up_to_the_end()
     assert len(build_rollovers(settings, epoch("2024-01-09 22:00"), epoch("2024-01-09 22:00")).time) == 0
 
 
-def test_bars_with_their_own_spread_are_believed() -> None:
-    bars = bars_at("2024-01-01", "2024-01-01 00:15", spread=[1695.0, 0.0])
-    assert spreads_in_usd(bars, settings_with(costs={"spread": 5.0}), fixed=False).tolist() == [16.95, 0.0]
-
-
-def test_a_fixed_spread_replaces_the_bars_own() -> None:
-    bars = bars_at("2024-01-01", "2024-01-01 00:15", spread=[1695.0, 0.0])
-    assert spreads_in_usd(bars, settings_with(costs={"spread": 5.0}), fixed=True).tolist() == [5.0, 5.0]
-
-
-def test_bars_without_a_spread_cost_the_configured_one() -> None:
-    assert spreads_in_usd(bars_at("2024-01-01"), settings_with(), fixed=False).tolist() == [16.95]
-
-
-@pytest.mark.parametrize(("points", "usd"), [(123.4, 1.23), (123.5, 1.24), (0.4, 0.0), (0.5, 0.01)])
-def test_spreads_lie_on_the_price_grid(points: float, usd: float) -> None:
-    bars = bars_at("2024-01-01", spread=[points])
-    assert spreads_in_usd(bars, settings_with(broker={"point": 0.01, "digits": 2}), fixed=False).tolist() == [usd]
-
-
-def test_a_spread_in_points_follows_the_point_of_the_symbol() -> None:
-    bars = bars_at("2024-01-01", spread=[170.0])
-    broker = {"point": 0.1, "digits": 1}
-    assert spreads_in_usd(bars, settings_with(broker=broker), fixed=False).tolist() == [17.0]
-
-
 def test_bar_columns_carry_the_frame() -> None:
     frame = bars_at("2024-01-01", "2024-01-01 00:15", high=[101.0, 102.0], low=[99.0, 98.0], spread=[100.0, 200.0])
-    columns = bar_columns(frame, settings_with(), fixed_spread=False)
+    columns = bar_columns(frame, settings_with(costs={"spread": 1.0}), fixed_spread=False)
     assert columns.time.tolist() == [epoch("2024-01-01"), epoch("2024-01-01 00:15")]
     assert columns.high.tolist() == [101.0, 102.0]
     assert columns.low.tolist() == [99.0, 98.0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -100,10 +100,21 @@ class Booked:
     unknown: tuple[Deal, ...] = ()
 
 
-def book_deals(broker: DealSource, journal: Books, params: Params, status: BotStatus) -> Booked:
+def book_deals(
+    broker: DealSource,
+    journal: Books,
+    params: Params,
+    status: BotStatus,
+    seen: Callable[[Deal], None] = lambda deal: None,
+) -> Booked:
     """Read the deals after `status.last_deal` and pair exits with their entries.
 
     Whose position it was is told by its entry deal: an exit by hand carries no magic.
+
+    Parameters
+    ----------
+    seen : callable
+        Called with each deal before it is paired: what the journal says of its order may have to be corrected.
     """
     cash, last = status.cash, status.last_deal
     rows: list[dict[str, Any]] = []
@@ -114,6 +125,7 @@ def book_deals(broker: DealSource, journal: Books, params: Params, status: BotSt
     gone: dict[int, float] = {}
     for deal in broker.deals(last):
         last = deal.ticket
+        seen(deal)
         if deal.money != MONEY_CREDIT:
             cash = float(rounded(cash + deal.profit + deal.commission + deal.swap, params.money_scale))
         if deal.money:

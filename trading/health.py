@@ -7,7 +7,6 @@ the running process knows (its id, its position, its versions) and the market's 
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import platform
@@ -24,6 +23,7 @@ from filelock import FileLock, Timeout
 from novosky import __version__
 from novosky.errors import StorageError
 from novosky.files import write_json
+from novosky.guarded_json import read_json_file
 from novosky.market.bars import M15_SECONDS
 from novosky.market.server_time import ServerClock
 from novosky.market.trading_hours import Weekday, open_at
@@ -172,7 +172,7 @@ def read_health(path: Path) -> Health | None:
         It is not one.
     """
     try:
-        content: dict[str, Any] = {"clock": "", **json.loads(path.read_text(encoding="utf-8"))}
+        content: dict[str, Any] = {"clock": "", **read_json_file(path)}
         if content.keys() != {field.name for field in fields(Health)} or content["format"] != _FORMAT:
             raise ValueError("other keys or another format")
         position = content["position"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from novosky.errors import DataError
 from novosky.market.bars import M15_SECONDS, PRICE_COLUMNS, epoch_seconds
 from novosky.settings import Settings
+from trading.bar_spreads import bar_spreads
 from trading.engine.records import Bars, Minutes
 
 FOREIGN_SHARE = 0.01
@@ -30,9 +30,9 @@ def window_rows(history: pd.DataFrame, start: pd.Timestamp | None, end: pd.Times
 
 
 def bar_columns(frame: pd.DataFrame, settings: Settings, *, fixed_spread: bool) -> Bars:
-    """Return the engine's columns of a bar frame."""
+    """Return the engine's columns of a bar frame; for the spreads and their errors see `trading.bar_spreads`."""
     price = {name: np.array(frame[name], dtype=np.float64) for name in PRICE_COLUMNS}
-    return Bars(time=epoch_seconds(frame), spread=spreads_in_usd(frame, settings, fixed=fixed_spread), **price)
+    return Bars(time=epoch_seconds(frame), spread=bar_spreads(frame, settings, fixed=fixed_spread).usd, **price)
 
 
 def minutes_of(frame: pd.DataFrame, m1: pd.DataFrame) -> Minutes:
@@ -67,17 +67,3 @@ def minutes_of(frame: pd.DataFrame, m1: pd.DataFrame) -> Minutes:
 def minutes_coverage(minutes: Minutes) -> float:
     """Return the share of bars that own at least one minute, 0.0 without minutes."""
     return float((np.diff(minutes.begin) > 0).mean()) if len(minutes.begin) else 0.0
-
-
-def spreads_in_usd(bars: pd.DataFrame, settings: Settings, *, fixed: bool) -> npt.NDArray[np.float64]:
-    """Return the spread of each bar in USD, on the price grid, shape (n,).
-
-    Bars that carry their own `spread` (points) are believed unless `fixed`; all others cost
-    `costs.spread`.
-    """
-    scale = 10.0**settings.broker.digits
-    if "spread" in bars.columns and not fixed:
-        usd = bars["spread"].to_numpy(dtype=np.float64) * settings.broker.point
-    else:
-        usd = np.full(len(bars), settings.costs.spread)
-    return np.floor(usd * scale + 0.5) / scale

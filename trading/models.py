@@ -124,9 +124,10 @@ class Models:
 
     @property
     def summary(self) -> str:
-        """Which models these are and until when the signal model has learned, for people."""
+        """Which models these are, until when the signal model has learned and, if invented, on which prices."""
         names = [name for name, _ in self._served()]
-        names[0] += f" (trained to {self.signal.train_cutoff:%Y-%m-%d})"
+        origin = "" if self.synthetic is None else f" on the SYNTHETIC {self.synthetic} market"
+        names[0] += f" (trained{origin} to {self.signal.train_cutoff:%Y-%m-%d})"
         return ", ".join(names)
 
     def _served(self) -> list[tuple[str, Any]]:

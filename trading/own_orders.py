@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from trading.broker import RETCODE_MARKET_CLOSED, RETCODE_NOT_PLACED
+from trading.broker import RETCODE_LIMIT_POSITIONS
 from trading.journal import INTENT_REJECTED
 
 MAGIC = 770_001
 """Marks the bot's own orders and positions at the broker."""
-_MAY_BE_LATE = (RETCODE_NOT_PLACED, RETCODE_MARKET_CLOSED)
-"""With these an order was given up that a server may still have executed; others were refused for certain."""
+_NEVER_LATE = RETCODE_LIMIT_POSITIONS
+"""Refused because there is a position already: the one with its name is another bot's. Other refusals can be mistaken."""
 
 
 class Books(Protocol):
@@ -53,12 +53,15 @@ def intent_behind(books: Books, ticket: int, comment: str) -> Mapping[str, Any] 
     return by_ticket if by_ticket is not None else _by_name(books, ticket, comment)
 
 
+def may_be_late(row: Mapping[str, Any]) -> bool:
+    """Tell whether an order that was taken for refused may have been carried out all the same."""
+    return bool(row["retcode"] != _NEVER_LATE)
+
+
 def _by_name(books: Books, ticket: int, comment: str) -> Mapping[str, Any] | None:
     row = books.intent(comment) if comment else None
     if row is None or row["order"] == ticket:
         return row
     if row["order"]:
         return None
-    if row["state"] == INTENT_REJECTED and row["retcode"] not in _MAY_BE_LATE:
-        return None
-    return row
+    return None if row["state"] == INTENT_REJECTED and row["retcode"] == _NEVER_LATE else row

@@ -25,6 +25,7 @@ from trading.telegram.api import (
     TokenRefusedError,
     UnreachableError,
 )
+from trading.telegram.direct import send_now
 
 LIVE_IDENTITIES = ("demo account ", "real account ")
 """How the identity of a live bot's journal begins (`trading.live_access.account_name`); a paper bot sends nothing."""
@@ -48,7 +49,7 @@ def alert_message(judgement: Judgement, source: str, now: float) -> Message:
     """
     performance = judgement.performance
     lines = [
-        f"The last {performance.trades} trades of {source} are below what is asked for:",
+        f"The last {performance.trades} trades of {source} are not good enough:",
         *(f"- {reason}" for reason in judgement.reasons),
         *(f"Note: {note}" for note in judgement.notes),
         f"Net {performance.net:+,.2f} USD, newest exit {performance.last_exit}.",
@@ -98,9 +99,9 @@ def send_alert(
     api = connect(access)
     problems = []
     try:
-        for chat in access.chats:
+        for place in access.destinations:
             try:
-                api.send(chat, f"Risk\n{message.text}", html=False)
+                send_now(api, place, f"Risk\n{message.text}")
             except _FAILURES as error:
                 problems.append(str(error))
     finally:

@@ -130,7 +130,9 @@ def unknown_deals(source: DealSource, journal: Journal) -> list[Deal]:
         if deal.magic != MAGIC or deal.entry not in (DEAL_ENTRY_IN, DEAL_ENTRY_OUT):
             continue
         if deal.entry == DEAL_ENTRY_IN:
-            known[deal.position] = intent_behind(journal, deal.position, deal.comment) is not None
+            # An order that was taken for refused and carried out late is corrected when its deal is booked.
+            late = deal.ticket > last and journal.refused_entry(deal.time, deal.volume) is not None
+            known[deal.position] = late or intent_behind(journal, deal.position, deal.comment) is not None
         forgotten = deal.ticket <= last and deal.ticket not in booked
         if forgotten or not known.get(deal.position, True):
             found.append(deal)
@@ -156,7 +158,9 @@ def check_complete(source: DealSource, journal: Journal, positions: Sequence[Pos
     strange = [
         position
         for position in positions
-        if position.magic == MAGIC and intent_behind(journal, position.ticket, position.comment) is None
+        if position.magic == MAGIC
+        and intent_behind(journal, position.ticket, position.comment) is None
+        and journal.refused_entry(position.time, position.volume) is None
     ]
     if not deals and not strange:
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from ml.hub.store import AbsentError, blob_name
 from ml.shap_report import SUMMARY_NAME
 from novosky.errors import ModelCompatibilityError, ModelError
 from novosky.files import sha256_of, write_bytes
+from novosky.guarded_json import parse_json
 from novosky.market.same_market import Market, require_same_market
 from novosky.persistence import remove_file
 from novosky.settings import Settings, load_ml_settings, load_settings
@@ -152,7 +152,7 @@ def _is_in_place(revision: Revision, strategy: Mapping[str, Any], target: Deploy
 
 
 def _content(config: bytes) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(config.decode("utf-8-sig"))
+    content: dict[str, Any] = parse_json(config, "config.json")
     return content
 
 
@@ -225,7 +225,7 @@ def _strategy(store: PatientStore, revision: Revision) -> dict[str, Any]:
     if hashlib.sha256(text).hexdigest() != blob.sha256:
         raise ModelError(f"{source} is damaged; nothing was changed here. Pull another revision.")
     try:
-        content = json.loads(text)
+        content = parse_json(text, "strategy", max_bytes=MOST_STRATEGY_BYTES)
         if not isinstance(content, dict):
             raise ValueError("no object")
     except ValueError as error:

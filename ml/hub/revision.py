@@ -17,6 +17,7 @@ from ml.compat import MANIFEST_NAME
 from ml.shap_report import SUMMARY_NAME
 from ml.stage_files import STAGE_FILES
 from novosky.errors import ModelError, UsageError
+from novosky.guarded_json import parse_json
 from novosky.settings.profiles import PROFILES, Profile, ProfileName
 
 MODELS = "models/"
@@ -149,12 +150,12 @@ def parse_revision(text: str, source: str) -> Revision:
         It says something that no revision of this version says.
     """
     try:
-        content = json.loads(text)
+        content = parse_json(text, "manifest", max_bytes=MOST_MANIFEST_BYTES)
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise _Refused(f"its format is not {_FORMAT}; update the program")
         files = content.pop("files", None)
         revision = Revision(files=_files(files), **_entries(content))
-    except (ValueError, RecursionError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ModelError(f"{source} is no manifest of a revision ({error}); it was not used") from error
     return revision
 

@@ -23,6 +23,7 @@ from ml.hub.curve import is_sound_point
 from novosky.environment import create_private
 from novosky.errors import ModelError, SettingsError, StorageError, UsageError
 from novosky.files import write_text
+from novosky.guarded_json import parse_json
 from novosky.persistence import remove_file
 
 PUBLIC_NAME = "hub.pub"
@@ -142,14 +143,14 @@ def unseal(envelope: bytes, keys: Sequence[PublicKey], source: str) -> str:
         Unsigned, signed by another key, changed since, or no envelope at all.
     """
     try:
-        content: Any = json.loads(envelope)
+        content: Any = parse_json(envelope, "envelope")
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise ValueError("another format")
         text, name, signature = content["manifest"], content["key"], content["signature"]
         if not all(isinstance(part, str) for part in (text, name, signature)):
             raise ValueError("not text")
         signed, mark = _PURPOSE + text.encode("utf-8"), base64.b64decode(signature, validate=True)
-    except (ValueError, KeyError, RecursionError, UnicodeEncodeError) as error:
+    except (ValueError, KeyError) as error:
         raise ModelError(f"{source} is not a signed manifest ({type(error).__name__}); it was not used") from error
     for key in keys if is_sound_point(mark[:_KEY_BYTES]) else ():
         try:
@@ -167,7 +168,7 @@ def unseal(envelope: bytes, keys: Sequence[PublicKey], source: str) -> str:
 def manifest_of(envelope: bytes, source: str) -> str:
     """Return the manifest of an envelope that was checked before it was stored here; its signature is not looked at."""
     try:
-        return str(json.loads(envelope)["manifest"])
+        return str(parse_json(envelope, source)["manifest"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{source} cannot be read; pull a revision by name with `python ml/r2_hub.py --pull --revision TAG`"

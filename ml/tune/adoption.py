@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ml.tune.search_space import Values, place_values
 from novosky.errors import SettingsError
 from novosky.files import write_json
+from novosky.guarded_json import parse_json
 from novosky.settings import MlSettings, load_ml_settings
 from novosky.settings.ml import TuningProvenance
 
@@ -62,7 +63,7 @@ def adopt(file: SettingsFile, values: Values, search: Literal["signal", "positio
             "not written over it; run the command again: the study holds its trials, and only the changed settings "
             "are tried anew"
         )
-    content: dict[str, Any] = json.loads(file.content.decode("utf-8-sig"))
+    content: dict[str, Any] = parse_json(file.content, str(file.path))
     place_values(content, values)
     known = content.get("tuning") or {}
     content["tuning"] = {"signal": None, "position": None, **known, search: record.model_dump(mode="json")}

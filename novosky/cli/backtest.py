@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from novosky.cli.next_step import say_next, say_proof, with_files
-from novosky.cli.options import FILE, MOST_DAYS, UtcDate, account_options, file_options, refuse_collisions
+from novosky.cli.options import FILE, MOST_DAYS, UtcDate, account_options, data_option, file_options, refuse_collisions
 from novosky.cli.provenance import provenance
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
+@data_option()
 @click.option("--m1", type=FILE, help="M1 bars that decide bars which touch both stop and target.")
 @click.option("--start", type=UtcDate(), help="First bar's open, UTC.")
 @click.option("--end", type=UtcDate(), help="End of the window, UTC, exclusive.")
@@ -165,6 +165,7 @@ def run_labels(prepared: Prepared, settings: Settings, marks: Mapping[Any, Any])
     """Return what every output of this run must say about its bars and its account."""
     from backtest.run import overlap_warning
     from novosky.market.price_steps import finer_than_digits
+    from trading.context import calendar_note
     from trading.market_inputs import minutes_coverage
 
     labels = [f"SYNTHETIC DATA ({marks['synthetic']} market)"] if "synthetic" in marks else []
@@ -173,12 +174,16 @@ def run_labels(prepared: Prepared, settings: Settings, marks: Mapping[Any, Any])
         labels.append(overlap)
     if marks.get("volume") == "none":
         labels.append("No volume: the bars' source publishes none, so features of volume say nothing")
+    calendar = calendar_note(prepared.context.news_minutes, settings)
+    if calendar is not None:
+        labels.append(calendar)
     finer = finer_than_digits(prepared.frame, settings.broker.digits)
     if finer is not None:
         labels.append(finer)
     bars, mute = len(prepared.frame), len(prepared.frame) - len(prepared.rows)
     if mute:
         labels.append(f"Warm-up: {mute} of {bars} bars have no features yet and could not trade; give more history")
+    labels += () if prepared.spreads is None else prepared.spreads.remarks
     coverage = minutes_coverage(prepared.minutes)
     if 0.0 < coverage < 1.0:
         labels.append(f"M1 bars cover {coverage:.1%} of the bars; elsewhere both legs in one bar count as a stop")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novosky.cli.options import FILE, FOLDER, MOST_DAYS, UtcDate, account_options, refuse_collisions
+from novosky.cli.options import FILE, FOLDER, MOST_DAYS, UtcDate, account_options, data_option, refuse_collisions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +61,7 @@ class Side:
 )
 @click.option("--models", type=FOLDER, default=Path("models"), show_default=True, help="Model directory.")
 @click.option("--old-models", type=FOLDER, help="Model directory of the old side, where it is another one.")
-@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
+@data_option()
 @click.option("--calendar", type=FILE, help="News calendar (Parquet); without it no event is ever near.")
 @click.option("--start", type=UtcDate(), help="First bar's open, UTC.")
 @click.option("--end", type=UtcDate(), help="End of the window, UTC, exclusive.")

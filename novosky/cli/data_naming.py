@@ -76,7 +76,7 @@ def output_for(request: Request, symbol: str | None, *, synthetic: bool = False)
     UsageError
         When neither is known.
     """
-    from novosky.market.instrument import instrument
+    from novosky.data.places import stored_bars
 
     if request.output is not None:
         return request.output
@@ -87,8 +87,7 @@ def output_for(request: Request, symbol: str | None, *, synthetic: bool = False)
         symbol = settings.symbol if settings is not None else "BTCUSD"
     if symbol is None:
         raise UsageError("nobody says which symbol the bars are of; give --symbol, or the store with --output")
-    plain = "".join(each if each.isalnum() or each in ".-_" else "-" for each in instrument(symbol)).lstrip(".")
-    return Path("data") / f"{plain}_{request.timeframe}.parquet"
+    return stored_bars(symbol, request.timeframe)
 
 
 def settings_of(request: Request) -> Settings | None:

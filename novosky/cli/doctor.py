@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from novosky.cli.options import FILE, FOLDER
+from novosky.cli.options import FILE, FOLDER, data_option
 
 if TYPE_CHECKING:
     from novosky.cli.bot_here import BotHere
@@ -33,7 +33,7 @@ paper bot's logs/paper.sqlite.
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option("--online", is_flag=True, help="Ask Telegram and the broker, too; otherwise nothing leaves this machine.")
 @click.option("--journal", type=FILE, help="Journal file.  [that of the bot here: live, else paper]")
-@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="Stored bars.")
+@data_option("Stored bars.")
 @click.option("--env-file", type=FILE, default=Path(".env"), show_default=True, help="Where secrets are kept.")
 @click.option("--config", type=FILE, default=Path("config.json"), show_default=True, help="Runtime settings.")
 @click.option("--ml-config", type=FILE, default=Path("ml_config.json"), show_default=True, help="Model settings.")
@@ -87,6 +87,7 @@ def examine_machine(
         yield from _findings_with_broker(config, ml_config, models, now, environment, bot, online=online)
     yield from _account_findings(models, bot, data, now, online=online)
     yield prices.check_price_steps(data, config)
+    yield from _cost_findings(config, data)
     yield from _secret_findings(env_file, online=online)
 
 
@@ -191,9 +192,10 @@ def _settings_findings(
     """Check both settings files, and what can only be judged by them; `unasked` says why no broker is asked."""
     import novosky.settings as settings_package
     from ml.feature_engineering import get_feature_names
+    from novosky.cli.live import CALENDAR_FOLDER
     from novosky.errors import SettingsError
     from novosky.settings import load_ml_settings, load_settings
-    from trading.doctor import balance, broker, configuration, model_set
+    from trading.doctor import balance, broker, calendar, configuration, model_set
 
     try:
         settings = load_settings(config)
@@ -209,6 +211,7 @@ def _settings_findings(
     if settings is not None:
         yield configuration.check_profile(settings, config)
         yield configuration.check_server_clock(settings, now)
+        yield calendar.check_calendar(CALENDAR_FOLDER, settings.news, now)
         if unasked is not None:
             yield unasked
         else:
@@ -240,6 +243,14 @@ def _account_findings(models: Path, bot: BotHere, data: Path, now: float, *, onl
         yield account.check_journal(bot.file)
         yield account.check_lock(bot.file)
     yield account.check_freeze(FREEZE_FLAG)
+
+
+def _cost_findings(config: Path, data: Path) -> Iterator[Finding]:
+    from trading.doctor.costs import check_costs
+
+    finding = check_costs(config, data)
+    if finding is not None:
+        yield finding
 
 
 def _secret_findings(env_file: Path, *, online: bool) -> Iterator[Finding]:

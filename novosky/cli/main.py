@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from novosky.cli.presentation import HELP, nearest, presentable
-from novosky.cli.streams import escape_what_cannot_be_shown, without_secrets
+from novosky.cli.streams import escape_what_cannot_be_shown, shown_error
 from novosky.errors import NovoskyError, StorageError
 from novosky.installation import as_installed
 
@@ -102,7 +102,7 @@ def run(command: click.Command) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except NovoskyError as error:
-        click.echo(f"error: {without_secrets(as_installed(str(error)))}", err=True)
+        click.echo(f"error: {shown_error(as_installed(str(error)))}", err=True)
         sys.exit(error.exit_code)
     except Exception as error:
         if _interrupted(error):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from novosky.cli.options import FILE, UtcDate, file_options, refuse_collisions
+from novosky.cli.options import FILE, UtcDate, data_option, file_options, refuse_collisions
 from novosky.cli.provenance import provenance
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ exits 0 whenever it was made.
 
 
 @click.command(epilog=EPILOG)
-@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
+@data_option()
 @click.option("--start", type=UtcDate(), help="First bar's open of the live window, UTC; never before the cutoff.")
 @click.option("--end", type=UtcDate(), help="End of the live window, UTC, exclusive.")
 @click.option("--training-only", is_flag=True, help="Leave the live window and drift out.")

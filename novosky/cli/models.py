@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ml.deployment import Deployment
     from ml.signal_artifacts import TrainingReport
 
-TRAIN_BARS = 24_000
-"""Eight months of M15 bars: enough for the planted edge, half a minute of training on two cores."""
+TRAIN_BARS = 20_000
+"""Seven months of M15 bars: enough for the planted edge, half a minute of training on two idle cores."""
 HELD_BACK_BARS = 96 * 30
 """A month that the models never see, to watch them trade on."""
 MOST_REAL_BARS = 96 * 730
@@ -145,7 +145,7 @@ def _given(target: Deployment, data: Path) -> Starter:
     if len(bars) <= HELD_BACK_BARS:
         raise DataError(
             f"{data} holds {len(bars):,} bars and {HELD_BACK_BARS:,} are held back to try the models on; give at "
-            f"least {TRAIN_BARS + HELD_BACK_BARS:,}, about nine months"
+            f"least {TRAIN_BARS + HELD_BACK_BARS:,}, about eight months"
         )
     newest = bars.tail(MOST_REAL_BARS + HELD_BACK_BARS).reset_index(drop=True)
     newest.attrs.update(bars.attrs)
@@ -192,7 +192,8 @@ def _say(starter: Starter, report: TrainingReport) -> None:
         click.echo(f"NOTE     {PRACTICE_NOTE}")
     else:
         click.echo("NOTE     a first set, tried by nobody: look at it out of sample before it trades anything")
-    watch = f"python trading.py --paper --replay {starter.bars_file} --start {starter.split:%Y-%m-%dT%H:%M}"
+    days = HELD_BACK_BARS // 96
+    watch = f"python trading.py --paper --replay {starter.bars_file.as_posix()} --days {days} --trades trades.csv"
     click.echo("\nnext, a month of trades on bars the models have never seen, and then paper trading as time passes:")
     for line in (watch, "python trading.py --paper"):
         click.echo(as_installed(f"  {line}"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import subprocess
 import sys
@@ -18,14 +17,24 @@ from novosky.cli.options import FILE, refuse_collisions
 
 if TYPE_CHECKING:
     from trading.performance import ClosedTrade, Judgement
+    from trading.sequential import Reference
 
 EPILOG = """\b
 Trades come from the journal of the live bot (NOVOSKY_DATABASE_URL, or logs/novosky.sqlite, or
 where there is none the paper bot's logs/paper.sqlite), from --journal, or from a CSV file.
 
 \b
-With fewer than ten closed trades there is no verdict, except that more losses in a row than
---max-cl are always too many. --alert tells the Telegram chats at most once a day. --retrain
+Every trade's result in multiples of its risk (R) since the set in use was approved is held
+against the lower bound of the trades it was approved with (strategy_params.json beside
+config.json, or the trades CSV of its out-of-sample backtest given by --approved), by a
+sequential test that may be asked as often as one likes: of sets as good as that, at most 5 % are
+ever called degraded, and one that earns 0.3 R a trade less is found within 200 trades, four
+times out of five. Without such a record the claim is only that trades do not lose.
+
+\b
+--min-wr, --min-pf and --max-cl ask for more; where any of them is given they decide instead of
+the test. With fewer than ten closed trades there is no verdict, unless the test has failed, or
+more trades than --max-cl were lost in a row. --alert tells the Telegram chats at most once a day. --retrain
 starts scripts/weekly_optimize.py with the profile of config.json and waits for it: never two
 at a time, and not again before --retrain-every days have passed, because new models need
 trades of their own before they can be judged. What was done is kept in
@@ -39,6 +48,7 @@ becomes of alert and retraining is said in words and changes no exit code.
 \b
 Examples:
   python scripts/performance_monitor.py --lookback 50
+  python scripts/performance_monitor.py --approved oos-trades.csv --alert
   python scripts/performance_monitor.py --lookback 50 --min-wr 0.55 --min-pf 2.0 --max-cl 7 --alert --retrain
   python scripts/performance_monitor.py --trades logs/trades.csv --dry-retrain --json monitor.json
 """
@@ -72,9 +82,10 @@ class Source:
 
 @click.command(epilog=EPILOG)
 @click.option("--lookback", type=click.IntRange(min=10), default=50, show_default=True, help="Newest closed trades.")
-@click.option("--min-wr", type=click.FloatRange(0, 1), default=0.55, show_default=True, help="Least win rate.")
-@click.option("--min-pf", type=click.FloatRange(min=0), default=2.0, show_default=True, help="Least profit factor.")
-@click.option("--max-cl", type=click.IntRange(min=0), default=7, show_default=True, help="Most losses in a row.")
+@click.option("--min-wr", type=click.FloatRange(0, 1), help="Ask for this win rate at least.")
+@click.option("--min-pf", type=click.FloatRange(min=0), help="Ask for this profit factor at least.")
+@click.option("--max-cl", type=click.IntRange(min=0), help="Ask for no more losses in a row.")
+@click.option("--approved", type=FILE, help="Trades CSV of the out-of-sample backtest the set was approved with.")
 @click.option("--journal", type=FILE, help="SQLite journal.")
 @click.option("--trades", "trades_file", type=FILE, help="Trades CSV instead of a journal.")
 @click.option("--config", type=FILE, default=Path("config.json"), show_default=True, help="Names the profile.")
@@ -87,9 +98,10 @@ class Source:
 @click.option("--json", "json_file", type=FILE, help="Write the figures as one flat JSON object.")
 def performance_monitor(
     lookback: int,
-    min_wr: float,
-    min_pf: float,
-    max_cl: int,
+    min_wr: float | None,
+    min_pf: float | None,
+    max_cl: int | None,
+    approved: Path | None,
     journal: Path | None,
     trades_file: Path | None,
     config: Path,
@@ -99,21 +111,27 @@ def performance_monitor(
     retrain_every: int,
     json_file: Path | None,
 ) -> None:
-    """Judge the newest closed trades of the bot: win rate, profit factor, losing runs, drawdown."""
+    """Judge the closed trades of the bot by what its set was approved with, or by limits you ask for."""
     import os
 
     from novosky.clock import RealClock
     from novosky.environment import ENV_FILE, read_environment
     from novosky.errors import UsageError
     from novosky.files import write_json
-    from trading.performance import Limits, judge, measure
+    from trading.performance import Limits, judge, measure, trial_since
 
     if journal is not None and trades_file is not None:
         raise UsageError("--journal and --trades name two sources; give one of them")
-    refuse_collisions({"--json": json_file}, {"--journal": journal, "--trades": trades_file, "--config": config})
+    refuse_collisions(
+        {"--json": json_file},
+        {"--journal": journal, "--trades": trades_file, "--config": config, "--approved": approved},
+    )
     environment = read_environment(ENV_FILE, os.environ)
     source = _source(journal, trades_file, environment)
-    judgement = judge(measure(source.trades or [], lookback), Limits(min_wr, min_pf, max_cl))
+    limits = Limits(min_wr, min_pf, max_cl)
+    reference = _reference(approved, config)
+    trial = None if limits.asked else trial_since(source.trades or [], reference)
+    judgement = judge(measure(source.trades or [], lookback), limits, trial)
     _print(judgement, source)
     if json_file is not None:
         write_json(json_file, {"source": source.words, **judgement.as_dict()})
@@ -128,6 +146,33 @@ def performance_monitor(
         command = _retrain_command(config)
         click.echo(f"retrain: {_retrain(command, source.folder, now, retrain_every, dry=dry_retrain)}")
     sys.exit(DEGRADED)
+
+
+def _reference(approved: Path | None, config: Path) -> Reference:
+    """Return what the set in use was approved with, breakeven where nothing says so.
+
+    Raises
+    ------
+    DataError
+        The trades file that was named cannot be read, or holds too few trades with a stop.
+    StorageError
+        The record beside the configuration is damaged.
+    """
+    from novosky.errors import DataError
+    from novosky.run_history import PARAMS_NAME, approved_expectancy
+    from trading.performance import read_trades, reference_of_trades
+    from trading.sequential import BREAKEVEN, Reference
+
+    if approved is not None:
+        found = reference_of_trades(read_trades(approved), str(approved))
+        if found is None:
+            raise DataError(f"{approved} holds too few trades with a stop to hold others against; name a longer run")
+        return found
+    path = config.parent / PARAMS_NAME
+    known = approved_expectancy(path)
+    if known is None:
+        return BREAKEVEN
+    return Reference(known.low, known.mean, known.trades, known.since, str(path))
 
 
 def _source(journal: Path | None, trades_file: Path | None, environment: Mapping[str, str]) -> Source:
@@ -160,18 +205,26 @@ def _print(judgement: Judgement, source: Source) -> None:
         return
     click.echo(f"trades         {figures.trades} of the last {figures.lookback}, from {source.words}")
     if figures.win_rate is not None:
+        asked = judgement.limits
         click.echo(
-            f"win rate       {figures.win_rate:.1%} (95 % {figures.win_rate_low:.1%} to {figures.win_rate_high:.1%}), "
-            f"asked for {judgement.limits.min_win_rate:.1%}"
+            f"win rate       {figures.win_rate:.1%} (95 % {figures.win_rate_low:.1%} to {figures.win_rate_high:.1%})"
+            + ("" if asked.min_win_rate is None else f", asked for {asked.min_win_rate:.1%}")
         )
-        click.echo(f"profit factor  {figures.profit_factor:.2f}, asked for {judgement.limits.min_profit_factor:.2f}")
+        wanted = "" if asked.min_profit_factor is None else f", asked for {asked.min_profit_factor:.2f}"
+        click.echo(f"profit factor  {figures.profit_factor:.2f}{wanted}")
         click.echo(
-            f"losing run     longest {figures.longest_losing_run}, now {figures.current_losing_run}, "
-            f"allowed {judgement.limits.most_losses}"
+            f"losing run     longest {figures.longest_losing_run}, now {figures.current_losing_run}"
+            + ("" if asked.most_losses is None else f", allowed {asked.most_losses}")
         )
         fall = "unknown" if figures.max_drawdown is None else f"{figures.max_drawdown:.2%}"
         click.echo(f"max drawdown   {fall}, net {figures.net:+,.2f} USD")
         click.echo(f"exits          {figures.first_exit} to {figures.last_exit}")
+    trial = judgement.trial
+    if trial is not None and trial.mean_r is not None:
+        click.echo(
+            f"test           {trial.trades} trades, {trial.mean_r:+.3f} R in the mean, evidence {trial.evidence:.2f}, "
+            f"at most {trial.highest:.2f}; 20 is degraded"
+        )
     for note in judgement.notes:
         click.echo(f"note           {note}")
     click.echo(f"{judgement.verdict.upper()}{': ' if judgement.reasons else ''}{'; '.join(judgement.reasons)}")
@@ -247,10 +300,11 @@ def _retrain(command: list[str], folder: Path, now: float, every_days: int, *, d
 def _state(folder: Path) -> dict[str, str]:
     """Return what earlier runs did; StorageError when the file is damaged."""
     from novosky.errors import StorageError
+    from novosky.guarded_json import read_json_file
 
     path = folder / STATE_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json_file(path)
         if "retrained" in content:
             datetime.fromisoformat(content["retrained"])
     except FileNotFoundError:

@@ -106,11 +106,10 @@ def onboarding(
 
 def _new_content(original: bytes, answers: Answers, config: Path, ml_config: Path) -> tuple[dict[str, object], str]:
     """Return the new settings as content and as the file's text; what would not load is not written."""
-    import json
-
     from pydantic import ValidationError
 
     from novosky.errors import SettingsError
+    from novosky.guarded_json import parse_json
     from novosky.settings import Settings, load_ml_settings
     from novosky.settings.profile_application import apply_profile
     from novosky.settings.text_edit import edited
@@ -121,7 +120,7 @@ def _new_content(original: bytes, answers: Answers, config: Path, ml_config: Pat
         # The checks at the end name what is wrong with that file.
         labels = None
     present = original.decode("utf-8-sig")
-    content = apply_profile(json.loads(present), answers.profile, labels)
+    content = apply_profile(parse_json(original, str(config)), answers.profile, labels)
     whole = answers.balance.is_integer()
     content["risk_profile"]["starting_balance_usd"] = int(answers.balance) if whole else answers.balance
     content["account_type"] = answers.account
@@ -135,12 +134,11 @@ def _new_content(original: bytes, answers: Answers, config: Path, ml_config: Pat
 
 def _show(content: dict[str, object], original: bytes, answers: Answers, config: Path, ml_config: Path) -> bool:
     """Print what changes and what deliberately does not; True when nothing changes."""
-    import json
-
+    from novosky.guarded_json import parse_json
     from novosky.settings import Settings
     from novosky.settings.differences import changes_between
 
-    changes = changes_between(json.loads(original.decode("utf-8-sig")), content)
+    changes = changes_between(parse_json(original, str(config)), content)
     click.echo(f"\n{config}, profile {answers.profile.number} {answers.profile.name}:")
     for change in changes:
         click.echo(f"  {change}")

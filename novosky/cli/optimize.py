@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from novosky.cli.options import FILE, FOLDER, PROFILE, SEED, UtcDate, account_options, file_options
+from novosky.cli.options import FOLDER, PROFILE, SEED, UtcDate, account_options, data_option, file_options
 
 if TYPE_CHECKING:
     from novosky.settings.profiles import ProfileName
@@ -73,7 +73,7 @@ def run_options(function: F) -> F:
         ),
         click.option("--end", type=UtcDate(), help="End of the judged window, UTC, exclusive.  [newest bar]"),
         click.option("--start", type=UtcDate(), help="Begin of the training window, UTC; instead of --train-months."),
-        click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars."),
+        data_option(),
     ):
         function = option(function)
     return function

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from novosky.data.places import configured_bars
 from novosky.seeds import MOST_SEED
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,6 +43,19 @@ class UtcDate(click.ParamType[datetime]):
         if moment.year not in YEARS:
             self.fail(f"{value!r} is not between {YEARS[0]} and {YEARS[-1]}", param, ctx)
         return moment
+
+
+def data_option(purpose: str = "M15 bars.") -> Callable[[F], F]:
+    """Return an option --data whose default follows the symbol and time frame of --config."""
+
+    def chosen(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path:
+        # A --config on the command line has been read by now; one that is not has its default.
+        named = ctx.params.get("config") or ctx.params.get("new_config")
+        return value or configured_bars(named or Path("config.json"))
+
+    return click.option(
+        "--data", type=FILE, callback=chosen, help=f"{purpose}  [data/SYMBOL_TIMEFRAME.parquet, as --config names them]"
+    )
 
 
 def refuse_collisions(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path | None]) -> None:

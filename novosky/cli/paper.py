@@ -72,9 +72,12 @@ class PaperRun:
 def replay(run: PaperRun, window: Window) -> None:
     """Run the bot over a file's bars as fast as possible, resuming where it was killed."""
     from novosky.in_sample import banner, in_sample_notice
+    from trading.bar_spreads import bar_spreads
 
     market = replay_market(window, fixed_spread=run.account.spread is not None)
     with _session(run, lambda _: market, bars=window.bars, live=False) as (session, settings):
+        for remark in bar_spreads(market.frame, settings, fixed=market.fixed_spread).remarks:
+            click.echo(remark, err=True)
         known = in_sample_notice(
             market.frame["time"].iloc[market.first :], session.train_cutoff, "Begin after it with --start."
         )

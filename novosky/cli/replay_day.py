@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from novosky.cli.options import FILE, UtcDate, account_options, file_options, refuse_collisions
+from novosky.cli.options import FILE, UtcDate, account_options, data_option, file_options, refuse_collisions
 
 EPILOG = """\b
 Examples:
@@ -27,7 +27,7 @@ the day could be replayed, whatever was found.
     "--journal",
     help="Journal: a SQLite file or a PostgreSQL URL; it is only read.  [that of the bot here: live, else paper]",
 )
-@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
+@data_option()
 @click.option("--m1", type=FILE, help="M1 bars that decide bars which touch both stop and target.")
 @file_options
 @account_options

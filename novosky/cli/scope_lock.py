@@ -42,9 +42,10 @@ def prepare(agent: str, task: str, brief: Path, lock_file: Path, state: Path) ->
 @click.option("--state", type=FILE, required=True, help="As `prepare` left it.")
 def verify(state: Path) -> None:
     """Name the files that were changed outside the lock and exit 77 when there are any."""
+    from novosky.guarded_json import read_json_file
     from novosky.scope_lock import LOCK_FILE, LOCK_WRITER, Snapshot, changed_files, outside, parse_lock, take_snapshot
 
-    content = json.loads(state.read_text(encoding="utf-8"))
+    content = read_json_file(state)
     lock = parse_lock(json.dumps(content["lock"]), str(state))
     root = Path.cwd()
     changed = changed_files(root, Snapshot(**content["before"]), take_snapshot(root))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 
 from novosky.errors import NovoskyError
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def escape_what_cannot_be_shown() -> None:
@@ -21,8 +24,12 @@ def escape_what_cannot_be_shown() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def without_secrets(text: str) -> str:
-    """Return an error's words without the values that the environment or `.env` declares secret."""
+def shown_error(text: str) -> str:
+    """Return an error's words as the console may show them.
+
+    Values that the environment or `.env` declares secret are taken out. Control characters, which
+    a name in somebody's file may hold, are shown as their numbers: they could steer the terminal.
+    """
     from novosky.environment import ENV_FILE, read_environment
     from novosky.redaction import Redactor, secret_values
 
@@ -31,4 +38,4 @@ def without_secrets(text: str) -> str:
     except NovoskyError:
         # The file is what is wrong, or it is beside the point; nothing in it has been used.
         environment = dict(os.environ)
-    return Redactor(secret_values(environment)).text(text)
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", Redactor(secret_values(environment)).text(text))

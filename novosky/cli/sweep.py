@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from novosky.cli.next_step import say_next, with_files
-from novosky.cli.options import FILE, FOLDER, PROFILE, UtcDate, account_options, file_options, refuse_collisions
+from novosky.cli.options import (
+    FILE,
+    FOLDER,
+    PROFILE,
+    UtcDate,
+    account_options,
+    data_option,
+    file_options,
+    refuse_collisions,
+)
 from novosky.cli.provenance import provenance
 
 if TYPE_CHECKING:
@@ -53,7 +62,7 @@ settings and code. The table is the same, byte for byte, at any --jobs and on a 
     help="Configurations to draw from the grid, the present one included.",
 )
 @click.option("--profile", type=PROFILE, help="Profile to sweep; without it the one in --config.")
-@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
+@data_option()
 @click.option("--m1", type=FILE, help="M1 bars that decide bars which touch both stop and target.")
 @click.option("--start", type=UtcDate(), help="First bar's open, UTC; never before the training cutoff.")
 @click.option("--end", type=UtcDate(), help="End of the out-of-sample window, UTC, exclusive.")

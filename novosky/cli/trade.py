@@ -129,7 +129,7 @@ def trade(
     from novosky.cli.paper_markets import EmbeddedMarket, FeedMarket
     from novosky.settings.overrides import AccountFlags
 
-    if replay is None:
+    if replay is None and feed is None:
         config, ml_config, models = _files_of_paper(config, ml_config, models)
     run = paper_runs.PaperRun(
         config,

@@ -17,7 +17,7 @@ The bot is found as by `novosky status`. --csv prints the columns of logs/trades
 Examples:
   novosky trades
   novosky trades --last 100 --since 2024-03-01
-  novosky trades --since 2024-03-01 --csv > march.csv
+  novosky trades --since 2024-03-01 --csv
 """
 USUAL = 20
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from novosky.cli.next_step import say_proof
-from novosky.cli.options import FILE, SEED, UtcDate, file_options
+from novosky.cli.options import FILE, SEED, UtcDate, data_option, file_options
 from novosky.cli.provenance import provenance
 from novosky.errors import UsageError
 
@@ -58,7 +58,7 @@ Bars from --end on stay unseen: test on them with backtest_config.py --oos-only.
 @click.option(
     "--shap-report", type=FILE, default=Path("reports/shap.html"), show_default=True, help="The ranking as a page."
 )
-@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
+@data_option()
 @click.option("--start", type=UtcDate(), help="First bar's open, UTC.")
 @click.option("--end", type=UtcDate(), help="End of the training window, UTC, exclusive.")
 @click.option("--seed", type=SEED, help="Instead of the seeds in ml_config.json.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from novosky.cli.options import FILE, SEED, UtcDate, file_options
+from novosky.cli.options import SEED, UtcDate, data_option, file_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +63,7 @@ def tuning_options(function: F) -> F:
         ),
         click.option("--end", type=UtcDate(), help="End of the training window, UTC, exclusive; OOS begins here."),
         click.option("--start", type=UtcDate(), help="First bar's open, UTC."),
-        click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars."),
+        data_option(),
         click.option(
             "--trials",
             type=click.IntRange(min=1),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from novosky.cli.options import FILE, FOLDER, SEED, UtcDate, account_options
+from novosky.cli.options import FILE, FOLDER, SEED, UtcDate, account_options, data_option
 from novosky.cli.provenance import provenance
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ settings, seed and code. The cache can be deleted at any time.
 
 
 @click.command(epilog=EPILOG)
-@click.option("--data", type=FILE, default=Path("data/BTCUSD_M15.parquet"), show_default=True, help="M15 bars.")
+@data_option()
 @click.option("--start", type=UtcDate(), default="2021-07-01", show_default=True, help="First traded bar's open, UTC.")
 @click.option("--end", type=UtcDate(), default="2024-07-01", show_default=True, help="End, UTC, exclusive.")
 @click.option("--folds", type=click.IntRange(1, 200), default=10, show_default=True, help="Folds to cut the time into.")
@@ -106,6 +106,7 @@ def walk_forward(
     from novosky.market.news import load_calendar
     from novosky.settings import load_ml_settings, load_settings
     from novosky.settings.overrides import AccountFlags, apply_flags
+    from trading.bar_spreads import bar_spreads
 
     if end <= start:
         raise UsageError(f"--end {end:%Y-%m-%dT%H:%M} is not after --start {start:%Y-%m-%dT%H:%M}")
@@ -122,6 +123,8 @@ def walk_forward(
         fixed_spread=flags["spread"] is not None,
         all_models=not signal_only,
     )
+    # Costs of another symbol end the run before its folds are trained, not after.
+    bar_spreads(plan.history, settings, fixed=plan.fixed_spread)
     embargo = ml_settings.signal_model.embargo_bars
     windows = fold_windows(pd.Timestamp(start), pd.Timestamp(end), folds, train_days, embargo)
     with _FoldProgress(len(windows)) as progress:
@@ -146,6 +149,7 @@ def pool_all(
     """Pool every way of trading over the folds and note under which assumptions."""
     from backtest.pooled import pool, pool_random
     from backtest.walk_report import WalkForward
+    from trading.bar_spreads import bar_spreads
 
     def pooled(legs: list[Leg]) -> Pooled:
         return pool(outcomes, legs, seed=plan.seed, trials=trials, trial_sharpe_variance=trial_variance)
@@ -160,7 +164,10 @@ def pool_all(
         variants={name: pooled([outcome.variants[name] for outcome in outcomes]) for name in outcomes[0].variants},
         trials=trials,
         trials_stated=trials_stated,
-        labels=() if synthetic is None else (f"SYNTHETIC DATA ({synthetic} market)",),
+        labels=(
+            *(() if synthetic is None else (f"SYNTHETIC DATA ({synthetic} market)",)),
+            *bar_spreads(plan.history, plan.settings, fixed=plan.fixed_spread).remarks,
+        ),
         assumptions=_assumptions(plan, source),
     )
 

@@ -13,7 +13,7 @@ import pandas as pd
 from novosky.market.bars import epoch_seconds
 from novosky.market.price_steps import finer_than_digits
 
-SPIKE = 50.0
+SPIKE = 25.0
 """A bar is a spike when its range is so many times the median range of the bars around it."""
 
 NEIGHBOURS = 193

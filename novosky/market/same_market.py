@@ -12,6 +12,7 @@ the name their source gave them. The same market is:
 from __future__ import annotations
 
 import re
+import reprlib
 from dataclasses import dataclass
 
 from novosky.errors import ModelCompatibilityError
@@ -79,8 +80,15 @@ def require_same_market(one: Market, other: Market, mend: str) -> None:
         Names both.
     """
     if one.symbol is not None and other.symbol is not None and not same_symbol(one.symbol, other.symbol):
-        raise ModelCompatibilityError(f"{one.what}: {one.symbol}, but {other.what}: {other.symbol}; {mend}")
+        raise ModelCompatibilityError(
+            f"{one.what}: {_shown(one.symbol)}, but {other.what}: {_shown(other.symbol)}; {mend}"
+        )
     if one.timeframe is not None and other.timeframe is not None and one.timeframe != other.timeframe:
         raise ModelCompatibilityError(
-            f"{one.what}: {one.timeframe} bars, but {other.what}: {other.timeframe} bars; {mend}"
+            f"{one.what}: {_shown(one.timeframe)} bars, but {other.what}: {_shown(other.timeframe)} bars; {mend}"
         )
+
+
+def _shown(name: str) -> str:
+    """Return a name for a message; what is none is shown as such."""
+    return name if name.isprintable() and 0 < len(name) <= 40 else reprlib.repr(name)

@@ -15,9 +15,18 @@ from novosky.run_history.evidence import Decision, Evidence
 from novosky.run_history.optimize_best import BestRun, update_optimize_best
 from novosky.run_history.optimize_log import OptimizeEntry, append_optimize_log, improvement_pct
 from novosky.run_history.perf_history import PerfRow, append_perf_history
-from novosky.run_history.strategy_params import StrategyParams, parameters_in_force, write_strategy_params
+from novosky.run_history.strategy_params import (
+    PARAMS_NAME,
+    ApprovedExpectancy,
+    StrategyParams,
+    approved_expectancy,
+    parameters_in_force,
+    write_strategy_params,
+)
 
 __all__ = [
+    "PARAMS_NAME",
+    "ApprovedExpectancy",
     "BestRun",
     "Decision",
     "Evidence",
@@ -26,6 +35,7 @@ __all__ = [
     "StrategyParams",
     "append_optimize_log",
     "append_perf_history",
+    "approved_expectancy",
     "improvement_pct",
     "parameters_in_force",
     "update_optimize_best",

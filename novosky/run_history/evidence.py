@@ -21,6 +21,10 @@ class Evidence(Section):
     """Last bar traded out of sample, UTC."""
     trades: int | None = Field(None, ge=0)
     """Trades of the run that was judged."""
+    expectancy_r: float | None = None
+    """Mean result of those trades in multiples of what each risked."""
+    expectancy_r_low: float | None = None
+    """Its one-sided 95 % lower bound; live trades are held against it."""
     configurations_tried: int | None = Field(None, ge=0)
     """Every trial and every combination of the sweep that was actually run."""
     deflated_sharpe: float | None = Field(None, ge=0.0, le=1.0)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, ValidationError
 
+from novosky.errors import StorageError
 from novosky.files import write_json
 from novosky.run_history.evidence import Evidence
 from novosky.settings import MlSettings, Settings
 from novosky.settings.base import Section
 
+PARAMS_NAME = "strategy_params.json"
 # What an optimisation may move; account, broker and cost settings describe the world, not the strategy.
 RUNTIME_SECTIONS = (
     "dynamic_position_sizing",
@@ -50,6 +53,42 @@ class StrategyParams(Section):
     models: str | None
     """Tag of the model set, or None while it is unpublished."""
     evidence: Evidence = Evidence()
+
+
+@dataclass(frozen=True)
+class ApprovedExpectancy:
+    """What the set in use was approved with: mean R and its lower bound, trades, and since when (epoch seconds)."""
+
+    mean: float | None
+    low: float
+    trades: int | None
+    since: float
+
+
+def approved_expectancy(path: Path) -> ApprovedExpectancy | None:
+    """Return what a record says the set in use was approved with, None where it says nothing of it.
+
+    Raises
+    ------
+    StorageError
+        It is there and cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"{path} cannot be read ({error}); mend its permissions") from error
+    try:
+        params = StrategyParams.model_validate_json(text)
+    except ValidationError as error:
+        raise StorageError(
+            f"{path} is damaged ({error.error_count()} mistakes); put back a copy, or remove it"
+        ) from error
+    low = params.evidence.expectancy_r_low
+    if low is None:
+        return None
+    return ApprovedExpectancy(params.evidence.expectancy_r, low, params.evidence.trades, params.applied_at.timestamp())
 
 
 def parameters_in_force(settings: Settings, ml_settings: MlSettings) -> dict[str, Any]:

@@ -13,11 +13,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from novosky.errors import SettingsError
+from novosky.guarded_json import JsonError, read_json_file
 from novosky.settings.base import Section
 from novosky.settings.ml import MlSettings
 from novosky.settings.runtime import Settings
 
 S = TypeVar("S", bound=Section)
+MOST_BYTES = 1 << 20
+"""Settings are a few kilobytes."""
 
 
 def load_settings(path: Path) -> Settings:
@@ -46,32 +49,22 @@ def schema_of(model: type[Section]) -> str:
 
 def _load(path: Path, model: type[S]) -> S:
     try:
-        # Windows editors put a byte-order mark in front.
-        text = path.read_text(encoding="utf-8-sig")
+        content = read_json_file(path, max_bytes=MOST_BYTES)
     except FileNotFoundError as error:
         raise SettingsError(
             f"{path} does not exist; run from the checkout or name the file with --config/--ml-config"
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
-    try:
-        json.loads(text, object_pairs_hook=_no_duplicate_keys)
-    except (ValueError, RecursionError) as error:
-        raise SettingsError(f"{path} is not valid JSON: {error}") from error
+    except JsonError as error:
+        wrong = "cannot be read" if isinstance(error.__cause__, UnicodeDecodeError) else "is not valid JSON"
+        raise SettingsError(f"{path} {wrong}: {str(error).removeprefix(f'{path}: ')}") from error
     try:
         # Strict: "5", true or 5.5 where a whole number belongs is a slip, not a spelling of it.
-        return model.model_validate_json(text, strict=True)
+        return model.model_validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
         lines = [f"  {_explain(detail, model)}" for detail in error.errors()]
         raise SettingsError(f"{path} has {len(lines)} mistake(s):\n" + "\n".join(lines)) from error
-
-
-def _no_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise ValueError(f"key {key!r} is written twice")
-    return dict(pairs)
 
 
 def _explain(detail: ErrorDetails, model: type[BaseModel]) -> str:

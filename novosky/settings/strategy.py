@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from novosky.errors import ModelCompatibilityError, SettingsError
+from novosky.guarded_json import parse_json
 from novosky.settings.differences import changes_between
 from novosky.settings.profile_application import apply_profile
 from novosky.settings.profiles import profile_named
@@ -73,7 +74,7 @@ def put_strategy(original: bytes, strategy: Mapping[str, Any]) -> bytes:
         raise ModelCompatibilityError(
             f"the strategy has other keys than this version knows ({', '.join(other)}); update the program"
         )
-    present: dict[str, Any] = json.loads(original.decode("utf-8-sig"))
+    present: dict[str, Any] = parse_json(original, "config.json")
     profile = profile_named(_validated(present).risk_profile.name)
     content = copy.deepcopy(present)
     for place, value in strategy.items():
@@ -82,9 +83,11 @@ def put_strategy(original: bytes, strategy: Mapping[str, Any]) -> bytes:
         for section in sections:
             home = home.setdefault(section, {})
         home[key] = copy.deepcopy(value)
-    content = apply_profile(content, profile)
-    text = edited(original.decode("utf-8-sig"), content)
     try:
+        # Before the profile looks into it, too: what it expects there must be there.
+        Settings.model_validate_json(json.dumps(content), strict=True)
+        content = apply_profile(content, profile)
+        text = edited(original.decode("utf-8-sig"), content)
         Settings.model_validate_json(text, strict=True)
     except ValidationError as error:
         detail = error.errors()[0]

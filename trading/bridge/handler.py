@@ -32,12 +32,14 @@ class DeadlineReader(io.RawIOBase):
         self._limits = limits
         self._deadline = 0.0
         self._idle = True
+        self.idle_seconds = min(limits.idle_seconds, limits.first_seconds)
+        """Until the connection has shown the token it is not waited for long."""
         self.await_request()
 
     def await_request(self) -> None:
         """Begin to wait for the next request."""
         self._idle = True
-        self._deadline = time.monotonic() + self._limits.idle_seconds
+        self._deadline = time.monotonic() + self.idle_seconds
 
     def readable(self) -> bool:
         """Return True."""
@@ -122,6 +124,8 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, path: str, body: bytes) -> None:
         try:
             self.server.doorkeeper.check(self.headers.get("Authorization"))
+            self.server.proved(self.connection)
+            self._reader.idle_seconds = self.server.limits.idle_seconds
             if self.path != path:
                 raise Refusal(Reason.PATH, "there is nothing at this address")
             if path == HELLO_PATH:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import math
 import os
 import secrets
 import socket
@@ -27,6 +28,7 @@ from novosky.errors import BrokerError, NetworkError, UsageError
 from trading.bridge.admission import Doorkeeper, ReplayGuard, check_token
 from trading.bridge.functions import FUNCTIONS
 from trading.bridge.handler import Handler
+from trading.bridge.places import Place, Places
 from trading.bridge.protocol import MAX_ANSWER_BYTES, PROTOCOL_VERSION, Answer, Call, Hello, dump, dump_answer
 from trading.bridge.refusal import ProtocolError, Reason, Refusal
 from trading.bridge.values import Codec
@@ -36,6 +38,7 @@ from trading.terminal.structs import STRUCTS
 
 _log = logging.getLogger(__name__)
 
+_QUIET_SECONDS = 5.0
 LONGEST_PATIENCE = 300.0
 """Seconds; the first request for deep history has been seen to take 91."""
 CARRIED_EXCEPTIONS = (TypeError, ValueError, OverflowError, NotImplementedError)
@@ -56,6 +59,12 @@ class Limits:
         For a client to take an answer.
     connections : int
         Open at a time.
+    strangers : int
+        Of these, at most so many that have not shown the token; the oldest makes room for the next.
+    stranger_seconds : float
+        For a connection to show the token.
+    first_seconds : float
+        For its first byte; a client sends its request with the connection.
     hung_seconds : float
         A call that runs longer than this ends the server: nothing else can interrupt it.
     """
@@ -64,6 +73,9 @@ class Limits:
     idle_seconds: float = 75.0
     answer_seconds: float = 60.0
     connections: int = 64
+    strangers: int = 32
+    stranger_seconds: float = 15.0
+    first_seconds: float = 3.0
     hung_seconds: float = 600.0
 
 
@@ -134,7 +146,8 @@ class BridgeServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True
     # On Windows this option would let a second server share the port.
     allow_reuse_address = os.name == "posix"
-    request_queue_size = 64
+    # Many may knock while one is let in; the system lowers it to what it allows.
+    request_queue_size = 1024
 
     def __init__(
         self,
@@ -165,7 +178,9 @@ class BridgeServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self._codec = Codec({kind.__name__: getattr(module, kind.__name__, kind) for kind in STRUCTS})
         self._identity = secrets.token_hex(16)
         self._guard = ReplayGuard(self._identity)
-        self._places = threading.BoundedSemaphore(self.limits.connections)
+        self._places = Places(self.limits.connections, self.limits.strangers)
+        self._placed: dict[socket.socket, Place] = {}
+        self._complained = -math.inf
         self._answering = 0
         self._quiet = threading.Condition()
         self._connections: set[socket.socket] = set()
@@ -199,6 +214,7 @@ class BridgeServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
             while not stop.wait(0.2):
                 if self._worker.busy_seconds() > self.limits.hung_seconds:
                     raise BrokerError("a call hangs in the terminal; close the terminal and start the bridge again")
+                self._end_overdue()
                 if not self._worker.alive:
                     raise BrokerError("the terminal's module broke down; start the bridge again")
         finally:
@@ -284,28 +300,53 @@ class BridgeServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         return data
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Give a new connection its thread, or close it when there are too many."""
-        if not self._places.acquire(blocking=False):
-            _log.warning("refused a connection from %s: %d are open", client_address[0], self.limits.connections)
+        """Give a new connection its thread, in place of an older stranger where there are too many."""
+        place = Place(str(client_address[0]), time.monotonic(), request)
+        entered, victim = self._places.enter(place)
+        if victim is not None:
+            self._complain("closed a connection from %s that had not shown the token", victim.address)
+            victim.end()
+        if not entered:
+            self._complain("refused a connection from %s", place.address)
             self.shutdown_request(request)
             return
+        self._placed[request] = place
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve one connection; TLS is agreed here, so that nobody can hold up the listener."""
+        place = self._placed.pop(request)
         try:
-            connection = self._secured(request, client_address)
+            connection = self._secured(request, client_address, place)
             if connection is not None:
-                self._serve_connection(connection, client_address)
+                self._serve_connection(connection, client_address, place)
         finally:
-            self._places.release()
+            self._places.leave(place)
 
-    def _serve_connection(self, connection: socket.socket, client_address: Any) -> None:
+    def proved(self, connection: socket.socket) -> None:
+        """Keep the place of a connection that has shown the token."""
+        place = self._placed.get(connection)
+        if place is not None:
+            self._places.prove(place)
+
+    def _end_overdue(self) -> None:
+        for place in self._places.overdue(time.monotonic() - self.limits.stranger_seconds):
+            place.end()
+
+    def _complain(self, what: str, address: str) -> None:
+        """Log what crowding does, at most once in `_QUIET_SECONDS`: a crowd must not fill the disk."""
+        if time.monotonic() - self._complained >= _QUIET_SECONDS:
+            self._complained = time.monotonic()
+            _log.warning(f"{what}: %d are open", address, self._places.count)
+
+    def _serve_connection(self, connection: socket.socket, client_address: Any, place: Place) -> None:
+        self._placed[connection] = place
         with self._quiet:
             self._connections.add(connection)
         try:
             super().process_request_thread(connection, client_address)
         finally:
+            self._placed.pop(connection, None)
             with self._quiet:
                 self._connections.discard(connection)
 
@@ -313,13 +354,16 @@ class BridgeServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         """Log what ended a connection: the client went away, or a defect with its traceback."""
         _log.warning("the connection from %s ended early", client_address[0], exc_info=True)
 
-    def _secured(self, request: socket.socket, client_address: Any) -> socket.socket | None:
-        request.settimeout(self.limits.request_seconds)
-        if self._tls is None:
-            return request
+    def _secured(self, request: socket.socket, client_address: Any, place: Place) -> socket.socket | None:
         connection = None
         try:
+            request.settimeout(self.limits.request_seconds)
+            if self._tls is None:
+                return request
             connection = self._tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+            place.connection = connection
+            if place.lost:
+                raise ConnectionAbortedError("its place was given to another")
             connection.do_handshake()
         except OSError as error:
             _log.warning("refused a connection from %s: no TLS: %s", client_address[0], error)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from novosky.errors import SettingsError
+from novosky.guarded_json import read_json_file
 from novosky.market.server_time import ServerClock
 from novosky.settings import MlSettings, Settings
 from novosky.settings.differences import changes_between
@@ -54,7 +54,7 @@ def check_features(configured: tuple[str, ...], computed: list[str], path: Path)
 def check_profile(settings: Settings, path: Path) -> Finding:
     """Tell whether the settings are laxer than the profile they name."""
     profile = profile_named(settings.risk_profile.name)
-    content = json.loads(path.read_text(encoding="utf-8-sig"))
+    content = read_json_file(path)
     laxer = [str(change) for change in changes_between(content, apply_profile(content, profile))]
     balance = settings.risk_profile.starting_balance_usd
     if balance < profile.min_balance_usd:

@@ -13,9 +13,13 @@ from urllib.request import url2pathname
 from ml.hub.endpoint import check_credentials, endpoint_of
 from novosky.environment import DATABASE, HUB_FOLDER, HUB_STORE, TELEGRAM
 from novosky.errors import SettingsError
+from novosky.guarded_json import parse_json
 from trading.doctor.finding import Finding, fail, ok, warn
+from trading.telegram.destination import read_destinations
 
 ONLINE_SECONDS = 10.0
+LARGEST_ANSWER = 1024 * 1024
+CHATS_MEND = "write whole numbers and commas, e.g. 1111,-100123/45 for topic 45 of a group; the log names a chat's id"
 PUBLIC_TELEGRAM = "https://api.telegram.org"
 
 
@@ -44,10 +48,11 @@ def check_telegram(environment: Mapping[str, str]) -> Finding:
         return fail("telegram", f"{missing} is not set", f"set both {token_name} and {chats_name}, or neither")
     if re.fullmatch(r"\d+:[\w-]+", token) is None:
         return fail("telegram", f"{token_name} is no bot token", "copy it from @BotFather anew")
-    parts = [part for part in re.split(r"[\s,;]+", chats) if part]
-    if any(re.fullmatch(r"-?\d{1,15}", part) is None for part in parts):
-        return fail("telegram", f"{chats_name} holds something that is no chat id", "write whole numbers and commas")
-    return ok("telegram", f"token and {len(parts)} chat(s) set")
+    try:
+        places = read_destinations(chats)
+    except ValueError:
+        return fail("telegram", f"{chats_name} holds something that is no chat id", CHATS_MEND)
+    return ok("telegram", f"token and {len(places)} chat(s) set")
 
 
 def check_telegram_online(environment: Mapping[str, str]) -> Finding:
@@ -58,8 +63,8 @@ def check_telegram_online(environment: Mapping[str, str]) -> Finding:
     base = environment.get("TELEGRAM_API_URL", PUBLIC_TELEGRAM).rstrip("/")
     try:
         answer = httpx.get(f"{base}/bot{token}/getMe", timeout=ONLINE_SECONDS)
-        content = answer.json()
-    except (httpx.HTTPError, ValueError) as error:
+        content = parse_json(answer.content, "the answer", max_bytes=LARGEST_ANSWER, mend_text=True)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         # The error's own text would show the address, and with it the token.
         return warn("telegram online", f"no proper answer ({type(error).__name__})", "check the network")
     if not isinstance(content, dict) or content.get("ok") is not True:

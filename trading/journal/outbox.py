@@ -12,9 +12,13 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, select, update
 
+from novosky.remote_text import clean_lines
 from trading.journal.database import Database
 from trading.journal.tables import OUTBOX
 from trading.journal.values import Message, QueuedMessage
+
+LONGEST_TEXT = 50_000
+"""Characters of one message; Telegram would be sent a dozen for it."""
 
 
 class Outbox:
@@ -41,9 +45,12 @@ class Outbox:
 
     def enqueue_within(self, connection: Connection, messages: Iterable[Message]) -> None:
         """Queue messages as part of a transaction under way."""
+        # Whatever a remote's words brought along: a database takes no half character and no NUL.
         # One by one: ids rise in the order given, which a batched insert does not promise.
         for message in messages:
-            connection.execute(self._insert, {**message.__dict__, "attempts": 0, "next_try": message.created})
+            text = clean_lines(message.text, LONGEST_TEXT)
+            values = {**message.__dict__, "text": text, "attempts": 0, "next_try": message.created}
+            connection.execute(self._insert, values)
 
     def due(self, now: int, limit: int) -> Sequence[QueuedMessage]:
         """Return at most `limit` messages to be sent at `now` (UTC epoch seconds), oldest first."""

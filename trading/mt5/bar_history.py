@@ -13,7 +13,6 @@ import pandas as pd
 from novosky.clock import Clock
 from novosky.errors import BrokerError
 from trading.mt5.clock import OffsetCheck, ServerTime
-from trading.mt5.guard import check_account
 from trading.mt5.link import Link
 from trading.mt5.symbols import has_quote, resolve_symbol
 from trading.mt5.terms import Access, Timing
@@ -152,10 +151,15 @@ class BarHistory:
 
 
 def history_link(module: Any, clock: Clock, access: Access, timing: Timing) -> Link:
-    """Return a connection that refuses an account other than the one named."""
+    """Return a connection that refuses another server than the one named: its bars are another broker's."""
 
     def check() -> None:
-        check_account(link.read("account_info"), access)
+        server = link.read("account_info").server
+        if server != access.server:
+            raise BrokerError(
+                f"the terminal stands at {server!r}, but bars of {access.server!r} are wanted; log the terminal in "
+                "there, or correct MT5_SERVER"
+            )
 
     link = Link(module, clock, access, timing, check)
     return link

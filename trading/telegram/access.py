@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from novosky.errors import SettingsError
+from trading.telegram.destination import Destination, read_destinations
 
 TOKEN_VARIABLE, CHATS_VARIABLE, URL_VARIABLE = "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_IDS", "TELEGRAM_API_URL"
 PUBLIC_URL = "https://api.telegram.org"
@@ -26,11 +26,14 @@ class TelegramAccess:
         Chats that are told everything and may command. In a group every member may.
     base_url : str
         The Bot API's address, without a slash at its end.
+    topics : tuple of Destination
+        Where messages go in those of the chats that have topics; the others get them as they are.
     """
 
     token: SecretStr
     chats: tuple[int, ...]
     base_url: str = PUBLIC_URL
+    topics: tuple[Destination, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> TelegramAccess | None:
@@ -51,13 +54,15 @@ class TelegramAccess:
             )
         if re.fullmatch(r"\d+:[\w-]+", token) is None:
             raise SettingsError(f"{TOKEN_VARIABLE} is no bot token; @BotFather gives one like 123456789:AAF...")
-        parts = [part for part in re.split(r"[\s,;]+", chats) if part]
-        if any(re.fullmatch(r"-?\d{1,15}", part) is None for part in parts):
-            raise SettingsError(f"{CHATS_VARIABLE} must be chat ids (whole numbers) separated by commas")
+        try:
+            found = read_destinations(chats)
+        except ValueError as error:
+            raise SettingsError(f"{CHATS_VARIABLE} {error}") from None
         base_url = environment.get(URL_VARIABLE, "").strip() or PUBLIC_URL
         if not base_url.startswith(("http://", "https://")):
             raise SettingsError(f"{URL_VARIABLE} must begin with https:// or http://")
-        return cls(SecretStr(token), tuple(dict.fromkeys(int(part) for part in parts)), base_url.rstrip("/"))
+        ids = tuple(dict.fromkeys(each.chat for each in found))
+        return cls(SecretStr(token), ids, base_url.rstrip("/"), tuple(each for each in found if each.topic is not None))
 
     @property
     def bot_id(self) -> str:
@@ -65,11 +70,12 @@ class TelegramAccess:
         return self.token.get_secret_value().partition(":")[0]
 
     @property
-    def labels(self) -> dict[str, int]:
-        """Each chat under a name that may be stored and logged."""
-        return {label_of(chat): chat for chat in self.chats}
+    def destinations(self) -> tuple[Destination, ...]:
+        """Where everything is told: the chats in their order, those with topics in these."""
+        named = {chat: [each for each in self.topics if each.chat == chat] for chat in self.chats}
+        return tuple(each for chat in self.chats for each in named[chat] or [Destination(chat)])
 
-
-def label_of(chat: int) -> str:
-    """Return a name for a chat that does not tell its id."""
-    return hashlib.sha256(f"chat {chat}".encode()).hexdigest()[:10]
+    @property
+    def labels(self) -> dict[str, Destination]:
+        """Each destination under a name that may be stored and logged."""
+        return {destination.label: destination for destination in self.destinations}

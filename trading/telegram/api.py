@@ -1,4 +1,4 @@
-"""The Bot API as the rest of this room sees it: blocking calls and five ways to fail.
+"""The Bot API as the rest of this room sees it: blocking calls and six ways to fail.
 
 python-telegram-bot speaks the protocol. It is asynchronous, so an instance owns an event loop
 and belongs to one thread at a time; only `interrupt` may be called from another.
@@ -7,22 +7,24 @@ and belongs to one thread at a time; only `interrupt` may be called from another
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
+import re
 import threading
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 import telegram.error as failures
 from telegram import Bot, Update
 from telegram.constants import ParseMode
-from telegram.request import HTTPXRequest
 
 from novosky.log import SecretFilter
 from novosky.redaction import Redactor
+from novosky.remote_text import clean_text
 from trading.telegram.access import TelegramAccess
+from trading.telegram.destination import Destination
+from trading.telegram.updates import Batch, Incoming
+from trading.telegram.wire import ListeningRequest, SpeakingRequest
 
 R = TypeVar("R")
 BATCH = 100
@@ -32,8 +34,18 @@ ADDRESS_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.
 here already: not every handler they may reach was set up by this program."""
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg")
 
-_CHAT_WORDS = ("chat not found", "not enough rights", "have no rights", "kicked", "deactivated")
-"""What a refusal says when it is the chat, not the message."""
+LONGEST_ASKED_WAIT = 3600.0
+"""Seconds that Telegram may ask to wait and be obeyed; a number beyond is a slip of someone's."""
+_CALL_SECONDS = 4
+"""Times of `timeout` that a whole call may take, whose every step may take one."""
+_MALFORMED = re.compile(
+    r"\bparse|\bentit(?:y|ies)|entit(?:y|ies)_|too[ _]long|utf-?8|"
+    r"(?:text|message|caption|media|file|photo|document)(?: is| must be |_)(?: ?non-)? ?empty",
+    re.IGNORECASE,
+)
+"""What a refusal says when it is the message. All others are taken for the chat's: it may take the message later."""
+_TOO_LARGE = re.compile(r"(?:entity|content) too large", re.IGNORECASE)
+"""Status 413 in words: Telegram's own, or a proxy's that takes no request of this size."""
 _NOT_TELEGRAMS_OWN = "Parsing the server response"
 """In the library's words: the answer was not in the Bot API's form."""
 
@@ -53,11 +65,30 @@ class SlowDownError(Exception):
 
 
 class ChatClosedError(Exception):
-    """The chat cannot be written to now: it blocked the bot, or its id is wrong."""
+    """The chat does not take this message now, and may later.
+
+    Attributes
+    ----------
+    certain : bool
+        It is certainly the chat: it takes nothing from this bot. Otherwise Telegram did not say
+        that it was the message, which is taken for the same until another message arrives.
+    """
+
+    def __init__(self, reason: str, *, certain: bool = True) -> None:
+        super().__init__(reason)
+        self.certain = certain
+
+
+class ChatMovedError(Exception):
+    """The group has become a supergroup: it has another id, `chat`."""
+
+    def __init__(self, chat: int) -> None:
+        super().__init__("the group has become a supergroup with another id")
+        self.chat = chat
 
 
 class RefusedError(Exception):
-    """The host will never take this message as it is."""
+    """The host will never take this message as it is: the message itself is malformed."""
 
 
 class TokenRefusedError(Exception):
@@ -68,34 +99,16 @@ class InterruptedCallError(Exception):
     """The call was ended by `interrupt`."""
 
 
-@dataclass(frozen=True)
-class Incoming:
-    """One update.
-
-    Attributes
-    ----------
-    update_id : int
-    chat : int or None
-        None for an update that is no message, or could not be read.
-    text : str
-        Empty for a message without text.
-    """
-
-    update_id: int
-    chat: int | None = None
-    text: str = ""
-
-
 class BotApi(Protocol):
     """What deliveries and commands need of Telegram."""
 
     def username(self) -> str:
         """Return the bot's name, without the @."""
 
-    def updates(self, offset: int | None, wait: float) -> list[Incoming]:
+    def updates(self, offset: int | None, wait: float) -> Batch:
         """Return what is new, waiting up to `wait` seconds for it; an offset confirms all ids below it."""
 
-    def send(self, chat: int, text: str, *, html: bool, attachment: Path | None = None) -> None:
+    def send(self, to: Destination, text: str, *, html: bool, attachment: Path | None = None) -> None:
         """Send a message, with a picture or file if one is given."""
 
     def interrupt(self) -> None:
@@ -120,17 +133,14 @@ class TelegramApi:
         self._redactor = Redactor([token])
         for name in ADDRESS_LOGGERS:
             logging.getLogger(name).addFilter(SecretFilter([token]))
-        self._requests = (
-            HTTPXRequest(
-                read_timeout=timeout, write_timeout=timeout, media_write_timeout=timeout, connect_timeout=timeout
-            ),
-            _UpdatesRequest(read_timeout=timeout, connect_timeout=timeout),
-        )
+        self._timeout = timeout
+        self._listening = ListeningRequest(timeout)
+        self._requests = (SpeakingRequest(timeout), self._listening)
         self._bot = Bot(
             token,
             base_url=f"{access.base_url}/bot",
             request=self._requests[0],
-            get_updates_request=self._requests[1],
+            get_updates_request=self._listening,
         )
         self._runner = asyncio.Runner()
         self._lock = threading.Lock()
@@ -142,23 +152,23 @@ class TelegramApi:
         """Return the bot's name, without the @."""
         return self._call(self._bot.get_me()).username or ""
 
-    def updates(self, offset: int | None, wait: float) -> list[Incoming]:
+    def updates(self, offset: int | None, wait: float) -> Batch:
         """Return what is new; see `BotApi`."""
-        found = self._call(
-            self._bot.get_updates(offset=offset, limit=BATCH, timeout=int(wait), allowed_updates=[Update.MESSAGE])
-        )
-        return [_incoming(update) for update in found]
+        asked = self._bot.get_updates(offset=offset, limit=BATCH, timeout=int(wait), allowed_updates=[Update.MESSAGE])
+        self._call(asked, wait)
+        return self._listening.batch
 
-    def send(self, chat: int, text: str, *, html: bool, attachment: Path | None = None) -> None:
+    def send(self, to: Destination, text: str, *, html: bool, attachment: Path | None = None) -> None:
         """Send a message; see `BotApi`."""
-        mode = ParseMode.HTML if html else None
+        how: dict[str, Any] = {"parse_mode": ParseMode.HTML if html else None, "message_thread_id": to.topic}
         if attachment is None:
-            self._call(self._bot.send_message(chat, text, parse_mode=mode))
-        elif attachment.suffix.lower() in PHOTO_SUFFIXES:
-            self._call(self._bot.send_photo(chat, attachment.read_bytes(), caption=text, parse_mode=mode))
+            self._call(self._bot.send_message(to.chat, text, **how))
+            return
+        content = attachment.read_bytes()
+        if attachment.suffix.lower() in PHOTO_SUFFIXES:
+            self._call(self._bot.send_photo(to.chat, content, caption=text, **how))
         else:
-            document = attachment.read_bytes()
-            self._call(self._bot.send_document(chat, document, filename=attachment.name, caption=text, parse_mode=mode))
+            self._call(self._bot.send_document(to.chat, content, filename=attachment.name, caption=text, **how))
 
     def interrupt(self) -> None:
         """End the call under way, and every later one."""
@@ -179,93 +189,72 @@ class TelegramApi:
         for request in self._requests:
             await request.shutdown()
 
-    def _call(self, work: Coroutine[Any, Any, R]) -> R:
-        """Run one request to its end and name its failure."""
+    def _call(self, work: Coroutine[Any, Any, R], hold: float = 0.0) -> R:
+        """Run one request to its end and name its failure; `hold` is what the host may keep it open."""
         try:
-            return self._runner.run(self._tracked(work))
+            return self._runner.run(self._tracked(work, hold + _CALL_SECONDS * self._timeout))
         except asyncio.CancelledError:
             raise InterruptedCallError from None
+        except TimeoutError:
+            raise UnreachableError("the answer did not end in time") from None
         except failures.RetryAfter as error:
             raise SlowDownError(_seconds(error)) from None
-        except failures.InvalidToken:
-            # The library's own message shows the token.
-            raise TokenRefusedError("Telegram does not know this bot token; ask @BotFather for the valid one") from None
+        except failures.ChatMigrated as error:
+            raise ChatMovedError(error.new_chat_id) from None
         except failures.TelegramError as error:
             raise self._named(error) from None
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            # The library met an answer in a form it does not know.
+            raise UnreachableError(f"the answer cannot be read ({type(error).__name__})") from None
 
     def _named(self, error: failures.TelegramError) -> Exception:
-        reason = self._redactor.text(str(error))[:300]
-        if _NOT_TELEGRAMS_OWN in reason:
-            # A proxy on the way has its own 400 and 403; no message is given up for those.
+        reason = clean_text(self._redactor.text(str(error)[:3000]), 300)
+        if _NOT_TELEGRAMS_OWN in reason and not _TOO_LARGE.search(reason):
+            # A proxy on the way has its own 400, 401 and 403; no message is given up for those.
             return UnreachableError(reason)
-        if isinstance(error, failures.Forbidden | failures.ChatMigrated):
+        if isinstance(error, failures.InvalidToken):
+            # The library's own message shows the token.
+            return TokenRefusedError("Telegram does not know this bot token; ask @BotFather for the valid one")
+        if isinstance(error, failures.Forbidden):
             return ChatClosedError(reason)
+        if _TOO_LARGE.search(reason):
+            return RefusedError(reason)
         if isinstance(error, failures.BadRequest):
-            # A subclass of NetworkError in the library, though repeating it does not help.
-            return (ChatClosedError if any(word in reason.lower() for word in _CHAT_WORDS) else RefusedError)(reason)
+            # A subclass of NetworkError in the library, though repeating it at once does not help.
+            return RefusedError(reason) if _MALFORMED.search(reason) else ChatClosedError(reason, certain=False)
         return UnreachableError(f"{type(error).__name__}: {reason}")
 
-    async def _tracked(self, work: Coroutine[Any, Any, R]) -> R:
+    async def _tracked(self, work: Coroutine[Any, Any, R], limit: float) -> R:
         with self._lock:
             if self._interrupted:
                 work.close()
                 raise asyncio.CancelledError
             self._task = asyncio.current_task()
         try:
-            return await work
+            async with asyncio.timeout(limit):
+                return await work
         finally:
             with self._lock:
                 self._task = None
 
 
-class _UpdatesRequest(HTTPXRequest):
-    """Replaces updates that cannot be read, which would otherwise come again for ever, by empty ones."""
-
-    @staticmethod
-    def parse_json_payload(payload: bytes) -> dict[str, Any]:
-        answer: Any = json.loads(payload) if _is_json(payload) else None
-        if not isinstance(answer, dict):
-            raise failures.TelegramError("the answer is no JSON object")
-        if "result" not in answer:
-            return cast("dict[str, Any]", answer)
-        if not isinstance(answer["result"], list):
-            raise failures.TelegramError("the answer holds no list of updates")
-        readable = [_readable(item) for item in answer["result"]]
-        answer["result"] = [item for item in readable if item is not None]
-        if readable and not answer["result"]:
-            raise failures.TelegramError(f"{len(readable)} update(s) without an id")
-        return cast("dict[str, Any]", answer)
-
-
-def _is_json(payload: bytes) -> bool:
-    try:
-        json.loads(payload)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _readable(item: Any) -> dict[str, Any] | None:
-    number = item.get("update_id") if isinstance(item, dict) else None
-    if not isinstance(number, int) or isinstance(number, bool):
-        _log.warning("an update without an id was left out")
-        return None
-    try:
-        Update.de_json(item, None)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError) as error:
-        _log.warning("update %d cannot be read (%s) and was left out", number, type(error).__name__)
-        return {"update_id": number}
-    return cast("dict[str, Any]", item)
-
-
-def _incoming(update: Update) -> Incoming:
-    if update.message is None:
-        return Incoming(update.update_id)
-    text = update.message.text
-    return Incoming(update.update_id, update.message.chat.id, text if isinstance(text, str) else "")
-
-
 def _seconds(error: failures.RetryAfter) -> float:
     # The library announces another type for a later version; both are read here.
     wait = error.retry_after
-    return float(wait) if isinstance(wait, int | float) else wait.total_seconds()
+    seconds = float(wait) if isinstance(wait, int | float) else wait.total_seconds()
+    return min(max(seconds, 1.0), LONGEST_ASKED_WAIT)
+
+
+__all__ = [
+    "Batch",
+    "BotApi",
+    "ChatClosedError",
+    "ChatMovedError",
+    "Incoming",
+    "InterruptedCallError",
+    "RefusedError",
+    "SlowDownError",
+    "TelegramApi",
+    "TokenRefusedError",
+    "UnreachableError",
+]

@@ -8,7 +8,7 @@ good or lets the bot trade again is confirmed by a one-time code.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass
 
 from novosky.errors import NovoskyError
@@ -89,8 +89,8 @@ class Commander:
     ----------
     view : BotView
     controls : BotControls
-    chats : collection of int
-        Who may command.
+    chats : container of int
+        Who may command; asked anew for every message.
     confirmations : Confirmations
     confirmed : collection of str
         Commands that need a code.
@@ -100,12 +100,12 @@ class Commander:
         self,
         view: BotView,
         controls: BotControls,
-        chats: Collection[int],
+        chats: Container[int],
         confirmations: Confirmations,
         *,
         confirmed: Collection[str] = CONFIRMED,
     ) -> None:
-        self._view, self._controls, self._chats = view, controls, frozenset(chats)
+        self._view, self._controls, self._chats = view, controls, chats
         self._confirmations, self._confirmed = confirmations, frozenset(confirmed)
         self._strangers: dict[int, float] = {}
         self._orders: Mapping[str, Callable[[], str]] = {
@@ -152,7 +152,7 @@ class Commander:
         str or None
             HTML to send back; None when there is nothing to say.
         """
-        assert incoming.chat in self._chats, "strangers are turned away before"
+        assert incoming.chat is not None and incoming.chat in self._chats, "strangers are turned away before"
         order = read_order(incoming.text, username)
         if order is None:
             return None

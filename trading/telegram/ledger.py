@@ -54,6 +54,8 @@ class CommandLedger:
             # Commands that were handled and not yet confirmed may come again; stops do no harm twice.
             _log.error("%s is damaged and begun anew", self._path)
             return _Ledger(bot=bot)
+        except OSError as error:
+            raise StorageError(f"{self._path} cannot be read ({error.strerror}); mend its permissions") from error
         return ledger if ledger.bot == bot else _Ledger(bot=bot)
 
     def settled(self, update_id: int) -> bool:

@@ -8,17 +8,20 @@ from random import Random
 
 from novosky.clock import Clock
 from trading.journal import Message
-from trading.telegram.access import label_of
 from trading.telegram.api import (
+    Batch,
     BotApi,
     ChatClosedError,
+    ChatMovedError,
     Incoming,
     RefusedError,
     SlowDownError,
     TokenRefusedError,
     UnreachableError,
 )
+from trading.telegram.chats import ChatBook
 from trading.telegram.commands import Commander
+from trading.telegram.destination import Destination
 from trading.telegram.ledger import CommandLedger
 from trading.telegram.outbox import Outbox, addressed
 
@@ -28,6 +31,13 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 120.0
 """Seconds until a failed poll is repeated; doubled by every further failure."""
 TOKEN_WAIT = 600.0
 """Seconds until a refused token is tried again."""
+LONGEST_JUNK_WAIT = 30.0
+"""The same where Telegram answers, but only with what cannot be acknowledged: commands must stay prompt."""
+RENUMBERED_AFTER = 3600.0
+"""Seconds without an update after which the offset is forgotten: after a quiet week Telegram numbers
+updates anew, possibly lower, and what lies below an offset is thrown away unread."""
+REMEMBERED_JUNK = 200
+"""Updates without a number that were said already, so that one that stays is said once."""
 JITTER = 0.25
 
 _log = logging.getLogger(__name__)
@@ -47,17 +57,31 @@ class Poller:
     clock : Clock
     rng : random.Random
         Spreads repeated polls.
+    book : ChatBook
+        Follows chats to their new ids.
     """
 
     def __init__(
-        self, api: BotApi, commander: Commander, ledger: CommandLedger, outbox: Outbox, clock: Clock, rng: Random
+        self,
+        api: BotApi,
+        commander: Commander,
+        ledger: CommandLedger,
+        outbox: Outbox,
+        clock: Clock,
+        rng: Random,
+        book: ChatBook,
     ) -> None:
         self._api, self._commander, self._ledger, self._outbox = api, commander, ledger, outbox
+        self._book = book
         self._clock, self._rng = clock, rng
         self._username: str | None = None
         # Never one from an earlier run, see `trading.telegram.ledger`.
         self._offset: int | None = None
         self._failures = 0
+        self._newest_update = -math.inf
+        self._junk: dict[str, None] = {}
+        self.unreadable = 0
+        """Updates that could not be read since the start, each counted once."""
         self.last_contact = 0.0
         """When Telegram last answered, UTC epoch seconds; 0 for never."""
         self.problem = ""
@@ -100,16 +124,39 @@ class Poller:
             return self._failed(str(error), error.seconds), 0
         except TokenRefusedError as error:
             return self._failed(str(error), TOKEN_WAIT), 0
-        except (UnreachableError, RefusedError, ChatClosedError) as error:
-            wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(self._failures, 16))
-            return self._failed(str(error), wait * (1.0 + JITTER * self._rng.random())), 0
+        except (UnreachableError, RefusedError, ChatClosedError, ChatMovedError) as error:
+            return self._failed(str(error), self._longer_wait(LONGEST_WAIT)), 0
+        now = self._clock.now()
+        self._say_unreadable(found)
+        if found.unreadable and not found.updates:
+            self.last_contact = now
+            return self._failed("Telegram gives only updates without a number", self._longer_wait(LONGEST_JUNK_WAIT)), 0
         if self._failures:
             _log.info("Telegram answers again after %d failure(s)", self._failures)
-        self._failures, self.problem, self.last_contact = 0, "", self._clock.now()
-        for incoming in found:
+        self._failures, self.problem, self.last_contact = 0, "", now
+        for incoming in found.updates:
             self._handle(incoming)
             self._offset = incoming.update_id + 1
-        return 0.0, len(found)
+        if found.updates:
+            self._newest_update = now
+        elif now - self._newest_update > RENUMBERED_AFTER:
+            # What was confirmed does not come again, and would be known if it did.
+            self._offset = None
+        return 0.0, len(found.updates)
+
+    def _say_unreadable(self, found: Batch) -> None:
+        for reason in found.unreadable:
+            if reason in self._junk:
+                continue
+            self.unreadable += 1
+            if len(self._junk) >= REMEMBERED_JUNK:
+                self._junk.pop(next(iter(self._junk)))
+            self._junk[reason] = None
+            _log.warning("%s; it was left out (%d so far)", reason, self.unreadable)
+
+    def _longer_wait(self, longest: float) -> float:
+        wait = min(longest, FIRST_WAIT * 2.0 ** min(self._failures, 16))
+        return wait * (1.0 + JITTER * self._rng.random())
 
     def _failed(self, problem: str, wait: float) -> float:
         if problem != self.problem:
@@ -120,7 +167,10 @@ class Poller:
 
     def _handle(self, incoming: Incoming) -> None:
         now = self._clock.now()
-        if self._ledger.settled(incoming.update_id) or not self._commander.knows(incoming, now):
+        if self._ledger.settled(incoming.update_id):
+            return
+        self._follow(incoming)
+        if not self._commander.knows(incoming, now):
             return
         if not incoming.text.lstrip().startswith("/"):
             return
@@ -130,5 +180,14 @@ class Poller:
         answer = self._commander.answer(incoming, self._username or "", now, interrupted=interrupted)
         if answer is not None:
             reply = Message(f"reply:{incoming.update_id}", "reply", answer, math.floor(now))
-            self._outbox.enqueue(addressed(reply, label_of(incoming.chat)))
+            self._outbox.enqueue(addressed(reply, Destination(incoming.chat, incoming.topic).label))
         self._ledger.settle(incoming.update_id)
+
+    def _follow(self, incoming: Incoming) -> None:
+        """Remember a group's new id, which it tells itself: the old chat its end, the new one its origin."""
+        if incoming.chat is None:
+            return
+        if incoming.moved_to is not None:
+            self._book.moved(incoming.chat, incoming.moved_to)
+        if incoming.moved_from is not None:
+            self._book.moved(incoming.moved_from, incoming.chat)

@@ -12,6 +12,7 @@ from random import Random
 from novosky.clock import Clock
 from trading.telegram.access import TelegramAccess
 from trading.telegram.api import BotApi, InterruptedCallError, TelegramApi
+from trading.telegram.chats import ChatBook
 from trading.telegram.commands import Commander
 from trading.telegram.confirmation import Confirmations
 from trading.telegram.ledger import CommandLedger
@@ -38,7 +39,7 @@ class TelegramService:
     view : BotView
     controls : BotControls
     ledger : Path
-        Where handled commands are remembered.
+        Where handled commands are remembered; beside it the new ids of chats that have moved.
     clock : Clock
     rng : random.Random
         Spreads repeated attempts.
@@ -65,10 +66,12 @@ class TelegramService:
     ) -> None:
         self._clock = clock
         self._speaking, self._listening = connect(access), connect(access)
-        self.delivery = Delivery(outbox, self._speaking, access.labels, Random(rng.random()), pace)
-        commander = Commander(view, controls, access.chats, Confirmations(new_code))
+        book = ChatBook(access.destinations, ledger.with_name(f"{ledger.stem}-chats.json"))
+        self.delivery = Delivery(outbox, self._speaking, access.labels, Random(rng.random()), pace, book)
+        commander = Commander(view, controls, book, Confirmations(new_code))
         books = CommandLedger(ledger, access.bot_id)
-        self.poller = Poller(self._listening, commander, books, outbox, clock, Random(rng.random()))
+        self.poller = Poller(self._listening, commander, books, outbox, clock, Random(rng.random()), book)
+        self._book = book
         self._stopping = threading.Event()
         self._news = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -122,7 +125,11 @@ class TelegramService:
         heard = self.poller.problem or f"Telegram answered {silence:.0f} s ago"
         if self.poller.last_contact == 0.0:
             heard = self.poller.problem or "not asked yet"
+        if self.poller.unreadable:
+            heard += f"; {self.poller.unreadable} update(s) could not be read and were left out"
         told = self.delivery.problem or "nothing is stuck"
+        if self._book.followed:
+            told += "; a chat has become a supergroup and is followed: write its new id into TELEGRAM_CHAT_IDS"
         return [
             HealthItem("Telegram commands", not self.poller.problem and silence < SILENCE, heard),
             HealthItem("Telegram messages", not self.delivery.problem, told),

@@ -21,6 +21,8 @@ from trading.telegram.views import (
 
 TEXT_LENGTH, CAPTION_LENGTH = 4096, 1024
 """Characters that Telegram takes in a message and under a picture."""
+MOST_PIECES = 8
+"""Messages that one long text may become."""
 MARKED_KINDS = frozenset({"reply", "report"})
 """Kinds of messages whose text is HTML already; all others are plain text."""
 TITLES = {
@@ -56,6 +58,25 @@ def fitted(marked: str, length: int) -> str:
     room = length - _units(_CUT)
     cut = words.encode("utf-16-le")[: 2 * room].decode("utf-16-le", "ignore")
     return plain(cut + _CUT)
+
+
+def pieces(marked: str, length: int) -> list[str]:
+    """Return HTML as messages of at most `length` UTF-16 units each, so that none of its words is lost.
+
+    What fits is one message as it is; longer text loses its marks and is divided at its lines and
+    words. Beyond `MOST_PIECES` messages the last one is cut.
+    """
+    words = plain_text(marked)
+    if _units(words) <= length:
+        return [marked]
+    found: list[str] = []
+    while len(found) < MOST_PIECES - 1 and _units(words) > length:
+        head = words.encode("utf-16-le")[: 2 * length].decode("utf-16-le", "ignore")
+        breaks = [at for at in (head.rfind("\n"), head.rfind(" ")) if at > len(head) // 2]
+        head = head[: breaks[0] + 1] if breaks else head
+        found.append(plain(head))
+        words = words[len(head) :]
+    return [*found, fitted(plain(words), length)]
 
 
 def _units(text: str) -> int:
