@@ -16,7 +16,7 @@ from trading.journal import INTENT_REJECTED
 MAGIC = 770_001
 """Marks the bot's own orders and positions at the broker."""
 _NEVER_LATE = RETCODE_LIMIT_POSITIONS
-"""Refused because there is a position already: the one with its name is another bot's. Other refusals can be mistaken."""
+"""Refused because there is a position: the one with its name is another bot's. Other refusals can be mistaken."""
 
 
 class Books(Protocol):

@@ -127,6 +127,7 @@ def _findings_with_broker(
 ) -> Iterator[Finding]:
     """Check the settings, against the broker of the environment where one is named and may be asked."""
     from novosky.clock import RealClock
+    from novosky.environment import BROKER
     from novosky.errors import NovoskyError, SettingsError
     from novosky.settings import load_settings
     from trading.doctor.broker import check_broker_access
@@ -134,7 +135,12 @@ def _findings_with_broker(
     from trading.live_access import reach_from_environment
     from trading.mt5_probe import Mt5Probe
 
-    unasked = check_broker_access(environment, sys.platform)
+    refusal = ""
+    try:
+        reach_from_environment(environment)
+    except NovoskyError as error:
+        refusal = str(error)
+    unasked = check_broker_access(environment.get(BROKER.name, "").strip(), refusal, sys.platform)
     try:
         symbol = load_settings(config).symbol
     except SettingsError:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from novosky.environment import BROKER
-from novosky.errors import BrokerError, NovoskyError
+from novosky.errors import BrokerError
 from novosky.market.server_time import ServerClock
 from novosky.settings import Settings
 from trading.doctor.balance import AccountFacts, HaltState, check_account
@@ -80,25 +79,22 @@ class BrokerProbe(Protocol):
         """Return the newest tick's time as the server writes it, its wall clock as epoch seconds; None without one."""
 
 
-def check_broker_access(environment: Mapping[str, str], platform: str) -> Finding:
+def check_broker_access(kind: str, refusal: str, platform: str) -> Finding:
     """Tell whether everything is named that a broker is reached with, without asking it.
 
     Parameters
     ----------
-    environment : mapping
-        See `novosky.environment.read_environment`.
+    kind : str
+        Value of NOVOSKY_BROKER, empty where it is not set.
+    refusal : str
+        What keeps the account from being reached, see `trading.live_access.reach_from_environment`; empty for nothing.
     platform : str
         See ``sys.platform``.
     """
-    from trading.live_access import reach_from_environment
-
-    kind = environment.get(BROKER.name, "").strip()
     if kind in ("", "paper"):
         return warn("broker", f"not asked: {BROKER.name} is {kind or 'not set'}", NONE_NAMED)
-    try:
-        reach_from_environment(environment)
-    except NovoskyError as error:
-        return fail("broker", str(error), "correct it in .env or the environment")
+    if refusal:
+        return fail("broker", refusal, "correct it in .env or the environment")
     if kind == "mt5" and platform != "win32":
         return fail(
             "broker",
