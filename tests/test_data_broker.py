@@ -154,6 +154,13 @@ def test_a_clock_rule_that_puts_the_newest_quote_into_the_future_is_refused(tmp_
     assert not (tmp_path / "b.parquet").exists()
 
 
+def test_a_clock_rule_that_no_fresh_quote_confirms_is_said(tmp_path: Path) -> None:
+    # The server keeps UTC, the rule says two hours more: the newest quote looks two hours old.
+    play = market_of(rule="UTC")
+    notes = load_from(play, lambda module: module, asked(tmp_path, server_clock="NewYork+7"))
+    assert "no fresh quote of BTCUSD to check the server clock NewYork+7 with" in notes[0]
+
+
 def test_another_brokers_bars_are_not_stitched_on(tmp_path: Path) -> None:
     play = market_of()
     bars = pd.DataFrame(rows_of(3), columns=["open", "high", "low", "close"]).assign(volume=1.0, spread=1.0)

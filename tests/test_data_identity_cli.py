@@ -215,7 +215,7 @@ def test_what_is_odd_in_the_bars_is_said_at_import(folder: Path) -> None:
     assert "warning: 1 bar(s) with a range above 25 times the usual one, the largest at 2024-01-04 02:00 UTC" in text
     assert "warning: 2 of 400 bars have spread 0, the first at 2024-01-02 01:15 UTC" in text
     assert (
-        "warning: 1 bar(s) have a spread below 0.05 times the median of 1000 points, e.g. 2 at 2024-01-02 02:15" in text
+        "warning: 1 bar(s) have a spread below 0.1 times the median of 1000 points, e.g. 2 at 2024-01-02 02:15" in text
     )
     assert "warning: 1 bar(s) have a spread above 20 times the median of 1000 points, e.g. 500000 at" in text
     assert "warning: 1 of 400 bars have prices finer than 2 digits, e.g. high" in text

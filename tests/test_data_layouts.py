@@ -5,7 +5,6 @@ Every file of a table below holds the same four bars, from 02:00 on 2 January 20
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -424,9 +423,26 @@ def test_every_layout_has_a_file_here() -> None:
     assert {layout for _, layout in (*SERVER.values(), *UTC.values())} == {layout.name for layout in LAYOUTS}
 
 
-def shared_cases(folder: str) -> Iterator[Path]:
+def shared_cases(folder: str) -> list[Path]:
     at = Path(__file__).resolve().parents[1].parent / "shared" / "cases" / folder
-    return iter(sorted(at.glob("*.csv")))
+    return sorted(at.glob("*.csv"))
+
+
+@pytest.mark.parametrize("path", shared_cases("10-stamps-out-of-range"), ids=lambda path: path.stem)
+def test_the_reported_stamps_are_refused_by_file_line_and_stamp(path: Path) -> None:
+    with pytest.raises(DataError, match=rf"{path.name}: line [24]: '\d{{4}}"):
+        import_text(path)
+
+
+def test_the_reported_dump_of_the_package_equals_the_terminals_export() -> None:
+    files = {path.stem: path for path in shared_cases("11-mt5-package-csv")}
+    if not files:
+        pytest.skip("the reported files are not here")
+    for path in files.values():
+        with pytest.raises(DataError, match="does not say its time zone"):
+            load_bars(path)
+    bars = {name: import_text(path, NEW_YORK_7).bars for name, path in files.items()}
+    pd.testing.assert_frame_equal(bars["copy_rates"], bars["terminal_export"], check_like=True)
 
 
 @pytest.mark.parametrize("path", shared_cases("12-header-variants"), ids=lambda path: path.stem)

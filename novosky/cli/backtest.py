@@ -164,7 +164,7 @@ def _minute(iso: str) -> str:
 def run_labels(prepared: Prepared, settings: Settings, marks: Mapping[Any, Any]) -> tuple[str, ...]:
     """Return what every output of this run must say about its bars and its account."""
     from backtest.run import overlap_warning
-    from novosky.market.price_steps import finer_than_digits
+    from novosky.market.price_steps import price_step_warnings
     from trading.context import calendar_note
     from trading.market_inputs import minutes_coverage
 
@@ -177,9 +177,7 @@ def run_labels(prepared: Prepared, settings: Settings, marks: Mapping[Any, Any])
     calendar = calendar_note(prepared.context.news_minutes, settings)
     if calendar is not None:
         labels.append(calendar)
-    finer = finer_than_digits(prepared.frame, settings.broker.digits)
-    if finer is not None:
-        labels.append(finer)
+    labels += price_step_warnings(prepared.frame, settings.broker.digits)
     bars, mute = len(prepared.frame), len(prepared.frame) - len(prepared.rows)
     if mute:
         labels.append(f"Warm-up: {mute} of {bars} bars have no features yet and could not trade; give more history")

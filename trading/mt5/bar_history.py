@@ -40,6 +40,8 @@ class History:
         The broker's names.
     point : float
     digits : int
+    confirmed : bool
+        Whether a fresh quote agreed with the clock rule; False where the market stands still.
     """
 
     bars: pd.DataFrame
@@ -47,6 +49,7 @@ class History:
     server: str
     point: float
     digits: int
+    confirmed: bool
 
 
 class BarHistory:
@@ -97,7 +100,7 @@ class BarHistory:
         symbol = resolve_symbol(self._link, name)
         self._link.ask("symbol_select", symbol, True)
         time = ServerTime(rule)
-        self._check_clock(symbol, time)
+        confirmed = self._check_clock(symbol, time)
         info = self._link.read("symbol_info", symbol)
         first = None if since is None else time.stamp(since)
         rows = self._pages(symbol, _TIMEFRAMES[seconds], first, progress or (lambda _: None))
@@ -108,12 +111,18 @@ class BarHistory:
         if first is not None:
             rows = rows[max(0, int(np.searchsorted(rows["time"], first))) :]
         server = str(self._link.read("account_info").server)
-        return History(_frame(rows), symbol, server, float(info.point), int(info.digits))
+        return History(_frame(rows), symbol, server, float(info.point), int(info.digits), confirmed)
 
-    def _check_clock(self, symbol: str, time: ServerTime) -> None:
-        tick = self._link.ask("symbol_info_tick", symbol).value
-        if has_quote(tick):
-            OffsetCheck(time).observe(int(tick.time_msc), self._clock.now())
+    def _check_clock(self, symbol: str, time: ServerTime) -> bool:
+        """Hold fresh quotes against the rule for a moment; whether one has confirmed it."""
+        check, deadline = OffsetCheck(time), self._clock.now() + self._timing.tick_wait
+        while True:
+            tick = self._link.ask("symbol_info_tick", symbol).value
+            if has_quote(tick):
+                check.observe(int(tick.time_msc), self._clock.now())
+            if check.confirmed or self._clock.now() >= deadline:
+                return check.confirmed
+            self._clock.sleep(self._timing.tick_poll)
 
     def _pages(self, symbol: str, timeframe: int, first: int | None, progress: Callable[[int], None]) -> Rates:
         most = int(self._link.read("terminal_info").maxbars)
