@@ -123,7 +123,9 @@ def test_help_names_the_commands_of_the_wheel(installed: Installed) -> None:
 
 
 @pytest.mark.full
-def test_a_starter_set_trades_on_paper(installed: Installed) -> None:
+def test_a_starter_set_trades_on_paper(installed: Installed, request: pytest.FixtureRequest) -> None:
+    if not request.config.getoption("--full"):
+        pytest.skip("long; run with --full")
     done = installed.run("models", "starter")
     assert done.returncode == 0, done.stderr
     bars = "data/SYNTHETIC_BTCUSD_M15.parquet"
@@ -134,7 +136,9 @@ def test_a_starter_set_trades_on_paper(installed: Installed) -> None:
 
 
 @pytest.mark.full
-def test_the_demo_runs_and_paper_trading_follows(installed: Installed) -> None:
+def test_the_demo_runs_and_paper_trading_follows(installed: Installed, request: pytest.FixtureRequest) -> None:
+    if not request.config.getoption("--full"):
+        pytest.skip("long; run with --full")
     done = installed.run("demo", "--bars", 8_000, "--seed", 11)
     assert done.returncode == 0, done.stderr
     done = installed.run("trade", "--paper", "--once")
