@@ -69,7 +69,7 @@ def parse_json(
     >>> parse_json('{"a": NaN}', "config.json")
     Traceback (most recent call last):
         ...
-    novosky.guarded_json.JsonError: config.json: line 1 column 7: NaN is no number of JSON
+    novosky.guarded_json.JsonError: config.json: line 1 column 7: a: NaN is no number of JSON
     """
     if len(content) > max_bytes:
         raise JsonError(f"{what}: it is larger than {max_bytes:,} bytes")
@@ -87,8 +87,8 @@ def parse_json(
     return _whole_characters(value, what, mend=mend_text)
 
 
-def array_items(text: str, key: str) -> list[str]:
-    """Return the texts of the objects in the array under a key of the outermost object.
+def array_items(text: str, key: str | None = None) -> list[str]:
+    """Return the texts of the objects in an array: the outermost one, or that under a key of the outermost object.
 
     For an answer of many items of which one cannot be decoded: they are found by their brackets
     alone, and what cannot be read costs no more than itself.
@@ -97,21 +97,24 @@ def array_items(text: str, key: str) -> list[str]:
     --------
     >>> array_items('{"result": [{"a": NaN}, {"a": {}}, 5]}', "result")
     ['{"a": NaN}', '{"a": {}}']
+    >>> array_items('[{"a": NaN}, {}]')
+    ['{"a": NaN}', '{}']
     """
     found: list[str] = []
+    outer = 1 if key is None else 2
     depth, last, inside, start = 0, "", False, 0
     for token in _TOKEN.finditer(text):
         kind = token.lastgroup
         if kind == "open":
             depth += 1
-            if depth == 2 and token.group() == "[" and last == f'"{key}"':
+            if depth == outer and token.group() == "[" and (key is None or last == f'"{key}"'):
                 inside = True
-            elif depth == 3 and inside and token.group() == "{":
+            elif depth == outer + 1 and inside and token.group() == "{":
                 start = token.start()
         elif kind == "close":
-            if depth == 3 and inside and token.group() == "}":
+            if depth == outer + 1 and inside and token.group() == "}":
                 found.append(text[start : token.end()])
-            inside = inside and depth > 2
+            inside = inside and depth > outer
             depth -= 1
         last = token.group() if kind == "string" and depth == 1 else ""
     return found
@@ -145,7 +148,9 @@ def _check_tokens(text: str, what: str, max_depth: int) -> None:
     """Refuse what the decoder would accept or stumble over, before it sees the text."""
     seen: list[set[str] | None] = []
     """For every open bracket the keys so far; None for an array."""
-    key_next, last_key = False, None
+    key_next = False
+    path: list[str] = []
+    """For every open bracket the key it is at; empty in an array and before the first one."""
     for token in _TOKEN.finditer(text):
         kind, written = token.lastgroup, token.group()
         if kind == "string":
@@ -154,10 +159,11 @@ def _check_tokens(text: str, what: str, max_depth: int) -> None:
                 if key in keys:
                     raise _refused(text, token, what, f"the key {reprlib.repr(key)} is written twice")
                 keys.add(key)
-                last_key = key
+                path[-1] = key
             key_next = False
         elif kind == "open":
             seen.append(set() if written == "{" else None)
+            path.append("")
             if len(seen) > max_depth:
                 raise _refused(text, token, what, f"it is nested deeper than {max_depth} levels")
             key_next = written == "{"
@@ -165,14 +171,20 @@ def _check_tokens(text: str, what: str, max_depth: int) -> None:
             key_next = False
             if seen:
                 seen.pop()
+                path.pop()
         elif kind == "comma":
             key_next = bool(seen) and seen[-1] is not None
         elif kind == "number":
             if reason := _bad_number(written):
-                under = "" if last_key is None else f" (key {reprlib.repr(last_key)})"
-                raise _refused(text, token, what, reason + under)
+                raise _refused(text, token, what, _at(path) + reason)
         elif written.lstrip("-") in ("NaN", "Infinity"):
-            raise _refused(text, token, what, f"{written} is no number of JSON")
+            raise _refused(text, token, what, f"{_at(path)}{written} is no number of JSON")
+
+
+def _at(path: list[str]) -> str:
+    """Return the dotted key of a value for a message."""
+    keys = ".".join(reprlib.repr(key)[1:-1] for key in path if key)
+    return f"{keys}: " if keys else ""
 
 
 def _key(written: str) -> str:

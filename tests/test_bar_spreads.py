@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import run_script
 from desk import Desk
 from paper_runs import Scenario, backtest_outcome, planted_bars, replay_outcome, settings_with
 from test_parity import WARM_UP
 
+from novosky.data.store import load_bars, save_bars
 from novosky.errors import DataError, SettingsError
 from trading.bar_spreads import BarSpreads, bar_spreads
 from trading.doctor.costs import check_costs
@@ -162,3 +164,46 @@ def test_doctor_holds_the_costs_against_the_prices(
     config.write_text(json.dumps(content), encoding="utf-8")
     finding = check_costs(config, desk.bars)
     assert finding is not None and finding.grade.lower() == grade.lower()
+
+
+def with_costs(desk: Desk, folder: Path, **costs: Any) -> list[object]:
+    """Return the flags of a desk whose config.json states other costs."""
+    content = json.loads(desk.config.read_text(encoding="utf-8"))
+    content["costs"] |= costs
+    config = folder / "config.json"
+    config.write_text(json.dumps(content), encoding="utf-8")
+    return ["--config", config, "--ml-config", desk.ml_config, "--models", desk.models]
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        ("backtest_config.py", ["--data", "{bars}", "--no-chart"]),
+        ("scripts/sweep.py", ["--data", "{bars}", "--configs", "2", "--out", "sweep"]),
+        ("trading.py", ["--paper", "--replay", "{bars}", "--days", "5", "--journal", "paper.sqlite"]),
+    ],
+)
+def test_every_command_over_bars_refuses_costs_of_another_symbol(
+    desk: Desk, tmp_path: Path, script: str, arguments: list[str]
+) -> None:
+    flags = with_costs(desk, tmp_path, spread=30_000.0)
+    answer = run_script(script, *(part.format(bars=desk.bars) for part in arguments), *flags, cwd=tmp_path)
+    assert answer.code == 3, answer.err
+    assert "costs.spread is 30000 USD" in answer.err and "median price" in answer.err
+
+
+def test_the_backtest_says_and_counts_the_bars_that_paid_the_floor(desk: Desk, tmp_path: Path) -> None:
+    market = load_bars(desk.bars)
+    labels = dict(market.attrs)
+    market = market.assign(spread=0.0)
+    market.attrs.update(labels)
+    bars = tmp_path / "BTCUSD_M15.parquet"
+    save_bars(bars, market)
+    flags = [*with_costs(desk, tmp_path), "--data", bars, "--days", "10", "--no-chart", "--json", "figures.json"]
+    answer = run_script("backtest_config.py", *flags, cwd=tmp_path)
+    assert answer.code == 0, answer.err
+    figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
+    assert figures["spread_floored"] == figures["bars"] > 0
+    assert figures["spread"] == figures["spread_min"] == 16.95
+    text = " ".join(answer.out.split())
+    assert f"{figures['bars']:,} of {figures['bars']:,} bars floored" in text and "bars state none" in text

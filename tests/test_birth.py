@@ -210,3 +210,15 @@ def test_doctor_knows_what_was_paid_in(tmp_path: Path) -> None:
     session.close()
     assert halt_state(file, scenario().settings) == HaltState(750.0, halted=False)
     assert halt_state(tmp_path / "none.sqlite", scenario().settings) == HaltState(500.0, halted=False)
+
+
+def test_a_paper_account_begun_with_another_balance_goes_on_without_saying_so_again(tmp_path: Path) -> None:
+    file = tmp_path / "j.sqlite"
+    begun = replace(scenario(1_000.0), repeatable=False)
+    session = open_scenario(begun, file)
+    go_on(session, 2)
+    session.close()
+    session = open_scenario(replace(begun, settings=scenario(500.0).settings), file)
+    go_on(session, 1)
+    assert session.bot.status.guard.halt_balance == 500.0
+    session.close()

@@ -173,7 +173,7 @@ def test_a_simulated_terminal_is_served_until_a_signal_stops_it_cleanly(
         out, err = server.communicate(timeout=10)
 
     assert server.returncode == 0, err
-    assert out.endswith("\nstopped\n")
+    assert out.splitlines()[-1] == "stopped"
     assert TOKEN not in err
 
 

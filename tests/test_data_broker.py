@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 from bridge_module import TOKEN, bridged, serving
 from contracts.broker import BAR, START
-from mt5_stage import ACCESS, Mt5Stage, stage
+from mt5_stage import ACCESS, HEDGING, Mt5Stage, stage
 from test_data_cli import output_of
 
 from novosky.cli.data_broker import download_from, with_broker
@@ -24,6 +25,7 @@ from novosky.errors import BrokerError, DataError
 from novosky.market.server_time import ServerClock
 from trading.live_access import Reach
 from trading.mt5 import bar_history
+from trading.terminal.constants import ModuleConstants as C
 from trading.terminal.views import Installation
 
 COUNT = 60
@@ -152,6 +154,13 @@ def test_a_clock_rule_that_puts_the_newest_quote_into_the_future_is_refused(tmp_
     assert not (tmp_path / "b.parquet").exists()
 
 
+def test_a_clock_rule_that_no_fresh_quote_confirms_is_said(tmp_path: Path) -> None:
+    # The server keeps UTC, the rule says two hours more: the newest quote looks two hours old.
+    play = market_of(rule="UTC")
+    notes = load_from(play, lambda module: module, asked(tmp_path, server_clock="NewYork+7"))
+    assert "no fresh quote of BTCUSD to check the server clock NewYork+7 with" in notes[0]
+
+
 def test_another_brokers_bars_are_not_stitched_on(tmp_path: Path) -> None:
     play = market_of()
     bars = pd.DataFrame(rows_of(3), columns=["open", "high", "low", "close"]).assign(volume=1.0, spread=1.0)
@@ -167,6 +176,20 @@ def test_another_brokers_bars_are_not_stitched_on(tmp_path: Path) -> None:
     joined = load_bars(tmp_path / "b.parquet")
     assert joined.attrs["source"] == "mt5 Other-Live + mt5 Simulated-Demo"
     assert joined.attrs["seams"] == (START,)
+
+
+def test_another_brokers_terminal_is_refused_and_no_number_is_shown(tmp_path: Path) -> None:
+    play = market_of()
+    elsewhere = Reach(replace(ACCESS, login=987_654, server="Other-Live"), lambda: play.mt5, renewable=False)
+    with pytest.raises(BrokerError, match="stands at 'Simulated-Demo', but bars of 'Other-Live'") as caught:
+        download_from(asked(tmp_path), elsewhere, play.clock)
+    assert "987654" not in str(caught.value)
+
+
+def test_a_netting_account_has_the_same_bars(tmp_path: Path) -> None:
+    play = market_of(account=replace(HEDGING, margin_mode=C.ACCOUNT_MARGIN_MODE_RETAIL_NETTING), connect=False)
+    load_from(play, lambda module: module, asked(tmp_path))
+    assert len(load_bars(tmp_path / "b.parquet")) == COUNT - 1
 
 
 def test_an_unknown_symbol_is_the_brokers_to_refuse(tmp_path: Path) -> None:

@@ -301,6 +301,12 @@ def test_bars_that_pandas_stored_with_an_index_are_read(tmp_path: Path) -> None:
         load_bars(path)
 
 
+def test_capital_letters_in_the_names_of_columns_do_no_harm(tmp_path: Path) -> None:
+    bars, path = sound(), tmp_path / "b.parquet"
+    bars.rename(columns=str.capitalize).to_parquet(path)
+    pd.testing.assert_frame_equal(load_bars(path), bars)
+
+
 @pytest.mark.parametrize("zone", [None, "epochs"])
 def test_bars_of_the_package_are_told_by_their_columns(zone: str | None, tmp_path: Path) -> None:
     bars, path = sound().rename(columns={"volume": "tick_volume"}), tmp_path / "b.parquet"

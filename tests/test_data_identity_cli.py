@@ -54,6 +54,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path) -> Path:
             ("DAT_ASCII_EURUSD_M1_2023.csv", "EURUSD"),
             ("XAUUSD.r_M15.csv", "XAUUSD.r"),
         ),
+        *(
+            ("EURUSD.csv", "EURUSD"),
+            ("xauusd_m15.csv", "xauusd"),
+            ("my GER40 bars.csv", "GER40"),
+            ("NAS100.txt", "NAS100"),
+        ),
+        *(("BTCUSDT.csv", "BTCUSDT"), ("EURUSD and GBPUSD.csv", None), ("DAX.csv", "DAX"), ("report.csv", None)),
         ("EURUSD_Candlestick_15_M_BID_01.01.2024-02.01.2024.csv", "EURUSD"),
         *(("Bitstamp_BTCUSD_1h.csv", "BTCUSD"), ("Binance_BTCUSDT_minute.csv", "BTCUSDT")),
         *(("BINANCE_BTCUSDT, 15.csv", "BTCUSDT"), ("history.csv", None), ("export2024.csv", None), ("M15.csv", None)),
@@ -205,10 +212,10 @@ def test_what_is_odd_in_the_bars_is_said_at_import(folder: Path) -> None:
     bars.loc[300, "high"] += 0.0625
     bars.to_csv(folder / "BTCUSD_M15.csv", index=False)
     text = output_of("--source", "csv", "--input", "BTCUSD_M15.csv")
-    assert "warning: 1 bar(s) with a range above 50 times the usual one, the largest at 2024-01-04 02:00 UTC" in text
+    assert "warning: 1 bar(s) with a range above 25 times the usual one, the largest at 2024-01-04 02:00 UTC" in text
     assert "warning: 2 of 400 bars have spread 0, the first at 2024-01-02 01:15 UTC" in text
     assert (
-        "warning: 1 bar(s) have a spread below 0.05 times the median of 1000 points, e.g. 2 at 2024-01-02 02:15" in text
+        "warning: 1 bar(s) have a spread below 0.1 times the median of 1000 points, e.g. 2 at 2024-01-02 02:15" in text
     )
     assert "warning: 1 bar(s) have a spread above 20 times the median of 1000 points, e.g. 500000 at" in text
     assert "warning: 1 of 400 bars have prices finer than 2 digits, e.g. high" in text

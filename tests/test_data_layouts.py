@@ -5,7 +5,6 @@ Every file of a table below holds the same four bars, from 02:00 on 2 January 20
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +90,10 @@ SERVER = {  # What needs --server-clock: the terminal's and others that do not s
     "Finam": (
         ["<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>", *rows("BTCUSD,15,20240102,{six}")],
         "finam",
+    ),
+    "a zone of three letters in the title": (
+        ["Time (EET),Open,High,Low,Close,Volume", *rows("2024-01-02 {clock}")],
+        "csv",
     ),
     "Kaggle": (["Open time,Open,High,Low,Close,Volume", *rows("2024-01-02 {clock}:00")], "csv"),
     "am and pm": (["time,open,high,low,close,volume", *rows("2024-01-02 {clock} AM")], "csv"),
@@ -298,6 +301,16 @@ REFUSED: dict[str, tuple[list[str], str]] = {
         r"two columns mean the same, real_volume \(<VOL>, <VOL>\)",
     ),
     "doubled time": (["time,time,open,high,low,close,volume", *rows("{epoch},{epoch}")], "mean the same, the time"),
+    "two notations": (
+        ["time;open;high;low;close;volume", *rows("{epoch}", ";", end="1.000,5")],
+        "line 2: volume is '1.000,5', not a number; no one notation fits all",
+    ),
+    "other columns than expected": (
+        [*rows("1704160800", end="1", between=",")[:1], "1704161700,1,4,2,3,1"],
+        "read as stamp, open",
+    ),
+    "a web page": (["<!DOCTYPE html><html>a,b,c,d,e"], "is a web page, not a table"),
+    "JSON": (['[[1704153600000,"2","4","1","3","10"]]'], "is JSON, not a table"),
     "commas not quoted": (["time,open,high,low,close,volume", *rows("{epoch}", decimal=",")], "line 2 has 10 fields"),
     "newest first, but not throughout": (
         [*lines_of("{epoch}")[:1], *(rows("{epoch}")[i] for i in (3, 1, 2, 0))],
@@ -402,7 +415,7 @@ def test_a_file_that_is_no_table_is_named_for_what_it_is(content: bytes, message
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is not a file"):
         import_text(tmp_path)
 
 
@@ -410,9 +423,26 @@ def test_every_layout_has_a_file_here() -> None:
     assert {layout for _, layout in (*SERVER.values(), *UTC.values())} == {layout.name for layout in LAYOUTS}
 
 
-def shared_cases(folder: str) -> Iterator[Path]:
+def shared_cases(folder: str) -> list[Path]:
     at = Path(__file__).resolve().parents[1].parent / "shared" / "cases" / folder
-    return iter(sorted(at.glob("*.csv")))
+    return sorted(at.glob("*.csv"))
+
+
+@pytest.mark.parametrize("path", shared_cases("10-stamps-out-of-range"), ids=lambda path: path.stem)
+def test_the_reported_stamps_are_refused_by_file_line_and_stamp(path: Path) -> None:
+    with pytest.raises(DataError, match=rf"{path.name}: line [24]: '\d{{4}}"):
+        import_text(path)
+
+
+def test_the_reported_dump_of_the_package_equals_the_terminals_export() -> None:
+    files = {path.stem: path for path in shared_cases("11-mt5-package-csv")}
+    if not files:
+        pytest.skip("the reported files are not here")
+    for path in files.values():
+        with pytest.raises(DataError, match="does not say its time zone"):
+            load_bars(path)
+    bars = {name: import_text(path, NEW_YORK_7).bars for name, path in files.items()}
+    pd.testing.assert_frame_equal(bars["copy_rates"], bars["terminal_export"], check_like=True)
 
 
 @pytest.mark.parametrize("path", shared_cases("12-header-variants"), ids=lambda path: path.stem)

@@ -36,10 +36,12 @@ def test_every_json_value_is_read_as_the_standard_decoder_reads_it(value: Any, a
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"a": NaN}', "f.json: line 1 column 7: NaN is no number of JSON"),
-        ('{"a":\n [-Infinity]}', "f.json: line 2 column 3: -Infinity is no number of JSON"),
-        ('{"a": 1e999}', "f.json: line 1 column 7: the number 1e999 is too large"),
+        ('{"a": NaN}', "f.json: line 1 column 7: a: NaN is no number of JSON"),
+        ('{"a":\n [-Infinity]}', "f.json: line 2 column 3: a: -Infinity is no number of JSON"),
+        ('{"a": 1e999}', "f.json: line 1 column 7: a: the number 1e999 is too large"),
         ("[9223372036854775808]", "f.json: line 1 column 2: the integer 9223372036854775808 does not fit into 64 bits"),
+        ('{"a": {"b": [{"c": 1e999}]}, "d": 1}', "column 20: a.b.c: the number 1e999 is too large"),
+        ('{"a": {"b": 1}, "c": NaN}', "column 22: c: NaN is no number of JSON"),
         ("[-9223372036854775809]", "does not fit into 64 bits"),
         ("[" + "9" * 5000 + "]", "does not fit into 64 bits"),
         ('{"a": 1, "b": {"a": 2, "\\u0061": 3}}', "f.json: line 1 column 24: the key 'a' is written twice"),

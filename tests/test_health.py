@@ -141,6 +141,39 @@ def test_a_closed_market_owes_no_bars(tmp_path: Path) -> None:
     assert judge_health(status, health, noon + 3 * BAR).healthy is False
 
 
+def test_pauses_and_the_hours_after_a_session_over_midnight_owe_no_bars(tmp_path: Path) -> None:
+    hours = {"sunday": "22:00-06:00", "monday": "08:00-10:00, 12:00-24:00"}
+    settings = settings_with(broker={"server_clock": "UTC", "trading_hours": hours})
+    status = status_at(MONDAY + 6 * 3600)
+    health = health_at(tmp_path, status, settings=settings)
+    for hour, healthy in ((8, True), (8.5, True), (8.75, False)):
+        assert judge_health(status, health, MONDAY + hour * 3600).healthy is healthy
+    status = status_at(MONDAY + 10 * 3600)
+    health = health_at(tmp_path, status, settings=settings)
+    for hour, healthy in ((12, True), (12.5, True), (12.75, False)):
+        assert judge_health(status, health, MONDAY + hour * 3600).healthy is healthy
+    status = status_at(MONDAY + 3600)
+    health = health_at(tmp_path, status, settings=settings)
+    assert judge_health(status, health, MONDAY + 2 * 3600).healthy is False, "Sunday's session is still on"
+
+
+def test_a_clock_that_is_off_is_unhealthy_with_its_number(tmp_path: Path) -> None:
+    status = status_at(MONDAY)
+    health = dataclasses.replace(
+        health_at(tmp_path, status), clock="the newest quotes are 300 s behind this machine's clock"
+    )
+    verdict = judge_health(status, health, MONDAY + 60.0)
+    assert verdict.healthy is False and verdict.reason == health.clock
+
+
+def test_a_health_file_from_before_the_clocks_were_compared_is_read(tmp_path: Path) -> None:
+    health = health_at(tmp_path, status_at(MONDAY))
+    content = json.loads(json.dumps(dataclasses.asdict(health)))
+    del content["clock"]
+    (tmp_path / "old.json").write_text(json.dumps(content), encoding="utf-8")
+    assert read_health(tmp_path / "old.json") == health
+
+
 def test_a_health_file_of_another_account_is_not_believed(tmp_path: Path) -> None:
     closed = settings_with(broker={"server_clock": "UTC", "trading_hours": {"monday": "closed"}})
     health = health_at(tmp_path, status_at(MONDAY, identity="another:2"), settings=closed)

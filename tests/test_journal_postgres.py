@@ -40,6 +40,8 @@ from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.exc import ProgrammingError
 
 from novosky.errors import LockedError, SettingsError, StorageError
+from trading.engine.gates import gate_names
+from trading.exports import utc_text
 from trading.journal import INTENT_FILLED, Journal, journal_url
 
 PATIENCE = 20.0
@@ -353,3 +355,21 @@ def test_rows_are_shown_to_their_owner_alone(journal: Journal, place: ServerPlac
         place.run("DROP OWNED BY visitor")
         place.run("DROP ROLE visitor")
     assert journal.flag("resume") is None
+
+
+def test_the_readable_views_speak_utc_and_words_and_hide_what_the_tables_hide(
+    place: ServerPlace, tmp_path: Path
+) -> None:
+    scenario = Scenario(planted_bars(120))
+    url = journal_url(place.server.url().render_as_string(hide_password=False))
+    session = open_scenario(scenario, tmp_path / "paper.sqlite", database=url)
+    finish(session)
+    status, decisions = session.bot.status, session.journal.decisions()
+    session.close()
+    (shown,) = place.run("SELECT * FROM status_readable")
+    assert (shown["last_bar"], shown["equity"]) == (utc_text(status.last_bar), status.guard.equity)
+    read = place.run("SELECT * FROM decisions_readable ORDER BY bar")
+    assert [row["failing_gates"] for row in read] == [" ".join(gate_names(row["gates"] or 0)) for row in decisions]
+    assert all(row["side"] in ("buy", "sell") for row in place.run("SELECT side FROM trades_readable"))
+    options = place.run("SELECT reloptions FROM pg_class WHERE relname LIKE '%\\_readable' ORDER BY relname")
+    assert [row["reloptions"] for row in options] == [["security_invoker=true"]] * 3

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from late_clock import Keeping, LateServer, Minutes, change_of, random_minutes, true_bars
+from mt5_stage import stage
 from test_clock_changes import frame
 
 from ml.feature_engineering import add_all_features, live_window_bars
@@ -20,6 +21,7 @@ from novosky.market.server_time import ServerClock
 from trading.mt5.bars import _EMPTY, BarReader
 from trading.mt5.clock import OffsetCheck, ServerTime
 from trading.mt5.terms import Timing
+from trading.terminal.constants import ModuleConstants as C
 
 M15, HOUR, DAY = 900, 3_600, 86_400
 WINDOW = 100
@@ -192,3 +194,31 @@ def test_a_clock_not_set_for_an_hour_is_refused() -> None:
     with pytest.raises(BrokerError, match=r"\+1 h from what broker\.server_clock"):
         for moment in range(server.change.utc - 60, server.change.utc + HOUR, 5):
             check.observe(1000 * int(server.stamps(np.array([moment]))[0]), float(moment))
+
+
+@pytest.mark.parametrize(("rule", "year"), [("NewYork+7", 2024), ("Europe/Athens", 2023), ("Australia/Sydney", 2025)])
+def test_over_the_simulated_terminal_the_repeated_hour_is_what_an_import_of_its_bars_gives(
+    rule: str, year: int
+) -> None:
+    """This is where ATR differed: the terminal keeps four bars for eight, and only imports refused to place them."""
+    change = change_of(rule, year, "autumn")
+    minutes = random_minutes(change.utc - 4 * HOUR, change.utc + 5 * HOUR, 9)
+    true = true_bars(minutes, M15)
+    rows = [tuple(bar) for bar in true[["open", "high", "low", "close"]].tolist()]
+    play = stage(rows, start=int(true["time"][0]), rule=rule)
+    while not play.server.at_end:
+        play.go_on()
+    shown = play.mt5.copy_rates_from_pos("BTCUSD", C.TIMEFRAME_M15, 1, 100)
+    table = pd.DataFrame({name: shown[name] for name in ("open", "high", "low", "close", "spread")})
+    table = table.assign(time=shown["time"].astype("datetime64[s]"), volume=shown["tick_volume"].astype(np.float64))
+    history, remarks = bars_on_clock(table, ServerClock(rule), M15)
+    live = play.broker.closed_bars(100)
+    history = history[history["time"] <= live["time"].iloc[-1]]
+    assert epoch_seconds(live).tolist() == epoch_seconds(history).tolist()
+    assert np.array_equal(live[COLUMNS[1:]], history[COLUMNS[1:]])
+    assert "4 bar(s) stamped" in remarks[0] and "taken for the later pass" in remarks[0]
+    first, second = (true[(true["time"] >= at) & (true["time"] < at + HOUR)] for at in (change.utc - HOUR, change.utc))
+    kept = live[(epoch_seconds(live) >= change.utc) & (epoch_seconds(live) < change.utc + HOUR)]
+    assert kept["open"].tolist() == first["open"].tolist() and kept["close"].tolist() == second["close"].tolist()
+    assert kept["high"].tolist() == np.maximum(first["high"], second["high"]).tolist()
+    assert not ((epoch_seconds(live) >= change.utc - HOUR) & (epoch_seconds(live) < change.utc)).any()

@@ -17,8 +17,9 @@ from news_desk import DAY, HOUR, NewsDesk, known, week_rows
 
 from novosky.data.forex_factory import parse_week
 from novosky.errors import DataError
+from novosky.market.news import load_calendar
 from novosky.settings.runtime import News
-from trading.news import CACHE_NAME, LiveNews
+from trading.news import CACHE_NAME, HISTORY_NAME, LiveNews
 
 
 @pytest.fixture
@@ -84,13 +85,92 @@ def test_numbers_may_be_absent_and_titles_are_unescaped() -> None:
         b"[1, 2, 3]",
         b"\xff\xfe\x00",
         b"[" * 100_000,
-        json.dumps([row("2024-05-06T10:00:00-04:00"), row("2024-05-14T10:00:00-04:00")]).encode(),
-        json.dumps([row("2024-05-06T10:00:00-04:00"), row("never")]).encode(),
+        json.dumps([row("never")]).encode(),
+        json.dumps([row("2024-05-06T10:00:00-04:00"), row("never"), row("soon")]).encode(),
+        b'[{"title": "CPI", "country": "USD", "date": "2024-05-06T10:00:00-04:00", "impact": "High"}',
     ],
 )
 def test_nonsense_is_no_week(body: bytes) -> None:
     with pytest.raises(DataError):
         parse_week(body)
+
+
+ODD_ROWS: dict[str, str] = {
+    "of another week": json.dumps(row("2024-05-14T10:00:00-04:00")),
+    "of another century": json.dumps(row("0001-01-01T00:00:00-04:00")),
+    "of year 9999": json.dumps(row("9999-12-31T23:59:59-04:00")),
+    "never": json.dumps(row("never")),
+    "no object": "7",
+    "null": "null",
+    "a list": "[1]",
+    "not a number": '{"title": "x", "forecast": NaN}',
+    "an endless number": '{"title": "x", "forecast": ' + "9" * 5000 + "}",
+    "a doubled key": '{"title": "x", "title": "y"}',
+    "deep": '{"title": ' + "[" * 500 + "]" * 500 + "}",
+    "no title": json.dumps(row("2024-05-08T10:00:00-04:00", title="\x00\x01")),
+}
+
+
+@pytest.mark.parametrize("count", [1, 2, 30])
+@pytest.mark.parametrize("odd", ODD_ROWS)
+def test_one_odd_row_never_refuses_a_week(odd: str, count: int) -> None:
+    good = [json.dumps(row(f"2024-05-06T10:{minute:02d}:00-04:00")) for minute in range(count)]
+    week = parse_week(f"[{', '.join([good[0], ODD_ROWS[odd], *good[1:]])}]".encode())
+    assert len(week.releases) == count
+    assert len(week.problems) <= 1
+    assert (week.start, week.end) == (at("2024-05-05 04:00"), at("2024-05-12 04:00"))
+
+
+def test_words_of_the_host_are_made_whole() -> None:
+    """A lone surrogate in a title ended the bot at every start of that week."""
+    titles = ["CPI \ud83d y/y", "CPI\x00y/y", "CPI\ny/y\u202e", "&#xD800; CPI", "x" * 10_000]
+    week = parse_week(json.dumps([row("2024-05-06T10:00:00-04:00", title=title) for title in titles]).encode())
+    assert len(week.releases) == 5
+    for release in week.releases:
+        release.event.encode()
+        assert release.event.isprintable() and len(release.event) <= 300
+
+
+def test_a_title_of_half_a_character_ends_no_bot(news_desk: NewsDesk, host: CalendarHost) -> None:
+    host.rows = [row("2024-05-08T08:30:00-04:00", title="CPI \ud800")]
+    for _ in range(2):
+        source = news_desk.open()
+        source.refresh(NOW)
+        assert known(source) == [at("2024-05-08 12:30")]
+        assert [release.event for release in source.releases()] == ["CPI \ufffd"]
+
+
+ALL_DAY = {
+    "the last second of an hour": row("2024-05-08T18:59:59-04:00", title="G7 Meetings"),
+    "midnight without numbers": row("2024-05-08T00:00:00-04:00", title="OPEC Meetings")
+    | {"forecast": "", "previous": ""},
+    "a date alone": row("2024-05-08", title="OPEC Meetings"),
+    "in words": row("2024-05-08T00:00:00-04:00", title="Holiday") | {"time": "All Day"},
+    "in words for a date": row("All Day", title="Holiday"),
+}
+
+
+@pytest.mark.parametrize("kind", ALL_DAY)
+def test_an_all_day_row_is_no_release_live_and_in_history_alike(
+    kind: str, news_desk: NewsDesk, host: CalendarHost
+) -> None:
+    host.rows = [row("2024-05-07T10:00:00-04:00"), ALL_DAY[kind]]
+    source = news_desk.open()
+    source.refresh(NOW)
+    assert known(source) == [at("2024-05-07 14:00")]
+    assert len(source.releases()) == 1
+    assert source.state(NOW).detail == "", "it is no problem either"
+    history = load_calendar(news_desk.folder / HISTORY_NAME)
+    assert history.event_times.tolist() == known(source)
+    assert known(news_desk.open()) == known(source), "also after a restart"
+
+
+def test_a_release_at_midnight_with_its_numbers_counts(news_desk: NewsDesk, host: CalendarHost) -> None:
+    host.rows = [row("2024-05-08T00:00:00-04:00", title="Leading Indicators")]
+    source = news_desk.open()
+    source.refresh(NOW)
+    assert known(source) == [at("2024-05-08 04:00")]
+    assert load_calendar(news_desk.folder / HISTORY_NAME).event_times.tolist() == known(source)
 
 
 # Politeness.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from novosky.data.store import save_bars
 from novosky.data.synthetic import synthetic_bars
-from novosky.market.price_steps import finer_than_digits
+from novosky.market.price_steps import finer_than_digits, price_step_warnings
 from trading.doctor.finding import Grade
 from trading.doctor.prices import check_price_steps
 
@@ -57,6 +58,22 @@ def test_one_finer_price_among_many_is_found() -> None:
 def test_the_spread_column_is_named_where_there_is_one() -> None:
     assert "spread column" not in (finer_than_digits(priced(145.0, 3), 2) or "")
     assert "spread column counts its points" in (finer_than_digits(priced(145.0, 3).assign(spread=7.0), 2) or "")
+
+
+@pytest.mark.parametrize(
+    ("told", "digits", "said"),
+    [
+        ("2", 3, "the bars are of a symbol with 2 digits, but broker.digits is 3, and .* 10 times too small"),
+        ("2", 5, "read 1000 times too small"),
+        ("3", 2, "the bars are of a symbol with 3 digits, but broker.digits is 2, and .* 10 times too large"),
+    ],
+)
+def test_what_the_broker_said_of_its_digits_is_held_against_the_settings(told: str, digits: int, said: str) -> None:
+    bars = priced(145.0, 2).assign(spread=7.0)
+    bars.attrs["digits"] = told
+    (warning,) = price_step_warnings(bars, digits)
+    assert re.search(said, warning)
+    assert price_step_warnings(bars, int(told)) == []
 
 
 def test_the_doctor_compares_stored_prices_with_the_settings(tmp_path: Path, root: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -230,7 +231,8 @@ def test_a_value_of_another_type_is_refused_not_converted(tmp_path: Path, place:
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_numbers_that_are_none_are_refused(tmp_path: Path, number: str) -> None:
     text = json.dumps(changed(CONFIG, "costs.swap_long", -12345)).replace("-12345", number)
-    assert "\n  costs.swap_long: Input should be a finite number" in refusal(tmp_path, text)
+    said = "is too large" if number == "1e999" else f"{number} is no number of JSON"
+    assert re.search(rf"costs\.swap_long: .*{said}", refusal(tmp_path, text))
 
 
 def test_a_key_written_twice_is_refused(tmp_path: Path) -> None:

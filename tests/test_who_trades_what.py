@@ -167,8 +167,8 @@ def test_the_live_bot_refuses_before_anything_is_touched(
     assert "BTCUSD, but config.json: GER40" in answer.err
     monkeypatch.setenv("NOVOSKY_ACCOUNT", "real")
     answer = run("trading.py", files(desk, desk.config), tmp_path)
-    assert answer.code == 6, answer.err
-    assert "the embedded market, which is invented" in answer.err
+    assert answer.code == 5, answer.err
+    assert "never trade real money" in answer.err
     assert not list(tmp_path.rglob("*.sqlite"))
 
 

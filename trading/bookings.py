@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -92,10 +92,21 @@ class Booked:
     moves: list[MoneyMove] = field(default_factory=list)
 
 
-def book_deals(broker: Broker, journal: Journal, params: Params, status: BotStatus) -> Booked:
+def book_deals(
+    broker: Broker,
+    journal: Journal,
+    params: Params,
+    status: BotStatus,
+    seen: Callable[[Deal], None] = lambda deal: None,
+) -> Booked:
     """Read the deals after `status.last_deal` and pair exits with their entries.
 
     Whose position it was is told by its entry deal: an exit by hand carries no magic.
+
+    Parameters
+    ----------
+    seen : callable
+        Called with each deal before it is paired: what the journal says of its order may have to be corrected.
 
     Raises
     ------
@@ -110,6 +121,7 @@ def book_deals(broker: Broker, journal: Journal, params: Params, status: BotStat
     gone: dict[int, float] = {}
     for deal in broker.deals(last):
         last = deal.ticket
+        seen(deal)
         if deal.money != MONEY_CREDIT:
             cash = float(rounded(cash + deal.profit + deal.commission + deal.swap, params.money_scale))
         if deal.money:

@@ -41,6 +41,8 @@ from trading.signal_source import SignalSource
 
 __all__ = ["MAGIC", "Bot"]
 
+REPAIRS = 3
+"""Tries to give a position its stop back between two closes; at the close one without it has to go."""
 _log = logging.getLogger(__name__)
 
 
@@ -97,6 +99,7 @@ class Bot:
         self._note_taker = NoteTaker(journal, fingerprint, params)
         self._foreign: set[int] = set()
         self._held = journal.held_positions(MAGIC)
+        self._repairs = REPAIRS
         self._away = False
         self._explained = ExplainedBalance(params.money_scale)
         self._accept_balance = accept_balance
@@ -183,6 +186,21 @@ class Bot:
         """
         return self._reaching_broker(self._close_now)
 
+    def guard_stops(self) -> None:
+        """Give the bot's own position back the stop or target that somebody took from it since the last look.
+
+        What cannot be read or set now is left to the next look, or to the close.
+        """
+        if self._repairs == 0 or self._intents.unsettled:
+            return
+        try:
+            for position in self._broker.positions():
+                if position.magic == MAGIC and not (position.sl and position.tp):
+                    self._repairs -= 1
+                    self._intents.protect(position, self._broker.quote().time)
+        except BrokerUnavailable as error:
+            _log.info("the position could not be looked at between two closes: %s", error)
+
     def halt(self) -> None:
         """Latch the hard halt, because a person says so; it outlives restarts like the guard's own."""
         if self._status.guard.halted:
@@ -238,7 +256,8 @@ class Bot:
         if close <= self._status.last_bar:
             return False
         quote = self._broker.quote()
-        booked = book_deals(self._broker, self._journal, self._params, self._status)
+        booked = book_deals(self._broker, self._journal, self._params, self._status, self._intents.take_late)
+        self._repairs = REPAIRS
         position = self._own_position(booked)
         protected = position if position is None else self._intents.protect(position, quote.time)
         exposed = position is not None and protected is None

@@ -72,6 +72,8 @@ def _confidence(refusal: Refusal) -> str:
 
 
 def _news(refusal: Refusal) -> str:
+    if refusal.candidate.news_minutes < 0.0:
+        return "no news calendar is known (news.missing: block)"
     return f"news in {refusal.candidate.news_minutes:.0f} min < {refusal.params.news_minutes:.0f}"
 
 

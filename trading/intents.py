@@ -13,6 +13,8 @@ from novosky.errors import BrokerError
 from trading.announcements import Announcer
 from trading.bar_notes import STOP_REPAIRED
 from trading.broker import (
+    DEAL_ENTRY_IN,
+    DEAL_ENTRY_OUT,
     RETCODE_DONE,
     RETCODE_DONE_PARTIAL,
     RETCODE_INVALID_STOPS,
@@ -25,6 +27,7 @@ from trading.broker import (
     RETCODE_PRICE_OFF,
     RETCODE_UNKNOWN,
     Broker,
+    Deal,
     OrderRequest,
     OrderResult,
     Position,
@@ -132,6 +135,33 @@ class Intents:
                 self._close(intent, OrderResult(RETCODE_MARKET_CLOSED, 0, 0, 0.0, self._stale(intent)))
         return not any(intent.id not in self._waiting for intent in self._journal.open_intents())
 
+    def take_late(self, deal: Deal) -> None:
+        """Correct an order that was taken for refused, and that the broker carried out all the same.
+
+        A refusal can be a mistake of the terminal's, and an order that nobody found for long enough can
+        come to light later: its deal is the truth.
+        """
+        if deal.entry not in (DEAL_ENTRY_IN, DEAL_ENTRY_OUT) or deal.magic != self._magic:
+            return
+        intent = self._journal.refused_intent(deal.comment) or self._nameless(deal)
+        if intent is None:
+            return
+        words = f"order {intent.id} was taken for refused and was carried out: {volume_text(deal.volume)} lots"
+        text = f"{words} at {deal.price:.2f}, position {deal.position}"
+        message = Message(f"late:{intent.id}", "trade", text, deal.time)
+        within = self._announcer.within([message])
+        self._journal.close_intent(intent, INTENT_FILLED, RETCODE_DONE, deal.position, 0, within)
+        _log.warning("%s", text)
+        self._announcer.show([message])
+
+    def _nameless(self, deal: Deal) -> Intent | None:
+        """Return the refused entry that a deal belongs to whose comment the broker wrote over."""
+        if deal.entry != DEAL_ENTRY_IN:
+            return None
+        if self._journal.intent(deal.comment) or self._journal.intent_of_order(deal.position):
+            return None
+        return self._journal.refused_entry(deal.time, deal.volume)
+
     def protect(self, position: Position, now: int) -> Position | None:
         """Give a position that has lost its stop or target the levels it was opened with.
 
@@ -162,6 +192,8 @@ class Intents:
         _log.warning("position %d had lost its stop or target; they are set again", position.ticket)
         text = f"stop {row['sl']:.2f}, target {row['tp']:.2f}"
         self._journal.record_position_event(position.ticket, now, STOP_REPAIRED, text)
+        told = f"position {position.ticket} had lost its stop or target; set again: {text}"
+        self._announcer.tell(Message(f"repaired:{position.ticket}:{now}", "risk", told, now))
         return Position(**{**position.__dict__, "sl": row["sl"], "tp": row["tp"]})
 
     def _request(self, intent: Intent) -> OrderRequest:

@@ -113,9 +113,13 @@ class LiveLoop:
         now = self._clock.now()
         bar_due = now >= self._bot.status.last_bar + M15_SECONDS
         if not bar_due and now - self._asked < self._rhythm.reconcile:
+            # A stop that a person takes away is not missed for a whole bar.
+            self._bot.guard_stops()
             return False
         self._asked = now
         acted = self._bot.cycle()
+        if not (acted or self._bot.away):
+            self._bot.guard_stops()
         if acted or not (bar_due or self._bot.away):
             self._seen(acted)
         return acted

@@ -115,8 +115,7 @@ class Models:
     @property
     def description(self) -> str:
         """Which artifact serves each part of each model, for people; what learned on invented prices says so."""
-        origin = "" if self.synthetic is None else f"SYNTHETIC ({self.synthetic} market): "
-        return origin + ", ".join(
+        return self._origin + ", ".join(
             f"{name} {part}={source}" if name != "signal" else f"{part}={source}"
             for name, model in self._served()
             for part, source in model.sources.items()
@@ -129,6 +128,10 @@ class Models:
         origin = "" if self.synthetic is None else f" on the SYNTHETIC {self.synthetic} market"
         names[0] += f" (trained{origin} to {self.signal.train_cutoff:%Y-%m-%d})"
         return ", ".join(names)
+
+    @property
+    def _origin(self) -> str:
+        return "" if self.synthetic is None else f"SYNTHETIC ({self.synthetic} market): "
 
     def _served(self) -> list[tuple[str, Any]]:
         models = {"signal": self.signal, "position": self.position, "sltp": self.sltp, "risk": self.risk}

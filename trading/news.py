@@ -7,7 +7,7 @@ shown by the health report, and the bot goes on with what it knows.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Literal, Protocol
@@ -18,7 +18,7 @@ from novosky.data.calendar_download import CACHE_NAME, Patience, WeekDownload
 from novosky.data.calendar_store import append_week, read_weeks, with_week
 from novosky.data.forex_factory import Release
 from novosky.errors import DataError, StorageError
-from novosky.market.news import NewsCalendar, calendar_of, is_placeholder, load_calendar
+from novosky.market.news import NewsCalendar, all_day_rows, calendar_of, load_calendar
 from novosky.persistence import replace_file
 from novosky.settings.runtime import News
 
@@ -42,11 +42,19 @@ class CalendarState:
         Seconds since its source last confirmed it; None when it never did.
     detail : str
         What is wrong, in words; empty when nothing is.
+    over : bool
+        What is known ends before now: nothing is known of the releases to come.
     """
 
     freshness: Freshness
     age: float | None = None
     detail: str = ""
+    over: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether the schedule of now is known; `news.missing` says what follows where it is not."""
+        return self.freshness != "missing" and not self.over
 
     def __str__(self) -> str:
         """Return e.g. "stale (2 days 3 h old): HTTP 503"."""
@@ -149,9 +157,9 @@ class FileNews:
         """Stale once its last release is past: a file says nothing of what comes after it."""
         age = max(0.0, now - float(self._calendar.event_times[-1]))
         if self._problem:
-            return CalendarState("stale", age, self._problem)
+            return CalendarState("stale", age, self._problem, over=age > 0)
         if age > 0:
-            return CalendarState("stale", age, f"{self._path} ends with the past")
+            return CalendarState("stale", age, f"{self._path} ends with the past", over=True)
         return CalendarState("fresh", 0.0)
 
     def releases(self) -> tuple[Release, ...]:
@@ -219,25 +227,18 @@ class LiveNews:
 
     def state(self, now: float) -> CalendarState:
         """Fresh while the host has confirmed the week that `now` lies in not too long ago."""
-        week, cached = self._download.week, self._download.state
-        if week is None:
-            known = "releases of earlier weeks only" if len(self._calendar.event_times) else "no releases are known"
-            return CalendarState("missing", None, "; ".join(filter(None, (known, cached.failure))))
-        age = max(0.0, now - cached.confirmed_at)
-        broken = f"{len(week.problems)} row(s) cannot be read, {week.problems[0]}" if week.problems else ""
-        over = "" if now < week.end else "its week is over"
-        detail = "; ".join(filter(None, (over, cached.failure, broken)))
-        stale = over or age > self._news.stale_after_hours * 3600.0
-        return CalendarState("stale" if stale else "fresh", age, detail)
+        return _state_of(self._download, self._news, now, earlier=bool(len(self._calendar.event_times)))
 
     def releases(self) -> tuple[Release, ...]:
         """Return this week's releases that count; those without a real time are left out, as in `calendar`."""
         week = self._download.week
-        return () if week is None else tuple(release for release in week.releases if self._counts(release))
+        if week is None:
+            return ()
+        timed = ~all_day_rows(week.table())
+        return tuple(each for each, known in zip(week.releases, timed, strict=True) if known and self._counts(each))
 
     def _counts(self, release: Release) -> bool:
-        wanted = release.currency in self._news.currencies and release.impact.lower().startswith(self._news.impacts)
-        return wanted and not is_placeholder(release.time)
+        return release.currency in self._news.currencies and release.impact.lower().startswith(self._news.impacts)
 
     def _keep_week(self) -> None:
         assert self._download.week is not None, "called only with a week at hand"
@@ -281,6 +282,27 @@ class _Unwritten:
         if problem and not self._last:
             _log.warning("%s; the releases are known all the same", problem)
         self._last = problem
+
+
+def stored_state(folder: Path, news: News, now: float) -> CalendarState:
+    """Return how much the calendar kept in a folder can be believed; nothing is asked or written."""
+    download = WeekDownload(news.base_url, folder / CACHE_NAME, Patience(), Random(0))
+    state = _state_of(download, news, now, earlier=(folder / HISTORY_NAME).exists())
+    return replace(state, detail=download.damage) if download.damage else state
+
+
+def _state_of(download: WeekDownload, news: News, now: float, *, earlier: bool) -> CalendarState:
+    week, cached = download.week, download.state
+    means = "; no position is opened (news.missing)" if news.missing == "block" else ""
+    if week is None:
+        known = "releases of earlier weeks only" if earlier else "no releases are known"
+        return CalendarState("missing", None, "; ".join(filter(None, (known, cached.failure))) + means)
+    age = max(0.0, now - cached.confirmed_at)
+    broken = f"{len(week.problems)} row(s) cannot be read, {week.problems[0]}" if week.problems else ""
+    over = "" if now < week.end else f"its week is over{means}"
+    detail = "; ".join(filter(None, (over, cached.failure, broken)))
+    stale = over or age > news.stale_after_hours * 3600.0
+    return CalendarState("stale" if stale else "fresh", age, detail, over=bool(over))
 
 
 class _Said:

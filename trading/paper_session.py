@@ -299,7 +299,8 @@ def open_session(
         models=models.description,
         fingerprint=models.fingerprint,
         frozen=frozen,
-        accept_balance=accept_balance,
+        # An account begun with --balance goes on without it: its size is no surprise to anybody.
+        accept_balance=accept_balance or journal.status() is not None,
     )
     return PaperSession(bot, broker, server, journal, params, models)
 

@@ -69,13 +69,15 @@ class SignalSource:
         row = newest.features[self._columns]
         if not (np.isfinite(row).all() and np.isfinite([newest.atr, newest.ema200_distance, newest.adx]).all()):
             return None, None
+        # Past releases say nothing of those to come; features are given what is known either way.
+        blind = self._news is not None and self._settings.news.missing == "block" and not self._news.state(close).known
         context = market_context(
             np.array([newest.time]),
             np.array([newest.atr]),
             np.array([newest.ema200_distance]),
             np.array([newest.adx]),
             self._settings,
-            calendar,
+            None if blind else calendar,
         )
         probabilities = self._model.predict_proba(row[None, :])
         distances = None if self._sltp is None else side_distances(self._sltp, row[None, :], probabilities)

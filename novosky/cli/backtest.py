@@ -164,7 +164,8 @@ def _minute(iso: str) -> str:
 def run_labels(prepared: Prepared, settings: Settings, marks: Mapping[Any, Any]) -> tuple[str, ...]:
     """Return what every output of this run must say about its bars and its account."""
     from backtest.run import overlap_warning
-    from novosky.market.price_steps import finer_than_digits
+    from novosky.market.price_steps import price_step_warnings
+    from trading.context import calendar_note
     from trading.market_inputs import minutes_coverage
 
     labels = [f"SYNTHETIC DATA ({marks['synthetic']} market)"] if "synthetic" in marks else []
@@ -173,9 +174,10 @@ def run_labels(prepared: Prepared, settings: Settings, marks: Mapping[Any, Any])
         labels.append(overlap)
     if marks.get("volume") == "none":
         labels.append("No volume: the bars' source publishes none, so features of volume say nothing")
-    finer = finer_than_digits(prepared.frame, settings.broker.digits)
-    if finer is not None:
-        labels.append(finer)
+    calendar = calendar_note(prepared.context.news_minutes, settings)
+    if calendar is not None:
+        labels.append(calendar)
+    labels += price_step_warnings(prepared.frame, settings.broker.digits)
     bars, mute = len(prepared.frame), len(prepared.frame) - len(prepared.rows)
     if mute:
         labels.append(f"Warm-up: {mute} of {bars} bars have no features yet and could not trade; give more history")

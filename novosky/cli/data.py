@@ -64,7 +64,11 @@ _SOURCE_OPTIONS = sorted({name for names in SOURCES.values() for name in names})
     multiple=True,
     help="Extend the store although the new bars have another symbol or source; may be given twice.",
 )
-@click.option("--resample", is_flag=True, help="Make the bars of --timeframe from the finer ones of the file.")
+@click.option(
+    "--resample",
+    is_flag=True,
+    help="Make the bars of --timeframe from finer ones: volumes added, the first one's spread, no gap filled.",
+)
 @click.option(
     "--config", type=FILE, default=Path("config.json"), show_default=True, help="Settings: symbol, digits, clock."
 )

@@ -80,6 +80,8 @@ def download_from(request: Request, reach: Reach, clock: Clock) -> Stored:
     bars.attrs.update(
         symbol=found.symbol, source=f"mt5 {found.server}", point=repr(found.point), digits=str(found.digits)
     )
+    if not found.confirmed:
+        notes.append(f"no fresh quote of {found.symbol} to check the server clock {rule} with: is the market closed?")
     if since is not None and (gap := _gap(bars, since, request.seconds)):
         notes.append(gap)
     return store_joined(request, output, bars, [*notes, *remarks])

@@ -152,9 +152,10 @@ def _settings_findings(
     """Check both settings files, and what can only be judged by them."""
     import novosky.settings as settings_package
     from ml.feature_engineering import get_feature_names
+    from novosky.cli.live import CALENDAR_FOLDER
     from novosky.errors import SettingsError
     from novosky.settings import load_ml_settings, load_settings
-    from trading.doctor import balance, broker, configuration, model_set
+    from trading.doctor import balance, broker, calendar, configuration, model_set
 
     try:
         settings = load_settings(config)
@@ -170,6 +171,7 @@ def _settings_findings(
     if settings is not None:
         yield configuration.check_profile(settings, config)
         yield configuration.check_server_clock(settings, now)
+        yield calendar.check_calendar(CALENDAR_FOLDER, settings.news, now)
         halt = None if probe is None else balance.halt_state(journal, settings)
         yield from broker.check_broker(probe, settings, now, halt)
     if ml_settings is not None:

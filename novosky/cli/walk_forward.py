@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from backtest.pooled import Pooled
     from backtest.walk_forward import WalkPlan
     from backtest.walk_report import WalkForward
-    from trading.bar_spreads import bar_spreads
 
 EPILOG = """\b
 Examples:
@@ -150,6 +149,7 @@ def pool_all(
     """Pool every way of trading over the folds and note under which assumptions."""
     from backtest.pooled import pool, pool_random
     from backtest.walk_report import WalkForward
+    from trading.bar_spreads import bar_spreads
 
     def pooled(legs: list[Leg]) -> Pooled:
         return pool(outcomes, legs, seed=plan.seed, trials=trials, trial_sharpe_variance=trial_variance)

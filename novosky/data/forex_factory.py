@@ -8,9 +8,10 @@ from Sunday to Saturday in New York.
 from __future__ import annotations
 
 import html
-import json
+import re
 import reprlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,12 +20,17 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from novosky.errors import DataError
+from novosky.guarded_json import JsonError, array_items, parse_json
+from novosky.remote_text import clean_text
 
 WEEK_FILE = "ff_calendar_thisweek.json"
 COLUMNS = ("time", "currency", "impact", "event", "forecast", "previous")
 IMPACTS = ("High", "Medium", "Low", "Holiday", "Non-Economic")
-MOST_BROKEN = 0.2
+MOST_BROKEN = 0.5
 """Share of broken rows beyond which the format itself has changed and nothing of it is believed."""
+LARGEST_EXPORT = 4 * 1024 * 1024
+"""Bytes; a week is about 20 kB."""
+_LONGEST_WORDS = 300
 
 _NEW_YORK = ZoneInfo("America/New_York")
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
@@ -65,13 +71,16 @@ class Week:
     problems : tuple of str
         One sentence for each row that could not be read.
     start, end : int
-        The New York week or weeks the releases lie in, UTC epoch seconds, end exclusive.
+        The New York week the releases lie in, UTC epoch seconds, end exclusive.
+    all_day : int
+        Rows that tell a day without a time: they are no releases.
     """
 
     releases: tuple[Release, ...]
     problems: tuple[str, ...]
     start: int
     end: int
+    all_day: int = 0
 
     def table(self) -> pd.DataFrame:
         """Return the releases in the columns of a stored calendar."""
@@ -81,34 +90,78 @@ class Week:
 
 
 def parse_week(body: bytes) -> Week:
-    """Read one export.
+    """Read one export; a row that cannot be read costs that row.
 
     Raises
     ------
     DataError
-        When it is not JSON, no array of rows, empty, spans more than one week, or so many of
-        its rows are broken that the format must have changed.
+        When it is no array of rows, none of them can be read, or so many are broken that the
+        format must have changed.
     """
-    try:
-        rows = json.loads(body.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"not JSON ({_short(error)}): it begins with {body[:60]!r}") from error
-    if not isinstance(rows, list) or not rows:
-        raise DataError(f"not a list of releases: {reprlib.repr(rows)}")
-    releases, problems = [], []
+    rows = _rows(body)
+    releases: dict[int, Release] = {}
+    problems: dict[int, str] = {}
+    all_day = 0
     for number, row in enumerate(rows, start=1):
         try:
-            releases.append(_release(row))
+            if _is_all_day(row):
+                all_day += 1
+            else:
+                releases[number] = _release(row)
         except ValueError as error:
-            problems.append(f"row {number}: {error}")
-    if len(problems) > MOST_BROKEN * len(rows):
-        raise DataError(f"{len(problems)} of {len(rows)} rows cannot be read, the first is {problems[0]}")
-    releases.sort(key=lambda release: (release.time, release.currency, release.event))
-    start, end = _sunday(releases[0].time, 0), _sunday(releases[-1].time, 7)
-    # Compared as days: the week of the clock change has an hour more or less.
-    if round((end - start) / 86_400) > 7:
-        raise DataError("its releases span more than one week, from Sunday to Saturday in New York")
-    return Week(tuple(releases), tuple(problems), start, end)
+            problems[number] = f"row {number}: {error}"
+    if not releases or len(problems) > MOST_BROKEN * len(rows):
+        first = f", the first is {next(iter(problems.values()))}" if problems else ""
+        raise DataError(f"{len(problems)} of {len(rows)} rows cannot be read{first}")
+    start = _most_frequent_week(releases.values())
+    end = _sunday(start, 7)
+    for number, release in list(releases.items()):
+        if not start <= release.time < end:
+            day = datetime.fromtimestamp(release.time, tz=_NEW_YORK).date()
+            problems[number] = f"row {number}: {reprlib.repr(release.event)} is of another week, {day}"
+            del releases[number]
+    ordered = sorted(releases.values(), key=lambda release: (release.time, release.currency, release.event))
+    return Week(tuple(ordered), tuple(problems[number] for number in sorted(problems)), start, end, all_day)
+
+
+def _rows(body: bytes) -> list[Any]:
+    try:
+        found = parse_json(body, "the calendar", max_bytes=LARGEST_EXPORT, mend_text=True)
+    except JsonError as error:
+        # Whole, but with something in it that cannot be decoded: that costs its own row.
+        text = body.decode("utf-8-sig", "replace").strip() if len(body) <= LARGEST_EXPORT else ""
+        found = array_items(text) if text.startswith("[") and text.endswith("]") else []
+        if not found:
+            raise DataError(f"not JSON ({clean_text(str(error), 120)}): it begins with {body[:60]!r}") from error
+        return [_row(item) for item in found]
+    if not isinstance(found, list) or not found:
+        raise DataError(f"not a list of releases: {reprlib.repr(found)}")
+    return found
+
+
+def _row(text: str) -> Any:
+    try:
+        return parse_json(text, "the row", mend_text=True)
+    except JsonError as error:
+        return str(error)
+
+
+def _most_frequent_week(releases: Iterable[Release]) -> int:
+    """Return the New York Sunday of the week that most releases lie in, of two the earlier."""
+    counts = Counter(_sunday(release.time, 0) for release in releases)
+    return min(counts, key=lambda start: (-counts[start], start))
+
+
+def _is_all_day(row: Any) -> bool:
+    """Tell whether a row tells a day without a time, by what it says or by a date alone."""
+    if not isinstance(row, Mapping):
+        return False
+    date = row.get("date")
+    alone = isinstance(date, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", date.strip(), re.ASCII) is not None
+    said = any(
+        isinstance(value, str) and value.strip().lower() == "all day" for key, value in row.items() if key != "title"
+    )
+    return alone or said
 
 
 def _release(row: Any) -> Release:
@@ -132,7 +185,10 @@ def _text(row: Mapping[str, Any], key: str, absent: str | None = None) -> str:
         return absent
     if not isinstance(value, str) or (absent is None and not value.strip()):
         raise ValueError(f"{key} is {reprlib.repr(value)} in {reprlib.repr(dict(row))}")
-    return html.unescape(value).strip()
+    text = clean_text(html.unescape(value), _LONGEST_WORDS)
+    if absent is None and not text:
+        raise ValueError(f"{key} is {reprlib.repr(value)}, which shows nothing")
+    return text
 
 
 def _moment(title: str, text: str) -> int:
@@ -154,7 +210,3 @@ def _sunday(time: int, days: int) -> int:
     midnight = datetime(local.year, local.month, local.day, tzinfo=_NEW_YORK)
     # Arithmetic on aware datetimes of one zone is on the wall clock, which is what a week means.
     return int((midnight + timedelta(days=days - back)).timestamp())
-
-
-def _short(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error)[:80]}"

@@ -118,7 +118,7 @@ def import_text(
     labels = dict(bars.attrs)
     bars.insert(0, "time", wall.view("datetime64[ns]"))
     bars, remarks = _to_utc(path, bars, on, seconds, repeated)
-    bars = validate_bars(bars, source=str(path), seconds=seconds)
+    bars = _valid(path, layout, bars, seconds)
     bars.attrs.update(labels)
     return TextImport(
         bars,
@@ -225,6 +225,19 @@ def _to_utc(
         return bars_on_clock(bars, on, seconds, repeated)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def _valid(path: Path, layout: Layout, bars: pd.DataFrame, seconds: int) -> pd.DataFrame:
+    try:
+        return validate_bars(bars, source=str(path), seconds=seconds)
+    except DataError as error:
+        if not layout.positions:
+            raise
+        order = ", ".join(role or "-" for role in layout.positions)
+        raise DataError(
+            f"{error} (without a header line its columns were read as {order}; put a line with their names before them "
+            "if they are others)"
+        ) from error
 
 
 def _symbol(table: TextTable, columns: Columns) -> str | None:

@@ -160,7 +160,7 @@ LAYOUTS: tuple[Layout, ...] = (
     ),
     Layout(
         "mt5-package",
-        "bars of the MetaTrader package (columns tick_volume, real_volume), whose epochs are the broker's wall clock",
+        "bars of the MetaTrader package (columns tick_volume, real_volume, spread), whose times are the broker's clock",
         _package,
         clock="server",
         hint=_NEW_YORK,
@@ -288,17 +288,18 @@ def _volume_of_base(table: TextTable) -> list[int]:
     return list(named.values())
 
 
-def _without_zone(name: str) -> str:
-    return (_ZONE_WORDS.sub("_", re.sub(r"[+]\d+", "", name)).strip("_") or "time") if name else ""
+def _stamp_name(title: str) -> str:
+    """Return the plain name of a column of stamps without the zone that its title may give."""
+    name = plain_name(re.sub(r"\([^)]*\)", " ", title))
+    return (_ZONE_WORDS.sub("_", name).strip("_") or "time") if name else ""
 
 
 def _stamp_columns(table: TextTable) -> tuple[int, ...]:
     two = _two_stamp_columns(table)
     if two is not None:
         return two
-    names = _plain(table)
     for wanted in STAMP_NAMES:
-        places = [i for i, name in enumerate(names) if name == wanted or _without_zone(name) == wanted]
+        places = [i for i, title in enumerate(table.header) if wanted in (plain_name(title), _stamp_name(title))]
         if len(places) > 1:
             same = ", ".join(table.header[i] for i in places)
             raise DataError(f"{table.path}: two columns mean the same, the time ({same}); delete one of them")
@@ -309,7 +310,7 @@ def _stamp_columns(table: TextTable) -> tuple[int, ...]:
 
 def _two_stamp_columns(table: TextTable) -> tuple[int, int] | None:
     """Return where date and time of day stand, for tables that keep them apart."""
-    names = [_without_zone(name) for name in _plain(table)]
+    names = [_stamp_name(title) for title in table.header]
     dates = [i for i, name in enumerate(names) if name in DATE_NAMES]
     clocks = [i for i, name in enumerate(names) if name in CLOCK_NAMES]
     if len(dates) != 1 or len(clocks) != 1:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from novosky.market.bars import epoch_seconds
-from novosky.market.price_steps import finer_than_digits
+from novosky.market.price_steps import price_step_warnings
 
-SPIKE = 50.0
+SPIKE = 25.0
 """A bar is a spike when its range is so many times the median range of the bars around it."""
 
 NEIGHBOURS = 193
@@ -25,7 +25,7 @@ QUIET = 0.25
 STEP = 10.0
 """A step between neighbours is large when it exceeds so many usual ranges, times the root of the bars between."""
 
-SMALL_SPREAD, LARGE_SPREAD = 0.05, 20.0
+SMALL_SPREAD, LARGE_SPREAD = 0.1, 20.0
 """Parts and multiples of the median spread outside which a spread is absurd."""
 
 _Floats = npt.NDArray[np.float64]
@@ -46,9 +46,8 @@ def oddities(bars: pd.DataFrame, *, seconds: int, digits: int | None = None, now
     """
     usual = _usual_range(bars)
     found = [*_spikes(bars, usual), *_steps(bars, usual, seconds), *spread_oddities(bars)]
-    finer = finer_than_digits(bars, digits) if digits is not None else None
-    if finer is not None:
-        found.append(finer)
+    if digits is not None:
+        found += price_step_warnings(bars, digits)
     ahead = np.flatnonzero(epoch_seconds(bars) > now + seconds) if now is not None else np.empty(0, dtype=np.intp)
     if len(ahead):
         found.append(

@@ -91,7 +91,8 @@ def _wanted(path: Path, schema: pa.Schema) -> dict[str, str]:
     """Return the columns to read and what they are called in a bar frame."""
     wanted: dict[str, str] = {}
     for title in schema.names:
-        name = _ALIASES.get(title, title)
+        plain = title.lower()
+        name = _ALIASES.get(plain, plain)
         if name not in _KNOWN and name != "source":
             continue
         if name in wanted.values():

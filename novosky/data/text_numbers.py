@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 from novosky.data.text_table import TextTable
 from novosky.errors import DataError
 
+_SHOWN = 60
 _SPACES = " \u00a0\u202f\u2009"
 
 
@@ -111,10 +113,11 @@ def _notation(table: TextTable, texts: Mapping[str, pd.Series[str]], columns: Ma
         # The line to name is the first that the best notation does not explain.
         best = max(_NOTATIONS, key=lambda each: sum(int(_matches(each, column).sum()) for column in texts.values()))
         name, row = _first(texts, columns, lambda column: ~_matches(best, column))
-        raise DataError(
-            f"{table.place(row)}: {_title(table, name, columns)} is {texts[name].iloc[row]!r}, not a number; "
-            "the file is cut off or damaged, export it again"
-        )
+        text = texts[name].iloc[row]
+        marked = re.search(r"\d[.,' ]\d", text) is not None
+        why = "no one notation fits all figures of the file" if marked else "the file is cut off or damaged"
+        shown = repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
+        raise DataError(f"{table.place(row)}: {_title(table, name, columns)} is {shown}, not a number; {why}")
     return fitting[0]
 
 

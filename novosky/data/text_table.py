@@ -17,6 +17,7 @@ _MAGIC = {
     b"\xfd7zXZ": "is compressed with xz; unpack it first",
     b"BZh": "is compressed with bzip2; unpack it first",
 }
+_OTHER_TEXT = {"<!doctype": "a web page", "<html": "a web page", "<?xml": "XML", "{": "JSON", "[": "JSON"}
 _BYTE_ORDER_MARKS = (
     (b"\xff\xfe\x00\x00", "utf-32"),
     (b"\x00\x00\xfe\xff", "utf-32"),
@@ -99,6 +100,8 @@ def read_table(path: Path) -> TextTable:
 
 
 def _text(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path}: is not a file; check --input")
     try:
         raw = path.read_bytes()
     except FileNotFoundError as error:
@@ -117,7 +120,12 @@ def _text(path: Path) -> str:
         ) from error
     if not content.strip():
         raise DataError(f"{path}: is empty; export or download it again")
-    return content.lstrip("\ufeff")
+    content = content.lstrip("\ufeff")
+    beginning = content.lstrip()[:20].lower()
+    for mark, what in _OTHER_TEXT.items():
+        if beginning.startswith(mark):
+            raise DataError(f"{path}: is {what}, not a table; give a CSV or a text export")
+    return content
 
 
 def _encoding(raw: bytes) -> str:

@@ -19,6 +19,7 @@ from novosky.errors import DataError
 MINUTES_PER_DAY = 1_440
 _DAY_SECONDS = 86_400
 
+_NEW_YORK = "America/New_York"
 _CURRENCY_OF_COUNTRY = {"US": "USD", "EA": "EUR", "Eurozone": "EUR", "UK": "GBP", "CH": "CHF"}
 
 
@@ -101,7 +102,7 @@ def load_calendar(
     Returns
     -------
     NewsCalendar
-        Rows stamped hh:59:59 mark all-day or tentative events: they are left out and counted.
+        Rows of all-day or tentative events are left out and counted, see `all_day_rows`.
 
     Raises
     ------
@@ -136,14 +137,30 @@ def calendar_of(table: pd.DataFrame, *, currencies: tuple[str, ...], impacts: tu
     else:
         owner = table["country"].astype(str).map(_CURRENCY_OF_COUNTRY)
     wanted = table["impact"].astype(str).str.lower().str.startswith(impacts) & owner.isin(currencies)
-    stamps = table.loc[wanted, "time"].dt.tz_convert("UTC").astype("datetime64[ns, UTC]").astype("int64")
+    counting = table.loc[wanted]
+    stamps = counting["time"].dt.tz_convert("UTC").astype("datetime64[ns, UTC]").astype("int64")
     times = np.asarray(stamps // 10**9, dtype=np.int64)
-    tentative = is_placeholder(times)
+    tentative = all_day_rows(counting)
     return NewsCalendar.from_times(times[~tentative], placeholders=int(tentative.sum()))
 
 
+def all_day_rows(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell which rows of a calendar table are all-day or tentative: scheduled for a day, released at no known time.
+
+    Sources write them at hh:59:59, or at the midnight of New York without any number to be
+    released. The rule is the same for a fetched week and for stored history.
+    """
+    stamps = table["time"].dt.tz_convert("UTC").astype("datetime64[ns, UTC]").astype("int64")
+    found = np.asarray(is_placeholder(np.asarray(stamps // 10**9, dtype=np.int64)), dtype=np.bool_)
+    if {"forecast", "previous"} <= set(table.columns):
+        local = table["time"].dt.tz_convert(_NEW_YORK)
+        blank = [table[name].fillna("").astype(str).str.strip() == "" for name in ("forecast", "previous")]
+        found |= (local.dt.strftime("%H:%M:%S") == "00:00:00").to_numpy() & blank[0].to_numpy() & blank[1].to_numpy()
+    return found
+
+
 def is_placeholder(time: Any) -> Any:
-    """Tell whether a stamp, or each of an array, marks an all-day or tentative event: hh:59:59, UTC epoch seconds."""
+    """Tell whether a stamp, or each of an array, is the last second of an hour, which no release has; epoch seconds."""
     return time % 3600 == 3599
 
 

@@ -33,3 +33,24 @@ def finer_than_digits(bars: pd.DataFrame, digits: int) -> str | None:
         f"{bars[name].iloc[row]:.10g} at {bars['time'].iloc[row]:%Y-%m-%d %H:%M} UTC; broker.digits and "
         f"broker.point may be another symbol's{spread}"
     )
+
+
+def price_step_warnings(bars: pd.DataFrame, digits: int) -> list[str]:
+    """List what speaks against `digits` decimals: finer prices, or other digits that the bars' source stated.
+
+    Parameters
+    ----------
+    bars : pandas.DataFrame
+        Their ``attrs["digits"]`` is what the broker said, where the bars came from one.
+    digits : int
+        `broker.digits` of the settings.
+    """
+    found = []
+    told = str(bars.attrs.get("digits", ""))
+    if told.isdigit() and int(told) != digits:
+        factor = 10.0 ** abs(int(told) - digits)
+        direction = "small" if int(told) < digits else "large"
+        spread = f", and their spread column is read {factor:g} times too {direction}" if "spread" in bars else ""
+        found.append(f"the bars are of a symbol with {told} digits, but broker.digits is {digits}{spread}")
+    finer = finer_than_digits(bars, digits)
+    return [*found, finer] if finer is not None else found

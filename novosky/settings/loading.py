@@ -57,7 +57,8 @@ def _load(path: Path, model: type[S]) -> S:
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
     except JsonError as error:
-        raise SettingsError(f"{path} is not valid JSON: {str(error).removeprefix(f'{path}: ')}") from error
+        wrong = "cannot be read" if isinstance(error.__cause__, UnicodeDecodeError) else "is not valid JSON"
+        raise SettingsError(f"{path} {wrong}: {str(error).removeprefix(f'{path}: ')}") from error
     try:
         # Strict: "5", true or 5.5 where a whole number belongs is a slip, not a spelling of it.
         return model.model_validate_json(json.dumps(content), strict=True)

@@ -94,6 +94,10 @@ class News(Section):
     """From an answer to the next request; the host refuses those who ask more than about twice in five minutes."""
     stale_after_hours: float = Field(24.0, gt=0, le=7 * 24)
     """A schedule not confirmed by its host for so long counts as stale; it is still used, and the bot says so."""
+    missing: Literal["trade", "block"] = "trade"
+    """What a calendar means that is missing, or whose week is over: "trade" goes on as if nothing were
+    scheduled, and the bot says so; "block" opens no position until the schedule is known. A backtest
+    without --calendar is judged the same way."""
 
 
 class AdxFilter(Section):

@@ -77,6 +77,14 @@ def death_at_statement(number: int) -> Iterator[list[str]]:
         event.remove(Engine, "before_cursor_execute", strike)
 
 
+def empty(connection: Connection) -> None:
+    """Remove every view and table."""
+    for view in inspect(connection).get_view_names():
+        connection.execute(text(f"DROP VIEW {view}"))
+    for table in inspect(connection).get_table_names():
+        connection.execute(text(f"DROP TABLE {table}"))
+
+
 class MigrationContract:
     """From version 1 to this one. A test class inherits it and gives the fixture `database`."""
 
@@ -108,10 +116,7 @@ class MigrationContract:
         database.open().close()
         with database.connect() as connection:
             new = described(connection)
-            for view in inspect(connection).get_view_names():
-                connection.execute(text(f"DROP VIEW {view}"))
-            for table in new.keys() - {"views"}:
-                connection.execute(text(f"DROP TABLE {table}"))
+            empty(connection)
             write_version_1(connection, sample_rows(3, results=False))
         database.open().close()
         with database.connect() as connection:
@@ -169,8 +174,7 @@ class MigrationContract:
         database.open().close()
         with database.connect() as connection:
             new = described(connection)
-            for table in new:
-                connection.execute(text(f"DROP TABLE {table}"))
+            empty(connection)
             write_version_2(connection, sample_rows(3, results=True))
         database.open().close()
         with database.connect() as connection:

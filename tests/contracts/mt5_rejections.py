@@ -55,6 +55,12 @@ REFUSALS: dict[str, tuple[int, Callable[[Stage], None], dict[str, Any]]] = {
     "a symbol that is not traded": (10017, terms(trade_mode=0), {}),
     "an investor's password": (10017, condition(account_trading=False), {}),
     "a closed day": (10018, terms(trading_hours={"wednesday": "closed"}), {}),
+    "a pause between two sessions": (10018, terms(trading_hours={"wednesday": "00:00-12:00, 16:00-24:00"}), {}),
+    "a session over midnight that has ended": (
+        10018,
+        terms(trading_hours={"tuesday": "22:00-06:00", "wednesday": "22:00-06:00"}),
+        {},
+    ),
     "too little money": (10019, nothing, {"volume": 50.0}),
     "an expiration in the past": (10022, nothing, PENDING | {"type_time": 2, "expiration": START}),
     "a lifetime the symbol does not know": (10022, terms(expiration_mode=1), PENDING | {"type_time": 1}),

@@ -11,15 +11,15 @@ from trading.doctor.finding import Finding, ok, warn
 def check_price_steps(file: Path, config: Path) -> Finding:
     """Compare the decimals of stored bars with `broker.digits`; what cannot be read is other checks' to report."""
     from novosky.data.store import load_bars
-    from novosky.market.price_steps import finer_than_digits
+    from novosky.market.price_steps import price_step_warnings
     from novosky.settings import load_settings
 
     try:
         bars, digits = load_bars(file), load_settings(config).broker.digits
     except NovoskyError:
         return ok("price steps", "not compared: needs stored bars and settings")
-    finer = finer_than_digits(bars, digits)
-    if finer is not None:
+    found = price_step_warnings(bars, digits)
+    if found:
         mend = "set broker.digits and broker.point as the symbol's specification shows them"
-        return warn("price steps", f"{file}: {finer}", mend)
+        return warn("price steps", f"{file}: {'; '.join(found)}", mend)
     return ok("price steps", f"no price in {file} is finer than broker.digits = {digits}")

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, func, select, text, update
 
 from novosky.errors import StorageError
+from novosky.market.bars import M15_SECONDS
 from trading.engine.records import Guard, from_bytes, to_bytes
 from trading.journal.database import Database
 from trading.journal.history import History
@@ -28,6 +29,7 @@ from trading.journal.tables import (
     UPDATE_STATUS,
 )
 from trading.journal.values import (
+    INTENT_FILLED,
     INTENT_NEW,
     INTENT_REJECTED,
     BarNotes,
@@ -219,9 +221,28 @@ class Journal(History):
                 connection.execute(
                     update(DECISIONS).where(DECISIONS.c.bar == intent.bar).values(action="blocked", gates=gates)
                 )
+            if state == INTENT_FILLED and intent.kind == "entry":
+                # An order that was taken for refused had marked the decision so.
+                late = (DECISIONS.c.bar == intent.bar) & (DECISIONS.c.action == "blocked")
+                connection.execute(update(DECISIONS).where(late).values(action="entry", gates=0))
             self.outbox.enqueue_within(connection, messages)
 
         self._database.write(write)
+
+    def refused_intent(self, intent_id: str) -> Intent | None:
+        """Return an intent whose order is recorded as refused, or None."""
+        return self._refused(INTENTS.c.id == intent_id)
+
+    def refused_entry(self, time: int, volume: float) -> Intent | None:
+        """Return the newest entry of this volume that was refused in the bar before `time`, UTC epoch seconds."""
+        within = (INTENTS.c.bar <= time) & (INTENTS.c.bar > time - M15_SECONDS)
+        return self._refused(within & (INTENTS.c.kind == "entry") & (INTENTS.c.volume == volume))
+
+    def _refused(self, condition: Any) -> Intent | None:
+        refused = select(INTENTS).where(condition, INTENTS.c.state == INTENT_REJECTED)
+        row = self._one(refused.order_by(INTENTS.c.bar.desc()).limit(1))
+        names = Intent.__dataclass_fields__
+        return None if row is None else Intent(**{name: row[name] for name in names})
 
     def intents_of(self, bar: int) -> Sequence[Mapping[str, Any]]:
         """Return the rows of the intents decided at a bar's close (UTC epoch seconds)."""

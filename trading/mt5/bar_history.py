@@ -13,7 +13,6 @@ import pandas as pd
 from novosky.clock import Clock
 from novosky.errors import BrokerError
 from trading.mt5.clock import OffsetCheck, ServerTime
-from trading.mt5.guard import check_account
 from trading.mt5.link import Link
 from trading.mt5.symbols import has_quote, resolve_symbol
 from trading.mt5.terms import Access, Timing
@@ -41,6 +40,8 @@ class History:
         The broker's names.
     point : float
     digits : int
+    confirmed : bool
+        Whether a fresh quote agreed with the clock rule; False where the market stands still.
     """
 
     bars: pd.DataFrame
@@ -48,6 +49,7 @@ class History:
     server: str
     point: float
     digits: int
+    confirmed: bool
 
 
 class BarHistory:
@@ -98,7 +100,7 @@ class BarHistory:
         symbol = resolve_symbol(self._link, name)
         self._link.ask("symbol_select", symbol, True)
         time = ServerTime(rule)
-        self._check_clock(symbol, time)
+        confirmed = self._check_clock(symbol, time)
         info = self._link.read("symbol_info", symbol)
         first = None if since is None else time.stamp(since)
         rows = self._pages(symbol, _TIMEFRAMES[seconds], first, progress or (lambda _: None))
@@ -109,12 +111,18 @@ class BarHistory:
         if first is not None:
             rows = rows[max(0, int(np.searchsorted(rows["time"], first))) :]
         server = str(self._link.read("account_info").server)
-        return History(_frame(rows), symbol, server, float(info.point), int(info.digits))
+        return History(_frame(rows), symbol, server, float(info.point), int(info.digits), confirmed)
 
-    def _check_clock(self, symbol: str, time: ServerTime) -> None:
-        tick = self._link.ask("symbol_info_tick", symbol).value
-        if has_quote(tick):
-            OffsetCheck(time).observe(int(tick.time_msc), self._clock.now())
+    def _check_clock(self, symbol: str, time: ServerTime) -> bool:
+        """Hold fresh quotes against the rule for a moment; whether one has confirmed it."""
+        check, deadline = OffsetCheck(time), self._clock.now() + self._timing.tick_wait
+        while True:
+            tick = self._link.ask("symbol_info_tick", symbol).value
+            if has_quote(tick):
+                check.observe(int(tick.time_msc), self._clock.now())
+            if check.confirmed or self._clock.now() >= deadline:
+                return check.confirmed
+            self._clock.sleep(self._timing.tick_poll)
 
     def _pages(self, symbol: str, timeframe: int, first: int | None, progress: Callable[[int], None]) -> Rates:
         most = int(self._link.read("terminal_info").maxbars)
@@ -152,10 +160,15 @@ class BarHistory:
 
 
 def history_link(module: Any, clock: Clock, access: Access, timing: Timing) -> Link:
-    """Return a connection that refuses an account other than the one named."""
+    """Return a connection that refuses another server than the one named: its bars are another broker's."""
 
     def check() -> None:
-        check_account(link.read("account_info"), access)
+        server = link.read("account_info").server
+        if server != access.server:
+            raise BrokerError(
+                f"the terminal stands at {server!r}, but bars of {access.server!r} are wanted; log the terminal in "
+                "there, or correct MT5_SERVER"
+            )
 
     link = Link(module, clock, access, timing, check)
     return link
