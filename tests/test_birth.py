@@ -208,8 +208,8 @@ def test_doctor_knows_what_was_paid_in(tmp_path: Path) -> None:
     session.server.move_money(250.0)
     go_on(session, 1)
     session.close()
-    assert halt_state(file, scenario().settings) == HaltState(750.0, halted=False)
-    assert halt_state(tmp_path / "none.sqlite", scenario().settings) == HaltState(500.0, halted=False)
+    assert halt_state(sqlite_url(file), scenario().settings) == HaltState(750.0, halted=False)
+    assert halt_state(sqlite_url(tmp_path / "none.sqlite"), scenario().settings) == HaltState(500.0, halted=False)
 
 
 def test_a_paper_account_begun_with_another_balance_goes_on_without_saying_so_again(tmp_path: Path) -> None:

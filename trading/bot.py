@@ -33,7 +33,7 @@ from trading.exports import SIDE_NAMES, utc_text, volume_text
 from trading.intents import Intents
 from trading.journal import BotStatus, Decision, Intent, Journal, Message
 from trading.models import RiskModel
-from trading.money import ExplainedBalance, events_of, take_in
+from trading.money import ExplainedBalance, events_of, last_gap, since_beginning, take_in
 from trading.notify import Notifier
 from trading.opening_balance import balance_problem, is_below_halt
 from trading.position_source import PositionSource
@@ -107,9 +107,9 @@ class Bot:
         self._unknown = UnknownOrders(journal, self._announcer, advice)
         self._held = self._held_positions()
         self._away = False
-        self._explained = ExplainedBalance(params.money_scale)
         self._accept_balance = accept_balance
         self._status = self._start(identity, models)
+        self._explained = ExplainedBalance(params.money_scale, last_gap(journal, self._status))
         self._intents = Intents(broker, journal, self._announcer, MAGIC, int(params.entry_valid_seconds))
         try:
             if self._intents.settle():
@@ -130,6 +130,11 @@ class Bot:
     def away(self) -> bool:
         """True while the broker cannot be asked."""
         return self._away
+
+    @property
+    def unexplained(self) -> bool:
+        """True while the balance has moved and the deals that explain it are waited for."""
+        return self._away and self._explained.waiting
 
     def _start(self, identity: str, models: str) -> BotStatus:
         status = self._journal.status()
@@ -267,8 +272,9 @@ class Bot:
         position = protected or position
         account = self._account_record(position, booked)
         guard = from_bytes(Guard, to_bytes(self._status.guard))
-        self._judge(account, guard, booked, close, quote)
-        messages = bar_messages(booked, self._status.guard, guard, close, self._params)
+        told = since_beginning(booked, self._status)
+        self._judge(account, guard, told, close, quote)
+        messages = bar_messages(told, self._status.guard, guard, close, self._params)
         if account.side != 0:
             decision, intents = self._manage(account, guard, position, bars, close, quote, exposed=exposed)
         else:
@@ -312,7 +318,8 @@ class Bot:
     def _judge(self, account: Account, guard: Guard, booked: Booked, close: int, quote: Quote) -> None:
         """Bring the guard to this close; closed positions and money paid in or out are taken one by one."""
         equity = float(floating_equity(account, self._params, quote.bid, self._spread(quote)))
-        take_in(guard, self._params, events_of(booked), booked.cash, equity, close)
+        gap = float(account.balance) - booked.cash
+        take_in(guard, self._params, events_of(booked), booked.cash, equity, close, gap)
         judge_equity(account, guard, self._params, close, equity)
 
     def _held_positions(self) -> frozenset[int]:

@@ -305,6 +305,10 @@ class LiveSession:
             loop.run(stopping)
             return
         loop.step()
+        while bot.unexplained:
+            # It would be taken as it is in the end; the next run would begin to wait anew.
+            self._wait(self.parts.rhythm.eager)
+            loop.step()
         if bot.away:
             raise BrokerUnavailable("the broker cannot be asked; nothing was done, see the log")
 

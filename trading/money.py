@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
-from trading.bookings import Booked
+from trading.bookings import MAGIC, Booked
 from trading.broker import BrokerUnavailable
 from trading.engine.breakers import count_closed, move_references
 from trading.engine.fills import rounded
 from trading.engine.records import Guard, Params, Trade
-from trading.journal import Message, MoneyMove
+from trading.journal import BotStatus, Journal, Message, MoneyMove
 
 PATIENCE = 20
 """Looks at an account whose history lags behind its balance: some seconds at a close."""
@@ -42,8 +43,24 @@ def events_of(booked: Booked) -> list[Trade | MoneyMove]:
     return [event for _, event in sorted(events, key=lambda each: each[0])]
 
 
+def since_beginning(booked: Booked, status: BotStatus) -> Booked:
+    """Return what there is to judge and to tell: without money that was there before the bot began.
+
+    A terminal that has just logged in may list a deposit only after the balance that holds it was read.
+    """
+    if status.bars_processed:
+        return booked
+    return replace(booked, moves=[move for move in booked.moves if move.time >= status.guard.time])
+
+
 def take_in(
-    guard: Guard, params: Params, events: Sequence[Trade | MoneyMove], cash: float, equity: float, close: int
+    guard: Guard,
+    params: Params,
+    events: Sequence[Trade | MoneyMove],
+    cash: float,
+    equity: float,
+    close: int,
+    gap: float = 0.0,
 ) -> None:
     """Bring the guard past what happened since the last bar, but for the newest closed trade and the close itself.
 
@@ -53,9 +70,11 @@ def take_in(
     events : sequence of Trade or MoneyMove
         In order.
     cash, equity : float
-        Balance and floating equity at the close, USD.
+        Sum of all deals and floating equity at the close, USD.
     close : int
         UTC epoch seconds.
+    gap : float
+        USD that the balance lies above the sum of all deals: a broker may have cut old ones off.
     """
     for event in events:
         if isinstance(event, MoneyMove):
@@ -66,7 +85,8 @@ def take_in(
                 move_references(guard, params, before, amount)
         else:
             net = rounded(event.profit + event.commission + event.swap, params.money_scale)
-            count_closed(guard, params, event.balance, net, close)
+            balance = float(rounded(event.balance + gap, params.money_scale))
+            count_closed(guard, params, balance, net, close)
 
 
 class ExplainedBalance:
@@ -76,12 +96,19 @@ class ExplainedBalance:
     ----------
     scale : float
         Booked sums are multiples of 1/scale USD.
+    gap : float or None
+        By how much the balance lay above the sum of all deals when it was last believed; None is not known.
     """
 
-    def __init__(self, scale: float) -> None:
+    def __init__(self, scale: float, gap: float | None = None) -> None:
         self._scale = scale
-        self._gap: float | None = None
+        self._gap = None if gap is None else float(rounded(gap, scale))
         self._asked = 0
+
+    @property
+    def waiting(self) -> bool:
+        """True while a balance waits for its deals."""
+        return self._asked > 0
 
     def balance(self, stated: float, booked: float) -> float:
         """Return the stated balance, USD.
@@ -108,6 +135,21 @@ class ExplainedBalance:
             _log.warning("the balance is %.2f USD, the account's deals make %.2f", stated, booked)
         self._gap, self._asked = gap, 0
         return stated
+
+
+def last_gap(journal: Journal, status: BotStatus) -> float | None:
+    """Return by how much the balance lay above the sum of all deals at the newest bar, USD; None is not known.
+
+    A terminal that has just logged in states the balance at once and lists its newest deals a moment
+    later: only who knows how the two stood before notices what was paid out in a downtime.
+    """
+    if status.bars_processed == 0:
+        return None
+    if journal.is_flat(MAGIC):
+        return float(status.guard.equity) - status.cash
+    seen = [each for each in journal.account_snapshots(status.last_bar) if each.time == status.last_bar]
+    # What was ordered at that bar may have cost something before the snapshot was taken.
+    return seen[0].balance - status.cash if seen and not journal.intents_of(status.last_bar) else None
 
 
 def move_messages(moves: Sequence[MoneyMove]) -> list[Message]:

@@ -41,6 +41,8 @@ from trading.journal.values import (
 )
 
 NOTHING_TO_NOTE = BarNotes()
+VOLUME_NOISE = 1e-9
+"""Lots that are only the noise of sums."""
 
 
 class Journal(Takeover):
@@ -120,6 +122,7 @@ class Journal(Takeover):
         """Write the status alone: at the first start, at the end of a replay, at a halt by order."""
 
         def write(connection: Connection) -> None:
+            self._check_standing(connection)
             _write_status(connection, status)
             self.outbox.enqueue_within(connection, messages)
 
@@ -301,6 +304,18 @@ class Journal(Takeover):
         """Return the lots of a position that recorded deals have closed."""
         exits = select(DEALS.c.volume).where(DEALS.c.position == position, DEALS.c.entry == 1)
         return float(sum(row["volume"] for row in self._database.read(exits)))
+
+    def is_flat(self, magic: int) -> bool:
+        """Tell whether every lot that was opened with this magic is recorded as closed."""
+        opened = (DEALS.c.magic == magic) & (DEALS.c.entry == 0)
+        own = DEALS.c.position.in_(select(DEALS.c.position).where(opened))
+        lots = select(DEALS.c.position, DEALS.c.entry, func.sum(DEALS.c.volume).label("lots")).where(own)
+        left: dict[int, float] = {}
+        for row in self._database.read(lots.group_by(DEALS.c.position, DEALS.c.entry)):
+            left[row["position"]] = left.get(row["position"], 0.0) + (
+                row["lots"] if row["entry"] == 0 else -row["lots"]
+            )
+        return all(abs(each) < VOLUME_NOISE for each in left.values())
 
     def held_positions(self, magic: int) -> frozenset[int]:
         """Return the positions that were opened with this magic and of which nothing was closed yet."""
