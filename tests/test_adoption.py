@@ -306,3 +306,36 @@ def test_the_hourly_look_finds_what_the_journal_has_forgotten(world: World) -> N
         outside.execute("DELETE FROM deals WHERE ticket = (SELECT max(ticket) FROM deals WHERE magic = ?)", (MAGIC,))
     world.session.bot.reconcile()
     assert world.session.journal.flag(UNKNOWN_ORDERS) is not None
+
+
+def test_an_account_whose_money_came_in_the_forming_bar_is_not_born_halted(world: World) -> None:
+    world.server.move_money(40.0)
+    world.lose()
+    world.adopt()
+    world.start()
+    guard = world.guard()
+    assert (guard.halted, guard.equity, guard.day_equity) == (0, 540.0, 540.0)
+    world.session.go_on(2)
+    assert world.guard().halted == 0
+    assert world.guard().halt_moved == 0.0
+
+
+@pytest.mark.parametrize("grown", [1_500.0, 90.0])
+def test_a_starting_balance_that_was_stated_later_halts_nothing_in_the_past(
+    scenario: Scenario, tmp_path: Path, grown: float
+) -> None:
+    world = World(scenario, tmp_path)
+    world.session.go_on_until(lambda: len(world.trades()) > 2)
+    world.server.move_money(grown)
+    world.session.go_on_until(lambda: flat(world))
+    stated = round(float(world.guard().equity), 2) if grown > 1_000.0 else 5_000.0
+    world.lose()
+    world.scenario = replace(
+        scenario, settings=settings_with(risk_profile={"starting_balance_usd": stated}, max_total_drawdown_pct=30.0)
+    )
+    world.adopt()
+    world.start()
+    assert world.guard().halt_moved == 0.0
+    # Below the line that is stated now the bot stays halted.
+    assert world.guard().halted == (grown < 1_000.0)
+    world.stop()

@@ -141,8 +141,10 @@ def survey(broker: Broker, journal: Journal, params: Params, identity: str) -> A
     books = _Books(journal, entries, anew=anew)
     balance = broker.account().balance
     opening = float(rounded(balance - sum(_amount(deal) for deal in deals if deal.ticket > known), params.money_scale))
-    # What the forming bar holds is for the bot itself to book at its close.
-    closed = _History([deal for deal in deals if deal.time < until])
+    # What the forming bar holds is for the bot itself to book at its close; one that has done nothing
+    # before begins after everything, as at any first start.
+    begun = before is not None or any(deal.magic == MAGIC and deal.time < until for deal in deals)
+    closed = _History([deal for deal in deals if deal.time < until or not begun])
     empty = BotStatus(identity, 0, 0, 0, known, opening, new_record(Guard), "", finished=False)
     booked = book_deals(closed, books, params, empty)
     expected = 0.0 if anew or before is None else before.cash
@@ -174,7 +176,8 @@ def settled_survey(broker: Broker, journal: Journal, params: Params, identity: s
     for _ in range(_READS):
         clock.sleep(_PAUSE)
         found = survey(broker, journal, params, identity)
-        if found.booked.deals == before.booked.deals:
+        # A deal between the questions is in the balance and not yet in the list.
+        if (found.booked.deals, found.unexplained) == (before.booked.deals, before.unexplained):
             return found
         before = found
     raise BrokerUnavailable("the terminal is still loading the account's history; try again in a minute")

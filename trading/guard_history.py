@@ -14,6 +14,7 @@ from trading.engine.breakers import judge_equity, start_guard
 from trading.engine.fills import floating_equity, rounded
 from trading.engine.records import Account, Guard, Params, new_record
 from trading.money import events_of, take_in
+from trading.opening_balance import balance_problem, is_below_halt
 
 _VOLUME_NOISE = 1e-9
 
@@ -69,10 +70,10 @@ class AccountHistory:
     bars: pd.DataFrame
     spread: float
 
-    def balance_at(self, time: int) -> float:
-        """Return the balance just before a moment, USD."""
-        rows = self.booked.deals
-        before = (row["profit"] + row["commission"] + row["swap"] for row in rows if row["time"] < time)
+    def balance_at(self, time: int | None) -> float:
+        """Return the balance just before a moment, USD; None is now."""
+        rows = [row for row in self.booked.deals if time is None or row["time"] < time]
+        before = (row["profit"] + row["commission"] + row["swap"] for row in rows)
         return self.opening + float(sum(before))
 
 
@@ -87,6 +88,7 @@ def replay_guard(guard: Guard, params: Params, history: AccountHistory, until: i
         UTC epoch seconds; every deal of the history is older.
     """
     since = history.since or _start(guard, params, history, until)
+    fits = bool(history.since) or not balance_problem(float(guard.equity), params.starting_balance, params)
     prices = dict(zip((epoch_seconds(history.bars) + M15_SECONDS).tolist(), history.bars["close"], strict=True))
     # A deal from before `since` that is new to the guard is counted at the first close there is.
     rows = sorted(history.booked.deals, key=lambda row: int(row["time"]))
@@ -111,13 +113,18 @@ def replay_guard(guard: Guard, params: Params, history: AccountHistory, until: i
             events = events_of(replace(history.booked, closed=new, moves=paid))
             take_in(guard, params, events, float(account.balance), float(equity), close)
             judge_equity(account, guard, params, close, float(rounded(equity, params.money_scale)))
+    if not fits:
+        # The starting balance was stated later, by someone who saw what the account held then.
+        guard.halt_moved = 0.0
+        guard.halted = int(is_below_halt(float(guard.equity), params.starting_balance, params))
 
 
 def _start(guard: Guard, params: Params, history: AccountHistory, until: int) -> int:
     """Begin where the bot must have begun: before the first of its own deals."""
     own = [int(entry["time"]) for held in history.held for entry in held.entries]
     first = min(own, default=until) // M15_SECONDS * M15_SECONDS
-    start_guard(guard, params, first, float(rounded(history.balance_at(first), params.money_scale)))
+    balance = float(rounded(history.balance_at(first if first < until else None), params.money_scale))
+    start_guard(guard, params, first, balance)
     return first
 
 

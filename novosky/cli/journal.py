@@ -13,6 +13,7 @@ from novosky.cli.options import FILE
 if TYPE_CHECKING:
     from novosky.settings import MlSettings, Settings
     from trading.adoption import Adoption
+    from trading.engine.records import Params
     from trading.live_account import AccountParts
 
 EPILOG = """\b
@@ -106,7 +107,7 @@ def adopt(yes: bool, named: Path | None, config: Path, ml_config: Path) -> None:
             found = settled_survey(account.broker, account.journal, params, parts.identity, parts.clock)
         finally:
             account.broker.close()
-        _print(found)
+        _print(found, params)
         if not yes and not click.confirm("Write this into the journal?"):
             raise UsageError("nothing was written")
         write(account.journal, found, int(parts.clock.now()))
@@ -144,8 +145,9 @@ def _account_parts(settings: Settings, named: Path | None) -> AccountParts:
     )
 
 
-def _print(found: Adoption) -> None:
+def _print(found: Adoption, params: Params) -> None:
     from trading.adoption import closed_text
+    from trading.engine.breakers import halt_base, halt_line
     from trading.exports import SIDE_NAMES, utc_text, volume_text
     from trading.health import latched_breakers, shown_identity
 
@@ -166,5 +168,9 @@ def _print(found: Adoption) -> None:
             f"position       {SIDE_NAMES[position.side]} {volume_text(position.volume)} at {position.price_open:.2f}, "
             f"ticket {position.ticket}, becomes the bot's"
         )
+    click.echo(
+        f"hard halt      below {halt_line(status.guard, params):.2f} USD, measured from "
+        f"{halt_base(status.guard, params):.2f}"
+    )
     click.echo(f"limits         {', '.join(latched_breakers(status.guard)) or 'none reached'}")
     click.echo(f"begins after   {utc_text(status.last_bar)}")
