@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from paper_runs import Scenario, go_on, go_on_until, open_scenario, planted_bars, settings_with
+from signal_models import ScatteredModel
 
 from novosky.settings import MlSettings, Settings
 from trading.announcements import bar_messages
@@ -320,3 +321,49 @@ def test_count_closed_alone_is_as_before(params: Params) -> None:
     start_guard(guard, params, MIDNIGHT, START)
     count_closed(guard, params, 5_010.0, 10.0, MIDNIGHT + 900)
     assert (guard.balances[0], guard.results[0], guard.halt_moved) == (5_010.0, 10.0, 0.0)
+
+
+# The outside case `deposit_hides_loss` through the bot: only the account's deals say which step is a deposit.
+
+STEPS = {"loss": C.DEAL_TYPE_COMMISSION_DAILY, "deposit": C.DEAL_TYPE_BALANCE, "withdrawal": C.DEAL_TYPE_BALANCE}
+
+
+@pytest.mark.parametrize("manner", ["bar by bar", "restarted between", "in one bar"])
+@pytest.mark.parametrize(
+    ("steps", "reached"),
+    [
+        ([("loss", -290.0), ("deposit", 1_000.0), ("loss", -1_000.0)], (1, 0)),
+        ([("loss", -290.0), ("withdrawal", -2_000.0), ("loss", -20.0)], (1, 0)),
+        ([("loss", -290.0), ("deposit", 10_000.0), ("loss", -20.0)], (0, 0)),
+        ([("withdrawal", -600.0)], (0, 0)),
+        ([("withdrawal", -1_600.0)], (0, 0)),
+        ([("deposit", 1_000.0), ("withdrawal", -900.0), ("withdrawal", -600.0), ("deposit", 80.0)], (0, 0)),
+        ([("withdrawal", -1_600.0), ("loss", -1_100.0)], (1, 1)),
+    ],
+)
+def test_the_bot_judges_a_day_by_its_results_alone(
+    tmp_path: Path, steps: list[tuple[str, float]], reached: tuple[int, int], manner: str
+) -> None:
+    settings = settings_with(
+        risk_profile={"starting_balance_usd": 5_000.0},
+        max_daily_loss=6.0,
+        max_weekly_drawdown_pct=60.0,
+        max_total_drawdown_pct=25.0,
+    )
+    quiet = Scenario(planted_bars(40), settings=settings, model=ScatteredModel(hold=1.0))
+    file = tmp_path / "j.sqlite"
+    session = open_scenario(quiet, file)
+    go_on(session, 1)
+    for what, usd in steps:
+        session.server.move_money(usd, STEPS[what])
+        if manner != "in one bar":
+            go_on(session, 1)
+        if manner == "restarted between":
+            session.close()
+            session = open_scenario(quiet, file)
+    go_on(session, 1)
+    guard = session.bot.status.guard
+    assert (guard.day_blocked, guard.halted) == reached
+    assert guard.week_blocked == 0
+    assert guard.equity == pytest.approx(5_000.0 + sum(usd for _, usd in steps))
+    session.close()
