@@ -339,3 +339,28 @@ def test_a_starting_balance_that_was_stated_later_halts_nothing_in_the_past(
     # Below the line that is stated now the bot stays halted.
     assert world.guard().halted == (grown < 1_000.0)
     world.stop()
+
+
+def test_a_position_whose_beginning_the_history_hides_leads_to_a_way_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken over without it, the bot would be refused at its start, and sent back here."""
+    world.session.go_on_until(lambda: holding(world))
+    (ticket,) = world.own()
+    listed = SimulatedTerminal.history_deals_get
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            SimulatedTerminal,
+            "history_deals_get",
+            lambda self, *given, **named: tuple(
+                row for row in listed(self, *given, **named) or () if row.position_id != ticket
+            ),
+        )
+        world.lose()
+        with pytest.raises(BrokerError, match=rf"opened position {ticket}; show the whole history"):
+            world.adopt()
+    world.adopt()
+    world.start()
+    world.session.go_on(2)
+    world.session.bot.reconcile()
+    assert world.session.journal.flag(UNKNOWN_ORDERS) is None
