@@ -142,8 +142,8 @@ def survey(broker: Broker, journal: Journal, params: Params, identity: str) -> A
     for position in positions:
         if intent_behind(books, position.ticket, position.comment) is None:
             raise BrokerError(
-                f"the terminal's history holds no deal that opened position {position.ticket}; show the whole history in "
-                "the terminal (History tab, All history), or close the position by hand, then run this again"
+                f"the terminal's history holds no deal that opened position {position.ticket}; show the whole history "
+                "in the terminal (History tab, All history), or close the position by hand, then run this again"
             )
     balance = broker.account().balance
     opening = float(rounded(balance - sum(_amount(deal) for deal in deals if deal.ticket > known), params.money_scale))
