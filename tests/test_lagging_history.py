@@ -11,7 +11,7 @@ from paper_runs import Scenario, planted_bars, settings_with
 
 from novosky.errors import StorageError
 from trading.bookings import MAGIC
-from trading.engine.records import Guard, Params, Trade, new_record
+from trading.engine.records import Guard, Params, Trade, from_bytes, new_record
 from trading.journal import Journal, sqlite_url
 from trading.money import PATIENCE, last_gap, take_in
 from trading.parameters import build_params
@@ -143,6 +143,7 @@ def test_a_deposit_that_is_listed_after_the_first_start_moves_nothing(
     guard = session.bot.status.guard
     assert guard.halt_moved == 0.0
     assert guard.day_equity == guard.peak_equity == guard.week_peak == 600.0
+    assert session.bot.status.cash == session.broker.account().balance
     assert [move.amount for move in session.journal.money_moves()] == [500.0, 100.0]
     server.move_money(50.0)
     session.go_on(1)
@@ -171,4 +172,25 @@ def test_a_halt_by_order_is_not_written_into_another_copy_of_the_journal(scenari
     older.close()
     with pytest.raises(StorageError, match="replaced by another copy"):
         session.bot.halt()
+    session.close()
+
+
+def test_a_bot_begins_with_the_balance_itself_where_old_deals_are_cut_off(
+    scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = trade_server(scenario, MemoryStore())
+    server.advance()
+    server.move_money(45.0)
+    listed, first = SimulatedTerminal.history_deals_get, server.book.deals[0].ticket
+    monkeypatch.setattr(
+        SimulatedTerminal,
+        "history_deals_get",
+        lambda self, *given, **named: tuple(row for row in listed(self, *given, **named) or () if row.ticket > first),
+    )
+    session = open_mt5(scenario, tmp_path / "journal.sqlite", server)
+    assert session.bot.status.cash == 545.0
+    session.go_on_until(lambda: len(session.journal.trades()) > 2)
+    assert session.bot.status.cash == session.broker.account().balance
+    newest = from_bytes(Trade, session.journal.trades()[-1])
+    assert newest.balance == pytest.approx(server.book.balance, abs=1e-9) or holds(server)
     session.close()

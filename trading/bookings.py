@@ -20,7 +20,7 @@ from trading.engine.records import Params, Trade, new_record, to_bytes
 from trading.journal import BotStatus, MoneyMove
 from trading.own_orders import MAGIC, Books, intent_behind
 
-__all__ = ["MAGIC", "Booked", "ClosedTrade", "DealSource", "book_deals", "entry_of"]
+__all__ = ["MAGIC", "Booked", "ClosedTrade", "DealSource", "beginning_of", "book_deals", "entry_of"]
 
 _EXIT_REASONS = {DEAL_REASON_SL: EXIT_STOP, DEAL_REASON_TP: EXIT_TARGET, DEAL_REASON_SO: EXIT_STOP_OUT}
 
@@ -100,6 +100,14 @@ class Booked:
     unknown: tuple[Deal, ...] = ()
 
 
+def beginning_of(status: BotStatus) -> int:
+    """Return the moment, UTC epoch seconds, whose balance a bot began with; 0 once that is bars ago.
+
+    A terminal that has just logged in may list a deposit only after the balance that holds it was read.
+    """
+    return 0 if status.bars_processed else int(status.guard.time)
+
+
 def book_deals(
     broker: DealSource,
     journal: Books,
@@ -126,7 +134,7 @@ def book_deals(
     for deal in broker.deals(last):
         last = deal.ticket
         seen(deal)
-        if deal.money != MONEY_CREDIT:
+        if deal.money != MONEY_CREDIT and deal.time >= beginning_of(status):
             cash = float(rounded(cash + deal.profit + deal.commission + deal.swap, params.money_scale))
         if deal.money:
             amount = float(rounded(deal.profit + deal.commission + deal.swap, params.money_scale))

@@ -167,8 +167,9 @@ class Bot:
 
     def _begin_bookings(self, status: BotStatus) -> BotStatus:
         """Begin after everything the account has done: it is in the balance that the guard began with."""
-        past = book_deals(self._broker, self._journal, self._params, status)
-        status = replace(status, last_deal=past.last_deal, cash=past.cash)
+        past = book_deals(self._broker, self._journal, self._params, replace(status, guard=new_record(Guard)))
+        # Where a broker has cut old deals off, those that are left do not make the balance.
+        status = replace(status, last_deal=past.last_deal, cash=float(status.guard.equity))
         self._journal.begin(status, past.deals, past.moves)
         return status
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from trading.bookings import MAGIC, Booked
+from trading.bookings import MAGIC, Booked, beginning_of
 from trading.broker import BrokerUnavailable
 from trading.engine.breakers import count_closed, move_references
 from trading.engine.fills import rounded
@@ -44,13 +44,8 @@ def events_of(booked: Booked) -> list[Trade | MoneyMove]:
 
 
 def since_beginning(booked: Booked, status: BotStatus) -> Booked:
-    """Return what there is to judge and to tell: without money that was there before the bot began.
-
-    A terminal that has just logged in may list a deposit only after the balance that holds it was read.
-    """
-    if status.bars_processed:
-        return booked
-    return replace(booked, moves=[move for move in booked.moves if move.time >= status.guard.time])
+    """Return what there is to judge and to tell: without money that was there before the bot began."""
+    return replace(booked, moves=[move for move in booked.moves if move.time >= beginning_of(status)])
 
 
 def take_in(
@@ -74,7 +69,7 @@ def take_in(
     close : int
         UTC epoch seconds.
     gap : float
-        USD that the balance lies above the sum of all deals: a broker may have cut old ones off.
+        USD that the balance lies above what the deals make of the balance the bot began with.
     """
     for event in events:
         if isinstance(event, MoneyMove):
