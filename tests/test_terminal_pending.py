@@ -222,3 +222,11 @@ def test_tickets_counts_and_places_that_no_integer_holds_answer_none(number: Any
     ):
         assert refused(made, answer())
     assert mt5.copy_ticks_from("BTCUSD", START, -1, -1) is None
+
+
+@pytest.mark.parametrize("function", ["order_send", "order_check"])
+def test_half_a_character_in_a_comment_answers_none(function: str) -> None:
+    made = stage(market(rows=[QUIET, QUIET]))
+    request = {"action": 5, "symbol": "BTCUSD", "volume": 0.1, "type": BUY_LIMIT, "price": 49_000.0, "type_filling": 2}
+    assert getattr(made.mt5, function)({**request, "comment": "\ud800"}) is None
+    assert made.mt5.last_error()[0] == -2

@@ -133,12 +133,20 @@ def read_request(args: Sequence[Any], kwargs: Mapping[str, Any], caller: FrameTy
     return read_fields(fields)
 
 
+def _comment_fits(comment: str) -> bool:
+    try:
+        return len(comment.encode()) <= COMMENT_LIMIT
+    except UnicodeEncodeError:
+        # Half a character, of which no server can make a name.
+        return False
+
+
 def read_fields(fields: Mapping[str, Any]) -> TradeRequest | Failure:
     """Return the request that these fields make, or the failure of the first one that is not taken."""
     failure = check_named(fields, REQUEST_KINDS)
     if failure is not None:
         return failure
-    if len(fields.get("comment", "").encode()) > COMMENT_LIMIT:
+    if not _comment_fits(fields.get("comment", "")):
         return invalid("comment")
     for name in ("action", *_REQUIRED.get(fields.get("action", 0), ())):
         if name not in fields:
