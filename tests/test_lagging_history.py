@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from live_runs import LiveDesk, bot_of
 from mt5_runs import Mt5Session, open_mt5, trade_server
 from paper_runs import Scenario, planted_bars, settings_with
 
@@ -13,6 +14,7 @@ from novosky.errors import StorageError
 from trading.bookings import MAGIC
 from trading.engine.records import Guard, Params, Trade, from_bytes, new_record
 from trading.journal import Journal, sqlite_url
+from trading.live_session import live_session
 from trading.money import PATIENCE, last_gap, take_in
 from trading.parameters import build_params
 from trading.terminal.server import TradeServer
@@ -194,3 +196,22 @@ def test_a_bot_begins_with_the_balance_itself_where_old_deals_are_cut_off(
     newest = from_bytes(Trade, session.journal.trades()[-1])
     assert newest.balance == pytest.approx(server.book.balance, abs=1e-9) or holds(server)
     session.close()
+
+
+def test_a_run_for_one_bar_waits_for_the_deals_too(tmp_path: Path, scenario: Scenario, lag: Lag) -> None:
+    """Each such run is a process of its own: ending at the first look, none of them would ever get further."""
+    desk = LiveDesk(scenario, tmp_path)
+    desk.run(6)
+    lag.last = desk.server.book.deals[-1].ticket
+    for paid, looks in ((-120.0, 5), (3.0, 0)):
+        if looks:
+            desk.server.move_money(paid)
+        else:
+            desk.server.book.balance += paid
+        desk.server.advance()
+        with live_session(desk.parts()) as session:
+            lag.looks = looks
+            session.run(lambda: False, once=True)
+            status = bot_of(session).status
+            assert status.last_bar == desk.server.now
+            assert status.guard.halted == status.guard.day_blocked == 0
