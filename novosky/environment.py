@@ -72,9 +72,13 @@ HUB_PUBLIC_KEY = Variable(
 )
 HUB_PRIVATE_KEY = Variable("NOVOSKY_HUB_PRIVATE_KEY", "signs revisions; the key or its file", secret=True)
 DATABASE = Variable("NOVOSKY_DATABASE_URL", "PostgreSQL for the journal; empty keeps it in logs/", secret=True)
+LOCKS = Variable(
+    "NOVOSKY_LOCKS", "folder of the account locks, the same for every bot of the machine; empty takes the user's own",
+    secret=False,
+)  # fmt: skip
 VARIABLES = (
     *(BROKER, *TERMINAL, ACCOUNT_KIND, *BRIDGE, *TELEGRAM),
-    *(HUB_FOLDER, *HUB_STORE, HUB_PUBLIC_KEY, HUB_PRIVATE_KEY, DATABASE),
+    *(HUB_FOLDER, *HUB_STORE, HUB_PUBLIC_KEY, HUB_PRIVATE_KEY, DATABASE, LOCKS),
 )
 """All of them."""
 

@@ -10,7 +10,7 @@ import runpy
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -30,10 +30,21 @@ class Answer:
 def run_script(script: str, *arguments: object, cwd: Path) -> Answer:
     """Run a script of the checkout with `cwd` as its working directory."""
     path = ROOT / script
+    return _run(lambda: runpy.run_path(str(path), run_name="__main__"), [str(path), *map(str, arguments)], cwd)
+
+
+def run_novosky(*arguments: object, cwd: Path) -> Answer:
+    """Run the console command with `cwd` as its working directory."""
+    from novosky.cli.main import main
+
+    return _run(main, ["novosky", *map(str, arguments)], cwd)
+
+
+def _run(program: Callable[[], object], argv: list[str], cwd: Path) -> Answer:
     out, err = io.StringIO(), io.StringIO()
     code: object = 0
     with (
-        patch("sys.argv", [str(path), *map(str, arguments)]),
+        patch("sys.argv", argv),
         contextlib.chdir(cwd),
         _own_signals(),
         _own_log(),
@@ -41,7 +52,7 @@ def run_script(script: str, *arguments: object, cwd: Path) -> Answer:
         contextlib.redirect_stderr(err),
     ):
         try:
-            runpy.run_path(str(path), run_name="__main__")
+            program()
         except SystemExit as end:
             code = end.code
     assert isinstance(code, int), f"a program ends with a number, not {code!r}"

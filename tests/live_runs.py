@@ -66,6 +66,8 @@ class LiveDesk:
             "reach": Reach(Access(terms.login, terms.server, real=False), lambda: self.module(terminal), True),
             "folder": self.logs,
             "journal": self.logs / "novosky.sqlite",
+            # Simulated accounts all have one number; those of one test share a place, as bots of one machine do.
+            "locks": self.folder / "locks",
             "news": FixedNews(self.scenario.news or NO_NEWS),
             "telegram": self.telegram,
             "clock": TerminalClock(self.server),

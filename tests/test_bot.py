@@ -208,7 +208,7 @@ def test_a_position_of_an_unknown_order_stops_a_new_journal(scenario: Scenario, 
     session.close()
     for file in journal_files(journal)[:3]:
         file.unlink(missing_ok=True)
-    with pytest.raises(BrokerError, match="the journal is new"):
+    with pytest.raises(BrokerError, match="it is new or an older copy"):
         open_scenario(live(scenario), journal)
 
 
@@ -309,7 +309,7 @@ def test_once_acts_on_the_newest_bar_and_health_tells_of_it(desk: Desk, tmp_path
     assert (tmp_path / "trades.csv").read_text().startswith("entry_time,side,")
     health = run_script("trading.py", "--health", cwd=tmp_path)
     assert health.code == 0
-    for line in ("embedded market", "rf=", "1 processed, 0 missed", "balance 500.00 USD", "none latched"):
+    for line in ("embedded market", "signal: rf", "1 processed, 0 missed", "balance 500.00 USD", "none latched"):
         assert line in health.out
 
 

@@ -209,6 +209,7 @@ def test_every_command_is_in_the_readme() -> None:
         "data": "python scripts/download_data.py",
         "demo": "novosky demo",
         "doctor": "novosky doctor",
+        "journal": "novosky journal adopt",
         "leakage": "python scripts/leakage_check.py",
         "model-report": "python scripts/model_report.py",
         "models": "novosky models starter",

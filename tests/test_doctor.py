@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -29,7 +30,7 @@ from novosky.market.server_time import ServerClock
 from trading.doctor import account, broker, configuration, machine, secrets
 from trading.doctor.balance import AccountFacts
 from trading.doctor.finding import Finding, Grade
-from trading.journal import SCHEMA_VERSION
+from trading.journal import SCHEMA_VERSION, Journal, sqlite_url
 from trading.mt5.margin import MarginFacts
 from trading.paper_session import single_instance
 
@@ -509,3 +510,48 @@ def test_the_tick_value_has_to_be_what_sizing_assumes(
 )
 def test_the_servers_clock_is_measured_against_its_rule(server: int | None, grade: str) -> None:
     assert grade_of(broker.check_clock_offset(server, settings_with(), NOW)) == grade
+
+
+REACHED = {"MT5_LOGIN": "12345678", "MT5_SERVER": "Broker-Demo"}
+
+
+@pytest.mark.parametrize("online", [False, True])
+@pytest.mark.parametrize(
+    ("environment", "grade", "word"),
+    [
+        ({}, "WARN", "NOVOSKY_BROKER is not set"),
+        ({"NOVOSKY_BROKER": "paper"}, "WARN", "is paper"),
+        ({"NOVOSKY_BROKER": "mt5"}, "FAIL", "MT5_LOGIN is not set"),
+        ({"NOVOSKY_BROKER": "mt5", "MT5_LOGIN": "12345678"}, "FAIL", "MT5_SERVER is not set"),
+        ({"NOVOSKY_BROKER": "mt5", **REACHED}, "FAIL", "for Windows only"),
+        ({"NOVOSKY_BROKER": "bridge", **REACHED}, "FAIL", "NOVOSKY_BRIDGE_URL is not set"),
+    ],
+)
+def test_what_is_named_of_the_broker_is_judged_at_once_and_never_asked_for_again(
+    desk: Desk, bench: Path, environment: dict[str, str], grade: str, word: str, online: bool
+) -> None:
+    if environment.get("NOVOSKY_BROKER") == "mt5" and sys.platform == "win32":
+        pytest.skip("the package exists there")
+    (bench / ".env").write_text("".join(f"{name}={value}\n" for name, value in environment.items()))
+    (bench / ".env").chmod(0o600)
+    _, findings = examine(desk, *(["--online"] if online else []))
+    assert (findings["broker"]["grade"], word in findings["broker"]["text"]) == (grade, True)
+    if "NOVOSKY_BROKER" in environment and grade == "FAIL":
+        assert "set NOVOSKY_BROKER to" not in findings["broker"]["mend"]
+    assert "12345678" not in json.dumps(findings)
+
+
+def test_the_journal_looked_at_is_that_of_the_bot_here(desk: Desk, bench: Path) -> None:
+    (bench / "logs").mkdir(exist_ok=True)
+    for name in ("paper", "novosky"):
+        Journal(sqlite_url(bench / "logs" / f"{name}.sqlite"), durable=False).close()
+        _, findings = examine(desk)
+        assert f"{name}.sqlite" in findings["journal"]["text"]
+    with single_instance(bench / "logs" / "novosky.sqlite"):
+        assert "a bot is running" in examine(desk)[1]["one bot"]["text"]
+    (bench / ".env").write_text("NOVOSKY_DATABASE_URL=postgresql://u:hunter22@db.example/novosky\n")
+    (bench / ".env").chmod(0o600)
+    _, findings = examine(desk)
+    assert "db.example" in findings["journal"]["text"]
+    assert (findings["journal"]["grade"], findings["journal"]["mend"]) == ("WARN", "add --online")
+    assert "hunter22" not in json.dumps(findings)

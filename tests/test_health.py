@@ -6,6 +6,8 @@ import dataclasses
 import json
 import logging
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -20,7 +22,17 @@ from novosky.settings import Settings
 from trading.bookings import MAGIC
 from trading.broker import Position
 from trading.engine.records import Guard, new_record
-from trading.health import Health, Heartbeat, Verdict, health_file, judge_health, read_health
+from trading.health import (
+    Health,
+    Heartbeat,
+    Verdict,
+    health_file,
+    is_running,
+    judge_health,
+    read_health,
+    shown_identity,
+    shown_models,
+)
 from trading.journal import BotStatus
 
 BAR = 900
@@ -199,11 +211,63 @@ def test_a_bar_from_the_future_accuses_the_clock() -> None:
     assert "set this machine's clock" in verdict.reason
 
 
-def test_a_stopped_bot_is_named_as_such(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bars", [0, 1, 9])
+def test_a_clean_stop_is_not_health_and_says_since_when(tmp_path: Path, bars: int) -> None:
     status = status_at(MONDAY)
     health = dataclasses.replace(health_at(tmp_path, status), state="stopped")
-    assert judge_health(status, health, MONDAY + BAR).healthy is True
-    assert "it was stopped; start it" in judge_health(status, health, MONDAY + 9 * BAR).reason
+    verdict = judge_health(status, health, MONDAY + bars * BAR)
+    assert (verdict.healthy, verdict.word) == (False, "STOPPED")
+    assert "2024-06-03T00:00:00Z" in verdict.reason
+
+
+def test_a_run_for_one_bar_is_judged_by_the_bars_alone(tmp_path: Path) -> None:
+    status = status_at(MONDAY)
+    health = dataclasses.replace(health_at(tmp_path, status), state="once")
+    assert judge_health(status, health, MONDAY + BAR, running=False).healthy is True
+    assert judge_health(status, health, MONDAY + 9 * BAR, running=False).word == "STALE"
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+sys.path[:0] = [sys.argv[2], sys.argv[2] + "/tests"]
+from paper_runs import settings_with
+from test_health import MONDAY, status_at
+from trading.health import Heartbeat
+with Heartbeat(Path(sys.argv[1]), settings_with(), "", lambda: (status_at(MONDAY), []), lambda: MONDAY):
+    print("beats", flush=True)
+    time.sleep(120)
+"""
+
+
+def test_a_killed_process_is_missed_at_once(tmp_path: Path, root: Path) -> None:
+    path = tmp_path / "health.json"
+    assert is_running(path) is None
+    command = [sys.executable, "-c", KILLED, str(path), str(root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline().strip() == "beats"
+            health = read_health(path)
+            assert is_running(path) is True
+            assert judge_health(status_at(MONDAY), health, MONDAY + 10, running=True).healthy is True
+        finally:
+            process.kill()
+    assert is_running(path) is False
+    verdict = judge_health(status_at(MONDAY), health, MONDAY + 10, running=False)
+    assert (verdict.healthy, verdict.word) == (False, "STOPPED")
+    assert str(process.pid) in verdict.reason
+
+
+def test_what_programs_compare_is_not_shown_to_people() -> None:
+    live = "demo account ...123 on Broker-Demo, BTCUSD (0123456789ab)"
+    assert shown_identity(live) == "demo account ...123 on Broker-Demo, BTCUSD"
+    assert shown_identity("embedded market:521cd0d55173c71e") == "embedded market"
+    assert shown_models("rf=a_rf.pkl, xgb=a_xgb.onnx, risk rf=b.pkl") == "signal: rf, xgb; risk: rf"
+    assert (
+        shown_models("SYNTHETIC (planted market): scaler=s.pkl, rf=a.pkl") == "SYNTHETIC (planted market): signal: rf"
+    )
+    assert shown_models("") == "none yet"
 
 
 @pytest.mark.parametrize("other", [{"identity": "replay of x.parquet:1"}, {"finished": True}])
@@ -215,10 +279,10 @@ def test_the_command_exits_1_when_the_bot_has_fallen_behind(desk: Desk, tmp_path
     once = run_script("trading.py", *desk.flags, "--paper", "--once", cwd=tmp_path)
     assert once.code == 0, once.err
     health = json.loads((tmp_path / "logs" / "health.json").read_text())
-    assert (health["state"], health["bars_processed"]) == ("stopped", 1)
+    assert (health["state"], health["bars_processed"]) == ("once", 1)
     answer = run_script("trading.py", "--health", cwd=tmp_path)
     assert answer.code == 0, answer.out
-    for line in ("process        stopped, pid ", "position       ", "healthy        "):
+    for line in ("process        once, pid ", "position       ", "healthy        "):
         assert f"\n{line}" in answer.out
     with closing(sqlite3.connect(tmp_path / "logs" / "paper.sqlite")) as connection, connection:
         connection.execute("UPDATE bot_status SET last_bar = last_bar - ?", (5 * BAR,))

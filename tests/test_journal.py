@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,7 @@ def fill_up(journal: Journal) -> None:
         [entry_at(LATER)],
         [deal(4, 2, 0)],
         [],
-        [message(text="x" * 3_000_000)],
+        [replace(message(text="x" * 50_000), key=f"filling:{number}") for number in range(60)],
     )
 
 

@@ -20,12 +20,14 @@ from paper_runs import (
     session_outcome,
     settings_with,
 )
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 
+from novosky.errors import StorageError
 from trading.engine.records import Candidate, Guard, Trade, dtype_of
 from trading.journal import Journal, sqlite_url
 from trading.journal.migrations import MIGRATIONS
 from trading.journal.old_records import CANDIDATE_1, GUARD_3, TRADE_1
+from trading.journal.older_copy import copy_name
 from trading.journal.tables import SCHEMA_VERSION
 
 
@@ -112,3 +114,34 @@ def test_a_bot_goes_on_with_the_journal_of_version_1(tmp_path: Path, results: bo
     assert session_outcome(session, scenario, tmp_path) == expected
     assert session.bot.status.guard.closed > 6
     session.close()
+
+
+def test_the_older_journal_is_kept_beside_the_new_one(database: FileDatabase) -> None:
+    with database.connect() as connection:
+        write_version_1(connection, sample_rows(3, results=True))
+    database.open().close()
+    with FileDatabase(copy_name(database.file, 1)).connect() as connection:
+        assert connection.execute(text("SELECT schema_version FROM bot_status")).scalar_one() == 1
+        assert connection.execute(text("SELECT count(*) FROM trades")).scalar_one() == 3
+    before = sorted(path.name for path in database.file.parent.iterdir())
+    database.open().close()
+    assert sorted(path.name for path in database.file.parent.iterdir()) == before, (
+        "one that is up to date is not copied"
+    )
+
+
+def test_without_room_for_the_copy_the_journal_stays_as_it_was(
+    database: FileDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.connect() as connection:
+        write_version_1(connection, sample_rows(3, results=True))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("trading.journal.older_copy.replace_file", full)
+    with pytest.raises(StorageError, match=r"no copy of it could be kept at .*version-1.*No space left"):
+        database.open()
+    with database.connect() as connection:
+        assert connection.execute(text("SELECT schema_version FROM bot_status")).scalar_one() == 1
+    assert not list(database.file.parent.glob(".*unfinished*"))

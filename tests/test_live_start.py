@@ -35,7 +35,7 @@ MINE = ("NOVOSKY_", "MT5_", "TELEGRAM_")
 
 @pytest.fixture(autouse=True)
 def empty_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in [name for name in os.environ if name.startswith(MINE)]:
+    for name in [name for name in os.environ if name.startswith(MINE) and name != "NOVOSKY_LOCKS"]:
         monkeypatch.delenv(name)
     yield
 

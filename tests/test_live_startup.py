@@ -17,6 +17,7 @@ from mounted import play
 from obstacles import OBSTACLES, change
 
 from novosky.errors import BrokerError, LockedError, SettingsError, StorageError, UsageError
+from trading.account_lock import account_lock
 from trading.live_access import account_access, account_key
 from trading.paper_session import single_instance
 
@@ -34,7 +35,7 @@ PASSWORD = "hunter2-of-the-database"
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    for name in [name for name in os.environ if name.startswith(MINE)]:
+    for name in [name for name in os.environ if name.startswith(MINE) and name != "NOVOSKY_LOCKS"]:
         monkeypatch.delenv(name)
     yield monkeypatch
 
@@ -69,7 +70,8 @@ class Case:
 
 def hold_account(folder: Path, stack: ExitStack) -> list[object]:
     account = account_access(ACCOUNT)
-    stack.enter_context(single_instance(folder / "logs" / f"account-{account_key(account)}"))
+    locks = Path(os.environ["NOVOSKY_LOCKS"])
+    stack.enter_context(account_lock(account_key(account), "it", folder / "elsewhere", 0.0, locks))
     return []
 
 

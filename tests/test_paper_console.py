@@ -31,7 +31,7 @@ def test_once_tells_start_and_bar_and_leaves_current_tables_and_a_log(desk: Desk
     lines = answer.out.splitlines()
     assert lines[0].startswith("SYNTHETIC DATA")
     assert lines[1].startswith("ready: BTCUSD M15, flat, equity 500.00 USD, 0 bars processed, next close")
-    assert any(line.startswith("models: signal (trained to ") for line in lines)
+    assert any(line.startswith("models: signal (trained ") for line in lines)
     assert "entries: allowed; the freeze flag is not set" in lines
     assert sum(BAR_LINE.match(line) is not None for line in lines) == 1
     assert all(len(line) <= 80 for line in lines), [line for line in lines if len(line) > 80]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from novosky.errors import BrokerError
 from trading.broker import (
     DEAL_ENTRY_IN,
     DEAL_ENTRY_OUT,
@@ -14,21 +13,27 @@ from trading.broker import (
     DEAL_REASON_SO,
     DEAL_REASON_TP,
     MONEY_CREDIT,
-    Broker,
     Deal,
 )
 from trading.engine.fills import EXIT_MANUAL, EXIT_STOP, EXIT_STOP_OUT, EXIT_TARGET, rounded
 from trading.engine.records import Params, Trade, new_record, to_bytes
-from trading.journal import BotStatus, Journal, MoneyMove
+from trading.journal import BotStatus, MoneyMove
+from trading.own_orders import MAGIC, Books, intent_behind
 
-MAGIC = 770_001
-"""Marks the bot's own orders and positions at the broker."""
+__all__ = ["MAGIC", "Booked", "ClosedTrade", "DealSource", "book_deals", "entry_of"]
 
 _EXIT_REASONS = {DEAL_REASON_SL: EXIT_STOP, DEAL_REASON_TP: EXIT_TARGET, DEAL_REASON_SO: EXIT_STOP_OUT}
 
 
 _VOLUME_NOISE = 1e-9
 _VOLUME_DIGITS = 8
+
+
+class DealSource(Protocol):
+    """Where the account's deals come from, see `trading.broker.Broker`."""
+
+    def deals(self, after_ticket: int) -> list[Deal]:
+        """Return the deals with a higher ticket, oldest first."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,8 @@ class Booked:
         The bot's own positions that were opened and not closed again.
     moves : list of MoneyMove
         What was paid in and out, and lent, oldest first.
+    unknown : tuple of Deal
+        Deals with the bot's magic whose order its journal never wrote; no trades of this bot.
     """
 
     deals: list[dict[str, Any]]
@@ -90,11 +97,12 @@ class Booked:
     cash: float
     opened: frozenset[int]
     moves: list[MoneyMove] = field(default_factory=list)
+    unknown: tuple[Deal, ...] = ()
 
 
 def book_deals(
-    broker: Broker,
-    journal: Journal,
+    broker: DealSource,
+    journal: Books,
     params: Params,
     status: BotStatus,
     seen: Callable[[Deal], None] = lambda deal: None,
@@ -107,16 +115,12 @@ def book_deals(
     ----------
     seen : callable
         Called with each deal before it is paired: what the journal says of its order may have to be corrected.
-
-    Raises
-    ------
-    BrokerError
-        A deal of the bot's own cannot be traced to an order of the journal.
     """
     cash, last = status.cash, status.last_deal
     rows: list[dict[str, Any]] = []
     moves: list[MoneyMove] = []
     closed: list[ClosedTrade] = []
+    unknown: list[Deal] = []
     entries: dict[int, list[Mapping[str, Any]]] = {}
     gone: dict[int, float] = {}
     for deal in broker.deals(last):
@@ -133,24 +137,25 @@ def book_deals(
         rows.append(row)
         if deal.entry == DEAL_ENTRY_IN:
             entries.setdefault(deal.position, list(journal.entry_deals(deal.position))).append(row)
+            if deal.magic == MAGIC and intent_behind(journal, deal.position, deal.comment) is None:
+                unknown.append(deal)
         elif deal.entry == DEAL_ENTRY_OUT:
             entry = entry_of(entries.get(deal.position) or journal.entry_deals(deal.position))
-            if entry is None and deal.magic == MAGIC:
-                raise BrokerError(
-                    f"position {deal.position} was closed but its entry is neither in the journal nor in the history; "
-                    "put the journal that opened it back"
-                )
-            if entry is not None and entry["magic"] == MAGIC:
+            intent = _intent_of(journal, entry)
+            if entry is not None and intent is not None:
                 before = gone.get(deal.position)
                 before = journal.closed_volume(deal.position) if before is None else before
                 gone[deal.position] = before + deal.volume
-                trade, bar = _trade_of(journal, params, entry, deal, cash)
+                trade, bar = _trade_of(journal, params, entry, intent, deal, cash)
                 paid = _commission_of_part(params, entry, before, deal.volume)
                 trade.commission = rounded(paid + deal.commission, params.money_scale)
                 partial = gone[deal.position] < entry["volume"] - _VOLUME_NOISE
                 closed.append(ClosedTrade(deal.ticket, deal.position, trade, bar, partial))
-    own = {position for position, opening in entries.items() if opening[0]["magic"] == MAGIC}
-    return Booked(rows, closed, last, cash, frozenset(own - {trade.position for trade in closed}), moves)
+            elif deal.magic == MAGIC:
+                unknown.append(deal)
+    own = {position for position, opening in entries.items() if _intent_of(journal, opening[0]) is not None}
+    still_open = frozenset(own - {trade.position for trade in closed})
+    return Booked(rows, closed, last, cash, still_open, moves, tuple(unknown))
 
 
 def _row(deal: Deal) -> dict[str, Any]:
@@ -158,6 +163,13 @@ def _row(deal: Deal) -> dict[str, Any]:
     row = asdict(deal)
     del row["money"]
     return row
+
+
+def _intent_of(journal: Books, entry: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return the intent behind an entry deal of the bot's own, None for all others."""
+    if entry is None or entry["magic"] != MAGIC:
+        return None
+    return intent_behind(journal, entry["position"], entry["comment"])
 
 
 def entry_of(deals: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -202,15 +214,10 @@ def _commission_of_part(params: Params, entry: Mapping[str, Any], before: float,
     return up_to(before + volume) - up_to(before)
 
 
-def _trade_of(journal: Journal, params: Params, entry: Any, exit_deal: Deal, cash: float) -> tuple[Trade, int]:
+def _trade_of(
+    journal: Books, params: Params, entry: Any, intent: Any, exit_deal: Deal, cash: float
+) -> tuple[Trade, int]:
     """Return the trade and the close at which its entry was decided."""
-    # The position's ticket is that of the order which opened it; brokers cut comments and write over them.
-    intent = journal.intent(entry["comment"]) or journal.intent_of_order(entry["position"])
-    if intent is None:
-        raise BrokerError(
-            f"position {exit_deal.position} carries the order id {entry['comment']!r}, which this journal never wrote; "
-            "put the journal that opened it back"
-        )
     exit_intent = journal.intent(exit_deal.comment) if exit_deal.comment else None
     if exit_intent is None and exit_deal.magic == MAGIC:
         exit_intent = journal.exit_of(exit_deal.position)

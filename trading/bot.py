@@ -38,6 +38,7 @@ from trading.notify import Notifier
 from trading.opening_balance import balance_problem, is_below_halt
 from trading.position_source import PositionSource
 from trading.signal_source import SignalSource
+from trading.unknown_orders import LIVE_ADVICE, Advice, UnknownOrders, check_complete, unknown_deals
 
 __all__ = ["MAGIC", "Bot"]
 
@@ -73,6 +74,8 @@ class Bot:
         True when something sends the journal's outbox on: messages are then queued in it, too.
     accept_balance : bool
         Begin although the balance is far from the one the hard halt measures from: a person said so.
+    advice : Advice
+        What to do about a journal that does not fit its account.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Bot:
         frozen: Callable[[], bool],
         queued: bool = False,
         accept_balance: bool = False,
+        advice: Advice = LIVE_ADVICE,
     ) -> None:
         self._broker, self._journal = broker, journal
         self._announcer = Announcer(journal, notifier, queued=queued)
@@ -98,15 +102,18 @@ class Bot:
         self._params, self._frozen = params, frozen
         self._note_taker = NoteTaker(journal, fingerprint, params)
         self._foreign: set[int] = set()
-        self._held = journal.held_positions(MAGIC)
         self._repairs = REPAIRS
+        self._advice = advice
+        self._unknown = UnknownOrders(journal, self._announcer, advice)
+        self._held = self._held_positions()
         self._away = False
         self._explained = ExplainedBalance(params.money_scale)
         self._accept_balance = accept_balance
         self._status = self._start(identity, models)
         self._intents = Intents(broker, journal, self._announcer, MAGIC, int(params.entry_valid_seconds))
         try:
-            self._intents.settle()
+            if self._intents.settle():
+                check_complete(broker, journal, broker.positions(), advice)
         except BrokerUnavailable as error:
             # The first cycle that finds the broker looks them up.
             self._intents.unsettled = True
@@ -129,25 +136,20 @@ class Bot:
         if status is not None:
             if status.identity != identity:
                 raise BrokerError(
-                    f"the journal belongs to {status.identity}, this run is {identity}; "
-                    "give another --journal, or --fresh"
+                    f"the journal belongs to {status.identity}, this run is {identity}; {self._advice.foreign}"
                 )
             if status.guard.halt_balance != self._params.starting_balance:
                 self._check_balance(self._broker.account().balance)
             if status.last_deal == 0 and status.bars_processed == 0:
                 status = self._begin_bookings(status)
             return replace(status, models=models)
-        orphans = [position for position in self._broker.positions() if position.magic == MAGIC]
-        if orphans:
-            raise BrokerError(
-                f"position {orphans[0].ticket} carries this bot's magic but the journal is new; "
-                "put the journal that opened it back, or close the position by hand"
-            )
+        check_complete(self._broker, self._journal, self._broker.positions(), self._advice)
         balance = self._broker.account().balance
         self._check_balance(balance)
         guard = new_record(Guard)
         start_guard(guard, self._params, self._broker.quote().time, balance)
         status = BotStatus(identity, 0, 0, 0, 0, 0.0, guard, models, finished=False)
+        self._journal.save_status(status)
         return self._begin_bookings(status)
 
     def _check_balance(self, balance: float) -> None:
@@ -235,7 +237,7 @@ class Bot:
     def _close_now(self) -> bool:
         if self._intents.unsettled and not self._intents.settle():
             return False
-        own = [position for position in self._broker.positions() if position.magic == MAGIC]
+        own = self._unknown.own(self._broker.positions())
         for position in own:
             bar, reason = self._status.last_bar, EXIT_HALT if self._status.guard.halted else EXIT_MANUAL
             # Several tries may fall into one bar, each an order of its own.
@@ -244,7 +246,7 @@ class Bot:
             intent = Intent(name, bar, "exit", -position.side, position.volume, 0.0, 0.0, position.ticket, reason)
             self._journal.record_order(intent)
             self._intents.send(intent)
-        return not own or not any(position.magic == MAGIC for position in self._broker.positions())
+        return not own or not self._unknown.own(self._broker.positions())
 
     def _act(self) -> bool:
         bars = self._broker.closed_bars(self._signals.bars_needed)
@@ -257,6 +259,7 @@ class Bot:
             return False
         quote = self._broker.quote()
         booked = book_deals(self._broker, self._journal, self._params, self._status, self._intents.take_late)
+        self._unknown.look(self._broker, booked.unknown, quote.time)
         self._repairs = REPAIRS
         position = self._own_position(booked)
         protected = position if position is None else self._intents.protect(position, quote.time)
@@ -312,9 +315,26 @@ class Bot:
         take_in(guard, self._params, events_of(booked), booked.cash, equity, close)
         judge_equity(account, guard, self._params, close, equity)
 
+    def _held_positions(self) -> frozenset[int]:
+        """Return the bot's own positions of which the journal knows no end."""
+        held = self._journal.held_positions(MAGIC)
+        comments = {ticket: self._journal.entry_deals(ticket)[0]["comment"] for ticket in held}
+        return frozenset(ticket for ticket in held if self._unknown.wrote(ticket, comments[ticket]))
+
+    def reconcile(self) -> None:
+        """Hold the account's whole history against the journal; what it does not know stops entries.
+
+        Raises
+        ------
+        BrokerUnavailable
+            The history cannot be read.
+        """
+        if not self._intents.unsettled:
+            self._unknown.look(self._broker, unknown_deals(self._broker, self._journal), self._status.last_bar)
+
     def _own_position(self, booked: Booked) -> Position | None:
         positions = self._broker.positions()
-        own = [position for position in positions if position.magic == MAGIC]
+        own = self._unknown.own(positions)
         for position in positions:
             if position.magic != MAGIC and position.ticket not in self._foreign:
                 self._foreign.add(position.ticket)
@@ -428,7 +448,7 @@ class Bot:
             quote.bid,
             self._spread(quote),
             multiplier,
-            int(self._frozen()),
+            int(self._frozen() or self._unknown.stopped),
         )
 
 

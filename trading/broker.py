@@ -111,6 +111,24 @@ class Deal:
 
 
 @dataclass(frozen=True)
+class WaitingOrder:
+    """An order that was placed and is not executed yet."""
+
+    ticket: int
+    magic: int
+    comment: str
+
+
+@dataclass(frozen=True)
+class OpeningOrder:
+    """The order that opened a position: 1 buy or -1 sell, and the levels it carried, 0.0 without."""
+
+    side: int
+    sl: float
+    tp: float
+
+
+@dataclass(frozen=True)
 class OrderRequest:
     """A market order.
 
@@ -169,6 +187,12 @@ class Broker(Protocol):
 
     def deals(self, after_ticket: int) -> list[Deal]:
         """Return the deals with a higher ticket, oldest first (`history_deals_get`)."""
+
+    def waiting_orders(self) -> list[WaitingOrder]:
+        """Return the symbol's orders that are not executed yet, foreign ones too (`orders_get`)."""
+
+    def opening_order(self, position: int) -> OpeningOrder | None:
+        """Return the order that opened a position, None when the history does not know it (`history_orders_get`)."""
 
     def closed_bars(self, count: int) -> pd.DataFrame:
         """Return the newest `count` closed bars as a bar frame, fewer if there are no more

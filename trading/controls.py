@@ -17,6 +17,7 @@ from novosky.clock import Clock
 from novosky.errors import StorageError
 from trading.freeze import FREEZE_FLAG, freeze, is_frozen, unfreeze
 from trading.journal import Flag
+from trading.unknown_orders import UNKNOWN_ORDERS
 
 PAUSED, CLOSE, HALT = "paused", "close_requested", "halt_requested"
 
@@ -116,6 +117,9 @@ class Switches:
         found = [] if paused is None else [f"paused by {paused.value}"]
         if is_frozen(self._freeze_flag):
             found.append("the freeze flag is set")
+        unknown = self._flags.flag(UNKNOWN_ORDERS)
+        if unknown is not None:
+            found.append(f"{unknown.value} was not written by this journal, until `novosky journal adopt`")
         return tuple(found)
 
     def close_ordered(self) -> bool:

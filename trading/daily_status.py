@@ -143,7 +143,7 @@ def status_lines(shown: DailyStatus) -> list[str]:
     pairs = [
         ("bot", f"{shown.settings.symbol} M15, {_process(shown)}"),
         ("account", status.identity),
-        ("health", f"{'ok' if shown.verdict.healthy else 'NOT OK'}: {shown.verdict.reason}"),
+        ("health", f"{'ok' if shown.verdict.healthy else 'NOT OK'}: {shown.verdict}"),
         ("position", _position(shown)),
         ("money", f"equity {money_text(guard.equity)} USD, balance {money_text(status.cash)} USD"),
         ("today", _today(shown)),

@@ -10,12 +10,15 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from novosky import __version__
 from novosky.errors import StorageError
@@ -28,6 +31,7 @@ from novosky.settings import Settings
 from trading.bookings import MAGIC
 from trading.broker import Position
 from trading.engine.records import Guard
+from trading.exports import utc_text
 from trading.journal import BotStatus
 
 HEALTH_NAME = "health.json"
@@ -37,7 +41,7 @@ MOST_BARS_BEHIND = 2
 """Bars that may close unanswered before a bot counts as stale: one is in the making, one may be late."""
 CLOCK_SLACK = 60
 _FORMAT = 1
-State = Literal["running", "stopped"]
+State = Literal["running", "stopped", "once"]
 _log = logging.getLogger(__name__)
 
 
@@ -60,7 +64,7 @@ class Health:
     Attributes
     ----------
     state : str
-        `running`, or `stopped` after a clean end.
+        `running`, `stopped` after a clean end, or `once` after a run that was to act on one bar only.
     started, written : int
         When the process began and when it last wrote, UTC epoch seconds.
     pid : int
@@ -108,10 +112,39 @@ class Health:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a bot is healthy, and why."""
+    """Whether a bot is healthy, and why; `stopped` when no process of it runs."""
 
     healthy: bool
     reason: str
+    stopped: bool = False
+
+    @property
+    def word(self) -> str:
+        """The verdict in one word."""
+        return "healthy" if self.healthy else "STOPPED" if self.stopped else "STALE"
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"{'stopped ' if self.stopped else ''}{self.reason}"
+
+
+def shown_identity(identity: str) -> str:
+    """Return what a journal belongs to without what only programs compare."""
+    return re.sub(r" \([0-9a-f]{12}\)$|:[0-9a-f]{16}$", "", identity)
+
+
+def shown_models(models: str) -> str:
+    """Return which models serve, by their kinds instead of their files."""
+    note, separator, named = models.partition(": ")
+    if "=" in note or not separator:
+        note, separator, named = "", "", models
+    kinds: dict[str, list[str]] = {}
+    for part in filter(None, named.split(", ")):
+        name, _, kind = part.partition("=")[0].rpartition(" ")
+        if kind != "scaler":
+            kinds.setdefault(name or "signal", []).append(kind)
+    served = "; ".join(f"{name}: {', '.join(parts)}" for name, parts in kinds.items())
+    return f"{note}{separator}{served}" or "none yet"
 
 
 def latched_breakers(guard: Guard) -> tuple[str, ...]:
@@ -158,8 +191,36 @@ def read_health(path: Path) -> Health | None:
         ) from error
 
 
-def judge_health(status: BotStatus, health: Health | None, now: float, most_behind: int = MOST_BARS_BEHIND) -> Verdict:
-    """Tell whether a bot keeps up with the market.
+def is_running(path: Path) -> bool | None:
+    """Tell whether the process that wrote a health file still runs, None where that cannot be told.
+
+    It holds a lock as long as it lives, however it ends; a process number could be another's by now.
+    """
+    lock = _lock_file(path)
+    if not lock.exists():
+        return None
+    try:
+        with FileLock(lock).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return None
+
+
+def _lock_file(path: Path) -> Path:
+    return path.with_suffix(".lock")
+
+
+def judge_health(
+    status: BotStatus,
+    health: Health | None,
+    now: float,
+    most_behind: int = MOST_BARS_BEHIND,
+    *,
+    running: bool | None = None,
+) -> Verdict:
+    """Tell whether a bot runs and keeps up with the market.
 
     Parameters
     ----------
@@ -171,10 +232,17 @@ def judge_health(status: BotStatus, health: Health | None, now: float, most_behi
         UTC epoch seconds.
     most_behind : int
         Bars that may have closed in an open market without being processed.
+    running : bool or None
+        Whether its process runs, see `is_running`; None where that is not known.
     """
     if status.finished or status.identity.startswith(REPLAY_NAME):
         return Verdict(True, "a replay is not judged by the clock")
     own = health if health is not None and health.identity == status.identity else None
+    if own is not None and own.state == "stopped" and not running:
+        return Verdict(False, f"since {utc_text(own.written)}; start it", stopped=True)
+    if own is not None and own.state == "running" and running is False:
+        reason = f"process {own.pid} is gone, its last sign is of {utc_text(own.written)}; see its log, then start it"
+        return Verdict(False, reason, stopped=True)
     since = status.last_bar or (own.started if own is not None else 0)
     if since == 0:
         return Verdict(False, "no bar was ever processed; start the bot, or see why it ends")
@@ -185,9 +253,9 @@ def judge_health(status: BotStatus, health: Health | None, now: float, most_behi
     behind = _bars_due(since, now, own)
     if behind <= most_behind:
         return Verdict(True, f"{behind} bar(s) behind the market")
-    stopped = own is not None and own.state == "stopped"
-    mend = "it was stopped; start it" if stopped else "see its log, then restart it"
-    return Verdict(False, f"{behind} bars have closed unanswered, {most_behind} are tolerated; {mend}")
+    return Verdict(
+        False, f"{behind} bars have closed unanswered, {most_behind} are tolerated; see its log, then restart it"
+    )
 
 
 def _bars_due(since: int, now: float, health: Health | None) -> int:
@@ -214,6 +282,8 @@ class Heartbeat:
         UTC epoch seconds.
     clock : callable
         Returns how the clocks differ, in words; empty while they agree.
+    once : bool
+        The run is to act on one bar only: its end is no stop.
     """
 
     def __init__(
@@ -224,22 +294,30 @@ class Heartbeat:
         look: Callable[[], tuple[BotStatus, Sequence[Position]]],
         now: Callable[[], float],
         clock: Callable[[], str] = str,
+        *,
+        once: bool = False,
     ) -> None:
         self._clock = clock
+        self._end: State = "once" if once else "stopped"
+        self._life = FileLock(_lock_file(path))
         self._path, self._settings, self._fingerprint = path, settings, fingerprint
         self._look, self._now = look, now
         self._started = int(now())
         self._versions = _versions()
 
     def __enter__(self) -> Self:
-        """Write the first beat."""
+        """Write the first beat, and show from now on that the process lives."""
+        with suppress(OSError, Timeout):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._life.acquire(timeout=0)
         self.beat()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         """Write that the bot was stopped; a bot that failed leaves its last beat as it was."""
         if kind is None or issubclass(kind, KeyboardInterrupt):
-            self.beat("stopped")
+            self.beat(self._end)
+        self._life.release()
 
     def beat(self, state: State = "running") -> None:
         """Write where the bot stands.

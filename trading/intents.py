@@ -35,6 +35,7 @@ from trading.broker import (
 from trading.engine.gates import MARGIN, MARKET_CLOSED, STOPS_LEVEL, VOLUME, gate_names
 from trading.exports import SIDE_NAMES, volume_text
 from trading.journal import INTENT_FILLED, INTENT_REJECTED, Intent, Journal, Message
+from trading.own_orders import intent_behind, may_be_late
 
 _log = logging.getLogger(__name__)
 
@@ -144,7 +145,8 @@ class Intents:
         if deal.entry not in (DEAL_ENTRY_IN, DEAL_ENTRY_OUT) or deal.magic != self._magic:
             return
         intent = self._journal.refused_intent(deal.comment) or self._nameless(deal)
-        if intent is None:
+        row = None if intent is None else self._journal.intent(intent.id)
+        if intent is None or row is None or not may_be_late(row):
             return
         words = f"order {intent.id} was taken for refused and was carried out: {volume_text(deal.volume)} lots"
         text = f"{words} at {deal.price:.2f}, position {deal.position}"
@@ -178,7 +180,7 @@ class Intents:
         """
         if position.sl and position.tp:
             return position
-        row = self._journal.intent(position.comment) or self._journal.intent_of_order(position.ticket)
+        row = intent_behind(self._journal, position.ticket, position.comment)
         if row is None:
             return None
         result = self._broker.modify_stops(position.ticket, row["sl"], row["tp"])

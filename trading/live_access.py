@@ -104,7 +104,11 @@ def account_key(access: Access) -> str:
     return hashlib.sha256(f"{access.login}@{access.server}".encode()).hexdigest()[:12]
 
 
+def shown_account(access: Access) -> str:
+    """Return an account in words, of its number the last three digits."""
+    return f"{'real' if access.real else 'demo'} account {shown_login(access.login)} on {access.server}"
+
+
 def account_name(access: Access, symbol: str) -> str:
     """Return what the journal of an account belongs to; health files and messages show it."""
-    kind = "real" if access.real else "demo"
-    return f"{kind} account {shown_login(access.login)} on {access.server}, {symbol} ({account_key(access)})"
+    return f"{shown_account(access)}, {symbol} ({account_key(access)})"

@@ -18,27 +18,27 @@ from sqlalchemy import URL
 
 from novosky.clock import Clock
 from novosky.data.forex_factory import Release
-from novosky.errors import NovoskyError
+from novosky.errors import NovoskyError, StorageError
 from novosky.settings import MlSettings, Settings
 from trading.announcements import Announcer
 from trading.bot import Bot
 from trading.broker import BrokerUnavailable
 from trading.clock_watch import ClockWatch
 from trading.controls import Switches
+from trading.fatal import fatal_message
 from trading.freeze import FREEZE_FLAG
 from trading.health import HEALTH_NAME, Heartbeat
-from trading.journal import Journal, Message, NewsEvent, sqlite_url
+from trading.journal import Message, NewsEvent
 from trading.live import LiveLoop, Rhythm
-from trading.live_access import Reach, account_key, account_name
+from trading.live_access import Reach
+from trading.live_account import AccountParts, OpenAccount, open_account
 from trading.live_report import DailyReporter, DayNotes
 from trading.live_tables import BLOCKED_NAME, TRADES_NAME, CurrentTables
 from trading.live_view import LiveView, Watch
 from trading.models import Models
-from trading.mt5.broker import Mt5Broker
 from trading.mt5.terms import LIVE_ENTRY_SECONDS, Timing
 from trading.narrator import Narrator
 from trading.news import NewsSource
-from trading.paper_session import check_account_files, single_instance
 from trading.parameters import build_params
 from trading.position_source import PositionSource
 from trading.signal_source import SignalSource
@@ -47,6 +47,8 @@ from trading.telegram.service import TelegramService
 
 TELEGRAM_PATIENCE = 10.0
 """Seconds a start waits for Telegram; a position needs managing whether or not it is up."""
+RECONCILE_SECONDS = 3600.0
+"""So often the account's whole history is held against the journal."""
 FAREWELL_SECONDS = 3.0
 """For the last messages to leave."""
 _log = logging.getLogger(__name__)
@@ -65,6 +67,8 @@ class LiveParts:
         Holds locks, health file, handled commands and pictures; usually `logs`.
     journal : Path
         SQLite file, unless `database` is given.
+    locks : Path or None
+        Where account locks are kept; the user's own place unless given, see `trading.account_lock.lock_folder`.
     database : URL or None
         PostgreSQL.
     trades_file, blocked_file : Path or None
@@ -101,6 +105,7 @@ class LiveParts:
     rng: Random
     new_code: Callable[[], str]
     database: URL | None = None
+    locks: Path | None = None
     trades_file: Path | None = None
     blocked_file: Path | None = None
     day_notes: DayNotes | None = None
@@ -114,9 +119,26 @@ class LiveParts:
     accept_balance: bool = False
 
     @property
+    def account(self) -> AccountParts:
+        """What the account itself is opened with."""
+        return AccountParts(
+            self.settings,
+            self.reach,
+            self.folder,
+            self.journal,
+            self.clock,
+            self.rng,
+            self.database,
+            self.locks,
+            self.timing,
+            self.volume_unit,
+            self.durable,
+        )
+
+    @property
     def identity(self) -> str:
         """What the journal belongs to."""
-        return account_name(self.reach.access, self.settings.symbol)
+        return self.account.identity
 
 
 class _LogNotifier:
@@ -136,12 +158,12 @@ class LiveSession:
     Parameters
     ----------
     parts : LiveParts
-    journal : Journal
-    broker : Mt5Broker
+    account : OpenAccount
     """
 
-    def __init__(self, parts: LiveParts, journal: Journal, broker: Mt5Broker) -> None:
-        self.parts, self.journal, self.broker = parts, journal, broker
+    def __init__(self, parts: LiveParts, account: OpenAccount) -> None:
+        self.parts, self.journal, self.broker, self.lock = parts, account.journal, account.broker, account.lock
+        journal = account.journal
         self.watch = Watch()
         self.switches = Switches(journal, parts.clock, "Telegram", parts.freeze_flag)
         self.view = LiveView(
@@ -176,6 +198,8 @@ class LiveSession:
         self.switches.standing = self._standing
         self.bot: Bot | None = None
         self._recorded: tuple[Release, ...] = ()
+        # The bot itself does it at its start.
+        self._reconciled = parts.clock.now()
 
     def _make_telegram(self) -> TelegramService | None:
         parts = self.parts
@@ -227,6 +251,7 @@ class LiveSession:
             lambda: (bot.status, self.watch.sight.positions),
             self.parts.clock.now,
             lambda: self.watch.clock_problem,
+            once=once,
         )
         with heartbeat:
             self._look(bot, acted=False)
@@ -345,6 +370,7 @@ class LiveSession:
         """Take note of the account for people, after everything that matters is done."""
         try:
             self.watch.look(self.broker)
+            self._reconcile(bot)
         except BrokerUnavailable as error:
             _log.warning("the account could not be looked at: %s", error)
             return
@@ -369,6 +395,12 @@ class LiveSession:
                 [NewsEvent(each.time, each.currency, each.event, each.impact.lower()) for each in releases]
             )
 
+    def _reconcile(self, bot: Bot) -> None:
+        now = self.parts.clock.now()
+        if now - self._reconciled >= RECONCILE_SECONDS:
+            bot.reconcile()
+            self._reconciled = now
+
     def _notes(self, bot: Bot, day: int) -> list[str]:
         calendar = self.parts.news.state(self.parts.clock.now())
         missed = bot.status.bars_missed
@@ -379,6 +411,7 @@ class LiveSession:
 
     def _check(self) -> None:
         self.watch.away = self.bot is not None and self.bot.away
+        self.lock.check()
         if self.bot is not None:
             self.narrator.looked(self.bot.status)
         self._check_threads()
@@ -398,7 +431,11 @@ class LiveSession:
         if self.telegram is None or not isinstance(error, NovoskyError):
             return
         now = math.floor(self.parts.clock.now())
-        self.announcer.tell(Message(f"fatal:{now}", "error", f"the bot has stopped: {error}", now))
+        try:
+            self.announcer.tell(fatal_message(error, now))
+        except StorageError as lost:
+            _log.error("nobody could be told of the end: %s", lost)
+            return
         for _ in range(round(FAREWELL_SECONDS / 0.1)):
             if not self.journal.outbox.due(now, 1):
                 return
@@ -425,25 +462,8 @@ def live_session(parts: LiveParts) -> Iterator[LiveSession]:
         A model is switched on and not given.
     """
     parts.models.require(parts.ml_settings)
-    with ExitStack() as stack:
-        stack.enter_context(single_instance(parts.folder / f"account-{account_key(parts.reach.access)}"))
-        if parts.database is None:
-            stack.enter_context(single_instance(parts.journal))
-            check_account_files(parts.journal)
-        journal = Journal(parts.database or sqlite_url(parts.journal), durable=parts.durable)
-        stack.callback(journal.close)
-        journal.check_writable()
-        broker = Mt5Broker(
-            parts.reach.connect(),
-            parts.settings,
-            parts.clock,
-            parts.reach.access,
-            timing=parts.timing,
-            renew=parts.reach.connect if parts.reach.renewable else None,
-            volume_unit=parts.volume_unit,
-            rng=parts.rng,
-        )
-        session = LiveSession(parts, journal, broker)
+    with open_account(parts.account) as account, ExitStack() as stack:
+        session = LiveSession(parts, account)
         stack.callback(session.close)
         try:
             yield session

@@ -38,6 +38,7 @@ from trading.terminal.opening import paper_server
 from trading.terminal.server import TradeServer
 from trading.terminal.store import SqliteStore
 from trading.terminal.terminal import SimulatedTerminal
+from trading.unknown_orders import PAPER_ADVICE
 
 SQLITE_MAGIC = b"SQLite format 3"
 """How every SQLite file begins."""
@@ -147,8 +148,14 @@ def market_identity(
 
 
 @contextmanager
-def single_instance(journal: Path) -> Iterator[None]:
+def single_instance(journal: Path, mend: str = "stop it first, or give another --journal") -> Iterator[None]:
     """Hold the lock of a journal file; a second bot on it is refused.
+
+    Parameters
+    ----------
+    journal : Path
+    mend : str
+        What to do about it. A bot of a real account must not be sent to another journal.
 
     Raises
     ------
@@ -162,7 +169,7 @@ def single_instance(journal: Path) -> Iterator[None]:
         journal.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise LockedError(f"another bot is using {journal}; stop it first, or give another --journal") from error
+        raise LockedError(f"another bot is using {journal}; {mend}") from error
     except OSError as error:
         raise StorageError(
             f"{journal.parent} is not writable ({error.strerror}); mend the permissions or give another --journal"
@@ -299,6 +306,7 @@ def open_session(
         models=models.description,
         fingerprint=models.fingerprint,
         frozen=frozen,
+        advice=PAPER_ADVICE,
         # An account begun with --balance goes on without it: its size is no surprise to anybody.
         accept_balance=accept_balance or journal.status() is not None,
     )

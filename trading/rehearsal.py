@@ -8,7 +8,6 @@ market share a faster clock, which the bridge prints and `NOVOSKY_REHEARSAL` han
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ import pandas as pd
 from novosky.environment import REHEARSAL
 from novosky.errors import DataError, StorageError, UsageError
 from novosky.files import write_json
+from novosky.guarded_json import read_json_file
 from novosky.market.bars import M15_SECONDS, epoch_seconds
 from trading.terminal.accounts import AccountTerms
 from trading.terminal.server import TradeServer
@@ -178,7 +178,7 @@ def kept_placement(account: Path) -> Placement | None:
     if not account.exists() or not path.exists():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json_file(path)
         placement = Placement(int(content["shift"]), int(content["first"]))
         if placement.first < 1 or placement.shift % M15_SECONDS:
             raise ValueError("no placement of bars")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ import click
 from novosky.cli.options import FILE, FOLDER, data_option
 
 if TYPE_CHECKING:
+    from novosky.cli.bot_here import BotHere
     from trading.doctor.broker import BrokerProbe
     from trading.doctor.finding import Finding
 
@@ -21,13 +22,17 @@ Examples:
   novosky doctor
   novosky doctor --json
   novosky doctor --online --journal logs/paper.sqlite
+
+\b
+The journal is that of the bot here: of NOVOSKY_DATABASE_URL, else logs/novosky.sqlite, else the
+paper bot's logs/paper.sqlite.
 """
 
 
 @click.command(epilog=EPILOG)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option("--online", is_flag=True, help="Ask Telegram and the broker, too; otherwise nothing leaves this machine.")
-@click.option("--journal", type=FILE, default=Path("logs/paper.sqlite"), show_default=True, help="Journal file.")
+@click.option("--journal", type=FILE, help="Journal file.  [that of the bot here: live, else paper]")
 @data_option("Stored bars.")
 @click.option("--env-file", type=FILE, default=Path(".env"), show_default=True, help="Where secrets are kept.")
 @click.option("--config", type=FILE, default=Path("config.json"), show_default=True, help="Runtime settings.")
@@ -36,7 +41,7 @@ Examples:
 def doctor(
     as_json: bool,
     online: bool,
-    journal: Path,
+    journal: Path | None,
     data: Path,
     env_file: Path,
     config: Path,
@@ -62,7 +67,7 @@ def examine_machine(
     ml_config: Path,
     models: Path,
     *,
-    journal: Path = Path("logs/paper.sqlite"),
+    journal: Path | None = None,
     data: Path = Path("data/BTCUSD_M15.parquet"),
     env_file: Path = Path(".env"),
     online: bool = False,
@@ -73,49 +78,84 @@ def examine_machine(
     from trading.doctor import prices
 
     now = RealClock().now()
-    yield from _machine_findings(models, journal, data)
+    environment = _environment(env_file)
+    bot = _bot(journal, environment)
+    yield from _machine_findings(models, bot.beside, data)
     if probe is not None:
-        yield from _settings_findings(config, ml_config, models, now, probe, journal)
+        yield from _settings_findings(config, ml_config, models, now, probe, bot, None)
     else:
-        yield from _findings_with_broker(config, ml_config, models, now, env_file, journal, online=online)
-    yield from _account_findings(models, journal, data, now)
+        yield from _findings_with_broker(config, ml_config, models, now, environment, bot, online=online)
+    yield from _account_findings(models, bot, data, now, online=online)
     yield prices.check_price_steps(data, config)
     yield from _cost_findings(config, data)
     yield from _secret_findings(env_file, online=online)
 
 
-def _findings_with_broker(
-    config: Path, ml_config: Path, models: Path, now: float, env_file: Path, journal: Path, *, online: bool
-) -> Iterator[Finding]:
-    """Check the settings, against the broker of the environment where one is named and may be asked."""
+def _environment(env_file: Path) -> Mapping[str, str]:
+    """Return the variables, none where their file cannot be read: that has a finding of its own."""
     import os
 
-    from novosky.clock import RealClock
-    from novosky.environment import BROKER, read_environment
-    from novosky.errors import NovoskyError, SettingsError
-    from novosky.settings import load_settings
-    from trading.doctor.finding import fail
+    from novosky.environment import read_environment
+    from novosky.errors import SettingsError
 
     try:
-        environment = read_environment(env_file, os.environ)
-        symbol = load_settings(config).symbol
+        return read_environment(env_file, os.environ)
     except SettingsError:
-        # Both files have findings of their own.
-        environment, symbol = {}, ""
-    if not online or environment.get(BROKER.name) not in ("mt5", "bridge"):
-        yield from _settings_findings(config, ml_config, models, now, None, journal)
-        return
+        return {}
+
+
+def _bot(journal: Path | None, environment: Mapping[str, str]) -> BotHere:
+    """Return the bot here; a database URL that is none has a finding of its own."""
+    from novosky.cli.bot_here import find_bot
+    from novosky.errors import SettingsError
+
+    try:
+        return find_bot(journal, environment)
+    except SettingsError:
+        return find_bot(None, {})
+
+
+def _findings_with_broker(
+    config: Path,
+    ml_config: Path,
+    models: Path,
+    now: float,
+    environment: Mapping[str, str],
+    bot: BotHere,
+    *,
+    online: bool,
+) -> Iterator[Finding]:
+    """Check the settings, against the broker of the environment where one is named and may be asked."""
+    from novosky.clock import RealClock
+    from novosky.environment import BROKER
+    from novosky.errors import NovoskyError, SettingsError
+    from novosky.settings import load_settings
+    from trading.doctor.broker import check_broker_access
+    from trading.doctor.finding import Grade, fail
     from trading.live_access import reach_from_environment
     from trading.mt5_probe import Mt5Probe
 
+    refusal = ""
+    try:
+        reach_from_environment(environment)
+    except NovoskyError as error:
+        refusal = str(error)
+    unasked = check_broker_access(environment.get(BROKER.name, "").strip(), refusal, sys.platform)
+    try:
+        symbol = load_settings(config).symbol
+    except SettingsError:
+        symbol = ""
+    if not online or unasked.grade is Grade.FAIL or not symbol or unasked.mend != "add --online":
+        yield from _settings_findings(config, ml_config, models, now, None, bot, unasked)
+        return
     try:
         probe = Mt5Probe(reach_from_environment(environment), symbol, RealClock())
     except NovoskyError as error:
-        yield fail("broker access", str(error), "correct it in .env or the environment")
-        yield from _settings_findings(config, ml_config, models, now, None, journal)
+        refused = fail("broker", str(error), "correct it in .env or the environment")
+        yield from _settings_findings(config, ml_config, models, now, None, bot, refused)
         return
     with probe:
-        yield from _settings_findings(config, ml_config, models, now, probe, journal)
+        yield from _settings_findings(config, ml_config, models, now, probe, bot, None)
 
 
 def _machine_findings(models: Path, journal: Path, data: Path) -> Iterator[Finding]:
@@ -147,9 +187,15 @@ def _installed(name: str) -> str | None:
 
 
 def _settings_findings(
-    config: Path, ml_config: Path, models: Path, now: float, probe: BrokerProbe | None, journal: Path
+    config: Path,
+    ml_config: Path,
+    models: Path,
+    now: float,
+    probe: BrokerProbe | None,
+    bot: BotHere,
+    unasked: Finding | None,
 ) -> Iterator[Finding]:
-    """Check both settings files, and what can only be judged by them."""
+    """Check both settings files, and what can only be judged by them; `unasked` says why no broker is asked."""
     import novosky.settings as settings_package
     from ml.feature_engineering import get_feature_names
     from novosky.cli.live import CALENDAR_FOLDER
@@ -172,19 +218,23 @@ def _settings_findings(
         yield configuration.check_profile(settings, config)
         yield configuration.check_server_clock(settings, now)
         yield calendar.check_calendar(CALENDAR_FOLDER, settings.news, now)
-        halt = None if probe is None else balance.halt_state(journal, settings)
-        yield from broker.check_broker(probe, settings, now, halt)
+        if unasked is not None:
+            yield unasked
+        else:
+            halt = None if probe is None or not bot.exists else balance.halt_state(bot.url, settings)
+            yield from broker.check_broker(probe, settings, now, halt)
     if ml_settings is not None:
         yield configuration.check_features(ml_settings.features, get_feature_names(), ml_config)
     yield from model_set.check_models(models, settings, ml_settings, now)
 
 
-def _account_findings(models: Path, journal: Path, data: Path, now: float) -> Iterator[Finding]:
+def _account_findings(models: Path, bot: BotHere, data: Path, now: float, *, online: bool) -> Iterator[Finding]:
     from ml.compat import read_manifest
     from novosky.errors import ModelError
     from novosky.installation import installed_file
     from trading.doctor import account, machine
     from trading.freeze import FREEZE_FLAG
+    from trading.health import health_file
 
     witnesses = {"this program was installed": installed_file().stat().st_mtime}
     # A set without a manifest is reported with the models; the clock then has one witness less.
@@ -192,8 +242,12 @@ def _account_findings(models: Path, journal: Path, data: Path, now: float) -> It
         witnesses["the models' newest bar"] = read_manifest(models).train_cutoff.timestamp()
     yield machine.check_system_clock(now, witnesses)
     yield account.check_bars(data, now)
-    yield account.check_journal(journal)
-    yield account.check_lock(journal)
+    if bot.file is None:
+        yield account.check_served_journal(bot.url, bot.words, online=online)
+        yield account.check_running(health_file(bot.beside))
+    else:
+        yield account.check_journal(bot.file)
+        yield account.check_lock(bot.file)
     yield account.check_freeze(FREEZE_FLAG)
 
 

@@ -31,13 +31,14 @@ def show_health(journal: Path | None, most_behind: int) -> None:
     from novosky.clock import RealClock
     from novosky.errors import StorageError
     from trading.freeze import FREEZE_FLAG, is_frozen
-    from trading.health import health_file, judge_health, read_health
+    from trading.health import health_file, is_running, judge_health, read_health
     from trading.journal import Journal
+    from trading.unknown_orders import UNKNOWN_ORDERS
 
     place, url, beside = find_journal(journal)
     books = Journal(url, durable=True, read_only=True)
     try:
-        status = books.status()
+        status, unknown = books.status(), books.flag(UNKNOWN_ORDERS)
     finally:
         books.close()
     if status is None:
@@ -46,10 +47,13 @@ def show_health(journal: Path | None, most_behind: int) -> None:
     _print_status(status)
     if is_frozen():
         click.echo(f"frozen         {FREEZE_FLAG} is set: no new entries")
+    if unknown is not None:
+        click.echo(f"NO ENTRIES     {unknown.value} is not this bot's; stop other bots, then novosky journal adopt")
+    running = is_running(health_file(beside))
     if health is not None and health.identity == status.identity:
-        _print_process(health)
-    verdict = judge_health(status, health, RealClock().now(), most_behind)
-    click.echo(f"{'healthy' if verdict.healthy else 'STALE':<15}{verdict.reason}")
+        _print_process(health, gone=health.state == "running" and running is False)
+    verdict = judge_health(status, health, RealClock().now(), most_behind, running=running)
+    click.echo(f"{verdict.word:<15}{verdict.reason}")
     if not verdict.healthy:
         sys.exit(1)
 
@@ -58,29 +62,23 @@ def find_journal(named: Path | None) -> tuple[str, URL, Path]:
     """Return the journal in words, its URL, and the file the health file lies beside."""
     import os
 
-    from novosky.cli.live import JOURNAL, database_of
-    from novosky.cli.trade import default_journal
+    from novosky.cli.bot_here import find_bot
     from novosky.environment import ENV_FILE, read_environment
     from novosky.errors import StorageError
-    from trading.journal import journal_url, sqlite_url
 
-    if named is None:
-        database = database_of(read_environment(ENV_FILE, os.environ))
-        if database is not None:
-            return "the database", journal_url(database), JOURNAL
-        named = JOURNAL if JOURNAL.exists() else default_journal(None)
-    if not named.exists():
-        raise StorageError(f"no journal at {named}; start the bot once, or name its file with --journal")
-    return str(named), sqlite_url(named), named
+    bot = find_bot(named, read_environment(ENV_FILE, os.environ) if named is None else {})
+    if not bot.exists:
+        raise StorageError(f"no journal at {bot.words}; start the bot once, or name its file with --journal")
+    return bot.words, bot.url, bot.beside
 
 
 def _print_status(status: BotStatus) -> None:
     from trading.exports import utc_text
-    from trading.health import latched_breakers
+    from trading.health import latched_breakers, shown_identity, shown_models
 
     guard = status.guard
-    click.echo(f"account        {status.identity}")
-    click.echo(f"models         {status.models}")
+    click.echo(f"account        {shown_identity(status.identity)}")
+    click.echo(f"models         {shown_models(status.models)}")
     click.echo(
         f"last bar       {utc_text(status.last_bar)} ({status.bars_processed} processed, {status.bars_missed} missed)"
     )
@@ -89,7 +87,7 @@ def _print_status(status: BotStatus) -> None:
     click.echo(f"breakers       {', '.join(latched_breakers(guard)) or 'none latched'}")
 
 
-def _print_process(health: Health) -> None:
+def _print_process(health: Health, *, gone: bool) -> None:
     from trading.exports import SIDE_NAMES, utc_text, volume_text
 
     trade = health.position
@@ -100,4 +98,6 @@ def _print_process(health: Health) -> None:
             f"position       {SIDE_NAMES[trade.side]} {volume_text(trade.volume)} at {trade.price_open:.2f}, "
             f"stop {trade.sl:.2f}, target {trade.tp:.2f}"
         )
-    click.echo(f"process        {health.state}, pid {health.pid}, last beat {utc_text(health.written)}")
+    click.echo(
+        f"process        {'gone' if gone else health.state}, pid {health.pid}, last beat {utc_text(health.written)}"
+    )

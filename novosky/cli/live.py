@@ -177,6 +177,7 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
         trades_file=run.trades_file,
         blocked_file=run.blocked_file,
         database=None if named is None else journal_url(named),
+        locks=locks_of(environment),
         news=news,
         day_notes=drift,
         telegram=telegram,
@@ -193,6 +194,14 @@ def database_of(environment: Mapping[str, str]) -> str | None:
     from novosky.environment import DATABASE
 
     return environment.get(DATABASE.name, "").strip() or None
+
+
+def locks_of(environment: Mapping[str, str]) -> Path | None:
+    """Return the folder of the account locks where one is named."""
+    from novosky.environment import LOCKS
+
+    named = environment.get(LOCKS.name, "").strip()
+    return Path(named) if named else None
 
 
 def _level(environment: Mapping[str, str]) -> str:

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("novosky.cli.demo", "demo", "Train, backtest and paper-trade on the embedded market."),
     "doctor": ("novosky.cli.doctor", "doctor", "Check whether this machine is fit to trade."),
     "hub": ("novosky.cli.hub", "hub", "Publish and pull models with their settings."),
+    "journal": ("novosky.cli.journal", "journal", "Look at the journal, or bring it up to its account."),
     "leakage": ("novosky.cli.leakage", "leakage_check", "Prove that features never look ahead."),
     "model-report": ("novosky.cli.model_report", "model_report", "Report calibration and drift of the models."),
     "models": ("novosky.cli.models", "models", "Get a first set of models onto this machine."),

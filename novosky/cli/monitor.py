@@ -176,19 +176,15 @@ def _reference(approved: Path | None, config: Path) -> Reference:
 
 
 def _source(journal: Path | None, trades_file: Path | None, environment: Mapping[str, str]) -> Source:
-    from novosky.cli.live import JOURNAL, database_of
-    from novosky.cli.trade import default_journal
-    from trading.journal import journal_url, sqlite_url
+    from novosky.cli.bot_here import find_bot
     from trading.performance import read_trades
 
     if trades_file is not None:
         return Source(str(trades_file), read_trades(trades_file) if trades_file.exists() else None, LOGS)
-    database = database_of(environment) if journal is None else None
-    if database is not None:
-        return Source("the journal's database", _journal_trades(journal_url(database)), LOGS)
-    place = journal or (JOURNAL if JOURNAL.exists() else default_journal(None))
-    trades = _journal_trades(sqlite_url(place)) if place.exists() else None
-    return Source(str(place), trades, LOGS if journal is None else place.parent, place)
+    bot = find_bot(journal, environment)
+    words = "the journal's database" if bot.file is None else bot.words
+    trades = _journal_trades(bot.url) if bot.exists else None
+    return Source(words, trades, LOGS if journal is None else journal.parent, bot.file)
 
 
 def _journal_trades(url: Any) -> list[ClosedTrade]:

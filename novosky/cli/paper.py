@@ -114,6 +114,7 @@ def follow(run: PaperRun, followed: FollowedMarket, *, once: bool) -> None:
             session.fingerprint,
             lambda: (session.bot.status, session.broker.positions()),
             RealClock().now,
+            once=once,
         )
         tables, narrator = _current_tables(session, settings, run), _narrator(session, settings)
         try:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from novosky.cli.options import FILE, UtcDate, account_options, data_option, file_options, refuse_collisions
-
-if TYPE_CHECKING:
-    from sqlalchemy import URL
 
 EPILOG = """\b
 Examples:
@@ -28,9 +25,7 @@ the day could be replayed, whatever was found.
 @click.argument("date", type=UtcDate())
 @click.option(
     "--journal",
-    default="logs/paper.sqlite",
-    show_default=True,
-    help="Journal of the bot: a SQLite file or the URL of a PostgreSQL database; it is only read.",
+    help="Journal: a SQLite file or a PostgreSQL URL; it is only read.  [that of the bot here: live, else paper]",
 )
 @data_option()
 @click.option("--m1", type=FILE, help="M1 bars that decide bars which touch both stop and target.")
@@ -39,7 +34,7 @@ the day could be replayed, whatever was found.
 @click.option("--json", "json_file", type=FILE, help="Write every figure as JSON.")
 def replay_day(
     date: datetime,
-    journal: str,
+    journal: str | None,
     data: Path,
     m1: Path | None,
     config: Path,
@@ -55,12 +50,16 @@ def replay_day(
     a gate, a price, a cost, something missed, or unexplained; together they are the live result
     minus the replay's, to the cent.
     """
+    import os
+
     from rich.console import Console
 
     from backtest.replay_day import ReplaySetup
     from backtest.replay_day import replay_day as replay
     from backtest.replay_report import print_report, report_json
+    from novosky.cli.bot_here import find_bot
     from novosky.data.market_bars import load_market_bars
+    from novosky.environment import ENV_FILE, read_environment
     from novosky.errors import UsageError
     from novosky.files import write_json
     from novosky.market.news import load_calendar
@@ -72,9 +71,9 @@ def replay_day(
     if (date.hour, date.minute, date.second, date.microsecond) != (0, 0, 0, 0):
         raise UsageError(f"DATE is a day like 2024-03-01, not the moment {date:%Y-%m-%dT%H:%M}")
     inputs = {"--data": data, "--m1": m1, "--config": config, "--ml-config": ml_config, "--calendar": calendar}
-    file = None if "://" in journal else Path(journal)
-    refuse_collisions({"--json": json_file}, {**inputs, "--models": models, "--journal": file})
-    opened = Journal(journal_place(journal), durable=False, read_only=True)
+    bot = find_bot(journal, read_environment(ENV_FILE, os.environ) if journal is None else {})
+    refuse_collisions({"--json": json_file}, {**inputs, "--models": models, "--journal": bot.file})
+    opened = Journal(bot.url, durable=False, read_only=True)
     try:
         settings = apply_flags(load_settings(config), AccountFlags(**flags))
         ml_settings = load_ml_settings(ml_config)
@@ -93,10 +92,3 @@ def replay_day(
     print_report(Console(), report)
     if json_file is not None:
         write_json(json_file, report_json(report))
-
-
-def journal_place(text: str) -> URL:
-    """Return the URL of a journal that was named by its file or by its database's URL."""
-    from trading.journal import journal_url, sqlite_url
-
-    return journal_url(text) if "://" in text else sqlite_url(Path(text))

@@ -53,7 +53,7 @@ def _read(journal: Path | None, config: Path, ml_config: Path) -> DailyStatus:
     from trading.daily_status import DAY, DailyStatus
     from trading.engine.records import Trade, from_bytes
     from trading.freeze import is_frozen
-    from trading.health import health_file, judge_health, read_health
+    from trading.health import health_file, is_running, judge_health, read_health
     from trading.journal import Journal
     from trading.parameters import build_params
 
@@ -78,7 +78,7 @@ def _read(journal: Path | None, config: Path, ml_config: Path) -> DailyStatus:
         params=build_params(settings, ml_settings),
         status=standing,
         health=own,
-        verdict=judge_health(standing, own, now),
+        verdict=judge_health(standing, own, now, running=is_running(health_file(beside))),
         decision=decision,
         intents=intents,
         news=news,

@@ -16,8 +16,10 @@ from novosky.data.candle_sources import CANDLES_PER_PAGE, CandleSource
 from novosky.data.joining import Join
 from novosky.data.store import load_bars, merge_bars, save_bars
 from novosky.errors import NetworkError, UsageError
+from novosky.guarded_json import parse_json
 from novosky.market.bars import M15_SECONDS, epoch_seconds, validate_bars
 from novosky.market.instrument import instrument
+from novosky.remote_text import clean_text
 
 Progress = Callable[[int, int], None]
 """Called with (bars' worth of time asked for so far, all of it) after every page."""
@@ -204,11 +206,11 @@ def _page(
     url = str(client.build_request("GET", path, params=query).url)
     response = _get(client, path, query, url, policy)
     try:
-        page = source.parse(response.json())
+        page = source.parse(parse_json(response.content, "the answer", mend_text=True))
     except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
         raise NetworkError(
-            f"{url} answered {response.text[:100]!r}, not the candles it documents ({type(error).__name__}: {error}); "
-            "check --base-url, or try again later"
+            f"{url} answered {clean_text(response.text[:100])!r}, not the candles it documents "
+            f"({type(error).__name__}: {error}); check --base-url, or try again later"
         ) from error
     # Venues may round the window outwards, and the newest candle is still open.
     opens = page["time"].astype("datetime64[s, UTC]").astype("int64")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+
+from novosky.guarded_json import read_json_file
 
 FOLDER = Path("data")
 USUAL = ("BTCUSD", "M15")
@@ -23,9 +24,9 @@ def configured_bars(config: Path) -> Path:
     A file that cannot be read gives the usual place: the command that reads it says what is wrong.
     """
     try:
-        content = json.loads(config.read_text(encoding="utf-8-sig"))
+        content = read_json_file(config)
         named = (content.get("symbol", USUAL[0]), content.get("timeframe", USUAL[1]))
-    except (OSError, ValueError, AttributeError, RecursionError):
+    except (OSError, ValueError, AttributeError):
         named = USUAL
     pairs = zip(named, USUAL, strict=True)
     symbol, timeframe = (each if isinstance(each, str) and each else usual for each, usual in pairs)

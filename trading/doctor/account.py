@@ -7,11 +7,14 @@ from contextlib import closing
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from sqlalchemy import URL
 
-from novosky.errors import DataError
+from novosky.errors import DataError, NovoskyError
 from trading.doctor.finding import Finding, fail, ok, warn
 from trading.freeze import is_frozen
-from trading.journal import SCHEMA_VERSION
+from trading.health import is_running
+from trading.journal import SCHEMA_VERSION, Journal
+from trading.journal.place import is_here
 
 STALE_BARS_DAYS = 8
 """Training data are refreshed every week."""
@@ -22,7 +25,7 @@ def check_journal(journal: Path) -> Finding:
     """Open the journal without changing it, check its pages and its version."""
     if not journal.exists():
         return ok("journal", f"none at {journal} yet; the first start makes it")
-    mend = f"put a copy back, or move {journal} away and reconcile the account by hand"
+    mend = f"put a copy back, or move {journal} away and run `novosky journal adopt`"
     try:
         with closing(sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             state = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -53,6 +56,22 @@ def _version(connection: sqlite3.Connection) -> int | None:
     else:
         return None
     return None if row is None else int(row[0])
+
+
+def check_served_journal(url: URL, words: str, *, online: bool) -> Finding:
+    """Open a journal in a database server, only to look; one on another machine is asked `online` alone."""
+    if not online and not is_here(url):
+        return warn("journal", f"in {words}; not asked", "add --online")
+    try:
+        Journal(url, durable=True, read_only=True, patience=0.0).close()
+    except NovoskyError as error:
+        return fail("journal", str(error), "start the server and correct NOVOSKY_DATABASE_URL; then start the bot once")
+    return ok("journal", f"{words} opens, version {SCHEMA_VERSION}")
+
+
+def check_running(health: Path) -> Finding:
+    """Tell whether the bot that keeps its health in a folder runs; its journal may lie elsewhere."""
+    return ok("one bot", "a bot is running here" if is_running(health) else "none is running here")
 
 
 def check_lock(journal: Path) -> Finding:

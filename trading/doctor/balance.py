@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+
+from sqlalchemy import URL
 
 from novosky.errors import NovoskyError
 from novosky.settings import Settings
 from trading.doctor.finding import Finding, fail, ok, warn
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 from trading.opening_balance import FAR
 
 
@@ -45,11 +46,11 @@ class HaltState:
     halted: bool
 
 
-def halt_state(journal: Path, settings: Settings) -> HaltState:
-    """Return the halt of a journal file, as the settings alone make it where there is none to read."""
+def halt_state(journal: URL, settings: Settings) -> HaltState:
+    """Return the halt of a journal, as the settings alone make it where there is none to read."""
     stated = settings.risk_profile.starting_balance_usd
     try:
-        opened = Journal(sqlite_url(journal), durable=False, read_only=True)
+        opened = Journal(journal, durable=False, read_only=True, patience=0.0)
     except NovoskyError:
         return HaltState(stated, halted=False)
     try:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from novosky.environment import BROKER
 from novosky.errors import BrokerError
 from novosky.market.server_time import ServerClock
 from novosky.settings import Settings
@@ -21,7 +22,7 @@ FRESH_SECONDS = 120
 """A tick further from every quarter than this is old and tells nothing of the clock."""
 UNITS_PER_USD = {"USD": 1.0, "USC": 100.0}
 """Account currencies: dollars, and the cents of a cent account."""
-NOT_ASKED = "set NOVOSKY_BROKER to mt5 or bridge and add --online, or trade with --paper"
+NONE_NAMED = "nothing for paper trading; for a real account set NOVOSKY_BROKER to mt5 or bridge"
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,31 @@ class BrokerProbe(Protocol):
         """Return the newest tick's time as the server writes it, its wall clock as epoch seconds; None without one."""
 
 
+def check_broker_access(kind: str, refusal: str, platform: str) -> Finding:
+    """Tell whether everything is named that a broker is reached with, without asking it.
+
+    Parameters
+    ----------
+    kind : str
+        Value of NOVOSKY_BROKER, empty where it is not set.
+    refusal : str
+        What keeps the account from being reached, see `trading.live_access.reach_from_environment`; empty for nothing.
+    platform : str
+        See ``sys.platform``.
+    """
+    if kind in ("", "paper"):
+        return warn("broker", f"not asked: {BROKER.name} is {kind or 'not set'}", NONE_NAMED)
+    if refusal:
+        return fail("broker", refusal, "correct it in .env or the environment")
+    if kind == "mt5" and platform != "win32":
+        return fail(
+            "broker",
+            f"{BROKER.name} is mt5, but the MetaTrader5 package exists for Windows only",
+            "set it to bridge, and run `novosky bridge serve` beside the terminal",
+        )
+    return warn("broker", f"{BROKER.name} is {kind}, account and address are named; not asked", "add --online")
+
+
 def check_broker(
     probe: BrokerProbe | None, settings: Settings, now: float, halt: HaltState | None = None
 ) -> list[Finding]:
@@ -90,7 +116,7 @@ def check_broker(
     """
     halt = halt or HaltState(settings.risk_profile.starting_balance_usd, halted=False)
     if probe is None:
-        return [warn("broker", "not asked", NOT_ASKED)]
+        return [warn("broker", "not asked: none is named", NONE_NAMED)]
     try:
         facts = probe.facts()
         return [

@@ -8,6 +8,7 @@ import pandas as pd
 from novosky.clock import Clock
 from novosky.data.candle_sources import CANDLES_PER_PAGE, BinanceCandles, CandleSource
 from novosky.errors import NetworkError, UsageError
+from novosky.guarded_json import parse_json
 from novosky.market.bars import M15_SECONDS, REQUIRED_COLUMNS
 from trading.feed.port import FeedUnavailable, Window, window_of
 
@@ -94,7 +95,7 @@ class BinanceFeed:
                 f"{where} refuses with {status}: check the symbol and --feed-url (the venue refuses some countries)"
             )
         try:
-            return self._source.parse(answer.json())
+            return self._source.parse(parse_json(answer.content, "the answer", mend_text=True))
         except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError) as error:
             raise FeedUnavailable(f"{where} answers something that is no list of klines") from error
 

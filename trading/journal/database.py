@@ -14,14 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Table, create_engine, event
+from sqlalchemy import URL, Connection, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from novosky.errors import LockedError, StorageError
+from trading.journal.one_file import OneFile
 from trading.journal.place import shown, without_password
+from trading.journal.pooler import WHAT_TO_USE, NoSession, prove_session
 
 LOCK_CLASS = 770_001
 """First half of the advisory lock's key; the second half is the schema's name."""
@@ -30,6 +32,7 @@ FIRST_LOCK_SECONDS = 5.0
 """A bot that was killed a moment ago has left a session that the server is still ending."""
 _KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
 """Either side notices within half a minute that the other has vanished; a journal's patience is longer."""
+_ARGUMENTS = {"connect_timeout": 10, "application_name": "novosky", **_KEEPALIVE}
 _MENDS = {
     "SQLITE_FULL": "free space on the disk and start again; what was being written left no trace",
     "SQLITE_READONLY": "mend the permissions of the file and of its folder",
@@ -41,9 +44,15 @@ _MENDS = {
     "53100": "free space on the server's disk; what was being written left no trace",
     "25006": "take the primary server: this one is read-only",
     "42501": "give the user the right to create and write tables",
+    "42P01": "its tables were removed; put a copy back, or start anew and run `novosky journal adopt`",
 }
 """What to do about it, by the beginning of SQLite's error name or by PostgreSQL's code."""
 
+_PROCESS = "process"
+_LOCK_HELD = text(
+    "SELECT pg_backend_pid(), EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted "
+    f"AND pid = pg_backend_pid() AND classid = {LOCK_CLASS} AND objsubid = 2)"
+)
 _UNREACHABLE = "unreachable"
 _AWAY = (_UNREACHABLE, "08", "57P", "53300")
 """Beginnings of PostgreSQL's codes for a server that is away, going, coming or full."""
@@ -64,6 +73,8 @@ class Database:
     place : str
         The database's name for messages, without its password.
     read_only : bool
+    file : Path or None
+        Of a SQLite database.
     """
 
     def __init__(self, url: URL | str, *, durable: bool, read_only: bool, patience: float) -> None:
@@ -71,6 +82,7 @@ class Database:
         self.place = shown(self._url)
         self.read_only = read_only
         self._patience = patience
+        self.file = None if self._url.get_backend_name() != "sqlite" else Path(str(self._url.database))
         self._connected_once = self._held_once = False
         self._served = self._url.get_backend_name() == "postgresql"
         try:
@@ -90,11 +102,13 @@ class Database:
             # SQLite would create it.
             raise StorageError(f"there is no journal at {self.place}; start the bot once, or name its file")
         engine = create_engine(self._url)
+        self._file = OneFile(Path(str(self._url.database)))
 
         def connected(connection: Any, _record: Any) -> None:
             # The driver's own transactions leave out table definitions; `begun` begins ours.
             connection.isolation_level = None
             connection.execute("PRAGMA busy_timeout=5000")
+            self._file.opened()
             if self.read_only:
                 connection.execute("PRAGMA query_only=ON")
                 return
@@ -102,6 +116,7 @@ class Database:
             connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
 
         def begun(connection: Connection) -> None:
+            self._file.check()
             connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
         event.listen(engine, "connect", connected)
@@ -109,43 +124,63 @@ class Database:
         return engine
 
     def _served_engine(self, durable: bool | None) -> Engine:
-        """Return an engine of a single session: None only reads, a writing one holds the lock while it lives."""
-        engine = create_engine(
-            self._url,
-            pool_size=1,
-            max_overflow=0,
-            pool_pre_ping=True,
-            connect_args={"connect_timeout": 10, "application_name": "novosky", **_KEEPALIVE},
-        )
+        """Return an engine of a single session: None only reads, a writing one holds the lock while it lives.
 
-        def connected(connection: Any, _record: Any) -> None:
-            with connection.cursor() as cursor:
-                for name, value in _KEEPALIVE.items():
-                    cursor.execute(f"SET tcp_{name} = {value}")
-                if durable is None:
-                    cursor.execute("SET default_transaction_read_only = on")
-                else:
-                    cursor.execute(f"SET synchronous_commit = {'on' if durable else 'off'}")
+        A reading session leaves no trace: behind a pooler the next client inherits what it set.
+        """
+        more: dict[str, Any] = {}
+        if durable is None:
+            # Read only transaction by transaction, and no statement prepared on a process that others share.
+            more = {"prepare_threshold": None}
+        engine: Engine = create_engine(
+            self._url, connect_args={**_ARGUMENTS, **more}, pool_size=1, max_overflow=0, pool_pre_ping=True
+        )
+        if durable is None:
+            engine = engine.execution_options(postgresql_readonly=True)
+
+        def connected(connection: Any, record: Any) -> None:
+            if durable is not None:
+                process = prove_session(connection, self._open_bare, self.place)
+                with connection.cursor() as cursor:
                     self._lock(cursor)
-            connection.commit()
+                    for name, value in _KEEPALIVE.items():
+                        cursor.execute(f"SET tcp_{name} = {value}")
+                    cursor.execute(f"SET synchronous_commit = {'on' if durable else 'off'}")
+                connection.commit()
+                record.info[_PROCESS] = process
             self._connected_once = True
 
         event.listen(engine, "connect", connected)
         return engine
 
+    def _open_bare(self) -> Any:
+        """Return a connection of the driver that nothing was asked of yet."""
+        dialect = self._writing.dialect
+        given, named = dialect.create_connect_args(self._url)
+        return dialect.loaded_dbapi.connect(*given, **{**named, **_ARGUMENTS})
+
     def _lock(self, cursor: Any) -> None:
         seconds = self._patience if self._held_once else min(self._patience, FIRST_LOCK_SECONDS)
-        cursor.execute(f"SET lock_timeout = {int(1000 * seconds)}")
+        cursor.execute(f"SET LOCAL lock_timeout = {int(1000 * seconds)}")
         try:
             cursor.execute(f"SELECT pg_advisory_lock({LOCK_CLASS}, hashtext(coalesce(current_schema(), '')))")
         except self._reading.dialect.loaded_dbapi.Error as error:
             if error.sqlstate != LOCK_NOT_AVAILABLE:
                 raise
             raise LockedError(
-                f"another bot is using the journal {self.place}; stop it first, or give each bot its own database"
+                f"another bot is using the journal {self.place}; stop it first (a bot of another account needs a "
+                "database of its own)"
             ) from error
-        cursor.execute("RESET lock_timeout")
         self._held_once = True
+
+    def _check_lock(self, connection: Connection) -> None:
+        """Make sure that the session that writes is still the one that holds the lock."""
+        process, held = connection.execute(_LOCK_HELD).one()
+        if process != connection.info.get(_PROCESS) or not held:
+            raise NoSession(
+                f"journal {self.place}: the session has lost its lock, so a second bot could write beside this one; "
+                f"nothing more is written or sent; {WHAT_TO_USE}"
+            )
 
     def claim(self) -> None:
         """Take the lock of a PostgreSQL journal, unless it is only read.
@@ -230,6 +265,8 @@ class Database:
     def transaction(self) -> Iterator[Connection]:
         """Yield a connection in a writing transaction, committed at the end and rolled back by an error."""
         with self._named_errors(), self._patiently(self._writing.connect) as connection, connection.begin():
+            if self._served and not self.read_only:
+                self._check_lock(connection)
             yield connection
 
     def _patiently(self, action: Callable[[], T]) -> T:
@@ -262,6 +299,8 @@ class Database:
         usual = "check the path, the permissions and the disk"
         if self._served:
             usual = "check that the server runs and that NOVOSKY_DATABASE_URL is right"
+            if "pooling mode" in cause:
+                usual = WHAT_TO_USE
         mend = next((mend for name, mend in _MENDS.items() if code.startswith(name)), usual)
         return StorageError(f"journal {self.place} cannot be used: {cause}; {mend}")
 

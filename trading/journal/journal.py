@@ -11,7 +11,6 @@ from novosky.errors import StorageError
 from novosky.market.bars import M15_SECONDS
 from trading.engine.records import Guard, from_bytes, to_bytes
 from trading.journal.database import Database
-from trading.journal.history import History
 from trading.journal.migrations import bring_up_to_date
 from trading.journal.outbox import Outbox
 from trading.journal.readable import status_columns, trade_columns
@@ -28,6 +27,7 @@ from trading.journal.tables import (
     TRADES,
     UPDATE_STATUS,
 )
+from trading.journal.takeover import TakenOver, Takeover
 from trading.journal.values import (
     INTENT_FILLED,
     INTENT_NEW,
@@ -43,7 +43,7 @@ from trading.journal.values import (
 NOTHING_TO_NOTE = BarNotes()
 
 
-class Journal(History):
+class Journal(Takeover):
     """A database of decisions, intents, deals and trades.
 
     An older journal is brought up to date when it is opened. On PostgreSQL a journal open
@@ -84,6 +84,8 @@ class Journal(History):
             raise
         super().__init__(database)
         self.outbox = Outbox(database)
+        # The newest bar this journal is known to hold: what is found before a write must be the same.
+        self._stands_at: int | None = None
 
     def check_writable(self) -> None:
         """Fail at once, with `StorageError`, when the database is read-only."""
@@ -100,6 +102,8 @@ class Journal(History):
             raise StorageError(
                 f"journal {self._database.place} was written by another version ({error}); use the matching release"
             ) from error
+        if self._stands_at is None:
+            self._stands_at = row["last_bar"]
         return BotStatus(
             identity=row["identity"],
             last_bar=row["last_bar"],
@@ -120,9 +124,20 @@ class Journal(History):
             self.outbox.enqueue_within(connection, messages)
 
         self._database.write(write)
+        self._stands_at = status.last_bar
+
+    def take_over(self, status: BotStatus, rows: TakenOver) -> None:
+        """Write where the bot stands after what others, or a lost journal, have done."""
+
+        def write(connection: Connection) -> None:
+            self._take_over_within(connection, rows)
+            _write_status(connection, status)
+
+        self._database.write(write)
+        self._stands_at = status.last_bar
 
     def begin(self, status: BotStatus, deals: Sequence[Mapping[str, Any]], moves: Sequence[MoneyMove]) -> None:
-        """Write the first status, with the deals that the account had made before.
+        """Write where a bot begins that has processed nothing yet: after the deals the account had made before.
 
         Parameters
         ----------
@@ -137,7 +152,9 @@ class Journal(History):
             self._move_within(connection, moves)
             _write_status(connection, status)
 
-        self._database.write(write, arrived=select(BOT_STATUS.c.id))
+        begun = select(DEALS.c.ticket).where(DEALS.c.ticket == status.last_deal)
+        self._database.write(write, arrived=begun)
+        self._stands_at = status.last_bar
 
     def record_order(self, intent: Intent) -> None:
         """Write an intent that no bar has decided: a person's order between two closes."""
@@ -185,10 +202,24 @@ class Journal(History):
                 connection.execute(INSERT_INTENT, [{**intent.__dict__, "state": INTENT_NEW} for intent in intents])
             self.outbox.enqueue_within(connection, messages)
             self._note_within(connection, notes)
+            self._check_standing(connection)
             _write_status(connection, status)
 
         recorded = select(DECISIONS.c.bar).where(DECISIONS.c.bar == decision.bar)
         self._database.write(write, arrived=recorded)
+        self._stands_at = status.last_bar
+
+    def _check_standing(self, connection: Connection) -> None:
+        """Refuse to go on in a journal that was emptied, or replaced by another copy, under a running bot."""
+        if self._stands_at is None:
+            return
+        found = connection.execute(select(BOT_STATUS.c.last_bar)).scalar()
+        if found != self._stands_at:
+            raise StorageError(
+                f"the journal {self._database.place} was {'emptied' if found is None else 'replaced by another copy'} "
+                "while it was in use; nothing more is written or sent; put the newest copy in its place, or start anew "
+                "and run `novosky journal adopt`"
+            )
 
     def open_intents(self) -> list[Intent]:
         """Return the intents whose order has no known outcome, oldest first."""

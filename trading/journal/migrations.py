@@ -23,6 +23,7 @@ from sqlalchemy import Connection, inspect, select, text
 from novosky.errors import StorageError
 from trading.journal.database import LOCK_CLASS, Database
 from trading.journal.old_records import GUARD_1, GUARD_2, GUARD_RING, TRADE_1
+from trading.journal.older_copy import keep_copy
 from trading.journal.tables import METADATA, SCHEMA, SCHEMA_VERSION
 from trading.journal.third import second_to_third
 from trading.journal.third_readable import create_views
@@ -32,6 +33,8 @@ Migration = Callable[[Connection], None]
 
 def bring_up_to_date(database: Database) -> None:
     """Create the tables of a new journal, or bring those of an older one to this version.
+
+    The file of an older one is copied first, see `trading.journal.older_copy`.
 
     Raises
     ------
@@ -45,6 +48,8 @@ def bring_up_to_date(database: Database) -> None:
     if version == SCHEMA_VERSION:
         return
     _check_known(version, database)
+    if version is not None and database.file is not None:
+        keep_copy(database.file, version)
     with database.transaction() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK_CLASS})"))

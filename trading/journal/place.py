@@ -13,8 +13,6 @@ from novosky.errors import SettingsError
 
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 """What a URL may begin with, and the driver that serves it."""
-TRANSACTION_POOLER = 6543
-"""Where Supabase's pooler hands out a connection per transaction: no lock outlives one there."""
 _LOOPBACK = (None, "", "localhost", "127.0.0.1", "::1")
 _EXAMPLE = "write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE"
 
@@ -32,8 +30,7 @@ def journal_url(text: str) -> URL:
     Raises
     ------
     SettingsError
-        It is no URL of SQLite or PostgreSQL, or leads to a pooler that cannot hold a lock.
-        The message never repeats the URL: it holds a password.
+        It is no URL of SQLite or PostgreSQL. The message never repeats the URL: it holds a password.
     """
     try:
         url = make_url(text.strip())
@@ -46,17 +43,16 @@ def journal_url(text: str) -> URL:
         raise SettingsError(
             "NOVOSKY_DATABASE_URL holds an @ too many; inside the password write it as %40 (and / as %2F, : as %3A)"
         )
-    if url.port == TRANSACTION_POOLER:
-        raise SettingsError(
-            f"NOVOSKY_DATABASE_URL leads to port {TRANSACTION_POOLER}, a pooler in transaction mode, which cannot hold "
-            "the lock that keeps a second bot away; take the session pooler or the direct connection on port 5432"
-        )
     url = url.set(drivername=driver)
-    beside_us = url.get_backend_name() == "sqlite" or (url.host or "").startswith("/") or url.host in _LOOPBACK
-    if not beside_us and "sslmode" not in url.query:
+    if not is_here(url) and "sslmode" not in url.query:
         # The driver would fall back to no encryption without a word.
         url = url.update_query_dict({"sslmode": "require"})
     return url
+
+
+def is_here(url: URL) -> bool:
+    """Tell whether a database is on this machine, so that asking it sends nothing out."""
+    return url.get_backend_name() == "sqlite" or (url.host or "").startswith("/") or url.host in _LOOPBACK
 
 
 def shown(url: URL) -> str:

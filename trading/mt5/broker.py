@@ -20,10 +20,12 @@ from trading.broker import (
     AccountState,
     BrokerUnavailable,
     Deal,
+    OpeningOrder,
     OrderRequest,
     OrderResult,
     Position,
     Quote,
+    WaitingOrder,
 )
 from trading.clock_watch import Measured
 from trading.mt5.bars import BarReader
@@ -263,6 +265,20 @@ class Mt5Broker:
             comment=str(deal.comment),
             money=money_kind(int(deal.type), float(deal.profit)),
         )
+
+    def waiting_orders(self) -> list[WaitingOrder]:
+        """Return the symbol's orders that are not executed yet."""
+        listed = self._link.read("orders_get", symbol=self.symbol)
+        return [WaitingOrder(int(order.ticket), int(order.magic), str(order.comment)) for order in listed]
+
+    def opening_order(self, position: int) -> OpeningOrder | None:
+        """Return the order that opened a position, None when the history does not know it."""
+        for order in self._link.read("history_orders_get", position=position):
+            # Its exits are orders of the position, too.
+            if order.ticket == position:
+                side = 1 if order.type == C.ORDER_TYPE_BUY else -1
+                return OpeningOrder(side, float(order.sl), float(order.tp))
+        return None
 
     def closed_bars(self, count: int) -> pd.DataFrame:
         """Return the newest closed M15 bars as a bar frame."""
