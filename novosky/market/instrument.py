@@ -18,7 +18,8 @@ def instrument(symbol: str) -> str:
     """Return the plain name of the market that a broker's or venue's symbol stands for.
 
     Separators and the broker's account marks are left out, and a coin that is held to the
-    dollar counts as the dollar; BUSD and TUSD only behind a separator, as in ``BTC/BUSD``. A name in small letters only is taken to be in capitals.
+    dollar counts as the dollar; BUSD and TUSD only behind a separator, as in ``BTC/BUSD``. A
+    name in small letters only is taken to be in capitals.
 
     Examples
     --------
