@@ -69,5 +69,5 @@ def test_a_host_that_can_exist_is_taken(address: str) -> None:
 
 @pytest.mark.parametrize("address", ["ftp://x", "api.binance.com", "", "https://a b", "https://a\0", "https://a\n"])
 def test_what_is_no_web_address_is_refused(address: str) -> None:
-    with pytest.raises(ValueError, match="address|blank"):
+    with pytest.raises(ValueError, match=r"address|blank"):
         check_web_address(address)
