@@ -17,6 +17,8 @@ from novosky.settings.profiles import ProfileName
 from novosky.web_address import check_web_address
 
 Percent = Field(gt=0, le=100)
+_PRINTED = r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"
+"""One line of text, without blanks around it."""
 BusinessDay = Literal["monday", "tuesday", "wednesday", "thursday", "friday"]
 
 
@@ -235,9 +237,7 @@ class Settings(Section):
 
     schema_reference: str | None = Field(None, alias="$schema")
     """Where editors find the JSON Schema of this file."""
-    symbol: str = Field(
-        "BTCUSD", min_length=1, max_length=64, pattern=r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"
-    )
+    symbol: str = Field("BTCUSD", min_length=1, max_length=64, pattern=_PRINTED)
     timeframe: Literal["M15"] = "M15"
     account_type: Literal["standard", "cent"] = "standard"
     """On a cent account one lot is a hundredth of a standard lot; all sums here stay in USD."""

@@ -53,14 +53,8 @@ def check_address(url: str) -> str:
         host, _ = parts.hostname or "", parts.port
     except ValueError as error:
         raise UsageError(shape) from error
-    if (
-        parts.scheme not in _PORTS
-        or not host
-        or not is_host_name(host)
-        or parts.path.strip("/")
-        or parts.query
-        or parts.username
-    ):
+    more = parts.path.strip("/") or parts.query or parts.username
+    if parts.scheme not in _PORTS or not host or not is_host_name(host) or more:
         raise UsageError(shape)
     try:
         loopback = ipaddress.ip_address(host).is_loopback
