@@ -249,7 +249,9 @@ def test_the_private_key_may_be_the_key_itself(published: Path, monkeypatch: pyt
 
 
 def test_a_key_made_here_signs_without_a_variable(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Neither the environment nor .env names a key.
     monkeypatch.delenv("NOVOSKY_HUB_PRIVATE_KEY", raising=False)
+    (published / ".env").unlink()
     assert "was published already" in hub(published, "push", "--tag", TAG).out
     (published / "hub.key").rename(published / "elsewhere.key")
     answer = hub(published, "push", "--tag", TAG)
