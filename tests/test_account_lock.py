@@ -113,6 +113,30 @@ def test_the_file_alone_refuses_a_second_holder(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows deletes no open file")
+@pytest.mark.parametrize(
+    "note",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "[" * 100_000,
+        '{"pid": "me", "folder": 5, "since": "now"}',
+        '{"pid": -1, "folder": "a\\nb", "since": 1e300}',
+        '{"pid": true, "since": 9223372036854775807, "more": 1}',
+        '{"since": -99999999999999}',
+        "\udcff",
+    ],
+)
+def test_a_damaged_note_still_ends_in_the_refusal(note: str, tmp_path: Path) -> None:
+    first = file_only(tmp_path, "one")
+    for file in tmp_path.rglob("*.json"):
+        file.write_bytes(note.encode("utf-8", "surrogateescape"))
+    with pytest.raises(LockedError, match="another process of this machine; stop that one first"):
+        file_only(tmp_path, "two")
+    first.release()
+
+
 def test_a_deleted_file_is_made_anew_by_its_holder(tmp_path: Path) -> None:
     first = file_only(tmp_path, "first")
     next(tmp_path.glob("*.lock")).unlink()

@@ -38,7 +38,8 @@ def bars(price: float, *points: float, span: float = 0.002) -> pd.DataFrame:
 
 def spreads(frame: pd.DataFrame, *, fixed: bool = False, costs: float = 16.95, **broker: Any) -> BarSpreads:
     how = broker.pop("how", "floor")
-    settings = settings_with(costs={"spread": costs, "bar_spread": how}, broker=broker)
+    slippage = broker.pop("slippage", 0.0)
+    settings = settings_with(costs={"spread": costs, "bar_spread": how, "slippage": slippage}, broker=broker)
     return bar_spreads(frame, settings, fixed=fixed)
 
 
@@ -98,6 +99,21 @@ def test_costs_of_another_symbol_are_refused_with_both_numbers(price: float, cos
     text = str(refused.value)
     assert f"costs.spread is {costs:g} USD, {times} times the bars' median price of {price:g}" in text
     assert "--spread" in text and "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("price", "slippage", "times"),
+    [(1.09, 1.0, "0.92"), (1.09, 16.95, "16"), (10.0, 1.0, "0.1"), (42_000.0, 1e9, "2.4e+04")],
+)
+@pytest.mark.parametrize("points", [(), (12.0, 9.0, 10.0)])
+def test_slippage_of_another_symbol_is_refused_too(
+    price: float, slippage: float, times: str, points: tuple[float, ...]
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        spreads(bars(price, *points), costs=0.00012, point=0.00001, digits=5, slippage=slippage)
+    text = str(refused.value)
+    assert f"costs.slippage is {slippage:g} USD, {times} times the bars' median price of {price:g}" in text
+    assert "--slippage" in text and "\n" not in text
 
 
 def test_bars_that_would_be_floored_to_another_symbol_s_costs_are_refused() -> None:

@@ -70,11 +70,16 @@ def test_a_file_of_another_time_frame_is_refused_by_its_name(bars: pd.DataFrame,
         *(("BTCUSD", "BTCUSD"), ("BTC/USD", "BTCUSD"), ("btc-usd", "BTCUSD"), ("BTCUSDT", "BTCUSD")),
         *(("EURUSD.r", "EURUSD"), ("EURUSDm", "EURUSD"), ("GER40.cash", "GER40"), ("XAUUSD#", "XAUUSD")),
         *(("BRK.B", "BRK.B"), ("AAPL.US", "AAPL.US"), ("USDT", "USDT"), ("US500.", "US500"), ("eth_usdt", "ETHUSD")),
+        # Bases that end in the first letter of a coin held to the dollar.
+        *(("XBTUSD", "XBTUSD"), ("BNBUSD", "BNBUSD"), ("dotusd", "DOTUSD"), ("SHIBUSD.r", "SHIBUSD")),
+        *(("BNB/USDT", "BNBUSD"), ("BTC/BUSD", "BTCUSD"), ("btc_tusd", "BTCUSD"), ("BNB-TUSD.r", "BNBUSD")),
+        *(("BTCFDUSD", "BTCUSD"), ("ETHUSDC", "ETHUSD"), ("BUSD/USD", "BUSDUSD"), ("XBT/USD", "XBTUSD")),
     ],
 )
 def test_a_symbol_stands_for_its_market(symbol: str, plain: str) -> None:
     assert instrument(symbol) == plain
     assert same_instrument(symbol, plain)
+    assert instrument(plain) == plain
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,13 @@ SERVER = {  # What needs --server-clock: the terminal's and others that do not s
         ["time,open,high,low,close,volume,spread", *rows("{epoch}", end="{volume},900")],
         "mt5-package",
     ),
+    **{
+        f"package, volume and {title} renamed": (
+            [f"{title},open,high,low,close,volume,spread", *rows("{epoch}", end="{volume},900")],
+            "mt5-package",
+        )
+        for title in ("Date", "datetime", "timestamp", "Open time")
+    },
     "HistData": (rows("20240102 {six}", ";"), "histdata"),
     "Finam": (
         ["<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>", *rows("BTCUSD,15,20240102,{six}")],
@@ -188,7 +195,9 @@ def test_plain_epochs_are_a_servers_clock_where_somebody_says_so(tmp_path: Path)
 
 def test_a_terminals_clock_dressed_as_utc_is_read_as_its_owner_says(tmp_path: Path) -> None:
     lines = ["time,open,high,low,close,tick_volume", *rows("2024-01-02 {clock}:00+00:00")]
-    check(import_text(file(tmp_path, lines)), "2024-01-02 02:00", "mt5-package")
+    taken = import_text(file(tmp_path, lines))
+    check(taken, "2024-01-02 02:00", "mt5-package")
+    assert "--server-clock NewYork+7" in taken.notes[-1], "nobody is left to believe a dressed clock in silence"
     found = import_text(file(tmp_path, lines), NEW_YORK_7)
     check(found, "2024-01-02 00:00", "mt5-package")
     assert "dressed" in found.notes[-1]

@@ -208,8 +208,9 @@ def test_nothing_is_known_of_other_markets(null: list[pd.DataFrame]) -> None:
 def test_an_unknown_kind_or_no_bars_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="'trend' does not exist"):
         synthetic_bars("trend", 10, seed=1)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="give --bars 1 or more"):
-        synthetic_bars("null", 0, seed=1)
+    for bars in (0, -1, 1_000_001, 10**12, 10**30):
+        with pytest.raises(UsageError, match="give --bars 1 to 1000000"):
+            synthetic_bars("null", bars, seed=1)
 
 
 def test_a_hundred_thousand_bars_take_little_time() -> None:

@@ -133,6 +133,18 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
         SqliteStore(tmp_path / "account.sqlite", durable=True)
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "7", "[" * 100_000])
+def test_an_account_whose_state_is_damaged_is_named(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "account.sqlite"
+    SqliteStore(file, durable=False).close()
+    with sqlite3.connect(file) as connection:
+        connection.execute("INSERT INTO state (id, content) VALUES (1, ?)", (content,))
+    store = SqliteStore(file, durable=False)
+    with pytest.raises(StorageError, match=r"account\.sqlite is damaged .*; start with --fresh"):
+        store.load()
+    store.close()
+
+
 def test_a_market_may_have_gained_history_in_front(tmp_path: Path) -> None:
     """The account remembers where it stands by the time, not by the row."""
     rows = [QUIET, QUIET, UP, QUIET, QUIET]

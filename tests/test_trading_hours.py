@@ -74,6 +74,7 @@ def test_unreadable_hours_are_refused_with_an_example(text: str) -> None:
         ("00:00-12:00, 11:00-22:00", "00:00-12:00 and 11:00-22:00 overlap"),
         ("08:00-09:00, 08:00-09:00", "08:00-09:00 and 08:00-09:00 overlap"),
         ("20:00-06:00, 22:00-23:00", "overlap"),
+        ("\u0660\u0660:00-12:00", "neither 'closed' nor"),
     ],
 )
 def test_nonsense_is_refused_saying_what_is_wrong(text: str, message: str) -> None:

@@ -42,6 +42,8 @@ SAME = [
     ("US500", "US500_Z24"),
     ("NAS100", "USTEC"),
     ("XAUUSD", "GOLD#"),
+    ("XBTUSD", "BTC/USDT"),
+    ("BNBUSD.r", "BNBUSDT"),
 ]
 OTHER = [
     ("BTCUSD", "ETHUSD"),
@@ -54,6 +56,8 @@ OTHER = [
     ("XAUUSD", "XAGUSD"),
     ("BTCUSD", "BTCUSD2"),
     ("BRK.A", "BRK.B"),
+    ("BNBUSD", "BNUSD"),
+    ("XBTUSD", "XBUSD"),
 ]
 
 

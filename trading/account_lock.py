@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import socket
 import sys
@@ -23,10 +22,16 @@ from pathlib import Path
 
 from novosky.errors import LockedError, StorageError
 from novosky.files import write_json
+from novosky.guarded_json import read_json_file
 
 FOLDER_NAME = Path("novosky") / "locks"
 _TRIES = 5
 """A file that is deleted between its opening and its locking is opened anew, but not for ever."""
+
+
+_LONGEST_NOTE = 1 << 16
+_LAST_SECOND = 253_402_300_800
+"""The year 10000, beyond which no date can be shown."""
 
 
 @dataclass(frozen=True)
@@ -189,10 +194,7 @@ class AccountLock:
         return LockedError(f"another bot trades {self._shown}: {self._holder()}; stop that one first")
 
     def _holder(self) -> Holder:
-        try:
-            told = Holder(**json.loads(self._note.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            told = Holder()
+        told = _told(self._note)
         pid = self._listening_pid()
         if not pid or pid == told.pid:
             return told
@@ -262,3 +264,19 @@ def account_lock(key: str, shown: str, folder: Path, now: float, named: Path | N
         yield lock
     finally:
         lock.release()
+
+
+def _told(note: Path) -> Holder:
+    """Return what a note says of the holder; one that another program damaged says nothing."""
+    try:
+        content = read_json_file(note, max_bytes=_LONGEST_NOTE)
+    except (OSError, ValueError):
+        return Holder()
+    if not isinstance(content, dict):
+        return Holder()
+    pid, folder, since = content.get("pid"), content.get("folder"), content.get("since")
+    return Holder(
+        pid if type(pid) is int and pid > 0 else 0,
+        folder if isinstance(folder, str) and folder.isprintable() else "",
+        since if type(since) is int and 0 <= since < _LAST_SECOND else 0,
+    )

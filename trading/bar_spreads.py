@@ -56,14 +56,14 @@ def bar_spreads(bars: pd.DataFrame, settings: Settings, *, fixed: bool) -> BarSp
     bars : pandas.DataFrame
         A bar frame; `spread`, where it has one, in points.
     settings : Settings
-        `costs.spread`, `costs.bar_spread`, `broker.point` and `broker.digits`.
+        `costs.spread`, `costs.slippage`, `costs.bar_spread`, `broker.point` and `broker.digits`.
     fixed : bool
         True when `costs.spread` replaces the bars' own: it was given with ``--spread``.
 
     Raises
     ------
     SettingsError
-        `costs.spread` is no cost of bars at these prices.
+        `costs.spread` or `costs.slippage` is no cost of bars at these prices.
     DataError
         The bars' own spreads are not; names the first.
     """
@@ -79,7 +79,8 @@ def bar_spreads(bars: pd.DataFrame, settings: Settings, *, fixed: bool) -> BarSp
     floored = low if settings.costs.bar_spread == "floor" else np.zeros_like(low)
     usd = np.where(floored, stated, usd)
     if not own or floored.any():
-        _refuse_foreign_cost(stated, price)
+        _refuse_foreign_cost("spread", stated, price)
+    _refuse_foreign_cost("slippage", settings.costs.slippage, price)
     scale = 10.0**settings.broker.digits
     usd = np.floor(usd * scale + 0.5) / scale
     counts = int(low.sum()), int(floored.sum()), int((usd > WIDE_SHARE * price).sum())
@@ -97,12 +98,12 @@ def _refuse_foreign(bars: pd.DataFrame, usd: npt.NDArray[np.float64], price: npt
         )
 
 
-def _refuse_foreign_cost(stated: float, price: npt.NDArray[np.float64]) -> None:
+def _refuse_foreign_cost(name: str, stated: float, price: npt.NDArray[np.float64]) -> None:
     typical = float(np.median(price))
     if stated > WIDE_SHARE * typical:
         raise SettingsError(
-            f"costs.spread is {stated:g} USD, {stated / typical:.2g} times the bars' median price of {typical:g}: "
-            "these costs belong to another symbol; correct costs in config.json, or give --spread"
+            f"costs.{name} is {stated:g} USD, {stated / typical:.2g} times the bars' median price of {typical:g}: "
+            f"these costs belong to another symbol; correct costs in config.json, or give --{name}"
         )
 
 

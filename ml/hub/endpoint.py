@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from novosky.environment import HUB_STORE
 from novosky.errors import SettingsError
+from novosky.web_address import is_host_name
 
 ENDPOINT, KEY_ID, KEY, BUCKET = (variable.name for variable in HUB_STORE)
 ANY_REGION = "auto"
@@ -107,9 +108,13 @@ def _split(text: str) -> SplitResult:
         _ = parts.port
     except ValueError:
         raise SettingsError(f"{ENDPOINT} is no address: its host or port cannot be read; {_SHAPE}") from None
-    if parts.scheme.lower() in ("http", "https") and not _HOST.fullmatch(parts.hostname or ""):
+    if parts.scheme.lower() in ("http", "https") and not _is_host(parts.hostname or ""):
         raise SettingsError(f"{ENDPOINT} is no address: it names no host; {_SHAPE}")
     return parts
+
+
+def _is_host(host: str) -> bool:
+    return _HOST.fullmatch(host) is not None and is_host_name(host)
 
 
 def _path(path: str, bucket: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from novosky.cli.options import FILE
+from novosky.cli.options import FILE, check_address_option
 from novosky.clock import RealClock
 from novosky.errors import DataError, NetworkError, StorageError
 
@@ -49,8 +49,8 @@ def download_calendar(output: Path, source: Path | None, config: Path, base_url:
         raise click.UsageError(f"--output {output}: calendars are stored as Parquet; give a name that ends in .parquet")
     if source is not None and base_url is not None:
         raise click.UsageError("--input reads a file and asks no host; leave out --base-url")
-    if base_url is not None and not base_url.startswith(("http://", "https://")):
-        raise click.UsageError(f"--base-url {base_url}: give an address that begins with https:// or http://")
+    if base_url is not None:
+        check_address_option("--base-url", base_url)
     from novosky.data.calendar_store import append_week
     from novosky.data.forex_factory import parse_week
 

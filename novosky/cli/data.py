@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from novosky.cli.data_naming import digits_of, name_bars, output_for
 from novosky.cli.data_request import TIMEFRAMES, Request, Stored, utc
-from novosky.cli.options import FILE, UtcDate
+from novosky.cli.options import FILE, UtcDate, check_address_option
 from novosky.clock import RealClock
 from novosky.errors import UsageError
 
@@ -113,8 +113,8 @@ def _check(ctx: click.Context, request: Request) -> None:
         raise UsageError("--repeated-hour belongs to a broker's clock; give --server-clock as well")
     if request.output is not None and request.output.suffix.lower() != ".parquet":
         raise UsageError(f"--output {request.output}: bars are stored as Parquet; give a name that ends in .parquet")
-    if request.base_url is not None and not request.base_url.startswith(("http://", "https://")):
-        raise UsageError(f"--base-url {request.base_url}: give an address that begins with https:// or http://")
+    if request.base_url is not None:
+        check_address_option("--base-url", request.base_url)
     if request.source == "synthetic" and (request.end is not None or request.timeframe != "M15"):
         raise UsageError("the synthetic market has M15 bars from --start on; give their number with --bars, not --end")
     if request.start is not None and request.end is not None and request.end <= request.start:

@@ -11,7 +11,9 @@ from typing import Any, TypeVar, cast
 import click
 
 from novosky.data.places import configured_bars
+from novosky.errors import UsageError
 from novosky.seeds import MOST_SEED
+from novosky.web_address import check_web_address
 
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -24,6 +26,20 @@ YEARS = range(1970, 2200)
 """Years a bar can lie in; beyond them epoch nanoseconds run over."""
 MOST_DAYS = 36_500
 """Longest window that --days can ask for: a hundred years."""
+
+
+def check_address_option(option: str, address: str) -> None:
+    """Refuse the address of a host that cannot exist.
+
+    Raises
+    ------
+    UsageError
+        Names the option and what to write.
+    """
+    try:
+        check_web_address(address)
+    except ValueError as error:
+        raise UsageError(f"{option} {address}: {error}") from None
 
 
 class UtcDate(click.ParamType[datetime]):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novosky.cli.options import FILE, MOST_DAYS, UtcDate, account_options, file_options
+from novosky.cli.options import FILE, MOST_DAYS, UtcDate, account_options, check_address_option, file_options
 
 if TYPE_CHECKING:
     from novosky.cli.paper_markets import FeedName
@@ -126,6 +126,8 @@ def trade(
         raise UsageError("--feed follows the prices of now, --replay runs through a file; give one of them")
     if feed_url is not None and feed != "binance":
         raise UsageError("--feed-url names another host for --feed binance; a terminal and a bridge are named in .env")
+    if feed_url is not None:
+        check_address_option("--feed-url", feed_url)
     from novosky.cli.paper_markets import EmbeddedMarket, FeedMarket
     from novosky.settings.overrides import AccountFlags
 

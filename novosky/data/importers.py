@@ -165,6 +165,11 @@ def _clock_of(
     dressed = layout.clock == "server" and (stamps.offset is None or not stamps.offset.any())
     if stated is not None and clock is not None and dressed:
         return clock, "its stamps say UTC, but --server-clock was used: a terminal's clock is often dressed so"
+    if stated is not None and clock is None and dressed:
+        return stated, (
+            "its stamps say UTC and were taken so, but scripts often dress a terminal's clock as UTC; "
+            f"if the broker's clock wrote them, give it, e.g. --server-clock {layout.hint}"
+        )
     if stated is not None:
         used = clock is None or clock.rule == "UTC"
         return stated, None if used else "its stamps are in UTC or say their zone, so --server-clock was not used"

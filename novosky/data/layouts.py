@@ -38,6 +38,7 @@ STAMP_NAMES = (
     *(*EPOCH_NAMES, "time", "timestamp", "datetime", "date_time", "open_time", "gmt_time"),
     *("local_time", "date", "t", "ts"),
 )
+_TERMINAL_STAMPS = frozenset(STAMP_NAMES) - {*EPOCH_NAMES, "gmt_time"}
 DATE_NAMES, CLOCK_NAMES = ("date", "day"), ("time", "timestamp", "clock")
 PRICES = ("open", "high", "low", "close")
 _MONEY = frozenset(("usd", "usdt", "usdc", "busd", "fdusd", "eur", "gbp", "jpy", "chf", "currency", "quote"))
@@ -131,7 +132,10 @@ def _package(table: TextTable) -> bool:
     names = set(_plain(table))
     if names & {*ROLES["tick_volume"], *ROLES["real_volume"]}:
         return True
-    return bool(names & {*ROLES["spread"]}) and "time" in names and _epoch_at(table, _plain(table).index("time"))
+    if not names & {*ROLES["spread"]}:
+        return False
+    # Whatever the script called the time; a column named for the epoch says itself that it is UTC.
+    return any(name in _TERMINAL_STAMPS and _epoch_at(table, at) for at, name in enumerate(_plain(table)))
 
 
 def _epoch_at(table: TextTable, at: int) -> bool:

@@ -30,6 +30,8 @@ from novosky.market.bars import M15_SECONDS, validate_bars
 Floats = npt.NDArray[np.float64]
 MarketKind = Literal["planted", "null"]
 
+MOST_BARS = 1_000_000
+"""Twenty-eight years; more would not fit into the memory of a small machine, nor before the calendar ends."""
 START_PRICE = 40_000.0
 _LOW_PRICE = 20_000.0
 SURGE_RATIO = 2.5
@@ -74,12 +76,12 @@ def synthetic_bars(kind: MarketKind, bars: int, *, seed: int, start: str = "2022
     Raises
     ------
     UsageError
-        For an unknown kind or fewer than one bar.
+        For an unknown kind, or a number of bars outside 1 to `MOST_BARS`.
     """
     if kind not in ("planted", "null"):
         raise UsageError(f"synthetic market {kind!r} does not exist; choose planted or null")
-    if bars < 1:
-        raise UsageError(f"{bars} synthetic bars were asked for; give --bars 1 or more")
+    if not 1 <= bars <= MOST_BARS:
+        raise UsageError(f"{bars} synthetic bars were asked for; give --bars 1 to {MOST_BARS}")
     rng = np.random.default_rng(seed)
     first = pd.Timestamp(start)
     first = first.tz_localize("UTC") if first.tzinfo is None else first.tz_convert("UTC")

@@ -25,7 +25,7 @@ ALIASES = (
     frozenset({"US30", "DJ30", "WS30", "DJI30"}),
     frozenset({"XAUUSD", "GOLD"}),
     frozenset({"XAGUSD", "SILVER"}),
-    frozenset({"BTCUSD", "BITCOIN"}),
+    frozenset({"BTCUSD", "XBTUSD", "BITCOIN"}),
 )
 """Names under which brokers list the same market."""
 _AFTER_NAME = re.compile(r"[.\-_#+!].*", re.DOTALL)

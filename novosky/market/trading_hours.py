@@ -54,7 +54,7 @@ def parse_hours(text: str) -> tuple[Session, ...]:
 
 
 def _session(part: str, text: str) -> Session:
-    match = re.fullmatch(r"(\d\d):(\d\d)-(\d\d):(\d\d)", part)
+    match = re.fullmatch(r"(\d\d):(\d\d)-(\d\d):(\d\d)", part, re.ASCII)
     if match is None:
         raise ValueError(f"{text!r} is neither 'closed' nor 'HH:MM-HH:MM', several with commas; {_EXAMPLE}")
     hours = [int(number) for number in match.groups()]

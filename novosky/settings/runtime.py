@@ -14,8 +14,11 @@ from novosky.errors import SettingsError
 from novosky.market.trading_hours import Weekday
 from novosky.settings.base import Section
 from novosky.settings.profiles import ProfileName
+from novosky.web_address import check_web_address
 
 Percent = Field(gt=0, le=100)
+_PRINTED = r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"
+"""One line of text, without blanks around it."""
 BusinessDay = Literal["monday", "tuesday", "wednesday", "thursday", "friday"]
 
 
@@ -98,6 +101,11 @@ class News(Section):
     """What a calendar means that is missing, or whose week is over: "trade" goes on as if nothing were
     scheduled, and the bot says so; "block" opens no position until the schedule is known. A backtest
     without --calendar is judged the same way."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _can_be_asked(cls, value: str) -> str:
+        return check_web_address(value)
 
 
 class AdxFilter(Section):
@@ -229,7 +237,7 @@ class Settings(Section):
 
     schema_reference: str | None = Field(None, alias="$schema")
     """Where editors find the JSON Schema of this file."""
-    symbol: str = Field("BTCUSD", min_length=1)
+    symbol: str = Field("BTCUSD", min_length=1, max_length=64, pattern=_PRINTED)
     timeframe: Literal["M15"] = "M15"
     account_type: Literal["standard", "cent"] = "standard"
     """On a cent account one lot is a hundredth of a standard lot; all sums here stay in USD."""

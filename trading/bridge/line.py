@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from novosky.errors import UsageError
+from novosky.web_address import is_host_name
 from trading.bridge.admission import check_token
 from trading.bridge.protocol import MAX_ANSWER_BYTES
 from trading.terminal import errors
@@ -52,7 +53,8 @@ def check_address(url: str) -> str:
         host, _ = parts.hostname or "", parts.port
     except ValueError as error:
         raise UsageError(shape) from error
-    if parts.scheme not in _PORTS or not host or parts.path.strip("/") or parts.query or parts.username:
+    more = parts.path.strip("/") or parts.query or parts.username
+    if parts.scheme not in _PORTS or not host or not is_host_name(host) or more:
         raise UsageError(shape)
     try:
         loopback = ipaddress.ip_address(host).is_loopback

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from novosky.errors import SettingsError
+from novosky.web_address import check_web_address
 from trading.telegram.destination import Destination, read_destinations
 
 TOKEN_VARIABLE, CHATS_VARIABLE, URL_VARIABLE = "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_IDS", "TELEGRAM_API_URL"
@@ -59,8 +60,10 @@ class TelegramAccess:
         except ValueError as error:
             raise SettingsError(f"{CHATS_VARIABLE} {error}") from None
         base_url = environment.get(URL_VARIABLE, "").strip() or PUBLIC_URL
-        if not base_url.startswith(("http://", "https://")):
-            raise SettingsError(f"{URL_VARIABLE} must begin with https:// or http://")
+        try:
+            check_web_address(base_url)
+        except ValueError as error:
+            raise SettingsError(f"{URL_VARIABLE}: {error}") from None
         ids = tuple(dict.fromkeys(each.chat for each in found))
         return cls(SecretStr(token), ids, base_url.rstrip("/"), tuple(each for each in found if each.topic is not None))
 

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from novosky.errors import StorageError
 from trading.terminal.sequences import StructSequence
@@ -81,17 +81,34 @@ class SqliteStore:
             )
 
     def load(self) -> str | None:
-        """Return the newest state, None for a new account."""
+        """Return the newest state, None for a new account.
+
+        Raises
+        ------
+        StorageError
+            The file cannot be read, or holds something else than a state.
+        """
         rows = self._read("SELECT content FROM state")
+        if rows and not isinstance(self._content(rows[0]), dict):
+            raise self._damaged("its state is no object")
         return rows[0] if rows else None
 
     def deals(self) -> list[TradeDeal]:
         """Return every deal, oldest first."""
-        return [TradeDeal(json.loads(row)) for row in self._read("SELECT content FROM deals ORDER BY place")]
+        return [TradeDeal(self._content(row)) for row in self._read("SELECT content FROM deals ORDER BY place")]
 
     def orders(self) -> list[TradeOrder]:
         """Return every finished order, oldest first."""
-        return [TradeOrder(json.loads(row)) for row in self._read("SELECT content FROM orders ORDER BY place")]
+        return [TradeOrder(self._content(row)) for row in self._read("SELECT content FROM orders ORDER BY place")]
+
+    def _content(self, text: str) -> Any:
+        try:
+            return json.loads(text)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise self._damaged(f"{type(error).__name__}") from error
+
+    def _damaged(self, reason: str) -> StorageError:
+        return StorageError(f"simulated account {self._path} is damaged ({reason}); start with --fresh to discard it")
 
     def _read(self, query: str) -> list[str]:
         try:
