@@ -205,7 +205,7 @@ def _position_section(report: ModelReport) -> str:
 
 def reliability_figure(window: CalibrationReport) -> Figure:
     """Draw observed against predicted share, one panel per class, ensemble and members; `narrow` stacks them."""
-    narrow: Figure = {"height": 3 * 300, "annotations": [], "legend": {"orientation": "h", "y": -0.06}}
+    narrow: Figure = {"height": 3 * 330, "annotations": [], "legend": {"orientation": "h", "y": -0.06}}
     layout: Figure = {**_layout(380), "legend": {"orientation": "h", "y": -0.24}, "annotations": []}
     data: list[Figure] = []
     for at, label in enumerate(CLASSES):
@@ -222,7 +222,7 @@ def reliability_figure(window: CalibrationReport) -> Figure:
         )
         top = 1.0 - at * (1.0 + 0.1) / len(CLASSES)
         narrow[f"xaxis{axis}"] = {**layout[f"xaxis{axis}"], "domain": [0.0, 1.0]}
-        narrow[f"yaxis{axis}"] = {**layout[f"yaxis{axis}"], "domain": [max(top - 0.26, 0.0), top]}
+        narrow[f"yaxis{axis}"] = {**layout[f"yaxis{axis}"], "domain": [max(top - 0.23, 0.0), top]}
         narrow["annotations"].append({**layout["annotations"][-1], "x": 0.5, "y": top + 0.02})
         place = {"xaxis": f"x{axis}", "yaxis": f"y{axis}"}
         data.append(

@@ -205,7 +205,7 @@ class Lines:
         return []
 
 
-def test_a_bar_is_told_once_and_a_freeze_within_one_look() -> None:
+def test_a_bar_is_told_once_and_a_freeze_within_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = Lines()
     narrator = Narrator(
         cast(Journal, lines),
@@ -235,3 +235,7 @@ def test_a_bar_is_told_once_and_a_freeze_within_one_look() -> None:
     lines.stops = ()
     narrator.looked(later)
     assert lines.said[0].startswith("entries are allowed again; BTCUSD M15, flat, equity 1000.00 USD")
+    lines.said.clear()
+    monkeypatch.setattr("novosky.installation.is_checkout", lambda: False)
+    narrator.ended(later, "python trading.py --paper")
+    assert lines.said[-1] == "the next start goes on from here: novosky trade --paper", "a wheel has no scripts"

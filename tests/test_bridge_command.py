@@ -63,6 +63,19 @@ def test_ping_tells_versions_clock_and_latency() -> None:
     assert re.search(r"^latency   \d+\.\d ms in the middle, \d+\.\d ms at most, of 20$", result.output, re.M)
 
 
+def test_ping_reads_the_file_of_secrets_as_the_bot_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("NOVOSKY_BRIDGE_URL", "NOVOSKY_BRIDGE_TOKEN", "NOVOSKY_BRIDGE_CA"):
+        monkeypatch.delenv(name, raising=False)
+    with serving(SmallModule()) as server:
+        Path(".env").write_text(f"NOVOSKY_BRIDGE_URL={server.url}\nNOVOSKY_BRIDGE_TOKEN={TOKEN}\n", encoding="utf-8")
+        result = CliRunner().invoke(cli, ["bridge", "ping"])
+        assert result.exit_code == 0, result.output
+        assert result.output.startswith(f"bridge    {server.url}, free\n")
+        Path(".env").write_text("NOVOSKY_BRIDGE_CA=absent.pem\n", encoding="utf-8")
+        assert "absent.pem" in refusal(bridge("ping", "--url", server.url.replace("http:", "https:")))
+
+
 def test_ping_says_when_the_terminal_is_not_connected() -> None:
     class Detached(SmallModule):
         def version(self) -> None:  # type: ignore[override]

@@ -101,6 +101,13 @@ def become(line: socket.socket) -> None:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
+    # The old ones remember of what kind the server's own streams were, such as a file that can be rewound.
+    sys.stdin, sys.stdout, sys.stderr = (
+        open(number, mode, buffering, errors=errors, closefd=False)  # noqa: SIM115
+        for number, (mode, buffering, errors) in enumerate(
+            (("r", -1, None), ("w", -1, None), ("w", 1, "backslashreplace"))
+        )
+    )
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

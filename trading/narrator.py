@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 import click
 
 from novosky.clock import Clock
+from novosky.installation import as_installed
 from novosky.log import PRINTED
 from novosky.settings import Settings
 from trading.bar_line import BarView, bar_line, decision_text
@@ -102,7 +103,7 @@ class Narrator:
 
     def ended(self, status: BotStatus, again: str) -> None:
         """Say where the bot was stopped, and how to go on."""
-        self._say_all(stop_lines(self._standing(status), again))
+        self._say_all(stop_lines(self._standing(status), as_installed(again)))
 
     def standing(self, status: BotStatus) -> str:
         """Return where the bot stands, for a message."""

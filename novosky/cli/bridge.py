@@ -35,7 +35,8 @@ Examples, the first two beside the terminal on Windows, the third anywhere:
 One bridge serves a terminal, a port and an account; a second one on any of them ends with exit code 9.
 """
 PING_EPILOG = """\b
-NOVOSKY_BRIDGE_TOKEN holds the token; NOVOSKY_BRIDGE_URL and NOVOSKY_BRIDGE_CA stand for --url and --ca.
+NOVOSKY_BRIDGE_TOKEN, in .env or the environment, holds the token; NOVOSKY_BRIDGE_URL and NOVOSKY_BRIDGE_CA
+stand for --url and --ca.
 Examples:
   novosky bridge ping
   novosky bridge ping --url https://desk.example:8787 --ca cert.pem
@@ -146,23 +147,26 @@ def _stop_signals() -> threading.Event:
 
 
 @bridge.command(epilog=PING_EPILOG)
-@click.option(
-    "--url", envvar="NOVOSKY_BRIDGE_URL", default=f"http://127.0.0.1:{PORT}", show_default=True, help="Where it is."
-)
-@click.option("--ca", type=FILE, envvar="NOVOSKY_BRIDGE_CA", help="Certificate to trust (PEM).")
-def ping(url: str, ca: Path | None) -> None:
+@click.option("--url", help=f"Where it is.  [default: NOVOSKY_BRIDGE_URL, or http://127.0.0.1:{PORT}]")
+@click.option("--ca", type=FILE, help="Certificate to trust (PEM).  [default: NOVOSKY_BRIDGE_CA]")
+def ping(url: str | None, ca: Path | None) -> None:
     """Ask a bridge who it is; print versions, the difference of the clocks and the latency."""
     import os
 
     from pydantic import SecretStr
 
+    from novosky.environment import ENV_FILE, read_environment
     from novosky.errors import BrokerError
-    from trading.bridge.access import BridgeAccess
+    from trading.bridge.access import CA_VARIABLE, URL_VARIABLE, BridgeAccess
     from trading.bridge.admission import TOKEN_VARIABLE
     from trading.bridge.client import BridgeModule
     from trading.bridge.line import LinkFailure
 
-    access = BridgeAccess(url, SecretStr(os.environ.get(TOKEN_VARIABLE, "").strip()), ca)
+    stated = read_environment(ENV_FILE, os.environ)
+    url = url or stated.get(URL_VARIABLE, f"http://127.0.0.1:{PORT}").strip()
+    if ca is None and CA_VARIABLE in stated:
+        ca = Path(stated[CA_VARIABLE].strip())
+    access = BridgeAccess(url, SecretStr(stated.get(TOKEN_VARIABLE, "").strip()), ca)
     with BridgeModule(access.url, access.token.get_secret_value(), ca=access.ca) as mt5:
         try:
             _report(access.url, mt5)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from novosky.cli.options import FILE, FOLDER, refuse_collisions
+from novosky.installation import as_installed
 
 if TYPE_CHECKING:
     from novosky.settings.sync import SyncFinding
@@ -88,7 +89,7 @@ def _write_defaults(config: Path, ml_config: Path) -> None:
 def _print(findings: list[SyncFinding]) -> None:
     for finding in findings:
         click.echo(f"{finding.grade.upper():8} {finding.code}: {finding.text}")
-        click.echo(f"{'':8} mend: {finding.mend}")
+        click.echo(f"{'':8} mend: {as_installed(finding.mend)}")
     blocking = sum(finding.blocks for finding in findings)
     if blocking:
         click.echo(f"out of step in {blocking} place(s)")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from novosky.installation import as_installed
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -16,8 +18,8 @@ UNSEEN_DAYS = 30
 
 
 def say_next(command: str, why: str) -> None:
-    """Print what to run next, and why."""
-    click.echo(f"next    {command}\n        {why}")
+    """Print what to run next, as it is called here, and why."""
+    click.echo(as_installed(f"next    {command}\n        {why}"))
 
 
 def with_files(command: str, **files: Path) -> str:

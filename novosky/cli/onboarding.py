@@ -214,6 +214,7 @@ def _pull(target: Deployment, hub: str | None, env_file: Path) -> NovoskyError |
     from novosky.cli.hub import pull_configured
     from novosky.environment import HUB_FOLDER, HUB_STORE, read_environment
     from novosky.errors import NovoskyError, SettingsError
+    from novosky.installation import as_installed
 
     stated = read_environment(env_file, os.environ)
     configured = any(variable.name in stated for variable in (HUB_FOLDER, *HUB_STORE))
@@ -224,7 +225,7 @@ def _pull(target: Deployment, hub: str | None, env_file: Path) -> NovoskyError |
         pull_configured(target, env_file, hub)
     except SettingsError as error:
         # A template that was written a moment ago is still empty.
-        click.echo(f"no models yet: {error}\nthen run `python ml/r2_hub.py --pull`")
+        click.echo(as_installed(f"no models yet: {error}\nthen run `python ml/r2_hub.py --pull`"))
     except NovoskyError as error:
         return error
     return None
