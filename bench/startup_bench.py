@@ -20,7 +20,8 @@ def help_commands() -> dict[str, list[str]]:
     entry = [sys.executable, "-c", "from novosky.cli.main import main; main()"]
     commands = {"novosky": entry, **{f"novosky {name}": [*entry, name] for name in COMMANDS}}
     commands["python -m bench"] = [sys.executable, "-m", "bench"]
-    for script in (*sorted(ROOT.glob("*.py")), *sorted((ROOT / "scripts").glob("*.py"))):
+    programs = (file for file in sorted(ROOT.glob("*.py")) if file.name != "setup.py")
+    for script in (*programs, *sorted((ROOT / "scripts").glob("*.py"))):
         name = script.relative_to(ROOT).as_posix()
         commands[f"python {name}"] = [sys.executable, name]
     return commands

@@ -10,6 +10,7 @@ own polling included.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import sys
@@ -161,4 +162,7 @@ def resident_now() -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(soak(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))))
+    # What the bot says of every bar is for people; standard output carries the result alone.
+    with contextlib.redirect_stdout(sys.stderr):
+        measured = soak(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+    print(json.dumps(measured))

@@ -36,7 +36,7 @@ from trading.terminal.faults import partial_fill
 from trading.terminal.terminal import SimulatedTerminal
 
 ROOT = Path(__file__).resolve().parents[1]
-SMALL_BARS, FULL_BARS = 600, 96_000
+SMALL_BARS, FULL_BARS = 700, 96_000
 SMALL_DEATHS, FULL_DEATHS = 50, 500
 """At reads, orders and writes: the process forgets everything but its files. The kills of real processes
 come on top, `KILLS` in every run."""

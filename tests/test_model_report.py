@@ -398,7 +398,8 @@ def test_other_bars_than_those_of_the_training_exit_4(
 def test_no_models_exit_5_with_the_mend(command: Command, tmp_path: Path) -> None:
     answer = command("--models", tmp_path / "nowhere")
     assert answer.code == ModelError.exit_code == 5
-    assert "model_compat.json does not exist, so there is no model set to use; train" in answer.err
+    assert "model_compat.json does not exist, so there is no model set to use; " in answer.err
+    assert "train one with `python train_ml_model.py" in answer.err
     assert listing(tmp_path) == {}
 
 

@@ -25,9 +25,12 @@ def fill_in_parts(session: Mt5Session) -> list[int]:
         return None if found is None else tuple(part for deal in found for part in parts(deal))
 
     def parts(deal: TradeDeal) -> list[TradeDeal]:
+        if deal.type == C.DEAL_TYPE_BALANCE:
+            # The bot has seen it before: under another number it would be a second deposit.
+            return [deal]
         numbered = deal._asdict() | {"ticket": 2 * deal.ticket}
         first = round(0.3 * deal.volume, 2)
-        if deal.type == C.DEAL_TYPE_BALANCE or deal.entry != C.DEAL_ENTRY_IN or not 0.0 < first < deal.volume:
+        if deal.entry != C.DEAL_ENTRY_IN or not 0.0 < first < deal.volume:
             return [TradeDeal(numbered.values())]
         parted.append(deal.position_id)
         rest = round(deal.volume - first, 2)
