@@ -57,11 +57,17 @@ def shown(guard: Guard | None = None, **changes: Any) -> DailyStatus:
         "decision": {"action": "hold", "side": None, "gates": None, "candidate": None, "spread": 1.0},
         "intents": [],
         "news": [NewsEvent(CLOSE + 3600, "USD", "CPI y/y", "high")],
+        "calendar": "missing: the bot trades without it (news.missing)",
         "closed_today": 2,
         "frozen": False,
         "now": CLOSE + 120.0,
     }
     return DailyStatus(**values | changes)
+
+
+def test_without_a_known_release_the_state_of_the_calendar_is_said() -> None:
+    said = fields(shown(news=[]))["news"]
+    assert said.startswith("no release that counts is known to come; calendar missing: the bot trades without it")
 
 
 def fields(status: DailyStatus) -> dict[str, str]:

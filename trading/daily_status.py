@@ -66,6 +66,8 @@ class DailyStatus:
         Of the same bar.
     news : sequence of NewsEvent
         Known releases that count and are still to come.
+    calendar : str
+        How much the stored calendar can be believed, and what a missing one means.
     closed_today : int
     frozen : bool
     now : float
@@ -80,6 +82,7 @@ class DailyStatus:
     decision: Mapping[str, Any] | None
     intents: Sequence[Mapping[str, Any]]
     news: Sequence[NewsEvent]
+    calendar: str
     closed_today: int
     frozen: bool
     now: float
@@ -244,7 +247,7 @@ def _entries(shown: DailyStatus) -> str:
 
 def _news(shown: DailyStatus) -> str:
     if not shown.news:
-        return "no release that counts is known to come"
+        return f"no release that counts is known to come; calendar {shown.calendar}"
     first = min(shown.news, key=lambda event: event.time)
     minutes = (first.time - shown.now) / 60.0
     block = shown.params.news_minutes

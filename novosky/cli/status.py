@@ -47,10 +47,12 @@ def status(journal: Path | None, as_json: bool, config: Path, ml_config: Path) -
 
 def _read(journal: Path | None, config: Path, ml_config: Path) -> DailyStatus:
     from novosky.cli.health import find_journal
+    from novosky.cli.live import CALENDAR_FOLDER
     from novosky.clock import RealClock
     from novosky.errors import StorageError
     from novosky.settings import load_ml_settings, load_settings
     from trading.daily_status import DAY, DailyStatus
+    from trading.doctor.calendar import check_calendar
     from trading.engine.records import Trade, from_bytes
     from trading.freeze import is_frozen
     from trading.health import health_file, is_running, judge_health, read_health
@@ -82,6 +84,7 @@ def _read(journal: Path | None, config: Path, ml_config: Path) -> DailyStatus:
         decision=decision,
         intents=intents,
         news=news,
+        calendar=check_calendar(CALENDAR_FOLDER, settings.news, now).text,
         closed_today=sum(int(trade.exit_time) // DAY == int(now) // DAY for trade in trades),
         frozen=is_frozen(),
         now=now,
