@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from optimize.publishing import check_publishable
 from optimize.run import OptimizeRun, Plan
 from optimize.workspace import Workspace
 
+ROOT = Path(__file__).resolve().parents[1]
 DAYS = 260
 LATE = 1_900_000_000.0
 
@@ -69,6 +71,9 @@ def run_in(folder: Path, data: Path, **plan: Any) -> OptimizeRun:
         account=AccountFlags(),
     )
     live = Deployment(folder / "models", folder / "config.json", folder / "ml_config.json")
+    for settings in (live.config, live.ml_config):
+        if not settings.exists():
+            shutil.copy(ROOT / settings.name, settings)
     workspace = Workspace(folder / "run")
     return OptimizeRun(
         "run-20300101-000000",
