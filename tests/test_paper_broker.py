@@ -72,7 +72,9 @@ class CaseRun:
         terms = AccountTerms(stop_out=100.0 * float(params.stop_out_level), limit_positions=1)
         store = SqliteStore(folder / "account.sqlite", durable=False)
         self.server = TradeServer([feed], terms, case.balance, store=store, identity=case.id)
-        settings = settings_with(broker={"server_clock": "UTC", "stops_level": level})
+        settings = settings_with(
+            broker={"server_clock": "UTC", "stops_level": level}, account={"leverage": float(params.leverage)}
+        )
         access = Access(terms.login, terms.server, real=False)
         self.broker = Mt5Broker(SimulatedTerminal(self.server), settings, TerminalClock(self.server), access)
         self.journal = Journal(sqlite_url(folder / "journal.sqlite"), durable=False)

@@ -316,7 +316,8 @@ def test_shap_after_training_describes_the_new_models(command: Command, models: 
 def test_shap_only_without_models_exits_5_with_the_mend(command: Command, tmp_path: Path) -> None:
     answer = command("--shap-only", "--models", tmp_path / "nowhere")
     assert answer.code == ModelError.exit_code == 5
-    assert "nowhere/model_compat.json does not exist, so there is no model set to use; train" in answer.err
+    assert "nowhere/model_compat.json does not exist, so there is no model set to use; " in answer.err
+    assert "train one with `python train_ml_model.py" in answer.err
 
 
 @pytest.mark.parametrize(
