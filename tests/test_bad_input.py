@@ -251,7 +251,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "damaged member": (damage_a_member, "ensemble_xgb"),
     "swapped members": (swap_members, "ensemble_rf"),
     "missing member": (remove_a_member, "ensemble_lgb"),
-    "missing scaler": (remove_scaler_and_metadata, METADATA_NAME),
+    "missing scaler and metadata": (remove_scaler_and_metadata, METADATA_NAME),
 }
 
 

@@ -263,9 +263,11 @@ def test_what_programs_compare_is_not_shown_to_people() -> None:
     live = "demo account ...123 on Broker-Demo, BTCUSD (0123456789ab)"
     assert shown_identity(live) == "demo account ...123 on Broker-Demo, BTCUSD"
     assert shown_identity("embedded market:521cd0d55173c71e") == "embedded market"
-    assert shown_models("rf=a_rf.pkl, xgb=a_xgb.onnx, risk rf=b.pkl") == "signal: rf, xgb; risk: rf"
+    files = "rf=a_rf_calibrated.pkl, xgb=a_xgb.onnx, lgb=a_lgb.pkl, risk lgb=risk_lgb.txt"
+    assert shown_models(files) == "signal: rf (calibrated), xgb (ONNX), lgb (raw); risk: lgb"
     assert (
-        shown_models("SYNTHETIC (planted market): scaler=s.pkl, rf=a.pkl") == "SYNTHETIC (planted market): signal: rf"
+        shown_models("SYNTHETIC (planted market): scaler=s.pkl, rf=a.pkl")
+        == "SYNTHETIC (planted market): signal: rf (raw)"
     )
     assert shown_models("") == "none yet"
 

@@ -72,7 +72,7 @@ def test_backtest_and_replay_write_the_same_trades(office: Path, tmp_path: Path)
 def test_health_names_the_position_models(office: Path, tmp_path: Path) -> None:
     run_replay(office, "on.json", tmp_path)
     health = CliRunner().invoke(trade, ["--health", "--journal", str(tmp_path / "journal.sqlite")])
-    assert "position: rf, xgb, lgb" in health.stdout
+    assert "position: rf (calibrated), xgb (calibrated), lgb (calibrated)" in health.stdout
 
 
 def test_switched_off_nothing_of_it_is_needed(office: Path, tmp_path: Path) -> None:

@@ -134,17 +134,25 @@ def shown_identity(identity: str) -> str:
 
 
 def shown_models(models: str) -> str:
-    """Return which models serve, by their kinds instead of their files."""
+    """Return which models serve, each with the kind of file that answers for it, instead of the file's name."""
     note, separator, named = models.partition(": ")
     if "=" in note or not separator:
         note, separator, named = "", "", models
     kinds: dict[str, list[str]] = {}
     for part in filter(None, named.split(", ")):
-        name, _, kind = part.partition("=")[0].rpartition(" ")
+        model, _, file = part.partition("=")
+        name, _, kind = model.rpartition(" ")
         if kind != "scaler":
-            kinds.setdefault(name or "signal", []).append(kind)
+            kinds.setdefault(name or "signal", []).append(kind + _served_as(file))
     served = "; ".join(f"{name}: {', '.join(parts)}" for name, parts in kinds.items())
     return f"{note}{separator}{served}" or "none yet"
+
+
+def _served_as(file: str) -> str:
+    """Return in brackets which link of the chain calibrated pickle, ONNX, raw pickle a file is; nothing for others."""
+    if file.endswith("_calibrated.pkl"):
+        return " (calibrated)"
+    return {".onnx": " (ONNX)", ".pkl": " (raw)"}.get(Path(file).suffix, "")
 
 
 def latched_breakers(guard: Guard) -> tuple[str, ...]:
