@@ -69,7 +69,7 @@ class LiveDesk:
             # Simulated accounts all have one number; those of one test share a place, as bots of one machine do.
             "locks": self.folder / "locks",
             "news": FixedNews(self.scenario.news or NO_NEWS),
-            "telegram": self.telegram,
+            "channels": () if self.telegram is None else (self.telegram,),
             "clock": TerminalClock(self.server),
             "rng": Random(1),
             "new_code": lambda: str(next(self.codes)),

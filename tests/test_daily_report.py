@@ -10,14 +10,16 @@ from random import Random
 
 import numpy as np
 import pytest
-from telegram_host import OWNER, FakeClock, TelegramHost, telegram_host
+from telegram_host import OWNER, TelegramHost, telegram_host
 
+from alerts.delivery import Delivery
+from alerts.words import plain_text
 from trading.journal import AccountSnapshot, Journal, sqlite_url
 from trading.telegram.api import TelegramApi
+from trading.telegram.channel import TelegramChannel
+from trading.telegram.chats import ChatBook
 from trading.telegram.daily_report import DailyReport, daily_message, day_of, equity_chart, report_key, report_text
-from trading.telegram.notifier import OutboxNotifier
-from trading.telegram.outbox import Delivery
-from trading.telegram.texts import CAPTION_LENGTH, plain_text
+from trading.telegram.texts import CAPTION_LENGTH
 from trading.telegram.views import TradeView
 
 DAY = 1_715_040_000
@@ -96,13 +98,13 @@ def test_one_snapshot_is_no_line() -> None:
 
 
 def test_a_day_is_reported_once_with_its_picture(host: TelegramHost, tmp_path: Path) -> None:
-    journal = Journal(sqlite_url(tmp_path / "bot.db"), durable=False)
+    journal = Journal(sqlite_url(tmp_path / "bot.db"), durable=False, channels=("telegram",))
     report = DailyReport(DAY, [], snapshots(500, 505))
     for second in range(3):
         journal.outbox.enqueue(daily_message(report, tmp_path / "reports", NEXT_MORNING + second))
     access = host.access()
     api = TelegramApi(access, timeout=2.0)
-    delivery = Delivery(journal.outbox, api, access.labels, Random(1))
+    delivery = Delivery(journal.outbox, TelegramChannel(api, ChatBook(access.destinations)), Random(1))
     for second in range(10):
         delivery.step(NEXT_MORNING + 10 + second)
     api.close()
@@ -110,18 +112,6 @@ def test_a_day_is_reported_once_with_its_picture(host: TelegramHost, tmp_path: P
     assert sent.chat == OWNER
     assert "Equity: 505.00 USD" in sent.text
     assert sent.file == (tmp_path / "reports" / "equity-2024-05-07.png").read_bytes()
-    journal.close()
-
-
-def test_a_notice_is_queued_in_plain_text(tmp_path: Path) -> None:
-    journal = Journal(sqlite_url(tmp_path / "bot.db"), durable=False)
-    clock = FakeClock()
-    notifier = OutboxNotifier(journal.outbox, clock)
-    notifier.send("bot started")
-    notifier.send("bot started")
-    clock.sleep(1)
-    notifier.send("bot started")
-    assert [message.text for message in journal.outbox.due(2**40, 10)] == ["bot started"] * 2
     journal.close()
 
 

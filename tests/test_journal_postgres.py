@@ -56,7 +56,7 @@ class ServerPlace:
 
     def open(self, *, read_only: bool = False, patience: float = PATIENCE) -> Journal:
         url = journal_url(self.server.url().set(port=self.port).render_as_string(hide_password=False))
-        return Journal(url, durable=True, read_only=read_only, patience=patience)
+        return Journal(url, durable=True, read_only=read_only, patience=patience, channels=("telegram",))
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:

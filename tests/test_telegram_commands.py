@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 from telegram_host import OWNER, PARTNER, STRANGER, FakeClock
 
+from alerts.words import plain_text
 from novosky.errors import BrokerError
 from trading.controls import Switches
 from trading.freeze import FREEZE_FLAG, is_frozen
 from trading.journal import Journal, sqlite_url
-from trading.telegram.api import Incoming
 from trading.telegram.commands import HELP, Commander, read_order
 from trading.telegram.confirmation import Confirmations
-from trading.telegram.texts import money, plain_text
+from trading.telegram.texts import money
+from trading.telegram.updates import Incoming
 from trading.telegram.views import (
     AccountView,
     HealthItem,

@@ -28,13 +28,13 @@ from telegram_host import (
 )
 from test_telegram_commands import Bot
 
+from alerts.delivery import RECIPIENT
 from novosky.clock import RealClock
 from trading.controls import Switches
 from trading.freeze import FREEZE_FLAG, is_frozen
 from trading.journal import Journal, Message, sqlite_url
 from trading.telegram.access import TelegramAccess
 from trading.telegram.api import BotApi, TelegramApi
-from trading.telegram.outbox import RECIPIENT
 from trading.telegram.service import TelegramService
 
 
@@ -54,7 +54,7 @@ class Machine:
     def __init__(self, host: TelegramHost, folder: Path) -> None:
         self.host, self.folder, self.clock = host, folder, FakeClock()
         self.bot = Bot()
-        self.journal = Journal(sqlite_url(folder / "bot.db"), durable=False)
+        self.journal = Journal(sqlite_url(folder / "bot.db"), durable=False, channels=("telegram",))
         self.services: list[TelegramService] = []
 
     def start(self, *chats: int, controls: object = None, clock: object = None) -> TelegramService:

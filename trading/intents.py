@@ -151,8 +151,7 @@ class Intents:
         words = f"order {intent.id} was taken for refused and was carried out: {volume_text(deal.volume)} lots"
         text = f"{words} at {deal.price:.2f}, position {deal.position}"
         message = Message(f"late:{intent.id}", "trade", text, deal.time)
-        within = self._announcer.within([message])
-        self._journal.close_intent(intent, INTENT_FILLED, RETCODE_DONE, deal.position, 0, within)
+        self._journal.close_intent(intent, INTENT_FILLED, RETCODE_DONE, deal.position, 0, [message])
         _log.warning("%s", text)
         self._announcer.show([message])
 
@@ -242,8 +241,7 @@ class Intents:
                 f"stop {intent.sl:.2f}, target {intent.tp:.2f}"
             )
             messages = [Message(f"filled:{intent.id}", "trade", text, intent.bar)]
-        within = self._announcer.within(messages)
-        self._journal.close_intent(intent, INTENT_FILLED, result.retcode, result.order, 0, within)
+        self._journal.close_intent(intent, INTENT_FILLED, result.retcode, result.order, 0, messages)
         self._announcer.show(messages)
 
     def _rejected(self, intent: Intent, result: OrderResult) -> None:

@@ -43,6 +43,8 @@ class AccountParts:
     volume_unit : float
         See `Mt5Broker`.
     durable : bool
+    channels : tuple of str
+        The alert channels that the journal queues messages for.
     """
 
     settings: Settings
@@ -56,6 +58,7 @@ class AccountParts:
     timing: Timing = field(default_factory=Timing)
     volume_unit: float = 1.0
     durable: bool = True
+    channels: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:
@@ -90,7 +93,7 @@ def open_account(parts: AccountParts) -> Iterator[OpenAccount]:
         if parts.database is None:
             stack.enter_context(single_instance(parts.journal, "stop it first"))
             check_account_files(parts.journal)
-        journal = Journal(parts.database or sqlite_url(parts.journal), durable=parts.durable)
+        journal = Journal(parts.database or sqlite_url(parts.journal), durable=parts.durable, channels=parts.channels)
         stack.callback(journal.close)
         journal.check_writable()
         broker = Mt5Broker(

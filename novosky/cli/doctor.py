@@ -31,7 +31,9 @@ paper bot's logs/paper.sqlite.
 
 @click.command(epilog=EPILOG)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-@click.option("--online", is_flag=True, help="Ask Telegram and the broker, too; otherwise nothing leaves this machine.")
+@click.option(
+    "--online", is_flag=True, help="Ask alert channels and broker, too; otherwise nothing leaves this machine."
+)
 @click.option("--journal", type=FILE, help="Journal file.  [that of the bot here: live, else paper]")
 @data_option("Stored bars.")
 @click.option("--env-file", type=FILE, default=Path(".env"), show_default=True, help="Where secrets are kept.")
@@ -265,7 +267,7 @@ def _secret_findings(env_file: Path, *, online: bool) -> Iterator[Finding]:
     from novosky.environment import read_environment
     from novosky.errors import SettingsError
     from trading.doctor import secrets
-    from trading.doctor.finding import Grade, fail
+    from trading.doctor.finding import fail
 
     yield secrets.check_env_file(env_file)
     try:
@@ -273,10 +275,7 @@ def _secret_findings(env_file: Path, *, online: bool) -> Iterator[Finding]:
     except SettingsError as error:
         yield fail("secrets file", str(error), "correct it; the checks of secrets were left out")
         return
-    telegram = secrets.check_telegram(environment)
-    yield telegram
-    if online and telegram.grade is Grade.OK:
-        yield secrets.check_telegram_online(environment)
+    yield from secrets.check_channels(environment, online=online)
     yield secrets.check_hub(environment)
     yield from secrets.check_database(environment)
 

@@ -137,6 +137,7 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     import secrets
     from random import Random
 
+    from alerts.family import configured_channels
     from ml.deployment import Deployment
     from novosky.clock import RealClock
     from trading.journal import journal_url
@@ -146,13 +147,12 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     from trading.news import LiveNews
     from trading.practice import refuse_practice_models
     from trading.rehearsal import rehearsal_clock
-    from trading.telegram.access import TelegramAccess
 
     reach = reach_from_environment(environment)
     rehearsing = rehearsal_clock(
         environment, reach.access.login, reach.access.server, real=reach.access.real or not reach.renewable
     )
-    telegram = TelegramAccess.from_environment(environment)
+    channels = configured_channels(environment)
     named = database_of(environment) if run.journal is None else None
     log()
     settings, ml_settings, models = load_deployment(Deployment(run.models, run.config, run.ml_config))
@@ -180,7 +180,7 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
         locks=locks_of(environment),
         news=news,
         day_notes=drift,
-        telegram=telegram,
+        channels=channels,
         clock=rehearsing or RealClock(),
         wait=stop.wait if rehearsing is None else lambda span, thrown: stop.wait(span / rehearsing.pace.rate, thrown),
         rng=Random(),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from novosky.cli.questions import ask, ask_yes_no, read_amount, read_choice
+from novosky.cli.questions import ask, read_amount, read_choice
 
 if TYPE_CHECKING:
     from novosky.environment import Variable
@@ -19,14 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Given:
-    """What the options state; None where nothing was said."""
+    """What the options state; None where nothing was said.
+
+    Attributes
+    ----------
+    channels : mapping of str to bool
+        Whether an alert channel is to be used, for those of which anything was said.
+    """
 
     profile: int | None
     balance: float | None
     account: str | None
     broker: str | None
     bridge_url: str | None
-    telegram: bool | None
+    channels: Mapping[str, bool]
     hub: str | None
 
 
@@ -87,12 +93,9 @@ def answer(
     balance, notes = _balance(given.balance, settings, profile, interactive)
     account = given.account or (_account(settings.account_type) if interactive else settings.account_type)
     broker, values = _broker(given, interactive, present, windows)
-    telegram = given.telegram
-    if telegram is None:
-        known = all(variable in present for variable in ("TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_IDS"))
-        telegram = interactive and ask_yes_no("5. Telegram messages and commands", _TELEGRAM, default=known)
+    channels = _channels(given.channels, interactive, present)
     hub = given.hub or (_hub(present) if interactive else None)
-    variables, hub_values = _variables(broker, hub or "none", telegram=telegram)
+    variables, hub_values = _variables(broker, hub or "none", channels)
     return Answers(profile, balance, account, variables, {**values, **hub_values}, tuple(notes), hub)
 
 
@@ -115,10 +118,7 @@ _BROKER = (
     "one on another machine, where `novosky bridge serve` runs beside it."
 )
 _NO_TERMINAL = "MetaTrader 5's own package exists for Windows only; from here an account is reached by a bridge"
-_TELEGRAM = (
-    "The bot tells you of trades and halts and takes commands like /status and /pause. You need a bot's token from "
-    "@BotFather and your chat's number; both go into .env, not here."
-)
+_CHANNELS = "Name one or several, with commas between them; what they need goes into .env, not here."
 _HUB = (
     "Where approved models are published: a folder, s3 for the bucket of the R2_ settings, or none. Without one, "
     "`novosky models starter` makes a set to practise with."
@@ -252,6 +252,29 @@ def _bridge_url(given: Given, interactive: bool, known: str | None) -> str:
     return ask("   Address of the bridge", explanation, known or "https://10.0.0.5:8765", checked)
 
 
+def _channels(stated: Mapping[str, bool], interactive: bool, present: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the alert channels to use; a person is asked unless an option says so."""
+    from alerts.family import channel_kinds
+
+    kinds = channel_kinds()
+    if stated or not interactive:
+        return tuple(name for name in kinds if stated.get(name, False))
+    known = [name for name, kind in kinds.items() if all(each in present for each in kind.NEEDED)]
+    explanation = " ".join(f"{name}: {kind.PURPOSE}" for name, kind in kinds.items())
+    question = f"5. Alert channels ({', '.join(kinds)}, none)"
+    return ask(question, f"{_CHANNELS} {explanation}", ",".join(known) or "none", _read_channels)
+
+
+def _read_channels(text: str) -> tuple[str, ...]:
+    from alerts.family import channel_names
+
+    words = [word for word in text.lower().replace(",", " ").split() if word]
+    unknown = [word for word in words if word not in (*channel_names(), "none")]
+    if unknown or not words or ("none" in words and len(words) > 1):
+        raise ValueError(f"{text!r} is not understood; answer with {', '.join(channel_names())}, several, or none")
+    return tuple(name for name in channel_names() if name in words)
+
+
 def _hub(present: Mapping[str, str]) -> str:
     from novosky.environment import HUB_FOLDER, HUB_STORE
 
@@ -285,14 +308,15 @@ def _checked_url(url: str) -> str:
     return url
 
 
-def _variables(broker: str, hub: str, *, telegram: bool) -> tuple[tuple[Variable, ...], dict[str, str]]:
+def _variables(broker: str, hub: str, channels: Sequence[str]) -> tuple[tuple[Variable, ...], dict[str, str]]:
+    from alerts.family import channel_kind
     from novosky import environment
 
     variables: list[Variable] = [environment.BROKER]
     account = (*environment.TERMINAL, environment.ACCOUNT_KIND)
     variables += {"mt5": account, "bridge": (*environment.BRIDGE, *account)}.get(broker, ())
-    if telegram:
-        variables += environment.TELEGRAM
+    for name in channels:
+        variables += channel_kind(name).VARIABLES
     values: dict[str, str] = {}
     if hub == "s3":
         variables += environment.HUB_STORE

@@ -5,6 +5,7 @@ been processed or not. An intent is written before its order is sent. SQLite in 
 the default, PostgreSQL the other choice; both pass `tests/contracts/journal.py`.
 """
 
+from alerts.message import Message, QueuedMessage
 from trading.journal.journal import Journal
 from trading.journal.outbox import Outbox
 from trading.journal.place import journal_url, sqlite_url
@@ -13,19 +14,17 @@ from trading.journal.values import (
     INTENT_FILLED,
     INTENT_NEW,
     INTENT_REJECTED,
-    AccountSnapshot,
     BarNotes,
     BotStatus,
     Decision,
     Flag,
     Intent,
-    Message,
     ModelMetric,
     MoneyMove,
     NewsEvent,
     PositionEvent,
-    QueuedMessage,
 )
+from trading.telegram.views import AccountSnapshot
 
 __all__ = [
     "INTENT_FILLED",

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, delete, select
 
 from trading.journal.database import Database
 from trading.journal.tables import ACCOUNT_SNAPSHOTS, FLAGS, MODEL_METRICS, MONEY_MOVES, NEWS_EVENTS, POSITION_EVENTS
-from trading.journal.values import AccountSnapshot, BarNotes, Flag, ModelMetric, MoneyMove, NewsEvent, PositionEvent
+from trading.journal.values import BarNotes, Flag, ModelMetric, MoneyMove, NewsEvent, PositionEvent
+from trading.telegram.views import AccountSnapshot
 
 
 class History:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, func, select, text, update
 
+from alerts.message import Message
 from novosky.errors import StorageError
 from novosky.market.bars import M15_SECONDS
 from trading.engine.records import Guard, from_bytes, to_bytes
@@ -36,7 +37,6 @@ from trading.journal.values import (
     BotStatus,
     Decision,
     Intent,
-    Message,
     MoneyMove,
 )
 
@@ -63,6 +63,8 @@ class Journal(Takeover):
         Only look, beside a bot at work: nothing is created, brought up to date or locked.
     patience : float
         Seconds to wait for a PostgreSQL server that has gone away.
+    channels : sequence of str
+        The alert channels that messages are queued for, see `alerts.family`.
 
     Attributes
     ----------
@@ -76,7 +78,15 @@ class Journal(Takeover):
         Another bot holds it.
     """
 
-    def __init__(self, url: URL | str, *, durable: bool, read_only: bool = False, patience: float = 60.0) -> None:
+    def __init__(
+        self,
+        url: URL | str,
+        *,
+        durable: bool,
+        read_only: bool = False,
+        patience: float = 60.0,
+        channels: Sequence[str] = (),
+    ) -> None:
         database = Database(url, durable=durable, read_only=read_only, patience=patience)
         try:
             database.claim()
@@ -85,7 +95,7 @@ class Journal(Takeover):
             database.close()
             raise
         super().__init__(database)
-        self.outbox = Outbox(database)
+        self.outbox = Outbox(database, channels)
         # The newest bar this journal is known to hold: what is found before a write must be the same.
         self._stands_at: int | None = None
 

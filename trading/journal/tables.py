@@ -1,4 +1,4 @@
-"""The tables of the journal, version 3, as SQLAlchemy knows them.
+"""The tables of the journal, version 4, as SQLAlchemy knows them.
 
 Times are UTC epoch seconds, money USD, volumes lots. What a table looked like in an older
 version stands in `trading.journal.migrations` alone.
@@ -6,11 +6,23 @@ version stands in `trading.journal.migrations` alone.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, insert, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    insert,
+    update,
+)
 
 from trading.journal.readable import GUARD_COUNTS, GUARD_MONEY, TRADE_NUMBERS
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 METADATA = MetaData()
 
@@ -147,7 +159,9 @@ OUTBOX = Table(
     "outbox",
     METADATA,
     Column("id", Integer, primary_key=True),
-    Column("key", String, nullable=False, unique=True),
+    Column("key", String, nullable=False),
+    # A message stands here once for every channel that carries it.
+    Column("channel", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("text", String, nullable=False),
     Column("attachment", String),
@@ -157,6 +171,7 @@ OUTBOX = Table(
     Column("next_try", BigInteger, index=True),
     Column("sent_at", BigInteger),
     Column("error", String),
+    UniqueConstraint("key", "channel"),
 )
 FLAGS = Table(
     "flags",

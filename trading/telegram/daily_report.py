@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from alerts.message import Message
+from alerts.words import plain
 from novosky.errors import StorageError
 from novosky.files import write_bytes
-from trading.journal import AccountSnapshot, Message
-from trading.telegram.texts import UNKNOWN, money, plain, price
-from trading.telegram.views import TradeView
+from trading.telegram.texts import UNKNOWN, money, price
+from trading.telegram.views import AccountSnapshot, TradeView
 
 DAY_SECONDS = 86_400
 TRADES_LISTED = 5

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from alerts.message import QueuedMessage
+from alerts.words import MARKED_KINDS, TITLES, plain, plain_text
 from trading.exports import volume_text
-from trading.journal import QueuedMessage
 from trading.telegram.views import (
     AccountView,
     HealthItem,
@@ -23,28 +22,9 @@ TEXT_LENGTH, CAPTION_LENGTH = 4096, 1024
 """Characters that Telegram takes in a message and under a picture."""
 MOST_PIECES = 8
 """Messages that one long text may become."""
-MARKED_KINDS = frozenset({"reply", "report"})
-"""Kinds of messages whose text is HTML already; all others are plain text."""
-TITLES = {
-    "trade": "Trade",
-    "risk": "Risk",
-    "broker": "Broker",
-    "error": "Error",
-    "news": "News calendar",
-}
 UNKNOWN = "unknown"
 SIDES = {1: "long", -1: "short"}
 _CUT = "\n… (cut)"
-
-
-def plain(text: str) -> str:
-    """Return text with HTML's own characters escaped."""
-    return html.escape(text, quote=False)
-
-
-def plain_text(marked: str) -> str:
-    """Return the words of HTML without its marks."""
-    return html.unescape(re.sub(r"<[^>]*>", "", marked))
 
 
 def fitted(marked: str, length: int) -> str:
@@ -84,12 +64,14 @@ def _units(text: str) -> int:
 
 
 def message_html(message: QueuedMessage) -> str:
-    """Return a queued message as it is sent: its words, and the number by which repeats are known."""
+    """Return a message as it is sent: its words and, from a queue, the number by which repeats are known."""
     if message.kind in MARKED_KINDS:
         text = message.text
     else:
         title = TITLES.get(message.kind)
         text = plain(message.text) if title is None else f"<b>{title}</b>\n{plain(message.text)}"
+    if message.id == 0:
+        return text
     again = ", sent again" if message.attempts else ""
     return f"{text}\n<i>№ {message.id}{again}</i>"
 
