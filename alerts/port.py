@@ -14,9 +14,9 @@ from random import Random
 from typing import Protocol
 
 from alerts.message import Message, QueuedMessage
+from alerts.views import BotControls, BotView, HealthItem
 from novosky.clock import Clock
 from novosky.environment import Variable
-from trading.telegram.views import BotControls, BotView, HealthItem
 
 
 class Queue(Protocol):

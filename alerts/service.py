@@ -12,8 +12,8 @@ from typing import Protocol
 from alerts.delivery import Delivery
 from alerts.failures import InterruptedCallError
 from alerts.port import Channel, Queue
+from alerts.views import HealthItem
 from novosky.clock import Clock
-from trading.telegram.views import HealthItem
 
 LOOK_AGAIN = 2.0
 """Seconds after which the queue is looked at again, whether or not someone woke the delivery."""

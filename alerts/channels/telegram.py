@@ -1,4 +1,4 @@
-"""Telegram: messages to chats, and commands from them; the parts are in `trading.telegram`."""
+"""Telegram: messages to chats, and commands from them; the parts are in `alerts.telegram`."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ def configured(environment: Mapping[str, str]) -> Access | None:
     SettingsError
         Only one of them is set, or one cannot be read. The message shows no value.
     """
-    from trading.telegram.access import TelegramAccess
+    from alerts.telegram.access import TelegramAccess
 
     return TelegramAccess.from_environment(environment)

@@ -6,9 +6,10 @@ the default, PostgreSQL the other choice; both pass `tests/contracts/journal.py`
 """
 
 from alerts.message import Message, QueuedMessage
+from alerts.views import AccountSnapshot
+from novosky.database.place import journal_url, sqlite_url
 from trading.journal.journal import Journal
 from trading.journal.outbox import Outbox
-from trading.journal.place import journal_url, sqlite_url
 from trading.journal.tables import SCHEMA_VERSION
 from trading.journal.values import (
     INTENT_FILLED,
@@ -24,7 +25,6 @@ from trading.journal.values import (
     NewsEvent,
     PositionEvent,
 )
-from trading.telegram.views import AccountSnapshot
 
 __all__ = [
     "INTENT_FILLED",

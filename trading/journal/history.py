@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, select
 
-from trading.journal.database import Database
+from alerts.views import AccountSnapshot
+from novosky.database.connection import Database
 from trading.journal.tables import ACCOUNT_SNAPSHOTS, FLAGS, MODEL_METRICS, MONEY_MOVES, NEWS_EVENTS, POSITION_EVENTS
 from trading.journal.values import BarNotes, Flag, ModelMetric, MoneyMove, NewsEvent, PositionEvent
-from trading.telegram.views import AccountSnapshot
 
 
 class History:
@@ -61,7 +61,7 @@ class History:
         time : int
             UTC epoch seconds. With `ticket` and `kind` it names the event: the first is kept.
         kind : str
-            See `trading.bar_notes`.
+            See `trading.cycle.notes`.
         detail : str
             For a person to read.
         """

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, select, update
 
 from alerts.message import Message, QueuedMessage
+from novosky.database.connection import Database
 from novosky.remote_text import clean_lines
-from trading.journal.database import Database
 from trading.journal.tables import OUTBOX
 
 LONGEST_TEXT = 50_000
