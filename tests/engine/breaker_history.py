@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from trading.engine.gates import GATE_NAMES
+from engine.gates import GATE_NAMES
 
 from .market import BAR, DAY, MONDAY, Market, Play
 

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from trading.engine.records import Params, to_bytes
+from engine.records import Params, to_bytes
 
 from .market import Market, Play, play, realistic_params
 from .random_market import fixed_answers, random_market

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trading.engine.fills import EXIT_NAMES
-from trading.engine.gates import gate_names
+from engine.fills import EXIT_NAMES
+from engine.gates import gate_names
 
 from .bar_cases import CASES, BarCase, Booked, case_answers, case_market, case_params
 from .market import Play, play

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trading.engine.breakers import judge_close, start_guard
-from trading.engine.gates import failing_gates, gate_names
-from trading.engine.records import FOREVER, Account, Guard, Params, from_bytes, new_record, to_bytes
+from engine.breakers import judge_close, start_guard
+from engine.gates import failing_gates, gate_names
+from engine.records import FOREVER, Account, Guard, Params, from_bytes, new_record, to_bytes
 
 from .market import BAR, DAY, FRIDAY, MONDAY, WEDNESDAY, neutral_params, one_candidate
 

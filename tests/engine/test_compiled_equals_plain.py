@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from engine.fills import EXIT_NAMES
+from engine.gates import GATE_NAMES, gate_names
 from novosky.compiled import source_hash
-from trading.engine.fills import EXIT_NAMES
-from trading.engine.gates import GATE_NAMES, gate_names
 
 from .bar_cases import CASES
 from .outcomes import RANDOM_PLAYS, all_outcomes

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading.engine.records import Bars
+from engine.records import Bars
 
 from .market import Market, Play, candidate_rows, neutral_params, play
 
