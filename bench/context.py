@@ -15,8 +15,8 @@ from novosky.errors import NovoskyError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from ml.stages.report import TrainingReport
 
+    from ml.stages.report import TrainingReport
     from novosky.settings import MlSettings, Settings
 
 ROOT = Path(__file__).resolve().parents[1]

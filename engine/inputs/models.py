@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ml.sets.model_market import ModelMarket
 from novosky.errors import UsageError
+from novosky.market.same_market import ModelMarket
 from novosky.settings import MlSettings
 
 FloatArray = npt.NDArray[np.float64]

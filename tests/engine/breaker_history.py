@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.gates import GATE_NAMES
-
-from .market import BAR, DAY, MONDAY, Market, Play
+from tests.engine.market import BAR, DAY, MONDAY, Market, Play
 
 CIRCUIT, DAILY, CURVE, WEEKLY, HALT = (
     1 << GATE_NAMES.index(name)

@@ -9,8 +9,7 @@ import numpy.typing as npt
 
 from engine.history import ASK_POSITION
 from engine.records import Bars, Minutes, Rollovers
-
-from .market import BAR, DAY, MONDAY, Answer, Market, candidate_rows
+from tests.engine.market import BAR, DAY, MONDAY, Answer, Market, candidate_rows
 
 MINUTES = 5
 """Sub-steps of a bar: the path its high, its low and its minutes are read from."""

@@ -9,8 +9,7 @@ import pytest
 
 from engine.gates import GATE_NAMES, failing_gates, gate_names
 from engine.records import Guard, Params, new_record
-
-from .market import MONDAY, one_candidate, realistic_params
+from tests.engine.market import MONDAY, one_candidate, realistic_params
 
 SPREAD = 10.0
 

@@ -13,8 +13,7 @@ import pandas as pd
 import pytest
 
 from engine.records import Bars
-
-from .market import Market, Play, candidate_rows, neutral_params, play
+from tests.engine.market import Market, Play, candidate_rows, neutral_params, play
 
 BARS = 200_000
 SEED = 7

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .case import LONG, QUIET, SHORT, TO_SHORT_TARGET, TO_TARGET, BarCase, Booked, Signal
+from tests.engine.cases.case import LONG, QUIET, SHORT, TO_SHORT_TARGET, TO_TARGET, BarCase, Booked, Signal
 
 WIDE_LONG = Signal(side=1, sl_mult=10.0, tp_mult=10.0)
 """Stop 49,010, target 51,010."""

@@ -6,10 +6,10 @@ give `blocks`. See `case.BarCase` for the defaults that a case departs from.
 
 from __future__ import annotations
 
-from .account_cases import COSTS, MARGIN_CASES
-from .case import BarCase, Booked, Signal, case_answers, case_market, case_params
-from .fill_cases import ENTRIES, MINUTE_CASES, TOUCHES
-from .order_cases import DECISIONS, REFUSALS
+from tests.engine.cases.account_cases import COSTS, MARGIN_CASES
+from tests.engine.cases.case import BarCase, Booked, Signal, case_answers, case_market, case_params
+from tests.engine.cases.fill_cases import ENTRIES, MINUTE_CASES, TOUCHES
+from tests.engine.cases.order_cases import DECISIONS, REFUSALS
 
 CASES: tuple[BarCase, ...] = (
     *ENTRIES,

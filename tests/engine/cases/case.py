@@ -17,8 +17,7 @@ import numpy as np
 
 from engine.history import ASK_POSITION
 from engine.records import Minutes, Params, Rollovers
-
-from .market import BAR, WEDNESDAY, Answer, Market, bars_from, candidate_rows, neutral_params
+from tests.engine.market import BAR, WEDNESDAY, Answer, Market, bars_from, candidate_rows, neutral_params
 
 START = WEDNESDAY + 12 * 3600
 """Open of slot 0, UTC epoch seconds."""

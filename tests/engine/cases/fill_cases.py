@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .case import LONG, QUIET, SHORT, BarCase, Booked, Row, Signal
+from tests.engine.cases.case import LONG, QUIET, SHORT, BarCase, Booked, Row, Signal
 
 ENTRIES = (
     BarCase(

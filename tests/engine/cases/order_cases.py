@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .case import LONG, QUIET, SHORT, TO_SHORT_TARGET, TO_TARGET, BarCase, Booked, Row, Signal
+from tests.engine.cases.case import LONG, QUIET, SHORT, TO_SHORT_TARGET, TO_TARGET, BarCase, Booked, Row, Signal
 
 REFUSALS = (
     BarCase(

@@ -13,10 +13,10 @@ from ml.hub.signing import seal
 from ml.hub.store import revision_name
 from ml.sets.compat import read_manifest
 from ml.sets.deployment import Deployment
-from ml.sets.model_market import ModelMarket, read_model_market
+from ml.sets.model_market import read_model_market
 from novosky.data.store import load_bars, save_bars
 from novosky.errors import ModelCompatibilityError, UsageError
-from novosky.market.same_market import Market, require_same_market, same_symbol
+from novosky.market.same_market import Market, ModelMarket, require_same_market, same_symbol
 from tests.helpers.command_line import Answer, run_script
 from tests.helpers.desk import Desk
 from tests.ml.hub.hub_fixtures import publisher, source, trader
