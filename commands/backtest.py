@@ -1,4 +1,4 @@
-"""The backtest command: bars, settings and models in; numbers, files and a report out."""
+"""Backtest the configuration over history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two configurations on the same bars, head to head."""
+"""Compare two configurations on the same bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`novosky models`: a first set of models for a machine that has none."""
+"""Get a first set of models onto this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scripts/sweep.py`: many configurations over the same model outputs, inside the profile's ranges."""
+"""Sweep configurations inside the profile's ranges."""
 
 from __future__ import annotations
 

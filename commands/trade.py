@@ -1,4 +1,4 @@
-"""The bot's command: live, paper over a file, paper in real time, health."""
+"""Run the bot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training command: bars and settings in, a model set out, and which features it listens to."""
+"""Train the models."""
 
 from __future__ import annotations
 

@@ -45,9 +45,6 @@ def load_everything() -> None:
     import sklearn.ensemble  # noqa: F401
     import xgboost  # noqa: F401
 
-    import commands.backtest
-    import commands.main
-    import commands.optimize  # noqa: F401
     import ml.ensemble.predictor
     import ml.hub.publish
     import ml.train  # noqa: F401

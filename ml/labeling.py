@@ -1,0 +1,3 @@
+"""Labels of the signal model: the public face of `ml.labels.barrier`."""
+
+from ml.labels.barrier import *  # noqa: F403
