@@ -13,7 +13,7 @@ import click
 from commands.shared.options import FILE, FOLDER, data_option
 
 if TYPE_CHECKING:
-    from commands.shared.bot_here import BotHere
+    from commands.trade_modes.bot_here import BotHere
     from trading.doctor.broker import BrokerProbe
     from trading.doctor.finding import Finding
 
@@ -106,7 +106,7 @@ def _environment(env_file: Path) -> Mapping[str, str]:
 
 def _bot(journal: Path | None, environment: Mapping[str, str]) -> BotHere:
     """Return the bot here; a database URL that is none has a finding of its own."""
-    from commands.shared.bot_here import find_bot
+    from commands.trade_modes.bot_here import find_bot
     from novosky.errors import SettingsError
 
     try:

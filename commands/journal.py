@@ -52,7 +52,7 @@ def journal() -> None:
 @click.option("--journal", "named", help="Journal file or database URL.  [the bot's that runs here]")
 def show(named: str | None) -> None:
     """Show where the journal is, how far it reaches and what it holds; it is only read."""
-    from commands.shared.bot_here import find_bot
+    from commands.trade_modes.bot_here import find_bot
     from engine.outputs.tables import utc_text
     from novosky.environment import ENV_FILE, read_environment
     from novosky.errors import StorageError

@@ -176,7 +176,7 @@ def _reference(approved: Path | None, config: Path) -> Reference:
 
 
 def _source(journal: Path | None, trades_file: Path | None, environment: Mapping[str, str]) -> Source:
-    from commands.shared.bot_here import find_bot
+    from commands.trade_modes.bot_here import find_bot
     from trading.reports.performance import read_trades
 
     if trades_file is not None:

@@ -57,7 +57,7 @@ def replay_day(
     from backtest.day.replay import ReplaySetup
     from backtest.day.replay import replay_day as replay
     from backtest.day.report import print_report, report_json
-    from commands.shared.bot_here import find_bot
+    from commands.trade_modes.bot_here import find_bot
     from ml.load_models import load_models
     from novosky.data.market_bars import load_market_bars
     from novosky.environment import ENV_FILE, read_environment

@@ -62,7 +62,7 @@ def find_journal(named: Path | None) -> tuple[str, URL, Path]:
     """Return the journal in words, its URL, and the file the health file lies beside."""
     import os
 
-    from commands.shared.bot_here import find_bot
+    from commands.trade_modes.bot_here import find_bot
     from novosky.environment import ENV_FILE, read_environment
     from novosky.errors import StorageError
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from trading.cycle.switches import Switches
     from trading.journal import Journal
     from trading.live.session import LiveParts
-    from trading.live.switches import Switches
 
 LOGS = Path("logs")
 JOURNAL = LOGS / "novosky.sqlite"

@@ -25,8 +25,8 @@ from novosky.supervision.freeze import is_frozen
 from tests.hosts.calendar_host import calendar_host, epoch, row
 from tests.hosts.telegram_host import FakeClock
 from trading.cycle.news import LiveNews
+from trading.cycle.switches import Switches
 from trading.journal import Journal, sqlite_url
-from trading.live.switches import Switches
 
 
 @pytest.fixture(autouse=True)

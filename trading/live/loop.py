@@ -1,7 +1,7 @@
 """The live bot's loop: acts on every closed bar, and obeys a person between them.
 
 It holds no rule and no thread of its own. Only this loop talks to the broker; what other
-threads want of it they write into the journal (`trading.live.switches`).
+threads want of it they write into the journal (`trading.cycle.switches`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from novosky.clock import Clock
 from novosky.market.bars import M15_SECONDS
 from trading.bot import Bot
 from trading.cycle.news import NewsSource
-from trading.live.switches import Switches
+from trading.cycle.switches import Switches
 
 
 @dataclass(frozen=True)

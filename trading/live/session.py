@@ -26,19 +26,19 @@ from novosky.errors import NovoskyError, StorageError
 from novosky.settings import MlSettings, Settings
 from novosky.supervision.freeze import FREEZE_FLAG
 from trading.bot import Bot
+from trading.brokers.clock_watch import ClockWatch
 from trading.brokers.mt5.terms import LIVE_ENTRY_SECONDS, Timing
 from trading.brokers.port import BrokerUnavailable
 from trading.cycle.messages import Announcer
 from trading.cycle.news import NewsSource
 from trading.cycle.position_source import PositionSource
 from trading.cycle.signal_source import SignalSource
+from trading.cycle.switches import Switches
 from trading.journal import Message, NewsEvent
 from trading.live.access import Reach
 from trading.live.account import AccountParts, OpenAccount, open_account
-from trading.live.clock_watch import ClockWatch
 from trading.live.fatal import fatal_message
 from trading.live.loop import LiveLoop, Rhythm
-from trading.live.switches import Switches
 from trading.reports.daily import DailyReporter, DayNotes
 from trading.reports.health import HEALTH_NAME, Heartbeat
 from trading.reports.narrator import Narrator

@@ -37,8 +37,8 @@ from trading.cycle.position_source import PositionSource
 from trading.cycle.signal_source import SignalSource
 from trading.cycle.unknown_orders import PAPER_ADVICE
 from trading.journal import Journal, sqlite_url
-from trading.paper.feed.timely import TimelyBroker
 from trading.paper.replay import PacedMarket
+from trading.paper.timely import TimelyBroker
 
 SQLITE_MAGIC = b"SQLite format 3"
 """How every SQLite file begins."""

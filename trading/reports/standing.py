@@ -69,7 +69,7 @@ def start_lines(standing: Standing, facts: Sequence[str], stops: Sequence[str]) 
     facts : sequence of str
         What else belongs to the start: the models, where messages and tables go.
     stops : sequence of str
-        Why no entries are made now, as `trading.live.switches.Switches.stops` tells them.
+        Why no entries are made now, as `trading.cycle.switches.Switches.stops` tells them.
     """
     begun = "resumed" if standing.status.bars_processed else "ready"
     close = f"{datetime.fromtimestamp(standing.next_close, tz=UTC):%Y-%m-%d %H:%M} UTC"

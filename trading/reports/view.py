@@ -18,8 +18,8 @@ from novosky.settings import MlSettings, Settings
 from trading.brokers.port import AccountState, Broker, Position, Quote
 from trading.cycle.bookings import MAGIC
 from trading.cycle.news import NewsSource
+from trading.cycle.switches import Switches
 from trading.journal import BotStatus, Journal
-from trading.live.switches import Switches
 from trading.reports.health import judge_health
 
 

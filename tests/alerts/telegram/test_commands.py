@@ -18,8 +18,8 @@ from alerts.views import AccountView, HealthItem, PerformanceView, PositionView,
 from novosky.errors import BrokerError
 from novosky.supervision.freeze import FREEZE_FLAG, is_frozen
 from tests.hosts.telegram_host import OWNER, PARTNER, STRANGER, FakeClock
+from trading.cycle.switches import Switches
 from trading.journal import Journal, sqlite_url
-from trading.live.switches import Switches
 
 NOW = 1_715_076_000
 """2024-05-07 10:00 UTC."""

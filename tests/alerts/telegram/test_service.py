@@ -34,8 +34,8 @@ from tests.hosts.telegram_host import (
     hang_up,
     telegram_host,
 )
+from trading.cycle.switches import Switches
 from trading.journal import Journal, Message, sqlite_url
-from trading.live.switches import Switches
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -17,9 +17,9 @@ from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.store import MemoryStore
 from trading.cycle.bookings import MAGIC
 from trading.cycle.notes import STOP_REPAIRED
+from trading.cycle.switches import Switches
 from trading.live.loop import Rhythm
 from trading.live.session import LiveParts
-from trading.live.switches import Switches
 
 
 @dataclass

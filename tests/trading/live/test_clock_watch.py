@@ -10,9 +10,9 @@ import pytest
 from novosky.clock import Clock
 from tests.helpers.live_runs import LiveDesk, bot_of
 from tests.helpers.paper_runs import Scenario, planted_bars
+from trading.brokers.clock_watch import ClockWatch, Measured, clock_text
 from trading.brokers.simulated.clock import TerminalClock
 from trading.journal import BotStatus, Journal, sqlite_url
-from trading.live.clock_watch import ClockWatch, Measured, clock_text
 from trading.live.loop import Rhythm
 from trading.live.session import LiveSession
 from trading.reports.health import judge_health, read_health

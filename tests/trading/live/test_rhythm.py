@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tests.helpers.live_runs import LiveDesk, bot_of
 from tests.helpers.paper_runs import Scenario, planted_bars
+from trading.cycle.switches import Switches
 from trading.live.loop import Rhythm
 from trading.live.session import LiveParts, live_session
-from trading.live.switches import Switches
 
 
 @dataclass

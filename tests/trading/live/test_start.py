@@ -21,12 +21,12 @@ from tests.helpers.paper_runs import Scenario, planted_bars
 from trading.brokers.mt5.terms import Access
 from trading.brokers.port import BrokerUnavailable
 from trading.brokers.simulated.faults import pipe_cut_before
+from trading.cycle.switches import Switches
 from trading.doctor.broker import check_broker
 from trading.doctor.terminal_probe import Mt5Probe
 from trading.journal import Journal, sqlite_url
 from trading.live.access import Reach, account_access, reach_from_environment
 from trading.live.session import live_session
-from trading.live.switches import Switches
 
 ACCOUNT = {"MT5_LOGIN": "12345678", "MT5_SERVER": "Simulated-Demo"}
 BRIDGED = {"NOVOSKY_BROKER": "bridge", "NOVOSKY_BRIDGE_URL": "http://127.0.0.1:9", "NOVOSKY_BRIDGE_TOKEN": TOKEN}

@@ -11,6 +11,7 @@ import pandas as pd
 
 from novosky.clock import Clock
 from novosky.settings import Settings
+from trading.brokers.clock_watch import Measured
 from trading.brokers.mt5.bars import BarReader
 from trading.brokers.mt5.clock import OffsetCheck, ServerTime
 from trading.brokers.mt5.desk import Desk
@@ -41,7 +42,6 @@ from trading.brokers.port import (
     Quote,
     WaitingOrder,
 )
-from trading.live.clock_watch import Measured
 
 _log = logging.getLogger(__name__)
 

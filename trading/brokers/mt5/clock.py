@@ -15,8 +15,8 @@ import numpy.typing as npt
 from novosky.errors import BrokerError, DataError
 from novosky.market.clock_changes import Placed, place_stamps
 from novosky.market.server_time import Seconds, ServerClock
+from trading.brokers.clock_watch import clock_text
 from trading.brokers.port import BrokerUnavailable
-from trading.live.clock_watch import clock_text
 
 _DAY = 86_400
 _QUARTER = 900

@@ -22,8 +22,9 @@ from tests.helpers.bridge_module import TOKEN, SmallModule, bridged, serving
 from tests.hosts.bridge_line import breakable, free_port
 from trading.brokers.bridge import protocol
 from trading.brokers.bridge.client import BridgeModule
+from trading.brokers.bridge.limits import Limits
 from trading.brokers.bridge.line import LinkFailure
-from trading.brokers.bridge.server import BridgeServer, Limits
+from trading.brokers.bridge.server import BridgeServer
 
 ROOT = Path(__file__).resolve().parents[4]
 REQUEST = {"action": 1, "symbol": "BTCUSD", "volume": 0.1}
