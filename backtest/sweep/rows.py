@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from novosky.measures.score import MIN_TRADES, score_of
 
 from backtest.metrics import net_results, r_multiples
 from backtest.sweep.inputs import Opinions, SweepInputs
@@ -36,6 +35,7 @@ from engine.records import (
     new_records,
 )
 from novosky.compiled import compiled
+from novosky.measures.score import MIN_TRADES, score_of
 from novosky.measures.selection import SPLITS, block_sums
 from novosky.measures.statistics import Floats, Ints, mean_known, profit_factor, relative_changes, sharpe_ratio
 

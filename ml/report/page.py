@@ -27,7 +27,7 @@ from ml.report.findings import (
     window_of,
 )
 from ml.report.reliability import ReliabilityBin
-from ml.report.shap_page import PROTECTED_NOTE
+from ml.sets.shap_summary import PROTECTED_NOTE
 from novosky.files import write_text
 from novosky.provenance import Provenance
 
