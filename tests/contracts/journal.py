@@ -25,6 +25,7 @@ from trading.journal import (
     Message,
     ModelMetric,
     NewsEvent,
+    Outbox,
     PositionEvent,
 )
 
@@ -300,6 +301,41 @@ class OutboxContract:
             journal.record_bar(status_at(bar), decision_at(bar), [], [], [], [message(f"bar:{number}", created=bar)])
         sender.join(timeout=30)
         assert sent == [f"bar:{number}" for number in range(bars)]
+
+    def test_a_message_is_queued_once_for_every_channel_each_with_its_own_story(self, journal: Journal) -> None:
+        both = Outbox(journal._database, ("telegram", "webhook"))
+        both.enqueue(message(), message("alarm:1", text="halt"))
+        both.enqueue(message(text="again"))
+        assert [(each.key, each.channel) for each in both.due(LATER, 9)] == [
+            (key, channel) for key in ("closed:9", "alarm:1") for channel in ("telegram", "webhook")
+        ]
+        telegram, webhook = both.queue("telegram"), both.queue("webhook")
+        first = telegram.due(LATER, 1)[0]
+        telegram.mark_failed(first.id, LATER, LATER + 3600, "no route")
+        assert [each.key for each in telegram.due(LATER, 9)] == ["alarm:1"]
+        assert [each.key for each in webhook.due(LATER, 9)] == ["closed:9", "alarm:1"], "held back by nobody else"
+        webhook.mark_sent(webhook.due(LATER, 1)[0].id, LATER)
+        waiting, sent = telegram.message("closed:9"), webhook.message("closed:9")
+        assert waiting is not None and sent is not None
+        assert (waiting.attempts, waiting.sent_at, sent.attempts, sent.sent_at) == (1, None, 0, LATER)
+
+    def test_what_one_channel_queues_for_itself_concerns_no_other(self, journal: Journal) -> None:
+        both = Outbox(journal._database, ("telegram", "webhook"))
+        both.queue("telegram").enqueue(message("reply:5"))
+        assert both.queue("webhook").message("reply:5") is None
+        assert [each.channel for each in both.due(LATER, 9)] == ["telegram"]
+
+    def test_where_nobody_is_told_nothing_is_queued(self, journal: Journal) -> None:
+        silent = Outbox(journal._database)
+        silent.enqueue(message())
+        assert silent.due(LATER, 9) == [] and journal.outbox.due(LATER, 9) == []
+
+    def test_a_channel_that_was_left_out_keeps_what_waits_and_holds_up_nobody(self, journal: Journal) -> None:
+        Outbox(journal._database, ("telegram", "webhook")).enqueue(message())
+        without = Outbox(journal._database, ("telegram",))
+        without.mark_sent(without.due(LATER, 9)[0].id, LATER)
+        assert without.due(LATER, 9) == []
+        assert [each.key for each in without.queue("webhook").due(LATER, 9)] == ["closed:9"], "never dropped"
 
     def test_a_next_try_lies_in_the_future(self, journal: Journal) -> None:
         with pytest.raises(ValueError, match="after"):
