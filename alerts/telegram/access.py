@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import SecretStr
 
@@ -13,14 +12,8 @@ from alerts.telegram.destination import Destination, read_destinations
 from novosky.errors import SettingsError
 from novosky.web_address import check_web_address
 
-if TYPE_CHECKING:
-    from alerts.port import Desk
-    from alerts.telegram.channel import TelegramChannel
-    from alerts.telegram.service import TelegramService
-
 TOKEN_VARIABLE, CHATS_VARIABLE, URL_VARIABLE = "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_IDS", "TELEGRAM_API_URL"
 PUBLIC_URL = "https://api.telegram.org"
-PROBE_SECONDS = 10.0
 CHATS_MEND = "write whole numbers and commas, e.g. 1111,-100123/45 for topic 45 of a group; the log names a chat's id"
 
 
@@ -38,9 +31,6 @@ class TelegramAccess:
     topics : tuple of Destination
         Where messages go in those of the chats that have topics; the others get them as they are.
     """
-
-    name: ClassVar[str] = "telegram"
-    title: ClassVar[str] = "Telegram"
 
     token: SecretStr
     chats: tuple[int, ...]
@@ -77,46 +67,6 @@ class TelegramAccess:
             raise SettingsError(f"{URL_VARIABLE}: {error}") from None
         ids = tuple(dict.fromkeys(each.chat for each in found))
         return cls(SecretStr(token), ids, base_url.rstrip("/"), tuple(each for each in found if each.topic is not None))
-
-    @property
-    def reach(self) -> str:
-        """How many chats are told."""
-        return f"{len(self.chats)} chat(s)"
-
-    def connect(self) -> TelegramChannel:
-        """Open the chats for messages alone; a chat's new id is remembered no longer than the channel lives."""
-        # Here and not above: python-telegram-bot takes half a second to import, and few commands tell anything.
-        from alerts.telegram.api import TelegramApi
-        from alerts.telegram.channel import TelegramChannel
-        from alerts.telegram.chats import ChatBook
-
-        return TelegramChannel(TelegramApi(self), ChatBook(self.destinations))
-
-    def serve(self, desk: Desk) -> TelegramService:
-        """Return the service that tells and listens."""
-        from alerts.telegram.service import TelegramService
-
-        return TelegramService(
-            self,
-            desk.queue,
-            desk.view,
-            desk.controls,
-            ledger=desk.folder / "telegram.json",
-            clock=desk.clock,
-            rng=desk.rng,
-            new_code=desk.new_code,
-        )
-
-    def probe(self) -> str:
-        """Ask Telegram whether it knows the token."""
-        from alerts.telegram.api import TelegramApi
-
-        api = TelegramApi(self, timeout=PROBE_SECONDS)
-        try:
-            api.username()
-        finally:
-            api.close()
-        return "the token is valid"
 
     @property
     def bot_id(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from alerts.channels.telegram import ChatsAccess
 from alerts.telegram.access import TelegramAccess
 from engine.records import to_bytes
 from novosky.market.news import NewsCalendar
@@ -69,7 +70,7 @@ class LiveDesk:
             # Simulated accounts all have one number; those of one test share a place, as bots of one machine do.
             "locks": self.folder / "locks",
             "news": FixedNews(self.scenario.news or NO_NEWS),
-            "channels": () if self.telegram is None else (self.telegram,),
+            "channels": () if self.telegram is None else (ChatsAccess(self.telegram),),
             "clock": TerminalClock(self.server),
             "rng": Random(1),
             "new_code": lambda: str(next(self.codes)),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from alerts.channels.telegram import ChatsAccess
 from alerts.port import Access, Channel
 from alerts.telegram.api import TelegramApi
 from alerts.telegram.channel import TelegramChannel
@@ -25,7 +26,7 @@ class TelegramReceiver(Receiver):
         self.environment = {"TELEGRAM_BOT_TOKEN": TOKEN, "TELEGRAM_CHAT_IDS": str(OWNER), "TELEGRAM_API_URL": url}
 
     def access(self) -> Access:
-        return self.host.access()
+        return ChatsAccess(self.host.access())
 
     def channel(self) -> Channel:
         access = self.host.access()

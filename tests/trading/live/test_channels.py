@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from alerts.channels.telegram import ChatsAccess
 from tests.helpers.live_runs import LiveDesk
 from tests.helpers.paper_runs import Scenario, planted_bars
 from tests.hosts.telegram_host import TelegramHost, hang, hang_up, telegram_host
@@ -41,7 +42,7 @@ def told(desk: LiveDesk, channel: str) -> list[tuple[str, bool]]:
 
 
 def test_every_channel_is_told_the_same(desk: LiveDesk, telegram: TelegramHost, webhook: WebhookHost) -> None:
-    desk.run(channels=(telegram.access(), webhook.access()))
+    desk.run(channels=(ChatsAccess(telegram.access()), webhook.access()))
     keys = [key for key, _ in told(desk, "telegram")]
     assert keys == [key for key, _ in told(desk, "webhook")]
     assert any(key.startswith("filled:") for key in keys), "something happened"
@@ -58,7 +59,7 @@ def test_a_channel_that_fails_holds_back_neither_the_other_nor_the_bot(
         telegram.wait_for(lambda: bool(telegram.sent), 10.0)
         return session.bot.status.bars_processed if session.bot else 0, [item.good for item in session.view.health()]
 
-    bars, _ = desk.run(channels=(telegram.access(), webhook.access()), look=wait_for_telegram)
+    bars, _ = desk.run(channels=(ChatsAccess(telegram.access()), webhook.access()), look=wait_for_telegram)
     assert bars > 100
     assert telegram.sent and webhook.posted == []
     assert told(desk, "webhook"), "what could not be told waits"
