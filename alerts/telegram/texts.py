@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 
 from alerts.message import QueuedMessage
 from alerts.views import AccountView, HealthItem, PerformanceView, PositionView, ProfileView, StatusView, TradeView
-from alerts.words import MARKED_KINDS, TITLES, plain, plain_text
+from alerts.words import MARKED_KINDS, TITLES, UNKNOWN, moment, money, plain, plain_text, price
 from engine.outputs.tables import volume_text
 
 TEXT_LENGTH, CAPTION_LENGTH = 4096, 1024
 """Characters that Telegram takes in a message and under a picture."""
 MOST_PIECES = 8
 """Messages that one long text may become."""
-UNKNOWN = "unknown"
 SIDES = {1: "long", -1: "short"}
 _CUT = "\n… (cut)"
 
@@ -66,23 +64,6 @@ def message_html(message: QueuedMessage) -> str:
         return text
     again = ", sent again" if message.attempts else ""
     return f"{text}\n<i>№ {message.id}{again}</i>"
-
-
-def moment(time: int | None) -> str:
-    """Return a time as "2024-05-07 10:00 UTC"."""
-    return UNKNOWN if time is None else datetime.fromtimestamp(time, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def money(value: float | None, *, signed: bool = False) -> str:
-    """Return USD, e.g. "1,234.50 USD" or "+3.00 USD"."""
-    if value is None:
-        return UNKNOWN
-    return f"{round(value, 2) + 0.0:{'+' if signed else ''},.2f} USD"
-
-
-def price(value: float | None) -> str:
-    """Return a price in USD without its unit, or "none" where there is none."""
-    return "none" if value is None else f"{value:,.2f}"
 
 
 def duration(seconds: float) -> str:

@@ -11,11 +11,11 @@ from random import Random
 import numpy as np
 import pytest
 
+from alerts.daily_report import DailyReport, daily_message, day_of, equity_chart, report_key, report_text
 from alerts.delivery import Delivery
 from alerts.telegram.api import TelegramApi
 from alerts.telegram.channel import TelegramChannel
 from alerts.telegram.chats import ChatBook
-from alerts.telegram.daily_report import DailyReport, daily_message, day_of, equity_chart, report_key, report_text
 from alerts.telegram.texts import CAPTION_LENGTH
 from alerts.views import TradeView
 from alerts.words import plain_text
@@ -116,7 +116,7 @@ def test_a_day_is_reported_once_with_its_picture(host: TelegramHost, tmp_path: P
 
 
 def test_drawing_is_loaded_only_when_a_report_is_drawn() -> None:
-    code = "import sys, alerts.telegram.service, alerts.telegram.daily_report; print('matplotlib' in sys.modules)"
+    code = "import sys, alerts.telegram.service, alerts.daily_report; print('matplotlib' in sys.modules)"
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

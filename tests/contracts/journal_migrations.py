@@ -203,7 +203,9 @@ class MigrationContract:
             rows = connection.execute(text("SELECT * FROM outbox ORDER BY id")).mappings().all()
         assert [dict(row) for row in rows] == [{**row, "channel": "telegram"} for row in MESSAGES_2]
         journal.outbox.enqueue(Message("closed:1", "trade", "known", 5), Message("closed:9", "trade", "new", 5))
-        assert [(each.id, each.key) for each in journal.outbox.due(2**40, 9)] == [(7, "closed:3"), (8, "closed:9")]
+        waiting, new = journal.outbox.due(2**40, 9)
+        assert (waiting.id, waiting.key, new.key) == (7, "closed:3", "closed:9")
+        assert new.id > 7, "numbers go on; a server may leave some out"
         journal.outbox.queue("webhook").enqueue(Message("closed:1", "trade", "for another channel", 5))
         assert len(journal.outbox.queue("webhook").due(5, 9)) == 1
         journal.close()

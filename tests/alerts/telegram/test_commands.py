@@ -12,10 +12,9 @@ import pytest
 
 from alerts.telegram.commands import HELP, Commander, read_order
 from alerts.telegram.confirmation import Confirmations
-from alerts.telegram.texts import money
 from alerts.telegram.updates import Incoming
 from alerts.views import AccountView, HealthItem, PerformanceView, PositionView, ProfileView, StatusView, TradeView
-from alerts.words import plain_text
+from alerts.words import money, plain_text
 from novosky.errors import BrokerError
 from novosky.supervision.freeze import FREEZE_FLAG, is_frozen
 from tests.hosts.telegram_host import OWNER, PARTNER, STRANGER, FakeClock

@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from alerts.message import Message
-from alerts.telegram.texts import UNKNOWN, money, price
 from alerts.views import AccountSnapshot, TradeView
-from alerts.words import plain
+from alerts.words import UNKNOWN, money, plain, price
 from novosky.errors import StorageError
 from novosky.files import write_bytes
 
@@ -61,7 +60,7 @@ def _date(day: int) -> str:
 
 
 def report_text(report: DailyReport) -> str:
-    """Return the report in Telegram's HTML, short enough for the text under a picture."""
+    """Return the report in HTML, short enough for the text under a picture."""
     lines = [f"<b>Daily report {_date(report.day)}</b>"]
     today = [each for each in report.equity if report.day <= each.time <= report.day + DAY_SECONDS]
     if today:
