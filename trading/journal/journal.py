@@ -10,6 +10,7 @@ from sqlalchemy import URL, Connection, func, select, text, update
 from alerts.message import Message
 from engine.records import Guard, from_bytes, to_bytes
 from novosky.database.connection import Database
+from novosky.database.use import Use
 from novosky.errors import StorageError
 from novosky.market.bars import M15_SECONDS
 from trading.journal.outbox import Outbox
@@ -40,6 +41,8 @@ from trading.journal.values import (
 )
 from trading.journal.versions.migrations import bring_up_to_date
 
+JOURNAL = Use("journal", "bot", 770_001, "start anew and run `novosky journal adopt`")
+"""What a database is to a bot; the lock's number must never change, or an older bot would not be kept away."""
 NOTHING_TO_NOTE = BarNotes()
 VOLUME_NOISE = 1e-9
 """Lots that are only the noise of sums."""
@@ -87,7 +90,7 @@ class Journal(Takeover):
         patience: float = 60.0,
         channels: Sequence[str] = (),
     ) -> None:
-        database = Database(url, durable=durable, read_only=read_only, patience=patience)
+        database = Database(url, JOURNAL, durable=durable, read_only=read_only, patience=patience)
         try:
             database.claim()
             bring_up_to_date(database)

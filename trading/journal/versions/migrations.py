@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from sqlalchemy import Connection, inspect, select, text
 
-from novosky.database.connection import LOCK_CLASS, Database
+from novosky.database.connection import Database
 from novosky.errors import StorageError
 from trading.journal.tables import METADATA, SCHEMA, SCHEMA_VERSION
 from trading.journal.versions.fourth import third_to_fourth
@@ -54,7 +54,7 @@ def bring_up_to_date(database: Database) -> None:
         keep_copy(database.file, version)
     with database.transaction() as connection:
         if connection.dialect.name == "postgresql":
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK_CLASS})"))
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({database.use.lock_class})"))
         # Another program may have been quicker.
         version = _version_of(connection)
         _check_known(version, database)
