@@ -26,6 +26,7 @@ from backtest.report.charts import (
     step_words,
 )
 from backtest.report.risk_charts import excursion_figure, rolling_sharpe_figure
+from backtest.report.script import SCRIPT
 from backtest.report.summary import (
     TOO_SHORT,
     Row,
@@ -158,7 +159,7 @@ def report_html(
         _trade_section(),
     ]
     data = {"figures": figures, "trades": {"columns": trade_columns(digits), "rows": _trade_rows(result, way, digits)}}
-    return document(title, "\n".join(sections), data, get_plotlyjs())
+    return document(title, "\n".join(sections), data, get_plotlyjs(), SCRIPT)
 
 
 def price_digits(scale: float) -> int:
