@@ -11,7 +11,7 @@ from live_runs import LiveDesk, live_outcome
 from mt5_stage import ACCESS, stage
 from paper_runs import Scenario, planted_bars, replay_outcome
 
-from trading.broker import RETCODE_DONE, BrokerUnavailable
+from trading.broker import BrokerUnavailable, Outcome
 from trading.live import Rhythm
 from trading.live_session import LiveSession
 from trading.mt5.broker import Mt5Broker
@@ -41,10 +41,10 @@ def test_quotes_and_bars_of_a_symbol_taken_out_of_view_come_back(delay: float) -
 def test_an_order_is_sent_although_the_symbol_was_taken_out_of_view() -> None:
     play = stage(selected=False)
     assert play.mt5.symbol_select(*HIDDEN)
-    assert play.broker.send(buy()).retcode == RETCODE_DONE
+    assert play.broker.send(buy()).outcome == Outcome.FILLED
     (position,) = play.broker.positions()
     play.go_on()
-    assert play.broker.send(close(position)).retcode == RETCODE_DONE
+    assert play.broker.send(close(position)).outcome == Outcome.FILLED
     assert play.broker.quote().bid == 50_000.0
 
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trading.bookings import MAGIC, Booked, ClosedTrade
-from trading.broker import DEAL_ENTRY_IN, Position
+from trading.broker import DealEntry, Position
 from trading.engine.fills import EXIT_MODEL, EXIT_NAMES
 from trading.engine.records import Params
 from trading.exports import SIDE_NAMES, volume_text
@@ -74,7 +74,7 @@ def position_events(booked: Booked, position: Position | None, decision: Decisio
     sides = {closed.position: int(closed.trade.side) for closed in booked.closed}
     if position is not None:
         sides[position.ticket] = position.side
-    entries = [row for row in booked.deals if row["entry"] == DEAL_ENTRY_IN and row["magic"] == MAGIC]
+    entries = [row for row in booked.deals if row["entry"] == DealEntry.IN and row["magic"] == MAGIC]
     # A partial fill and a partial close can be several deals of one second: they are one event.
     merged: dict[tuple[int, int, str], list[str]] = {}
     for ticket, time, kind, detail in (

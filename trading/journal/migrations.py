@@ -11,6 +11,7 @@ records of the program go on changing and what a version looked like does not.
 | 2 | `schema_version`; deals under their own name; events, snapshots, news, metrics, outbox, flags; \
 the multiplier of a decision; the guard's results |
 | 3 | what outside testing asked for: see `trading.journal.third` |
+| 4 | names in place of numbers: see `trading.journal.fourth` |
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from sqlalchemy import Connection, inspect, select, text
 
 from novosky.errors import StorageError
 from trading.journal.database import LOCK_CLASS, Database
+from trading.journal.fourth import third_to_fourth
 from trading.journal.old_records import GUARD_1, GUARD_2, GUARD_RING, TRADE_1
 from trading.journal.older_copy import keep_copy
 from trading.journal.tables import METADATA, SCHEMA, SCHEMA_VERSION
@@ -183,5 +185,5 @@ def _net_result(stored: bytes) -> float:
     return float(np.copysign(np.floor(abs(net) * 100.0 + 0.5) / 100.0, net)) + 0.0
 
 
-MIGRATIONS: Mapping[int, Migration] = {1: _first_to_second, 2: second_to_third}
+MIGRATIONS: Mapping[int, Migration] = {1: _first_to_second, 2: second_to_third, 3: third_to_fourth}
 """What turns a version into the next."""

@@ -1,4 +1,4 @@
-"""The tables of the journal, version 3, as SQLAlchemy knows them.
+"""The tables of the journal, version 4, as SQLAlchemy knows them.
 
 Times are UTC epoch seconds, money USD, volumes lots. What a table looked like in an older
 version stands in `trading.journal.migrations` alone.
@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData
 
 from trading.journal.readable import GUARD_COUNTS, GUARD_MONEY, TRADE_NUMBERS
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 METADATA = MetaData()
 
@@ -68,7 +68,10 @@ INTENTS = Table(
     Column("position", BigInteger, nullable=False),
     Column("reason", Integer, nullable=False),
     Column("state", String, nullable=False, index=True),
-    Column("retcode", Integer),
+    # What became of the order, a word of `trading.broker.Outcome`; NULL until it is known.
+    Column("outcome", String),
+    # The broker's own code for it, for whoever asks its support.
+    Column("broker_code", String),
     Column("order", BigInteger),
 )
 DEALS = Table(

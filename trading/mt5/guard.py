@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from novosky.errors import BrokerError
-from trading.broker import RETCODE_PRICE_OFF
 from trading.mt5.terms import Access, shown_login
 from trading.terminal.constants import ModuleConstants as C
 
@@ -51,7 +50,7 @@ def refusal_of_entry(terminal: Any, account: Any, symbol: Any, side: int) -> int
         1 buy, -1 sell.
     """
     if not terminal.connected:
-        return RETCODE_PRICE_OFF
+        return C.TRADE_RETCODE_PRICE_OFF
     if not terminal.trade_allowed or terminal.tradeapi_disabled:
         return C.TRADE_RETCODE_CLIENT_DISABLES_AT
     if not account.trade_allowed:
