@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pytest
 
-from trading.broker import Broker, DealEntry, DealReason, OrderRequest, Outcome, Position
+from trading.brokers.port import Broker, DealEntry, DealReason, OrderRequest, Outcome, Position
 
 Row = tuple[float, float, float, float]
 QUIET: Row = (50_000.0, 50_010.0, 49_990.0, 50_000.0)

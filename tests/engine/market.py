@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trading.engine.breakers import start_guard
-from trading.engine.records import (
+from engine.breakers import start_guard
+from engine.history import DONE, advance
+from engine.records import (
     FOREVER,
     Account,
     Bars,
@@ -27,7 +28,6 @@ from trading.engine.records import (
     no_minutes,
     no_rollovers,
 )
-from trading.engine.step import DONE, advance
 
 BAR = 900
 """Seconds of an M15 bar."""

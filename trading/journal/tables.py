@@ -1,7 +1,7 @@
 """The tables of the journal, version 4, as SQLAlchemy knows them.
 
 Times are UTC epoch seconds, money USD, volumes lots. What a table looked like in an older
-version stands in `trading.journal.migrations` alone.
+version stands in `trading.journal.versions.migrations` alone.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ INTENTS = Table(
     Column("position", BigInteger, nullable=False),
     Column("reason", Integer, nullable=False),
     Column("state", String, nullable=False, index=True),
-    # What became of the order, a word of `trading.broker.Outcome`; NULL until it is known.
+    # What became of the order, a word of `trading.brokers.port.Outcome`; NULL until it is known.
     Column("outcome", String),
     # The broker's own code for it, for whoever asks its support.
     Column("broker_code", String),
