@@ -28,6 +28,7 @@ from trading.brokers.mt5.retcodes import OUTCOMES
 from trading.brokers.port import Outcome
 from trading.journal import Journal, sqlite_url
 from trading.journal.tables import SCHEMA_VERSION
+from trading.journal.versions import fourth_outcomes
 from trading.journal.versions.migrations import MIGRATIONS
 from trading.journal.versions.old_records import CANDIDATE_1, GUARD_3, TRADE_1
 from trading.journal.versions.older_copy import copy_name
