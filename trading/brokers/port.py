@@ -15,6 +15,9 @@ import pandas as pd
 
 from novosky.errors import BrokerError
 
+LIVE_ENTRY_SECONDS: Final = 90
+"""How long after a close an entry may still be sent, for `Params.entry_valid_seconds` of a live bot:
+the loop looks once a minute, and an order takes seconds."""
 MONEY_CREDIT: Final = "credit"
 """Lent by the broker: part of what the terminal calls equity, never of the balance."""
 

@@ -20,14 +20,15 @@ from tests.helpers.paper_runs import (
     scattered_ml_settings,
     settings_with,
 )
-from trading.brokers.mt5.margin import UNKNOWN, MarginFacts, margin_problem
+from trading.brokers.facts import MarginFacts, SymbolFacts
+from trading.brokers.margin import UNKNOWN, margin_problem
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.errors import CALL_FAILED
 from trading.brokers.port import OrderRequest, Outcome
 from trading.brokers.simulated.accounts import AccountTerms
 from trading.brokers.simulated.faults import Fault
 from trading.brokers.simulated.symbols import SymbolSpec
-from trading.doctor.broker import SymbolFacts, check_margin
+from trading.doctor.broker import check_margin
 from trading.doctor.finding import Grade
 
 

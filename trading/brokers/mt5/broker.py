@@ -12,13 +12,13 @@ import pandas as pd
 from novosky.clock import Clock
 from novosky.settings import Settings
 from trading.brokers.clock_watch import Measured
+from trading.brokers.margin import check_margin
 from trading.brokers.mt5.bars import BarReader
 from trading.brokers.mt5.clock import OffsetCheck, ServerTime
 from trading.brokers.mt5.desk import Desk
 from trading.brokers.mt5.guard import check_account
 from trading.brokers.mt5.link import Link
 from trading.brokers.mt5.lookup import Before, Lookup
-from trading.brokers.mt5.margin import check_margin
 from trading.brokers.mt5.module import TerminalModule
 from trading.brokers.mt5.money import check_digits, money_kind, money_of
 from trading.brokers.mt5.orders import Orders

@@ -8,11 +8,12 @@ from typing import Any
 from novosky.clock import Clock
 from novosky.errors import BrokerError
 from novosky.settings import Settings
+from trading.brokers.facts import MarginFacts
 from trading.brokers.mt5.clock import OffsetCheck, ServerTime
 from trading.brokers.mt5.filling import FillingChoice
 from trading.brokers.mt5.link import Link
 from trading.brokers.mt5.lookup import Lookup
-from trading.brokers.mt5.margin import MarginFacts, read_margin
+from trading.brokers.mt5.margin import read_margin
 from trading.brokers.mt5.money import CALIBRATION_TICKS, Money, sizing_problem
 from trading.brokers.mt5.retcodes import Reaction, reaction_to, result_of_stops, retcode_of_error
 from trading.brokers.mt5.symbols import await_tick, has_quote

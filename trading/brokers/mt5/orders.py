@@ -15,10 +15,10 @@ from typing import Any
 
 from novosky.clock import Clock
 from novosky.market.bars import M15_SECONDS
+from trading.brokers.margin import margin_problem
 from trading.brokers.mt5.desk import Desk
 from trading.brokers.mt5.guard import check_account, refusal_of_entry
 from trading.brokers.mt5.lookup import Before, comment_of, executed
-from trading.brokers.mt5.margin import margin_problem
 from trading.brokers.mt5.retcodes import Reaction, outcome_of_code, reaction_to, result_of, retcode_of_error
 from trading.brokers.mt5.worker import ENTRY, EXIT, LinkWedged
 from trading.brokers.mt5_package.constants import ModuleConstants as C
