@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from pydantic import SecretStr
 
 from novosky.environment import ACCOUNT_KIND, BROKER, TERMINAL
-from novosky.errors import BrokerError, UsageError
+from novosky.errors import BrokerError, SettingsError, UsageError
 from trading.brokers.family import BrokerKind
 from trading.brokers.mt5.module import TerminalModule
 from trading.brokers.mt5.terms import Access, Timing, shown_login
@@ -72,7 +72,14 @@ class TerminalReach:
         return not self.real and self.renewable and (self.access.login, self.access.server) == (login, server)
 
     def open(self, settings: Settings, clock: Clock, rng: Random) -> Mt5Broker:
-        """Return the adapter; it connects at its first question."""
+        """Return the adapter; it connects at its first question.
+
+        Raises
+        ------
+        SettingsError
+            The settings state costs that a broker of lots and nights does not charge.
+        """
+        check_costs(settings)
         # The doctor and onboarding read this file; the adapter they do not need takes its time to import.
         from trading.brokers.mt5.broker import Mt5Broker
 
@@ -92,6 +99,21 @@ class TerminalReach:
         from trading.brokers.mt5.probe import Mt5Probe
 
         return Mt5Probe(self, symbol, clock, magic)
+
+
+def check_costs(settings: Settings) -> None:
+    """Refuse the costs of an exchange: sizing and limits would reckon with what this broker never charges.
+
+    Raises
+    ------
+    SettingsError
+    """
+    for key, value, own in (("fees", settings.costs.fees, "per_lot"), ("carry", settings.costs.carry, "nights")):
+        if value != own:
+            raise SettingsError(
+                f'costs.{key} is "{value}", but MetaTrader 5 charges a commission per lot and swap of nights; '
+                f'set it to "{own}" in config.json and write what this broker charges'
+            )
 
 
 def package_reach(environment: Mapping[str, str]) -> TerminalReach:
