@@ -14,7 +14,7 @@ from commands.shared.options import FILE, FOLDER, data_option
 
 if TYPE_CHECKING:
     from commands.trade_modes.bot_here import BotHere
-    from trading.doctor.broker import BrokerProbe
+    from trading.brokers.facts import BrokerProbe
     from trading.doctor.finding import Finding
 
 EPILOG = """\b
@@ -132,10 +132,10 @@ def _findings_with_broker(
     from novosky.environment import BROKER
     from novosky.errors import NovoskyError, SettingsError
     from novosky.settings import load_settings
+    from trading.brokers.family import reach_from_environment
+    from trading.cycle.own_orders import MAGIC
     from trading.doctor.broker import check_broker_access
     from trading.doctor.finding import Grade, fail
-    from trading.doctor.terminal_probe import Mt5Probe
-    from trading.live.access import reach_from_environment
 
     refusal = ""
     try:
@@ -151,7 +151,7 @@ def _findings_with_broker(
         yield from _settings_findings(config, ml_config, models, now, None, bot, unasked)
         return
     try:
-        probe = Mt5Probe(reach_from_environment(environment), symbol, RealClock())
+        probe = reach_from_environment(environment).probe(symbol, RealClock(), MAGIC)
     except NovoskyError as error:
         refused = fail("broker", str(error), "correct it in .env or the environment")
         yield from _settings_findings(config, ml_config, models, now, None, bot, refused)

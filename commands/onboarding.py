@@ -13,6 +13,7 @@ from commands.setup.answers import Answers, Given, answer
 from commands.shared.options import FILE, FOLDER
 from commands.shared.questions import Amount
 from commands.shared.settings_files import provided_settings
+from trading.brokers.family import broker_kinds
 
 if TYPE_CHECKING:
     from ml.sets.deployment import Deployment
@@ -38,7 +39,7 @@ def _channel_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--profile", type=click.IntRange(1, 5), help="1 steady_income … 5 aggressive.")
 @click.option("--balance", type=Amount(), help="Starting balance in USD.")
 @click.option("--account", type=click.Choice(["standard", "cent"]), help="Account type.")
-@click.option("--broker", type=click.Choice(["paper", "mt5", "bridge"]), help="How the account is reached.")
+@click.option("--broker", type=click.Choice([kind.name for kind in broker_kinds()]), help="How the account is reached.")
 @click.option("--bridge-url", help="Address of the bridge, for --broker bridge.")
 @_channel_options
 @click.option("--hub", help="Where models come from: a folder, s3, or none.")

@@ -113,11 +113,6 @@ _BALANCE = (
     "holds much less. Write 1000, $1,000 or 1000.50."
 )
 _ACCOUNT = "On a cent account one lot is a hundredth of a standard lot; all sums here stay in US dollars."
-_BROKER = (
-    "paper trades pretend money on this machine; mt5 reaches a MetaTrader 5 terminal on this machine; bridge reaches "
-    "one on another machine, where `novosky bridge serve` runs beside it."
-)
-_NO_TERMINAL = "MetaTrader 5's own package exists for Windows only; from here an account is reached by a bridge"
 _CHANNELS = "Name one or several, with commas between them; what they need goes into .env, not here."
 _HUB = (
     "Where approved models are published: a folder, s3 for the bucket of the R2_ settings, or none. Without one, "
@@ -205,24 +200,38 @@ def _account(present: str) -> str:
 
 def broker_choices(*, windows: bool) -> tuple[str, ...]:
     """Return how an account can be reached from this machine."""
-    return ("paper", "mt5", "bridge") if windows else ("paper", "bridge")
+    from trading.brokers.family import broker_kinds
+
+    return tuple(kind.name for kind in broker_kinds() if not kind.refusal(_platform(windows=windows)))
+
+
+def _platform(*, windows: bool) -> str:
+    return "win32" if windows else "linux"
 
 
 def _broker(given: Given, interactive: bool, present: Mapping[str, str], windows: bool) -> tuple[str, dict[str, str]]:
     """Return how the account is reached, and the variables that say so."""
     from novosky.environment import BRIDGE, BROKER
     from novosky.errors import UsageError
+    from trading.brokers.family import broker_kinds
 
     broker = given.broker or ("bridge" if given.bridge_url else None)
     choices, known = broker_choices(windows=windows), present.get(BROKER.name, "paper")
-    if broker == "mt5" and not windows:
-        raise UsageError(f"--broker mt5: {_NO_TERMINAL}; take --broker bridge, or paper")
+    # What this machine cannot use is named with its reason: whoever looks for it should not have to guess.
+    unfit = {
+        kind.name: kind.refusal(_platform(windows=windows)).partition(";")[0]
+        for kind in broker_kinds()
+        if kind.name not in choices
+    }
+    if broker in unfit:
+        raise UsageError(f"--broker {broker}: {unfit[broker]}; take --broker {', or '.join(reversed(choices))}")
     if broker is None:
         broker = known if known in choices else "paper"
         if interactive:
-            reason = "" if windows else f"   mt5 is not offered: {_NO_TERMINAL}.\n"
-            click.echo(reason, nl=False)
-            broker = ask(f"4. Broker ({', '.join(choices)})", _BROKER, broker, read_choice(choices))
+            for name, reason in unfit.items():
+                click.echo(f"   {name} is not offered: {reason}.")
+            summary = "; ".join(kind.summary for kind in broker_kinds()) + "."
+            broker = ask(f"4. Broker ({', '.join(choices)})", summary, broker, read_choice(choices))
         elif broker == "bridge" and BRIDGE[0].name not in present:
             broker = "paper"
     if given.bridge_url and broker != "bridge":
@@ -311,10 +320,10 @@ def _checked_url(url: str) -> str:
 def _variables(broker: str, hub: str, channels: Sequence[str]) -> tuple[tuple[Variable, ...], dict[str, str]]:
     from alerts.family import channel_kind
     from novosky import environment
+    from trading.brokers.family import kind_named
 
-    variables: list[Variable] = [environment.BROKER]
-    account = (*environment.TERMINAL, environment.ACCOUNT_KIND)
-    variables += {"mt5": account, "bridge": (*environment.BRIDGE, *account)}.get(broker, ())
+    kind = kind_named(broker)
+    variables: list[Variable] = [environment.BROKER, *(() if kind is None else kind.variables)]
     for name in channels:
         variables += channel_kind(name).VARIABLES
     values: dict[str, str] = {}

@@ -181,31 +181,31 @@ class BarContract:
 
     def test_a_filled_intent_is_closed(self, journal: Journal) -> None:
         journal.record_bar(status_at(), decision_at(action="entry"), [entry_at()], [], [])
-        journal.close_intent(entry_at(), INTENT_FILLED, 10_009, 17)
+        journal.close_intent(entry_at(), INTENT_FILLED, "filled", 17, code="10009")
         assert journal.open_intents() == []
         row = journal.intent(entry_at().id)
         assert row is not None
-        assert (row["state"], row["retcode"], row["order"]) == ("filled", 10_009, 17)
+        assert (row["state"], row["outcome"], row["broker_code"], row["order"]) == ("filled", "filled", "10009", 17)
         assert list(journal.blocks()) == []
 
     def test_a_rejected_entry_turns_its_decision_into_a_block(self, journal: Journal) -> None:
         candidate = to_bytes(new_record(Candidate))
         journal.record_bar(status_at(), decision_at(action="entry", candidate=candidate, gates=0), [entry_at()], [], [])
-        journal.close_intent(entry_at(), INTENT_REJECTED, 10_018, 0, gates=1)
+        journal.close_intent(entry_at(), INTENT_REJECTED, "market closed", 0, gates=1)
         (block,) = journal.blocks()
         assert (block["bar"], block["gates"], block["candidate"], block["price"]) == (BAR, 1, candidate, 50_000.0)
 
     def test_a_rejected_exit_blocks_nothing(self, journal: Journal) -> None:
         leave = replace(entry_at(), id="x1", kind="exit")
         journal.record_bar(status_at(), decision_at(action="exit:halt"), [leave], [], [])
-        journal.close_intent(leave, INTENT_REJECTED, 10_018, 0, gates=1)
+        journal.close_intent(leave, INTENT_REJECTED, "market closed", 0, gates=1)
         assert list(journal.blocks()) == []
         assert journal.open_intents() == []
 
     def test_an_outcome_that_is_recorded_again_is_told_once(self, journal: Journal) -> None:
         journal.record_bar(status_at(), decision_at(action="entry"), [entry_at()], [], [])
         for _ in range(2):
-            journal.close_intent(entry_at(), INTENT_FILLED, 10_009, 17, messages=[message("filled:e1")])
+            journal.close_intent(entry_at(), INTENT_FILLED, "filled", 17, messages=[message("filled:e1")])
         assert [queued.key for queued in journal.outbox.due(BAR, 10)] == ["filled:e1"]
 
     def test_trades_come_in_order_of_exit(self, journal: Journal) -> None:

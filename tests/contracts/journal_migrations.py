@@ -121,6 +121,30 @@ class MigrationContract:
         assert journal.trades() == [row["trade"] for row in reversed(rows["trades"])]
         journal.close()
 
+    @pytest.mark.parametrize(
+        ("retcode", "outcome", "code"),
+        [
+            (10009, "filled", "10009"),
+            (10018, "market closed", "10018"),
+            (10040, "too many positions", "10040"),
+            (10099, "unforeseen", "10099"),
+            (-2, "not placed", None),
+            (None, None, None),
+        ],
+    )
+    def test_what_became_of_an_order_is_told_in_words(
+        self, database: Database, retcode: int | None, outcome: str | None, code: str | None
+    ) -> None:
+        rows = sample_rows(3, results=True)
+        ended = {**rows["intents"][0], "retcode": retcode}
+        with database.connect() as connection:
+            write_version_2(connection, {**rows, "intents": [ended]})
+        journal = database.open()
+        row = journal.intent("e1")
+        journal.close()
+        assert row is not None
+        assert (row["outcome"], row["broker_code"]) == (outcome, code)
+
     def test_the_tables_are_those_of_a_new_journal(self, database: Database) -> None:
         database.open().close()
         with database.connect() as connection:

@@ -247,23 +247,28 @@ class Journal(Takeover):
         self,
         intent: Intent,
         state: str,
-        retcode: int,
+        outcome: str,
         order: int,
         gates: int = 0,
         messages: Sequence[Message] = (),
+        code: str = "",
     ) -> None:
         """Record an order's outcome; a rejection also marks the bar's decision as blocked by `gates`.
 
         Parameters
         ----------
+        outcome : str
+            A word of `trading.brokers.port.Outcome`.
         messages : sequence of Message
             What people are told of the outcome; queued in the same transaction.
+        code : str
+            The broker's own code for it, empty where it gave none.
         """
+        # A plain text: not every database driver stores an enumeration by its value.
+        ended = {"state": state, "outcome": str(outcome), "broker_code": code or None, "order": order}
 
         def write(connection: Connection) -> None:
-            connection.execute(
-                update(INTENTS).where(INTENTS.c.id == intent.id).values(state=state, retcode=retcode, order=order)
-            )
+            connection.execute(update(INTENTS).where(INTENTS.c.id == intent.id).values(ended))
             if state == INTENT_REJECTED and intent.kind == "entry":
                 connection.execute(
                     update(DECISIONS).where(DECISIONS.c.bar == intent.bar).values(action="blocked", gates=gates)

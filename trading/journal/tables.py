@@ -80,7 +80,10 @@ INTENTS = Table(
     Column("position", BigInteger, nullable=False),
     Column("reason", Integer, nullable=False),
     Column("state", String, nullable=False, index=True),
-    Column("retcode", Integer),
+    # What became of the order, a word of `trading.brokers.port.Outcome`; NULL until it is known.
+    Column("outcome", String),
+    # The broker's own code for it, for whoever asks its support.
+    Column("broker_code", String),
     Column("order", BigInteger),
 )
 DEALS = Table(

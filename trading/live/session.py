@@ -27,15 +27,14 @@ from novosky.settings import MlSettings, Settings
 from novosky.supervision.freeze import FREEZE_FLAG
 from trading.bot import Bot
 from trading.brokers.clock_watch import ClockWatch
-from trading.brokers.mt5.terms import LIVE_ENTRY_SECONDS, Timing
-from trading.brokers.port import BrokerUnavailable
+from trading.brokers.family import Reach
+from trading.brokers.port import LIVE_ENTRY_SECONDS, BrokerUnavailable
 from trading.cycle.messages import Announcer
 from trading.cycle.news import NewsSource
 from trading.cycle.position_source import PositionSource
 from trading.cycle.signal_source import SignalSource
 from trading.cycle.switches import Switches
 from trading.journal import Message, NewsEvent
-from trading.live.access import Reach
 from trading.live.account import AccountParts, OpenAccount, open_account
 from trading.live.fatal import fatal_message
 from trading.live.loop import LiveLoop, Rhythm
@@ -87,9 +86,6 @@ class LiveParts:
         Draws confirmation codes.
     freeze_flag : Path
     rhythm : Rhythm
-    timing : Timing
-    volume_unit : float
-        See `Mt5Broker`.
     durable : bool
     accept_balance : bool
         See `trading.bot.Bot`.
@@ -114,8 +110,6 @@ class LiveParts:
     wait: Callable[[float, Switches], None] | None = None
     freeze_flag: Path = FREEZE_FLAG
     rhythm: Rhythm = field(default_factory=Rhythm)
-    timing: Timing = field(default_factory=Timing)
-    volume_unit: float = 1.0
     durable: bool = True
     accept_balance: bool = False
 
@@ -131,8 +125,6 @@ class LiveParts:
             self.rng,
             self.database,
             self.locks,
-            self.timing,
-            self.volume_unit,
             self.durable,
             tuple(channel.name for channel in self.channels),
         )

@@ -27,9 +27,8 @@ from novosky.market.server_time import ServerClock
 from tests.helpers.command_line import Answer, listing, run_script
 from tests.helpers.desk import Desk
 from tests.helpers.paper_runs import settings_with
-from trading.brokers.mt5.margin import MarginFacts
+from trading.brokers.facts import AccountFacts, MarginFacts
 from trading.doctor import account, broker, configuration, machine, secrets
-from trading.doctor.balance import AccountFacts
 from trading.doctor.finding import Finding, Grade
 from trading.journal import SCHEMA_VERSION, Journal, sqlite_url
 from trading.paper.session import single_instance

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from trading.journal.versions.fourth_alerts import add_channel
+from trading.journal.versions.fourth_outcomes import name_outcomes
 
 Step = Callable[[Connection], None]
 
-STEPS: tuple[Step, ...] = (add_channel,)
+STEPS: tuple[Step, ...] = (add_channel, name_outcomes)
 """Each part of the change, in order; all of them run in the migration's one transaction."""
 
 

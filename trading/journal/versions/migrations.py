@@ -11,7 +11,7 @@ records of the program go on changing and what a version looked like does not.
 | 2 | `schema_version`; deals under their own name; events, snapshots, news, metrics, outbox, flags; \
 the multiplier of a decision; the guard's results |
 | 3 | what outside testing asked for: see `trading.journal.versions.third` |
-| 4 | see `trading.journal.versions.fourth` |
+| 4 | names in place of numbers: see `trading.journal.versions.fourth` |
 """
 
 from __future__ import annotations
