@@ -14,7 +14,8 @@ from novosky.market.bars import M15_SECONDS, REQUIRED_COLUMNS, epoch_seconds
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-BARS_PER_DAY = 96
+DAY_SECONDS = 86_400
+BARS_PER_DAY = DAY_SECONDS // M15_SECONDS
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +25,13 @@ class BarArrays:
     Attributes
     ----------
     times : ndarray of int64
-        Opens in seconds since 1970-01-01 UTC, strictly rising, on the M15 grid.
+        Opens in seconds since 1970-01-01 UTC, strictly rising, on the grid of `bar_seconds`.
     open, high, low, close : ndarray of float64
         Bid prices in USD.
     volume : ndarray of float64
         Whatever the source counts; only its ratios are used.
+    bar_seconds : int
+        Length of a bar.
     """
 
     times: IntArray
@@ -37,6 +40,7 @@ class BarArrays:
     low: FloatArray
     close: FloatArray
     volume: FloatArray
+    bar_seconds: int = M15_SECONDS
 
     @classmethod
     def from_bars(cls, bars: pd.DataFrame) -> BarArrays:
@@ -63,5 +67,7 @@ class BarArrays:
                 "15-minute grid or not later than the one before; load the file through validate_bars"
             )
         # Fresh writable copies: pandas hands out read-only views, which Numba would compile anew.
-        columns = (np.array(bars[name], dtype=np.float64) for name in REQUIRED_COLUMNS[1:])
-        return cls(times, *columns)
+        opened, high, low, close, volume = (
+            np.array(bars[name].to_numpy(), dtype=np.float64) for name in REQUIRED_COLUMNS[1:]
+        )
+        return cls(times, opened, high, low, close, volume)

@@ -7,11 +7,11 @@ import math
 import numpy as np
 
 from novosky.compiled import compiled
-from novosky.market.sessions import ASIAN, LONDON, NEW_YORK, session_mask
+from novosky.market.sessions import ASIAN, LONDON, NEW_YORK
 
-from .bar_arrays import FloatArray, IntArray
-
-_DAY_SECONDS = 86_400
+from .bar_arrays import DAY_SECONDS, FloatArray, IntArray
+from .feature_spec import FeatureSpec, Measure
+from .indicators import Indicators
 
 
 @compiled
@@ -27,18 +27,30 @@ def cycle(position: IntArray, length: int) -> tuple[FloatArray, FloatArray]:
     return sine, cosine
 
 
-def time_features(times: IntArray) -> dict[str, FloatArray]:
-    """Return the time and session columns, each of shape (n,)."""
-    hour_sin, hour_cos = cycle(times % _DAY_SECONDS, _DAY_SECONDS)
+def _hour(shared: Indicators) -> tuple[FloatArray, FloatArray]:
+    return cycle(shared.times % DAY_SECONDS, DAY_SECONDS)
+
+
+def _weekday(shared: Indicators) -> tuple[FloatArray, FloatArray]:
     # 1970-01-01 was a Thursday, the fourth day of a week that begins on Monday.
-    weekday_sin, weekday_cos = cycle((times // _DAY_SECONDS + 3) % 7, 7)
-    sessions = session_mask(times)
-    return {
-        "is_london_session": ((sessions & LONDON) != 0).astype(np.float64),
-        "is_ny_session": ((sessions & NEW_YORK) != 0).astype(np.float64),
-        "is_asian_session": ((sessions & ASIAN) != 0).astype(np.float64),
-        "hour_sin": hour_sin,
-        "hour_cos": hour_cos,
-        "weekday_sin": weekday_sin,
-        "weekday_cos": weekday_cos,
-    }
+    return cycle((shared.times // DAY_SECONDS + 3) % 7, 7)
+
+
+def _within(session: int) -> Measure:
+    return lambda shared: ((shared.sessions & session) != 0).astype(np.float64)
+
+
+def _session(place: int, name: str, session: int, hours: str) -> FeatureSpec:
+    definition = f"1 when the bar opens in {hours}, Monday to Friday."
+    return FeatureSpec(place, name, 0, None, definition, _within(session), protected=True)
+
+
+TIME_OF_WEEK: tuple[FeatureSpec, ...] = (
+    _session(41, "is_london_session", LONDON, "08:00-16:30 London"),
+    _session(42, "is_ny_session", NEW_YORK, "09:30-16:00 New York"),
+    _session(43, "is_asian_session", ASIAN, "09:00-18:00 Tokyo"),
+    FeatureSpec(44, "hour_sin", 0, None, "Sine of the UTC time of day.", lambda shared: _hour(shared)[0]),
+    FeatureSpec(45, "hour_cos", 0, None, "Cosine of the UTC time of day.", lambda shared: _hour(shared)[1]),
+    FeatureSpec(46, "weekday_sin", 0, None, "Sine of the UTC weekday.", lambda shared: _weekday(shared)[0]),
+    FeatureSpec(47, "weekday_cos", 0, None, "Cosine of the UTC weekday.", lambda shared: _weekday(shared)[1]),
+)
