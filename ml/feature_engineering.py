@@ -21,11 +21,12 @@ import numpy as np
 import pandas as pd
 
 from ml.features import memory
-from ml.features.bar_arrays import BarArrays, FloatArray
 from ml.features.catalogue import FEATURES, PROTECTED_FEATURES
 from ml.features.feature_spec import FeatureSpec, Measure
 from ml.features.indicators import Indicators
 from novosky.errors import DataError
+from novosky.market.bar_arrays import BarArrays, FloatArray
+from novosky.market.bars import M15_SECONDS
 from novosky.market.news import NewsCalendar
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "latest_bar",
     "latest_features",
     "live_window_bars",
+    "warm",
     "warm_up_bars",
 ]
 
@@ -108,7 +110,8 @@ def _feature_rows(bars: BarArrays, rows: int, news: NewsCalendar | None) -> Floa
     columns = np.empty((len(_COLUMNS), rows))
     for column, (_, warm_up, measure) in zip(columns, _COLUMNS, strict=True):
         column[:] = measure(shared)
-        column[: max(warm_up - missing, 0)] = np.nan
+        if warm_up > missing:
+            column[: warm_up - missing] = np.nan
     return columns
 
 
@@ -147,13 +150,14 @@ def add_all_features(bars: pd.DataFrame, news: NewsCalendar | None = None) -> pd
     return frame
 
 
-def latest_bar(bars: pd.DataFrame, news: NewsCalendar | None = None) -> LatestBar:
+def latest_bar(bars: pd.DataFrame | BarArrays, news: NewsCalendar | None = None) -> LatestBar:
     """Compute the features and context of the newest bar from a live window.
 
     Parameters
     ----------
-    bars : pandas.DataFrame
-        At least `live_window_bars()` M15 bars, the last one closed.
+    bars : BarArrays or pandas.DataFrame
+        At least `live_window_bars()` M15 bars, the last one closed. Arrays, as a broker gives
+        them at every close, spare the way through a frame.
     news : NewsCalendar, optional
         As in `add_all_features`.
 
@@ -161,17 +165,33 @@ def latest_bar(bars: pd.DataFrame, news: NewsCalendar | None = None) -> LatestBa
     ------
     DataError
         When the window is too short: a half-warm value would differ from the one trained on.
+        When it is not in rising order on the grid.
     """
     needed = live_window_bars()
     if len(bars) < needed:
         raise DataError(f"{len(bars)} bars are too few for the features: request at least {needed} closed M15 bars")
-    arrays = BarArrays.from_bars(bars.iloc[-needed:])
-    newest = _feature_rows(arrays, 1, news)[:, 0]
+    if isinstance(bars, BarArrays):
+        window = bars.newest(needed)
+        window.check()
+    else:
+        window = BarArrays.from_bars(bars.iloc[-needed:])
+    newest = _feature_rows(window, 1, news)[:, 0]
     count = len(FEATURES)
     atr, adx, ema200_distance = newest[count:].tolist()
-    return LatestBar(int(arrays.times[-1]), newest[:count].copy(), atr, adx, ema200_distance)
+    return LatestBar(int(window.times[-1]), newest[:count].copy(), atr, adx, ema200_distance)
 
 
-def latest_features(bars: pd.DataFrame, news: NewsCalendar | None = None) -> FloatArray:
+def warm() -> None:
+    """Load the compiled kernels, so that the first bar of a bot does not wait for them.
+
+    The shapes are those of a live window: Numba compiles by kind of array, not by length.
+    """
+    window = live_window_bars()
+    price = np.full(window, 1.0)
+    bars = BarArrays(np.arange(window, dtype=np.int64) * M15_SECONDS, price, price, price, price, price)
+    latest_bar(bars, NewsCalendar.from_times(np.zeros(1, dtype=np.int64)))
+
+
+def latest_features(bars: pd.DataFrame | BarArrays, news: NewsCalendar | None = None) -> FloatArray:
     """Return the newest bar's features in contract order, shape (55,); see `latest_bar`."""
     return latest_bar(bars, news).features

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .bar_arrays import FloatArray
+from novosky.market.bar_arrays import FloatArray
+
 from .indicators import Indicators
 
 Measure = Callable[[Indicators], FloatArray]

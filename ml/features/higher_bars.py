@@ -7,8 +7,7 @@ import math
 import numpy as np
 
 from novosky.compiled import compiled
-
-from .bar_arrays import FloatArray, IntArray
+from novosky.market.bar_arrays import FloatArray, IntArray
 
 
 @compiled

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from novosky.market.bar_arrays import FloatArray, IntArray
 from novosky.market.bars import M15_SECONDS
 
 from . import memory
-from .bar_arrays import FloatArray, IntArray
 from .feature_spec import FeatureSpec, Measure
 from .higher_bars import closed_higher_bars, deviation_score, gather, simple_rsi
 from .indicators import LEAST_RANGE_SHARE, Indicators

@@ -8,11 +8,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from novosky.compiled import compiled
+from novosky.market.bar_arrays import BarArrays, FloatArray, IntArray
 from novosky.market.news import NewsCalendar
 from novosky.market.sessions import session_mask
 
 from . import memory
-from .bar_arrays import BARS_PER_DAY, BarArrays, FloatArray, IntArray
+from .memory import BARS_PER_DAY
 from .recursions import anchored_average, day_first_rows, directional_moves
 from .windows import change, log_return, rolling_mean, rolling_std, true_range
 
@@ -22,10 +24,13 @@ from .windows import change, log_return, rolling_mean, rolling_std, true_range
 LEAST_RANGE_SHARE = 1e-6
 
 
+@compiled
 def ratio_or(numerator: FloatArray, denominator: FloatArray, neutral: float) -> FloatArray:
-    """Return numerator / denominator, and the declared `neutral` where the denominator is 0."""
-    out = np.full(numerator.shape, neutral)
-    np.divide(numerator, denominator, out=out, where=denominator != 0.0)
+    """Return numerator / denominator, and the declared `neutral` where the denominator is 0, shape (n,)."""
+    n = numerator.shape[0]
+    out = np.empty(n)
+    for row in range(n):
+        out[row] = numerator[row] / denominator[row] if denominator[row] != 0.0 else neutral
     return out
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from .bar_arrays import BARS_PER_DAY
+from novosky.market.bars import M15_SECONDS
+
+DAY_SECONDS = 86_400
+BARS_PER_DAY = DAY_SECONDS // M15_SECONDS
 
 FAST_EMA, MIDDLE_EMA, SLOW_EMA = 20, 50, 200
 MACD_FAST, MACD_SLOW, MACD_SIGNAL = 12, 26, 9

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from novosky.market.bar_arrays import FloatArray
+
 from . import memory
-from .bar_arrays import BARS_PER_DAY, FloatArray
 from .feature_spec import FeatureSpec
 from .indicators import Indicators
+from .memory import BARS_PER_DAY
 from .windows import change, log_return, range_share, relative_change, run_length
 
 _ATR = memory.WILDER_WARM_UP

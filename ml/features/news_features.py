@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from novosky.market.bar_arrays import FloatArray, IntArray
 from novosky.market.news import MINUTES_PER_DAY, NewsCalendar
 
-from .bar_arrays import FloatArray, IntArray
 from .feature_spec import FeatureSpec
 from .indicators import Indicators
 

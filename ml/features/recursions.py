@@ -13,8 +13,9 @@ from __future__ import annotations
 import numpy as np
 
 from novosky.compiled import compiled
+from novosky.market.bar_arrays import FloatArray, IntArray
 
-from .bar_arrays import DAY_SECONDS, FloatArray, IntArray
+from .memory import DAY_SECONDS
 
 # Days whose run-ins are computed side by side: the processor starts four steps in the time one takes.
 _TOGETHER = 4

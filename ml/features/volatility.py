@@ -7,11 +7,12 @@ import math
 import numpy as np
 
 from novosky.compiled import compiled
+from novosky.market.bar_arrays import FloatArray
 
 from . import memory
-from .bar_arrays import BARS_PER_DAY, FloatArray
 from .feature_spec import FeatureSpec
 from .indicators import Indicators, ratio_or
+from .memory import BARS_PER_DAY
 from .windows import day_range_share, range_share, rolling_max
 
 _ATR = memory.WILDER_WARM_UP

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from novosky.market.bar_arrays import FloatArray
+
 from . import memory
-from .bar_arrays import FloatArray
 from .feature_spec import FeatureSpec
 from .indicators import Indicators, ratio_or
 from .windows import rolling_mean

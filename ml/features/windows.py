@@ -17,8 +17,7 @@ import math
 import numpy as np
 
 from novosky.compiled import compiled
-
-from .bar_arrays import FloatArray, IntArray
+from novosky.market.bar_arrays import FloatArray, IntArray
 
 # Neighbouring rows are summed side by side, each in the order of its own bars: the processor
 # adds four at once, and the block's totals stay in its nearest cache.

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 import pandas as pd
 
 from novosky.errors import BrokerError
+from novosky.market.bar_arrays import BarArrays
 
 RETCODE_UNKNOWN: Final = -1
 """Not of the package: the order may have been executed and nobody can say yet. Never send it again."""
@@ -198,6 +199,9 @@ class Broker(Protocol):
         """Return the newest `count` closed bars as a bar frame, fewer if there are no more
         (`copy_rates_from_pos` with position 1).
         """
+
+    def closed_arrays(self, count: int) -> BarArrays:
+        """Return the same bars as arrays: what a bot reads at every close."""
 
     def send(self, request: OrderRequest) -> OrderResult:
         """Send a market order and return the answer (`order_send`)."""
