@@ -12,9 +12,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
-from typing import Any
-
-import pandas as pd
 
 from alerts.notify import Notifier
 from engine.breakers import judge_equity, start_guard
@@ -27,7 +24,8 @@ from engine.inputs.models import RiskModel
 from engine.outputs.tables import SIDE_NAMES, utc_text, volume_text
 from engine.records import Account, Candidate, Guard, Params, from_bytes, new_record, to_bytes
 from novosky.errors import BrokerError, SettingsError
-from novosky.market.bars import M15_SECONDS, epoch_seconds
+from novosky.market.bar_arrays import BarArrays
+from novosky.market.bars import M15_SECONDS
 from trading.account.opening_balance import balance_problem, is_below_halt
 from trading.brokers.port import Broker, BrokerUnavailable, Position, Quote
 from trading.cycle.bookings import MAGIC, Booked, book_deals
@@ -252,10 +250,10 @@ class Bot:
         return not own or not self._unknown.own(self._broker.positions())
 
     def _act(self) -> bool:
-        bars = self._broker.closed_bars(self._signals.bars_needed)
+        bars = self._broker.closed_arrays(self._signals.bars_needed)
         if len(bars) == 0:
             return False
-        close = int(bars["time"].iloc[-1].timestamp()) + M15_SECONDS
+        close = bars.newest_close
         if self._intents.unsettled and not self._intents.settle():
             return False
         if close <= self._status.last_bar:
@@ -302,7 +300,7 @@ class Bot:
         span = (close - self._status.last_bar) // M15_SECONDS
         if self._status.last_bar == 0 or span <= 1:
             return 0
-        closes = epoch_seconds(self._broker.closed_bars(span)) + M15_SECONDS
+        closes = self._broker.closed_arrays(span).times + M15_SECONDS
         missed = int((closes > self._status.last_bar).sum()) - 1
         if missed:
             _log.warning("%d bar(s) closed while the bot was away; acting on %s only", missed, utc_text(close))
@@ -379,7 +377,7 @@ class Bot:
         account: Account,
         guard: Guard,
         position: Position | None,
-        bars: pd.DataFrame,
+        bars: BarArrays,
         close: int,
         quote: Quote,
         *,
@@ -398,7 +396,7 @@ class Bot:
         return replace(decision, action=f"exit:{EXIT_NAMES[reason]}"), [intent]
 
     def _ask_position(
-        self, decision: Decision, account: Account, bars: pd.DataFrame, close: int, quote: Quote
+        self, decision: Decision, account: Account, bars: BarArrays, close: int, quote: Quote
     ) -> tuple[Decision, int]:
         """Return the decision with the position model's word on the open position, and the exit reason or 0."""
         assert self._positions is not None, "the session refuses to start without the model"
@@ -416,7 +414,7 @@ class Bot:
         return decision, EXIT_MODEL if verdict == VERDICT_EXIT else 0
 
     def _seek(
-        self, account: Account, guard: Guard, bars: Any, close: int, quote: Quote
+        self, account: Account, guard: Guard, bars: BarArrays, close: int, quote: Quote
     ) -> tuple[Decision, list[Intent]]:
         candidate, atr = self._signals.candidate(bars)
         decision = Decision(close, "none", quote.bid, 0.0, 0.0, atr=atr)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import pytest
 
+from novosky.market.bars import epoch_seconds
 from trading.brokers.port import Broker, DealEntry, DealReason, OrderRequest, Outcome, Position
 
 Row = tuple[float, float, float, float]
@@ -100,6 +101,19 @@ class BrokerContract:
         assert list(bars["close"]) == [UP[3], DOWN[3]]
         stage.broker.send(buy(sl=49_700.0, tp=50_300.0))
         assert list(stage.broker.closed_bars(1)["close"]) == [DOWN[3]], "the order's bar has not closed"
+
+    def test_closed_arrays_are_the_columns_of_the_closed_bars(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, UP, DOWN, QUIET], Terms())
+        stage.go_on()
+        first = stage.broker.closed_arrays(5)
+        kept = (first.times.tolist(), first.close.tolist())
+        stage.go_on()
+        for count in (1, 2, 5):
+            frame, arrays = stage.broker.closed_bars(count), stage.broker.closed_arrays(count)
+            assert arrays.times.tolist() == epoch_seconds(frame).tolist()
+            for name in ("open", "high", "low", "close", "volume"):
+                assert getattr(arrays, name).tolist() == frame[name].tolist()
+        assert (first.times.tolist(), first.close.tolist()) == kept, "a window handed out does not change later"
 
     def test_a_buy_fills_at_the_next_ask(self, tmp_path: Path) -> None:
         broker = self.stage(tmp_path, [QUIET, QUIET], Terms(slippage=0.5)).broker

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import pandas as pd
 
 from novosky.errors import BrokerError
+from novosky.market.bar_arrays import BarArrays
 
 LIVE_ENTRY_SECONDS: Final = 90
 """How long after a close an entry may still be sent, for `Params.entry_valid_seconds` of a live bot:
@@ -307,6 +308,9 @@ class Broker(Protocol):
 
     def closed_bars(self, count: int) -> pd.DataFrame:
         """Return the newest `count` closed bars as a bar frame, fewer if there are no more."""
+
+    def closed_arrays(self, count: int) -> BarArrays:
+        """Return the same bars as arrays: what a bot reads at every close."""
 
     def send(self, request: OrderRequest) -> OrderResult:
         """Send a market order and return the answer."""

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from novosky.clock import Clock
+from novosky.market.bar_arrays import BarArrays
 from novosky.settings import Settings
 from trading.brokers.clock_watch import Measured
 from trading.brokers.margin import check_margin
@@ -282,6 +283,11 @@ class Mt5Broker:
         """Return the newest closed M15 bars as a bar frame."""
         self._link.ensure()
         return self._bars.closed(self.symbol, count)
+
+    def closed_arrays(self, count: int) -> BarArrays:
+        """Return the newest closed M15 bars as arrays."""
+        self._link.ensure()
+        return self._bars.closed_arrays(self.symbol, count)
 
     def send(self, request: OrderRequest) -> OrderResult:
         """Send a market order, once; see `Broker.send`."""
