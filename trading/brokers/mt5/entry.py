@@ -98,7 +98,7 @@ class TerminalReach:
         """Return what the doctor asks."""
         from trading.brokers.mt5.probe import Mt5Probe
 
-        return Mt5Probe(self, symbol, clock, magic)
+        return Mt5Probe(self.connect(), self.access, self.timing, symbol, clock, magic)
 
 
 def check_costs(settings: Settings) -> None:

@@ -7,12 +7,13 @@ from typing import Any, Self
 
 from novosky.clock import Clock
 from trading.brokers.facts import UNITS_PER_USD, AccountFacts, SymbolFacts
-from trading.brokers.mt5.entry import TerminalReach
 from trading.brokers.mt5.guard import check_account
 from trading.brokers.mt5.link import Link
 from trading.brokers.mt5.margin import read_margin
+from trading.brokers.mt5.module import TerminalModule
 from trading.brokers.mt5.money import Money
 from trading.brokers.mt5.symbols import await_tick, resolve_symbol
+from trading.brokers.mt5.terms import Access, Timing
 
 
 class Mt5Probe:
@@ -22,7 +23,11 @@ class Mt5Probe:
 
     Parameters
     ----------
-    reach : TerminalReach
+    module : TerminalModule
+        Reaches the terminal.
+    access : Access
+        The account that must be there.
+    timing : Timing
     symbol : str
         As in config.json; the broker's own name for it is looked up.
     clock : Clock
@@ -30,10 +35,12 @@ class Mt5Probe:
         Marks the bot's own positions.
     """
 
-    def __init__(self, reach: TerminalReach, symbol: str, clock: Clock, magic: int) -> None:
-        self._timing, self._magic = reach.timing, magic
-        self._access, self._name, self._clock = reach.access, symbol, clock
-        self._link = Link(reach.connect(), clock, reach.access, self._timing, self._check)
+    def __init__(
+        self, module: TerminalModule, access: Access, timing: Timing, symbol: str, clock: Clock, magic: int
+    ) -> None:
+        self._timing, self._magic = timing, magic
+        self._access, self._name, self._clock = access, symbol, clock
+        self._link = Link(module, clock, access, timing, self._check)
         self._symbol = ""
 
     def __enter__(self) -> Self:
