@@ -157,7 +157,7 @@ def test_a_telegram_that_refuses_undoes_nothing(at_proved: Checkout, monkeypatch
         set_up_telegram(monkeypatch, host.access().base_url)
         answer = at_proved.weekly()
     assert answer.code == 0
-    assert "Telegram: sent to 0 of 1 places: Telegram refused it" in answer.out
+    assert "Telegram: sent to 0 of 1 places: Telegram refused the access" in answer.out
     at_proved.is_recorded_once(2)
 
 
