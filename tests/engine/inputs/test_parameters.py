@@ -52,10 +52,26 @@ def epoch(moment: str) -> int:
     return int(pd.Timestamp(moment, tz="UTC").timestamp())
 
 
+EXCHANGE: dict[str, Any] = {
+    "fees": "maker_taker",
+    "commission_per_lot": 0.0,
+    "maker_fee_pct": 0.0,
+    "taker_fee_pct": 0.25,
+    "min_fee": 0.75,
+    "carry": "funding",
+    "swap_long": 0.0,
+    "swap_short": 0.0,
+    "funding_rate_pct": 0.125,
+    "funding_hours_utc": [0, 8, 16],
+}
 # Every parameter that follows from one key: name, value, and the settings that give it.
 MAPPINGS: list[tuple[str, float, dict[str, Any]]] = [
     ("risk_fraction", 0.025, {"dynamic_position_sizing": {"risk_percent": 2.5}}),
     ("max_risk_fraction", 0.07, {"dynamic_position_sizing": {"max_risk_per_trade_pct": 7.0}}),
+    ("maker_fee", -0.0005, {"costs": {**EXCHANGE, "maker_fee_pct": -0.05}}),
+    ("taker_fee", 0.0025, {"costs": {**EXCHANGE, "taker_fee_pct": 0.25}}),
+    ("min_fee", 0.75, {"costs": EXCHANGE}),
+    ("funding_rate", 0.00125, {"costs": EXCHANGE}),
     ("half_kelly", 1, {"ml_active_management": {"enabled": True}}),
     ("min_atr", 22.0, {"risk_management": {"min_atr_threshold": 22.0}}),
     ("max_spread_atr", 0.2, {"risk_management": {"max_spread_atr": 0.2}}),
