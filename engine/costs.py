@@ -29,13 +29,14 @@ def fee(params: Params, volume: float, price: float, maker: bool) -> float:
     maker : bool
         True when the order rested in the book until the market came to it, as a target does.
     """
-    share = params.maker_fee if maker else params.taker_fee
     paid = params.commission_per_lot * volume
-    if share != 0.0:
+    # One question for a broker of lots: the terms of an exchange cost the loop 4 % where none is charged.
+    if params.taker_fee != 0.0 or params.maker_fee != 0.0 or params.min_fee != 0.0:
+        share = params.maker_fee if maker else params.taker_fee
         paid += share * (volume * params.lot_units * price)
-    # A least fee of zero is none: taken as a floor it would eat the maker's rebate.
-    if params.min_fee > 0.0 and paid < params.min_fee:
-        return params.min_fee
+        # A least fee of zero is none: taken as a floor it would eat the maker's rebate.
+        if params.min_fee > 0.0:
+            paid = max(paid, params.min_fee)
     return paid
 
 

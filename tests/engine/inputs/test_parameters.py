@@ -52,6 +52,19 @@ def epoch(moment: str) -> int:
     return int(pd.Timestamp(moment, tz="UTC").timestamp())
 
 
+EXCHANGE: dict[str, Any] = {
+    "fees": "maker_taker",
+    "commission_per_lot": 0.0,
+    "maker_fee_pct": -0.05,
+    "taker_fee_pct": 0.25,
+    "min_fee": 0.75,
+    "carry": "funding",
+    "swap_long": 0.0,
+    "swap_short": 0.0,
+    "funding_rate_pct": 0.125,
+    "funding_hours_utc": [0, 8, 16],
+}
+EXCHANGE_PARAMETERS = {"maker_fee": -0.0005, "taker_fee": 0.0025, "min_fee": 0.75, "funding_rate": 0.00125}
 # Every parameter that follows from one key: name, value, and the settings that give it.
 MAPPINGS: list[tuple[str, float, dict[str, Any]]] = [
     ("risk_fraction", 0.025, {"dynamic_position_sizing": {"risk_percent": 2.5}}),
@@ -125,8 +138,16 @@ def test_no_parameter_was_forgotten() -> None:
     from_model_settings = {"confidence", "min_gap", "position_model", *POSITION_PARAMETERS}
     # M15 bars, cents, two votes of three, orders that live for one open, and sizing by risk.
     fixed = {"bar_seconds": 900, "money_scale": 100.0, "min_votes": 2, "entry_valid_seconds": 0, "fixed_volume": 0.0}
-    assert covered | from_model_settings | set(fixed) == set(dtype_of(Params).names or ())
+    assert covered | from_model_settings | set(EXCHANGE_PARAMETERS) | set(fixed) == set(dtype_of(Params).names or ())
     assert {name: getattr(params_with(), name) for name in fixed} == fixed
+
+
+def test_an_exchanges_costs_change_their_parameters_and_take_the_brokers_away() -> None:
+    plain, exchange = params_with(), params_with(costs=EXCHANGE)
+    own = {name: float(getattr(exchange, name)) for name in EXCHANGE_PARAMETERS}
+    assert own == pytest.approx(EXCHANGE_PARAMETERS)
+    changed = {name for name in dtype_of(Params).names or () if np.any(getattr(plain, name) != getattr(exchange, name))}
+    assert changed == {*EXCHANGE_PARAMETERS, "swap_long", "swap_short"}
 
 
 def test_model_settings_reach_the_engine() -> None:
