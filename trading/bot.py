@@ -68,8 +68,6 @@ class Bot:
         Identifies what the models say, for their figures in the journal; empty keeps none.
     frozen : callable
         Tells whether the freeze flag is set; asked before every entry.
-    queued : bool
-        True when something sends the journal's outbox on: messages are then queued in it, too.
     accept_balance : bool
         Begin although the balance is far from the one the hard halt measures from: a person said so.
     advice : Advice
@@ -90,12 +88,11 @@ class Bot:
         models: str,
         fingerprint: str = "",
         frozen: Callable[[], bool],
-        queued: bool = False,
         accept_balance: bool = False,
         advice: Advice = LIVE_ADVICE,
     ) -> None:
         self._broker, self._journal = broker, journal
-        self._announcer = Announcer(journal, notifier, queued=queued)
+        self._announcer = Announcer(journal, notifier)
         self._signals, self._positions, self._risk = signals, positions, risk
         self._params, self._frozen = params, frozen
         self._note_taker = NoteTaker(journal, fingerprint, params)
@@ -216,7 +213,7 @@ class Bot:
         status = replace(self._status, guard=guard)
         text = "HARD HALT by order: no entries until risk_profile.starting_balance_usd is changed"
         message = Message(f"halted:{status.last_bar}", "risk", text, status.last_bar)
-        self._journal.save_status(status, self._announcer.within([message]))
+        self._journal.save_status(status, [message])
         self._status = status
         self._announcer.show([message])
 
@@ -290,8 +287,7 @@ class Bot:
         decision = replace(decision, spread=self._spread(quote), equity=float(guard.equity))
         trades = [closed.row for closed in booked.closed]
         notes = self._note_taker.notes(booked, position, decision, self._status.last_bar)
-        within = self._announcer.within(messages)
-        self._journal.record_bar(status, decision, intents, booked.deals, trades, within, notes)
+        self._journal.record_bar(status, decision, intents, booked.deals, trades, messages, notes)
         self._status = status
         # Orders before messages: whoever is told of a trade can wait, the market does not.
         for intent in intents:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, select
 
+from alerts.views import AccountSnapshot
 from novosky.database.connection import Database
 from trading.journal.tables import ACCOUNT_SNAPSHOTS, FLAGS, MODEL_METRICS, MONEY_MOVES, NEWS_EVENTS, POSITION_EVENTS
-from trading.journal.values import AccountSnapshot, BarNotes, Flag, ModelMetric, MoneyMove, NewsEvent, PositionEvent
+from trading.journal.values import BarNotes, Flag, ModelMetric, MoneyMove, NewsEvent, PositionEvent
 
 
 class History:

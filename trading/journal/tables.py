@@ -1,4 +1,4 @@
-"""The tables of the journal, version 3, as SQLAlchemy knows them.
+"""The tables of the journal, version 4, as SQLAlchemy knows them.
 
 Times are UTC epoch seconds, money USD, volumes lots. What a table looked like in an older
 version stands in `trading.journal.versions.migrations` alone.
@@ -6,11 +6,23 @@ version stands in `trading.journal.versions.migrations` alone.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, insert, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    insert,
+    update,
+)
 
 from trading.journal.readable import GUARD_COUNTS, GUARD_MONEY, TRADE_NUMBERS
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 METADATA = MetaData()
 
@@ -68,7 +80,10 @@ INTENTS = Table(
     Column("position", BigInteger, nullable=False),
     Column("reason", Integer, nullable=False),
     Column("state", String, nullable=False, index=True),
-    Column("retcode", Integer),
+    # What became of the order, a word of `trading.brokers.port.Outcome`; NULL until it is known.
+    Column("outcome", String),
+    # The broker's own code for it, for whoever asks its support.
+    Column("broker_code", String),
     Column("order", BigInteger),
 )
 DEALS = Table(
@@ -147,7 +162,9 @@ OUTBOX = Table(
     "outbox",
     METADATA,
     Column("id", Integer, primary_key=True),
-    Column("key", String, nullable=False, unique=True),
+    Column("key", String, nullable=False),
+    # A message stands here once for every channel that carries it.
+    Column("channel", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("text", String, nullable=False),
     Column("attachment", String),
@@ -157,6 +174,7 @@ OUTBOX = Table(
     Column("next_try", BigInteger, index=True),
     Column("sent_at", BigInteger),
     Column("error", String),
+    UniqueConstraint("key", "channel"),
 )
 FLAGS = Table(
     "flags",
