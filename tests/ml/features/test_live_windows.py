@@ -140,7 +140,7 @@ bars = pd.read_parquet(sys.argv[1])
 latest_bar(BarArrays.from_bars(bars))
 latest_bar(bars)
 assert before == loaded(), (before, loaded())
-print(min(before.values()), len(before))
+print(len(before), *sorted(name for name, kinds in before.items() if kinds != 1))
 """
 
 
@@ -150,6 +150,6 @@ def test_after_the_warm_up_no_kernel_is_loaded_at_a_bar(tmp_path: Path, root: Pa
         [sys.executable, "-c", WARMED, str(tmp_path / "bars.parquet")], cwd=root, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    least, kernels = (int(word) for word in done.stdout.split())
-    assert least == 1, "every kernel is loaded"
-    assert kernels > 20
+    kernels, *unloaded = done.stdout.split()
+    assert set(unloaded) <= {"_run_in", "window_totals"}, "other kernels hold the code of these two"
+    assert int(kernels) > 20
