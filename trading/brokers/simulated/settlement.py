@@ -7,7 +7,6 @@ a simulated terminal and a backtest of the same trades end at the same cent.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from engine.fills import (
     BOTH_TOUCHED,
@@ -35,9 +34,7 @@ from trading.brokers.simulated.book import OpenPosition, PendingOrder, order_sid
 from trading.brokers.simulated.calc import margin_usd, update_conversion
 from trading.brokers.simulated.checks import boundless
 from trading.brokers.simulated.market import Feed
-
-if TYPE_CHECKING:
-    from trading.brokers.simulated.venue import Venue, copied
+from trading.brokers.simulated.venue import Venue, copied
 
 _REASONS = {EXIT_STOP: C.DEAL_REASON_SL, EXIT_TARGET: C.DEAL_REASON_TP, EXIT_STOP_OUT: C.DEAL_REASON_SO}
 _LABELS = {C.DEAL_REASON_SL: "sl", C.DEAL_REASON_TP: "tp", C.DEAL_REASON_SO: "so"}
