@@ -58,7 +58,14 @@ while not session.server.at_end:
 actions = {row["action"].split(":")[0] for row in session.journal.decisions()}
 print(json.dumps({"late": sorted(late), "actions": sorted(actions), "trades": len(session.journal.trades())}))
 """
-OF_THE_SIMULATED_BROKER = {"open_of_bar", "place_entry", "place_exit", "nights_until", "stops_allowed"}
+OF_THE_SIMULATED_BROKER = {
+    "open_of_bar",
+    "place_entry",
+    "place_exit",
+    "nights_until",
+    "stops_allowed",
+    "floating_profit",
+}
 """A real broker's orders are filled elsewhere; these fill the paper account's."""
 
 
