@@ -9,7 +9,10 @@ looked up before anything is written again. Reading has a session of its own and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +26,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from novosky.database.one_file import OneFile
 from novosky.database.place import shown, without_password
 from novosky.database.pooler import WHAT_TO_USE, NoSession, prove_session
+from novosky.database.prepared import Prepared, driver_of
 from novosky.database.use import Use
 from novosky.errors import LockedError, StorageError
 
@@ -91,6 +95,8 @@ class Database:
         self._patience = patience
         self.file = None if self._url.get_backend_name() != "sqlite" else Path(str(self._url.database))
         self._connected_once = self._held_once = False
+        self._kept = threading.local()
+        self._all_kept: list[weakref.ref[Connection]] = []
         self._served = self._url.get_backend_name() == "postgresql"
         try:
             self._reading = self._served_engine(None) if self._served else self._file_engine(durable)
@@ -125,6 +131,9 @@ class Database:
             connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
 
         def begun(connection: Connection) -> None:
+            if driver_of(connection).in_transaction:
+                # Begun by `_file_transaction`: SQLAlchemy only learns of it now.
+                return
             self._file.check()
             connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
@@ -216,6 +225,31 @@ class Database:
         values = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
         return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=values)
 
+    def prepare(self, statement: Any, columns: Sequence[str] | None = None) -> Prepared:
+        """Return a statement compiled for this database, for what is done at every bar.
+
+        Parameters
+        ----------
+        statement : selectable, insert or update
+        columns : sequence of str, optional
+            The columns an insert or update gives values for; all where left out.
+        """
+        return Prepared(statement, self._reading.dialect, columns)
+
+    def find(self, query: Prepared, **values: Any) -> list[dict[str, Any]]:
+        """Return a prepared query's rows; see `read`."""
+
+        def ask() -> list[dict[str, Any]]:
+            if self._served:
+                with self._reading.connect() as connection:
+                    return query.rows(connection, values)
+            # One query needs no transaction, whose begin would have looked after the file.
+            self._file.check()
+            return query.rows(self._own_connection(), values)
+
+        with self._named_errors():
+            return self._patiently(ask)
+
     def read(self, query: Any) -> list[Mapping[str, Any]]:
         """Return a query's rows; on PostgreSQL a lost connection is replaced and asked again.
 
@@ -273,10 +307,49 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Yield a connection in a writing transaction, committed at the end and rolled back by an error."""
+        if not self._served:
+            with self._named_errors(), self._file_transaction() as connection:
+                yield connection
+            return
         with self._named_errors(), self._patiently(self._writing.connect) as connection, connection.begin():
-            if self._served and not self.read_only:
+            if not self.read_only:
                 self._check_lock(connection)
             yield connection
+
+    def _own_connection(self) -> Connection:
+        """Return this thread's connection to the file, opened at its first use and kept.
+
+        To take one out of the pool, to begin and to give it back costs SQLAlchemy several times
+        what SQLite needs for a bar. A thread that ends gives its connection back to the pool.
+        """
+        connection: Connection | None = getattr(self._kept, "connection", None)
+        if connection is None or connection.closed:
+            self._kept.connection = connection = self._writing.connect()
+            self._all_kept.append(weakref.ref(connection))
+        return connection
+
+    @contextmanager
+    def _file_transaction(self) -> Iterator[Connection]:
+        connection = self._own_connection()
+        driver = driver_of(connection)
+        self._file.check()
+        driver.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            if connection.in_transaction():
+                # A statement went through SQLAlchemy, which then wants to end what it knows of.
+                connection.commit()
+            else:
+                driver.execute("COMMIT")
+        except BaseException:
+            # SQLAlchemy's own rollback forgets its part; the driver's ends what is left.
+            connection.rollback()
+            if connection.invalidated:
+                # An interrupted statement costs SQLAlchemy its connection; the next writing opens another.
+                connection.close()
+            elif driver.in_transaction:
+                driver.execute("ROLLBACK")
+            raise
 
     def _patiently(self, action: Callable[[], T]) -> T:
         """Repeat an action that changes nothing while the server is away."""
@@ -297,7 +370,8 @@ class Database:
     def _named_errors(self) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            # sqlite3's own errors come of prepared statements, which SQLAlchemy does not wrap.
             raise self.error(error) from error
 
     def error(self, error: Exception) -> StorageError:
@@ -316,6 +390,10 @@ class Database:
 
     def close(self) -> None:
         """Release the database, and with it the lock."""
+        for kept in self._all_kept:
+            connection = kept()
+            if connection is not None:
+                connection.close()
         self._writing.dispose()
         self._reading.dispose()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from alerts.views import AccountSnapshot
 from novosky.database.connection import Database
@@ -25,25 +25,28 @@ class History:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._insert_event = database.insert_new(POSITION_EVENTS)
-        self._insert_move = database.insert_new(MONEY_MOVES)
+        # The first three are written with bars, so they are prepared; the others come once in a while.
+        self._insert_event = database.prepare(database.insert_new(POSITION_EVENTS))
+        self._insert_move = database.prepare(database.insert_new(MONEY_MOVES))
+        self._put_metric = database.prepare(database.insert_or_replace(MODEL_METRICS))
         self._put_snapshot = database.insert_or_replace(ACCOUNT_SNAPSHOTS)
         self._put_news = database.insert_or_replace(NEWS_EVENTS)
-        self._put_metric = database.insert_or_replace(MODEL_METRICS)
         self._put_flag = database.insert_or_replace(FLAGS)
+        table = MODEL_METRICS
+        span = select(table).where(table.c.time >= bindparam("start"), table.c.time < bindparam("end"))
+        self._metrics_between = database.prepare(span.order_by(table.c.time, table.c.name))
+        newest = select(table).where(table.c.name == bindparam("figure")).order_by(table.c.time.desc()).limit(1)
+        self._newest_metric = database.prepare(newest)
 
     def _note_within(self, connection: Connection, notes: BarNotes) -> None:
         """Write a bar's notes as part of its transaction."""
-        if notes.events:
-            connection.execute(self._insert_event, [event.__dict__ for event in notes.events])
-        if notes.metrics:
-            connection.execute(self._put_metric, [metric.__dict__ for metric in notes.metrics])
+        self._insert_event.run_each(connection, [event.__dict__ for event in notes.events])
+        self._put_metric.run_each(connection, [metric.__dict__ for metric in notes.metrics])
         self._move_within(connection, notes.moves)
 
     def _move_within(self, connection: Connection, moves: Sequence[MoneyMove]) -> None:
         """Write what was paid in and out as part of a transaction."""
-        if moves:
-            connection.execute(self._insert_move, [move.__dict__ for move in moves])
+        self._insert_move.run_each(connection, [move.__dict__ for move in moves])
 
     def money_moves(self, since: int = 0) -> Sequence[MoneyMove]:
         """Return what was paid in and out, and lent, from a moment on, in order of its tickets."""
@@ -66,7 +69,7 @@ class History:
             For a person to read.
         """
         event = PositionEvent(ticket, time, kind, detail)
-        self._database.write(lambda connection: connection.execute(self._insert_event, event.__dict__))
+        self._database.write(lambda connection: self._insert_event.run(connection, event.__dict__))
 
     def position_events(self, since: int = 0) -> Sequence[PositionEvent]:
         """Return the events from a moment on, oldest first."""
@@ -101,7 +104,7 @@ class History:
     def record_model_metric(self, time: int, name: str, value: float) -> None:
         """Record a figure about a model; one value per moment and name."""
         metric = ModelMetric(time, name, value)
-        self._database.write(lambda connection: connection.execute(self._put_metric, metric.__dict__))
+        self._database.write(lambda connection: self._put_metric.run(connection, metric.__dict__))
 
     def model_metrics(self, name: str, since: int = 0) -> Sequence[ModelMetric]:
         """Return a figure's values from a moment on, oldest first."""
@@ -111,15 +114,11 @@ class History:
 
     def model_metrics_between(self, start: int, end: int) -> Sequence[ModelMetric]:
         """Return all figures from `start` until before `end`, UTC epoch seconds, by time and name."""
-        table = MODEL_METRICS
-        span = select(table).where(table.c.time >= start, table.c.time < end)
-        return [ModelMetric(**row) for row in self._database.read(span.order_by(table.c.time, table.c.name))]
+        return [ModelMetric(**row) for row in self._database.find(self._metrics_between, start=start, end=end)]
 
     def newest_model_metric(self, name: str) -> ModelMetric | None:
         """Return a figure's newest value, or None when there is none."""
-        table = MODEL_METRICS
-        query = select(table).where(table.c.name == name).order_by(table.c.time.desc()).limit(1)
-        rows = self._database.read(query)
+        rows = self._database.find(self._newest_metric, figure=name)
         return ModelMetric(**rows[0]) if rows else None
 
     def set_flag(self, name: str, value: str, time: int) -> None:

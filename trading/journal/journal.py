@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import URL, Connection, func, select, text, update
+from sqlalchemy import URL, Connection, func, select, text
 
 from alerts.message import Message
 from engine.records import Guard, from_bytes, to_bytes
@@ -15,19 +15,8 @@ from novosky.errors import StorageError
 from novosky.market.bars import M15_SECONDS
 from trading.journal.outbox import Outbox
 from trading.journal.readable import status_columns, trade_columns
-from trading.journal.tables import (
-    BOT_STATUS,
-    DEALS,
-    DECISIONS,
-    INSERT_DEAL,
-    INSERT_DECISION,
-    INSERT_INTENT,
-    INSERT_STATUS,
-    INSERT_TRADE,
-    INTENTS,
-    TRADES,
-    UPDATE_STATUS,
-)
+from trading.journal.statements import Statements
+from trading.journal.tables import BOT_STATUS, DEALS, DECISIONS, INTENTS, TRADES
 from trading.journal.takeover import TakenOver, Takeover
 from trading.journal.values import (
     INTENT_FILLED,
@@ -99,6 +88,7 @@ class Journal(Takeover):
             raise
         super().__init__(database)
         self.outbox = Outbox(database, channels)
+        self._statements = Statements(database)
         # The newest bar this journal is known to hold: what is found before a write must be the same.
         self._stands_at: int | None = None
 
@@ -136,7 +126,7 @@ class Journal(Takeover):
 
         def write(connection: Connection) -> None:
             self._check_standing(connection)
-            _write_status(connection, status)
+            self._write_status(connection, status)
             self.outbox.enqueue_within(connection, messages)
 
         self._database.write(write)
@@ -147,7 +137,7 @@ class Journal(Takeover):
 
         def write(connection: Connection) -> None:
             self._take_over_within(connection, rows)
-            _write_status(connection, status)
+            self._write_status(connection, status)
 
         self._database.write(write)
         self._stands_at = status.last_bar
@@ -163,10 +153,9 @@ class Journal(Takeover):
         """
 
         def write(connection: Connection) -> None:
-            if deals:
-                connection.execute(INSERT_DEAL, [dict(row) for row in deals])
+            self._statements.insert_deal.run_each(connection, deals)
             self._move_within(connection, moves)
-            _write_status(connection, status)
+            self._write_status(connection, status)
 
         begun = select(DEALS.c.ticket).where(DEALS.c.ticket == status.last_deal)
         self._database.write(write, arrived=begun)
@@ -176,7 +165,8 @@ class Journal(Takeover):
         """Write an intent that no bar has decided: a person's order between two closes."""
         values = {**intent.__dict__, "state": INTENT_NEW}
         arrived = select(INTENTS).where(INTENTS.c.id == intent.id)
-        self._database.write(lambda connection: connection.execute(INSERT_INTENT, values), arrived=arrived)
+        insert = self._statements.insert_intent
+        self._database.write(lambda connection: insert.run(connection, values), arrived=arrived)
 
     def record_bar(
         self,
@@ -207,19 +197,19 @@ class Journal(Takeover):
         StorageError
             Nothing of the bar was written, or it was recorded before.
         """
+        statements = self._statements
 
         def write(connection: Connection) -> None:
-            connection.execute(INSERT_DECISION, decision.__dict__)
-            if deals:
-                connection.execute(INSERT_DEAL, [dict(row) for row in deals])
-            if trades:
-                connection.execute(INSERT_TRADE, [{**row, **trade_columns(row["trade"])} for row in trades])
-            if intents:
-                connection.execute(INSERT_INTENT, [{**intent.__dict__, "state": INTENT_NEW} for intent in intents])
+            statements.insert_decision.run(connection, decision.__dict__)
+            statements.insert_deal.run_each(connection, deals)
+            rows = [{**row, **trade_columns(row["trade"])} for row in trades]
+            statements.insert_trade.run_each(connection, rows)
+            new = [{**intent.__dict__, "state": INTENT_NEW} for intent in intents]
+            statements.insert_intent.run_each(connection, new)
             self.outbox.enqueue_within(connection, messages)
             self._note_within(connection, notes)
             self._check_standing(connection)
-            _write_status(connection, status)
+            self._write_status(connection, status)
 
         recorded = select(DECISIONS.c.bar).where(DECISIONS.c.bar == decision.bar)
         self._database.write(write, arrived=recorded)
@@ -229,7 +219,8 @@ class Journal(Takeover):
         """Refuse to go on in a journal that was emptied, or replaced by another copy, under a running bot."""
         if self._stands_at is None:
             return
-        found = connection.execute(select(BOT_STATUS.c.last_bar)).scalar()
+        rows = self._statements.newest_bar.rows(connection, {})
+        found = rows[0]["last_bar"] if rows else None
         if found != self._stands_at:
             raise StorageError(
                 f"the journal {self._database.place} was {'emptied' if found is None else 'replaced by another copy'} "
@@ -264,37 +255,29 @@ class Journal(Takeover):
         code : str
             The broker's own code for it, empty where it gave none.
         """
+        statements = self._statements
         # A plain text: not every database driver stores an enumeration by its value.
         ended = {"state": state, "outcome": str(outcome), "broker_code": code or None, "order": order}
 
         def write(connection: Connection) -> None:
-            connection.execute(update(INTENTS).where(INTENTS.c.id == intent.id).values(ended))
-            if state == INTENT_REJECTED and intent.kind == "entry":
-                connection.execute(
-                    update(DECISIONS).where(DECISIONS.c.bar == intent.bar).values(action="blocked", gates=gates)
-                )
-            if state == INTENT_FILLED and intent.kind == "entry":
-                # An order that was taken for refused had marked the decision so.
-                late = (DECISIONS.c.bar == intent.bar) & (DECISIONS.c.action == "blocked")
-                connection.execute(update(DECISIONS).where(late).values(action="entry", gates=0))
+            statements.close_intent.run(connection, {**ended, "intent": intent.id})
+            if intent.kind == "entry" and state == INTENT_REJECTED:
+                blocked = {"action": "blocked", "gates": gates, "at": intent.bar}
+                statements.block_decision.run(connection, blocked)
+            if intent.kind == "entry" and state == INTENT_FILLED:
+                statements.unblock_decision.run(connection, {"action": "entry", "gates": 0, "at": intent.bar})
             self.outbox.enqueue_within(connection, messages)
 
         self._database.write(write)
 
     def refused_intent(self, intent_id: str) -> Intent | None:
         """Return an intent whose order is recorded as refused, or None."""
-        return self._refused(INTENTS.c.id == intent_id)
+        return _first_intent(self._database.find(self._statements.refused_intent, intent=intent_id))
 
     def refused_entry(self, time: int, volume: float) -> Intent | None:
         """Return the newest entry of this volume that was refused in the bar before `time`, UTC epoch seconds."""
-        within = (INTENTS.c.bar <= time) & (INTENTS.c.bar > time - M15_SECONDS)
-        return self._refused(within & (INTENTS.c.kind == "entry") & (INTENTS.c.volume == volume))
-
-    def _refused(self, condition: Any) -> Intent | None:
-        refused = select(INTENTS).where(condition, INTENTS.c.state == INTENT_REJECTED)
-        row = self._one(refused.order_by(INTENTS.c.bar.desc()).limit(1))
-        names = Intent.__dataclass_fields__
-        return None if row is None else Intent(**{name: row[name] for name in names})
+        query = self._statements.refused_entry
+        return _first_intent(self._database.find(query, until=time, after=time - M15_SECONDS, lots=volume))
 
     def intents_of(self, bar: int) -> Sequence[Mapping[str, Any]]:
         """Return the rows of the intents decided at a bar's close (UTC epoch seconds)."""
@@ -302,26 +285,24 @@ class Journal(Takeover):
 
     def intent(self, intent_id: str) -> Mapping[str, Any] | None:
         """Return one intent's row, or None."""
-        return self._one(select(INTENTS).where(INTENTS.c.id == intent_id))
+        return _first(self._database.find(self._statements.intent, intent=intent_id))
 
     def intent_of_order(self, order: int) -> Mapping[str, Any] | None:
         """Return the row of the entry whose order had this ticket, or None; brokers overwrite comments."""
-        return self._one(select(INTENTS).where(INTENTS.c.order == order, INTENTS.c.kind == "entry"))
+        return _first(self._database.find(self._statements.intent_of_order, ticket=order))
 
     def exit_of(self, position: int) -> Mapping[str, Any] | None:
         """Return the row of the newest intent to close a position, or None."""
-        exits = select(INTENTS).where(INTENTS.c.position == position, INTENTS.c.kind == "exit")
-        return self._one(exits.order_by(INTENTS.c.bar.desc()).limit(1))
+        return _first(self._database.find(self._statements.exit_of, ticket=position))
 
     def entry_deals(self, position: int) -> Sequence[Mapping[str, Any]]:
         """Return the rows of the deals that opened a position, in order of their tickets."""
-        query = select(DEALS).where(DEALS.c.position == position, DEALS.c.entry == 0).order_by(DEALS.c.ticket)
-        return self._database.read(query)
+        return self._database.find(self._statements.entry_deals, ticket=position)
 
     def closed_volume(self, position: int) -> float:
         """Return the lots of a position that recorded deals have closed."""
-        exits = select(DEALS.c.volume).where(DEALS.c.position == position, DEALS.c.entry == 1)
-        return float(sum(row["volume"] for row in self._database.read(exits)))
+        rows = self._database.find(self._statements.closed_lots, ticket=position)
+        return float(sum(row["volume"] for row in rows))
 
     def is_flat(self, magic: int) -> bool:
         """Tell whether every lot that was opened with this magic is recorded as closed."""
@@ -377,16 +358,23 @@ class Journal(Takeover):
         return self._database.read(select(DEALS).order_by(DEALS.c.ticket))
 
     def _one(self, query: Any) -> Mapping[str, Any] | None:
-        rows = self._database.read(query)
-        return rows[0] if rows else None
+        return _first(self._database.read(query))
+
+    def _write_status(self, connection: Connection, status: BotStatus) -> None:
+        values = {**status.__dict__, "guard": to_bytes(status.guard), "finished": int(status.finished)}
+        values |= status_columns(status.guard)
+        if self._statements.update_status.run(connection, values) == 0:
+            self._statements.insert_status.run(connection, {**values, "id": 1})
 
     def close(self) -> None:
         """Release the database."""
         self._database.close()
 
 
-def _write_status(connection: Connection, status: BotStatus) -> None:
-    values = {**status.__dict__, "guard": to_bytes(status.guard), "finished": int(status.finished)}
-    values |= status_columns(status.guard)
-    if connection.execute(UPDATE_STATUS, values).rowcount == 0:
-        connection.execute(INSERT_STATUS, {**values, "id": 1})
+def _first(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    return rows[0] if rows else None
+
+
+def _first_intent(rows: Sequence[Mapping[str, Any]]) -> Intent | None:
+    names = Intent.__dataclass_fields__
+    return Intent(**{name: rows[0][name] for name in names}) if rows else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.fills import EXIT_NAMES
-from engine.records import Guard, Trade, from_bytes
+from engine.records import Guard, Trade, from_bytes, values_of
 
 TRADE_NUMBERS = (
     "volume",
@@ -39,19 +39,18 @@ GUARD_COUNTS = (
 
 def trade_columns(content: bytes) -> dict[str, Any]:
     """Return the plain columns of a row of `trades`, from its record."""
-    trade = from_bytes(Trade, content)
+    trade = values_of(from_bytes(Trade, content))
     return {
-        "entry_time": int(trade.entry_time),
-        "side": int(trade.side),
-        **{name: float(getattr(trade, name)) for name in TRADE_NUMBERS},
-        "exit_reason": EXIT_NAMES[int(trade.reason)],
+        "entry_time": trade["entry_time"],
+        "side": trade["side"],
+        **{name: trade[name] for name in TRADE_NUMBERS},
+        "exit_reason": EXIT_NAMES[trade["reason"]],
         # Cents are summed in binary: without rounding a break-even trade shows a result.
-        "net": round(float(trade.profit + trade.commission + trade.swap), 8) + 0.0,
+        "net": round(trade["profit"] + trade["commission"] + trade["swap"], 8) + 0.0,
     }
 
 
 def status_columns(guard: Guard) -> dict[str, Any]:
     """Return the plain columns of `bot_status`, from the breakers."""
-    return {name: float(getattr(guard, name)) for name in GUARD_MONEY} | {
-        name: int(getattr(guard, name)) for name in GUARD_COUNTS
-    }
+    values = values_of(guard)
+    return {name: values[name] for name in (*GUARD_MONEY, *GUARD_COUNTS)}

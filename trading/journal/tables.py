@@ -6,19 +6,7 @@ version stands in `trading.journal.versions.migrations` alone.
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Float,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    UniqueConstraint,
-    insert,
-    update,
-)
+from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint
 
 from trading.journal.readable import GUARD_COUNTS, GUARD_MONEY, TRADE_NUMBERS
 
@@ -183,11 +171,3 @@ FLAGS = Table(
     Column("value", String, nullable=False),
     Column("time", BigInteger, nullable=False),
 )
-
-# Built once: SQLAlchemy compiles a statement it has seen before at no cost.
-INSERT_DEAL = insert(DEALS)
-INSERT_TRADE = insert(TRADES)
-INSERT_DECISION = insert(DECISIONS)
-INSERT_INTENT = insert(INTENTS)
-INSERT_STATUS = insert(BOT_STATUS)
-UPDATE_STATUS = update(BOT_STATUS).where(BOT_STATUS.c.id == 1)

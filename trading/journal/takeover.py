@@ -51,6 +51,5 @@ class Takeover(History):
         for trade in rows.trades:
             connection.execute(insert(TRADES), {**trade, **trade_columns(trade["trade"])})
         self._move_within(connection, rows.moves)
-        for event in rows.events:
-            connection.execute(self._insert_event, event.__dict__)
+        self._insert_event.run_each(connection, [event.__dict__ for event in rows.events])
         connection.execute(delete(FLAGS).where(FLAGS.c.name == rows.lifted))

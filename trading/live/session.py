@@ -34,6 +34,7 @@ from trading.cycle.news import NewsSource
 from trading.cycle.position_source import PositionSource
 from trading.cycle.signal_source import SignalSource
 from trading.cycle.switches import Switches
+from trading.cycle.warm import warm_up
 from trading.journal import Message, NewsEvent
 from trading.live.account import AccountParts, OpenAccount, open_account
 from trading.live.fatal import fatal_message
@@ -351,6 +352,7 @@ class LiveSession:
         params = build_params(parts.settings, parts.ml_settings)
         # Unlike a replay's, the loop takes its time between the close and the order.
         params.entry_valid_seconds = LIVE_ENTRY_SECONDS
+        warm_up(models, parts.settings, parts.ml_settings, params)
         return Bot(
             self.broker,
             self.journal,

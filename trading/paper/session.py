@@ -33,6 +33,7 @@ from trading.cycle.news import FixedNews
 from trading.cycle.position_source import PositionSource
 from trading.cycle.signal_source import SignalSource
 from trading.cycle.unknown_orders import PAPER_ADVICE
+from trading.cycle.warm import warm_up
 from trading.journal import Journal, sqlite_url
 from trading.paper.replay import PacedMarket
 
@@ -287,6 +288,9 @@ def open_session(
     _check_pair(journal, server, journal_path, market)
     if now is not None and not market.growing:
         PacedMarket(server, now).catch_up()
+    if now is not None:
+        # A replay has time: only where bars keep pace with the clock a close must not wait for the disk.
+        warm_up(models, settings, ml_settings, params)
     broker = simulated_broker(server, settings, reach, now if market.growing else None)
     bot = Bot(
         broker,

@@ -185,11 +185,12 @@ def check_a_full_disk_leaves_no_trace(place: FilePlace, journal: Journal) -> Non
 def test_a_database_that_cannot_grow_keeps_what_it_has_and_goes_on_later(place: FilePlace) -> None:
     journal = place.open()
     journal.record_bar(status_at(), decision_at(), [], [], [])
-    with journal._database.looking() as connection:
+    # SQLite keeps this limit with the connection: the one that writes has to have it.
+    with journal._database.transaction() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
     check_a_full_disk_leaves_no_trace(place, journal)
-    with journal._database.looking() as connection:
+    with journal._database.transaction() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
     fill_up(journal)
     assert journal.open_intents() == [entry_at(LATER)]

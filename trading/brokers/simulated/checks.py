@@ -89,7 +89,7 @@ def session(server: Venue, feed: Feed) -> int:
     now = server.now
     if not feed.in_session(now):
         return C.TRADE_RETCODE_MARKET_CLOSED
-    if feed.opened and feed.quote().time == now:
+    if feed.opened and feed.now == now:
         return ALLOWED
     if feed.following is None:
         return C.TRADE_RETCODE_PRICE_OFF

@@ -231,6 +231,6 @@ def _close_part(server: Venue, feed: Feed, position: OpenPosition, order: Pendin
     account, trade = part.account, new_record(Trade)
     commission = float(account.commission)
     with server.book.booking(part):
-        close_position(account, feed.params, trade, feed.quote().time, price, EXIT_MANUAL)
+        close_position(account, feed.params, trade, feed.now, price, EXIT_MANUAL)
     reason = C.DEAL_REASON_EXPERT
     return book_exit(server, feed, position, trade, commission, order, reason, C.DEAL_ENTRY_OUT_BY)

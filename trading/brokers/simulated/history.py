@@ -57,13 +57,13 @@ PERIODS: dict[int, int] = {
 def period_of(timeframe: int, feed: Feed) -> int | None:
     """Return the seconds of a timeframe that can be made of the market's bars, else None."""
     period = PERIODS.get(timeframe)
-    base = int(feed.params.bar_seconds)
+    base = feed.bar_seconds
     return period if period == MONTH or (period is not None and period % base == 0) else None
 
 
 def rates(feed: Feed, period: int, newest: int) -> Rates:
     """Return at least the `newest` last rows of a period (or all there are), the forming one last."""
-    base = int(feed.params.bar_seconds)
+    base = feed.bar_seconds
     if period == base and not feed.folded:
         return feed.seen(max(0, feed.closed - newest))
     # One bar more for a period cut off at the beginning, an hour more for a clock set back.
@@ -124,7 +124,7 @@ def ticks(feed: Feed, flags: int) -> npt.NDArray[np.void]:
     result = np.zeros(count, dtype=TICKS_DTYPE)
     begun = (count + 1) // 2
     times = np.zeros(count, dtype=np.int64)
-    times[0::2], times[1::2] = bars.time[:begun], bars.time[:closed] + feed.params.bar_seconds
+    times[0::2], times[1::2] = bars.time[:begun], bars.time[:closed] + feed.bar_seconds
     result["bid"][0::2], result["bid"][1::2] = bars.open[:begun], bars.close[:closed]
     result["ask"] = result["bid"] + np.repeat(bars.spread[:begun], 2)[:count]
     result["time"] = feed.stamps.of(times)

@@ -101,6 +101,8 @@ class Feed:
         growing: bool = False,
     ) -> None:
         self.spec, self.bars, self.params, self.stamps, self.first = spec, bars, params, stamps, first
+        # Asked for at every look at the clock, and a numpy record's attributes are slow to read.
+        self.bar_seconds = int(params.bar_seconds)
         self.rollovers = no_rollovers() if rollovers is None else rollovers
         self.minutes = no_minutes() if minutes is None else minutes
         self.bar, self.opened = first - 1, False
@@ -151,7 +153,7 @@ class Feed:
     def next_close(self) -> int:
         """UTC second at which the next bar closes."""
         bar = self.bar if self.opened else self.bar + 1
-        return int(self.bars.time[bar]) + int(self.params.bar_seconds)
+        return int(self.bars.time[bar]) + self.bar_seconds
 
     @property
     def closed(self) -> int:
@@ -163,7 +165,11 @@ class Feed:
         before = self.bars.time[self.bar] if self.bar >= 0 else -1
         self.bar += 1
         self.opened = True
-        place = int(self.rollovers.time.searchsorted(before, side="right"))
+        midnights = self.rollovers.time
+        place, after = midnights.searchsorted((before, self.bars.time[self.bar]), side="right").tolist()
+        if place == after:
+            # No midnight between the two opens, as at 95 of 96 bars.
+            return 0.0
         _, nights = nights_until(self.rollovers, place, self.bars.time[self.bar])
         return float(nights)
 
@@ -171,13 +177,17 @@ class Feed:
         """Go on to the close of the bar that has begun."""
         self.opened = False
 
+    @property
+    def now(self) -> int:
+        """UTC second of the newest quote."""
+        opens = int(self.bars.time[max(self.bar, 0)])
+        return opens if self.opened or self.bar < 0 else opens + self.bar_seconds
+
     def quote(self) -> Quote:
         """Return the open's quote inside a bar, the close's between bars."""
         i, bars = max(self.bar, 0), self.bars
-        if self.opened or self.bar < 0:
-            return Quote(int(bars.time[i]), float(bars.open[i]), float(bars.open[i] + bars.spread[i]))
-        time = int(bars.time[i]) + int(self.params.bar_seconds)
-        return Quote(time, float(bars.close[i]), float(bars.close[i] + bars.spread[i]))
+        bid = bars.open[i] if self.opened or self.bar < 0 else bars.close[i]
+        return Quote(self.now, float(bid), float(bid + bars.spread[i]))
 
     def in_session(self, utc: int) -> bool:
         """Tell whether the symbol's weekly hours allow dealing at a moment."""
@@ -187,7 +197,7 @@ class Feed:
     def day_open(self) -> float:
         """Return the open of the server's day, for the session figures."""
         # Twice a day's rows hold its first one, however long the market has been going on.
-        day = 2 * _DAY // int(self.params.bar_seconds)
+        day = 2 * _DAY // self.bar_seconds
         rows = self.rows[max(0, self.bar + 1 - day) : self.bar + 1]
         if len(rows) == 0:
             return 0.0

@@ -7,7 +7,6 @@ a simulated terminal and a backtest of the same trades end at the same cent.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from engine.fills import (
     BOTH_TOUCHED,
@@ -35,10 +34,7 @@ from trading.brokers.simulated.book import OpenPosition, PendingOrder, order_sid
 from trading.brokers.simulated.calc import margin_usd, update_conversion
 from trading.brokers.simulated.checks import boundless
 from trading.brokers.simulated.market import Feed
-from trading.brokers.simulated.venue import copied
-
-if TYPE_CHECKING:
-    from trading.brokers.simulated.venue import Venue
+from trading.brokers.simulated.venue import Venue, copied
 
 _REASONS = {EXIT_STOP: C.DEAL_REASON_SL, EXIT_TARGET: C.DEAL_REASON_TP, EXIT_STOP_OUT: C.DEAL_REASON_SO}
 _LABELS = {C.DEAL_REASON_SL: "sl", C.DEAL_REASON_TP: "tp", C.DEAL_REASON_SO: "so"}
@@ -56,9 +52,12 @@ def begin_bar(server: Venue, feed: Feed) -> None:
 
 def settle_bar(server: Venue, feed: Feed) -> None:
     """Let the rest of the bar happen to the positions."""
+    held = server.book.of_symbol(feed.spec.name)
+    if not held:
+        return
     i, bars = feed.bar, feed.bars
     params, alone = exit_params(server, feed), _stops_out_alone(server)
-    for position in server.book.of_symbol(feed.spec.name):
+    for position in held:
         account, trade = position.account, new_record(Trade)
         commission = float(account.commission)
         with server.book.booking(position):
@@ -131,7 +130,7 @@ def new_order(
     server: Venue, feed: Feed, kind: int, lots: float, magic: int, comment: str, price: float = 0.0
 ) -> PendingOrder:
     """Return a market order with a new ticket."""
-    setup = 1000 * feed.quote().time
+    setup = 1000 * feed.now
     ticket = server.book.next_order()
     return PendingOrder(
         ticket, feed.spec.name, kind, lots, price, 0.0, 0.0, 0.0, C.ORDER_TIME_GTC, 0, 0, magic, comment, setup
@@ -282,7 +281,7 @@ def finish_order(
 ) -> None:
     """Move an order into the history."""
     left = 0.0 if state == C.ORDER_STATE_FILLED else order.volume
-    done = 1000 * feed.quote().time
+    done = 1000 * feed.now
     server.book.orders.append(order_struct(order, feed, state, done, identifier, reason, left, by))
 
 
