@@ -19,7 +19,6 @@ from novosky.compiled import compiled
 from trading.engine.breakers import judge_close
 from trading.engine.exits import bars_held
 from trading.engine.fills import (
-    BOTH_TOUCHED,
     EXIT_HALT,
     EXIT_MODEL,
     ORDER_BAD_STOPS,
@@ -38,6 +37,7 @@ from trading.engine.gates import MARGIN, MARKET_CLOSED, STOPS_LEVEL, failing_gat
 from trading.engine.prefetch import prefetch
 from trading.engine.records import FOREVER, Account, Bars, Candidate, Guard, Minutes, Params, Rollovers, Run
 from trading.engine.sizing import FITS, plan_order
+from trading.engine.touch import BOTH_TOUCHED
 
 DONE = 0
 ASK_POSITION = 1

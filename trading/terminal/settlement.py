@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trading.engine.fills import (
-    BOTH_TOUCHED,
     EXIT_MANUAL,
     EXIT_STOP,
     EXIT_STOP_OUT,
@@ -27,6 +26,7 @@ from trading.engine.fills import (
 )
 from trading.engine.records import Account, Params, Trade, from_bytes, new_record, to_bytes
 from trading.engine.step import place_entry, place_exit
+from trading.engine.touch import BOTH_TOUCHED
 from trading.terminal.accounts import below_stop_out
 from trading.terminal.book import OpenPosition, PendingOrder, order_side, order_struct, order_type
 from trading.terminal.calc import margin_usd, update_conversion
