@@ -15,6 +15,7 @@ from backtest.statistics import Floats, Ints, mean_known, percentile_rank, profi
 from novosky.compiled import compiled
 from trading.engine.breakers import start_guard
 from trading.engine.gates import failing_gates
+from trading.engine.history import advance
 from trading.engine.records import (
     Account,
     Block,
@@ -25,12 +26,12 @@ from trading.engine.records import (
     Rollovers,
     Run,
     Trade,
+    Window,
     from_bytes,
     new_record,
     new_records,
     to_bytes,
 )
-from trading.engine.step import advance
 
 
 @dataclass(frozen=True)
@@ -276,7 +277,8 @@ def _trade(
     account.balance = run.peak = result.start_balance
     trades = new_records(Trade, len(candidates) + 1)
     blocks = new_records(Block, len(candidates))
-    advance(account, guard, params, run, result.bars, candidates, minutes, rollovers, trades, blocks, np.empty(0), 0.0)
+    window = Window(result.bars, minutes, rollovers, trades, blocks, np.empty(0))
+    advance(account, guard, params, run, candidates, window, 0.0)
     return trades[: account.closed], float(guard.equity)
 
 

@@ -36,11 +36,11 @@ from novosky.errors import DataError
 from novosky.market.bars import M15_SECONDS
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
+from trading.engine.bar import HOLD
 from trading.engine.breakers import judge_close, start_guard
 from trading.engine.candidates import MarketContext, likeliest_sides
 from trading.engine.equity import equity_state
 from trading.engine.records import Account, Guard, Params, new_record
-from trading.engine.step import HOLD
 from trading.parameters import build_params
 
 FloatArray = npt.NDArray[np.float64]

@@ -25,8 +25,10 @@ from novosky.settings import MlSettings, Settings
 from trading.bar_spreads import BarSpreads, bar_spreads
 from trading.brackets import bracket_multiples, side_distances
 from trading.context import market_context
+from trading.engine.bar import ASK_MULTIPLIER, ASK_POSITION, DONE, HOLD
 from trading.engine.breakers import start_guard
 from trading.engine.candidates import MarketContext, find_candidates
+from trading.engine.history import advance
 from trading.engine.records import (
     Account,
     Bars,
@@ -36,13 +38,13 @@ from trading.engine.records import (
     Params,
     Run,
     Trade,
+    Window,
     from_bytes,
     new_record,
     new_records,
     no_minutes,
     to_bytes,
 )
-from trading.engine.step import ASK_MULTIPLIER, ASK_POSITION, DONE, HOLD, advance
 from trading.market_inputs import bar_columns, minutes_of, window_rows
 from trading.models import SignalModel, SltpModel
 from trading.parameters import build_params, build_rollovers
@@ -232,10 +234,9 @@ def simulate(
     equity = np.empty(len(bars.time))
     rollovers = build_rollovers(settings, opening.since, int(bars.time[-1]))
     reply = 0.0
+    window = Window(bars, prepared.minutes, rollovers, trades, blocks, equity)
     while True:
-        question = advance(
-            account, guard, params, run, bars, candidates, prepared.minutes, rollovers, trades, blocks, equity, reply
-        )
+        question = advance(account, guard, params, run, candidates, window, reply)
         if question == DONE:
             break
         reply = _answer(question, answers, run, account, guard)

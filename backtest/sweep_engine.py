@@ -1,6 +1,6 @@
 """One configuration after another through the compiled engine, and the figures each leaves.
 
-The rules are the engine's (`trading.engine.step.advance`), the figures those of
+The rules are the engine's (`trading.engine.history.advance`), the figures those of
 `backtest.metrics` and `backtest.statistics`; nothing here decides a trade or defines a figure.
 """
 
@@ -18,25 +18,24 @@ from backtest.statistics import Floats, Ints, mean_known, profit_factor, relativ
 from backtest.sweep_inputs import Opinions, SweepInputs
 from backtest.sweep_risk import RiskTrees, tree_multiplier
 from novosky.compiled import compiled
+from trading.engine.bar import ASK_POSITION, DONE, LEAVE, hold_until
 from trading.engine.breakers import start_guard
 from trading.engine.equity import equity_state
 from trading.engine.exits import first_exit
 from trading.engine.gates import failing_gates
+from trading.engine.history import advance
 from trading.engine.records import (
     Account,
-    Bars,
     Block,
     Candidate,
     Guard,
-    Minutes,
     Params,
-    Rollovers,
     Run,
     Trade,
+    Window,
     new_record,
     new_records,
 )
-from trading.engine.step import ASK_POSITION, DONE, LEAVE, advance, hold_until
 
 FIGURES = (
     "score",
@@ -96,13 +95,8 @@ def trade_through(
     guard: Guard,
     params: Params,
     run: Run,
-    bars: Bars,
     candidates: npt.NDArray[Any],
-    minutes: Minutes,
-    rollovers: Rollovers,
-    trades: npt.NDArray[Any],
-    blocks: npt.NDArray[Any],
-    equity: npt.NDArray[Any],
+    window: Window,
     passed: npt.NDArray[np.int64],
     bracket: int,
     opinions: Opinions,
@@ -117,9 +111,7 @@ def trade_through(
     """
     reply = 0.0
     while True:
-        question = advance(
-            account, guard, params, run, bars, candidates, minutes, rollovers, trades, blocks, equity, reply
-        )
+        question = advance(account, guard, params, run, candidates, window, reply)
         if question == DONE:
             return _FINISHED
         if question == ASK_POSITION:
@@ -127,9 +119,7 @@ def trade_through(
             if bracket >= len(opinions.until) or run.bar >= opinions.until[bracket, trade]:
                 return _UNANSWERED
             begin, end = opinions.begin[bracket, trade], opinions.end[bracket, trade]
-            leave = first_exit(
-                account, params, bars, opinions.rows[begin:end], opinions.probabilities[begin:end], run.bar
-            )
+            leave = first_exit(params, opinions.rows[begin:end], opinions.probabilities[begin:end], run.bar)
             if leave == run.bar:
                 reply = LEAVE
             else:
@@ -228,18 +218,14 @@ class RowRunner:
         account.balance = float(inputs.balance[0])
         start_guard(guard, params, int(inputs.bars.time[0]), account.balance)
         run.peak, run.pending_candidate = guard.equity, -1
+        window = Window(inputs.bars, inputs.minutes, inputs.rollovers, desk.trades, desk.blocks, desk.equity)
         verdict = trade_through(
             account,
             guard,
             params,
             run,
-            inputs.bars,
             taken,
-            inputs.minutes,
-            inputs.rollovers,
-            desk.trades,
-            desk.blocks,
-            desk.equity,
+            window,
             passed,
             int(inputs.bracket_of[row]),
             inputs.opinions,

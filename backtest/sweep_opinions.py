@@ -20,6 +20,7 @@ from backtest.statistics import Floats, Ints
 from backtest.sweep_engine import RowRunner
 from backtest.sweep_inputs import Opinions, SweepInputs
 from novosky.compiled import compiled
+from trading.engine.bar import place_entry
 from trading.engine.candidates import mean_of_members
 from trading.engine.exits import bars_held, fill_position_inputs, last_bar_open
 from trading.engine.fills import ORDER_FILLED, open_of_bar, touched
@@ -35,7 +36,6 @@ from trading.engine.records import (
     to_bytes,
 )
 from trading.engine.sizing import bracket
-from trading.engine.step import place_entry
 from trading.models import PositionModel
 
 _BATCH_ROWS = 65_536

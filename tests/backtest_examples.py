@@ -11,6 +11,7 @@ import pandas as pd
 
 from backtest.result import BacktestResult
 from trading.engine.breakers import start_guard
+from trading.engine.history import advance
 from trading.engine.records import (
     SESSIONS,
     Account,
@@ -22,11 +23,11 @@ from trading.engine.records import (
     Rollovers,
     Run,
     Trade,
+    Window,
     new_record,
     new_records,
     no_minutes,
 )
-from trading.engine.step import advance
 
 MONDAY = 1_704_067_200
 """2024-01-01 00:00 UTC, a Monday."""
@@ -103,7 +104,8 @@ def simulated(
     trades = new_records(Trade, len(candidates) + 1)
     blocks = new_records(Block, len(candidates))
     equity = np.empty(len(bars.time))
-    advance(account, guard, params, run, bars, candidates, no_minutes(), nightly(bars), trades, blocks, equity, 0.0)
+    window = Window(bars, no_minutes(), nightly(bars), trades, blocks, equity)
+    advance(account, guard, params, run, candidates, window, 0.0)
     return BacktestResult(
         bars=bars,
         candidates=candidates,

@@ -41,7 +41,7 @@ def sources(root: Path, tmp_path: Path) -> Path:
     [
         "trading/engine/gates.py",
         "trading/engine/records.py",
-        "trading/engine/step.py",
+        "trading/engine/history.py",
         "ml/features/catalogue.py",
         "ml/labeling.py",
     ],

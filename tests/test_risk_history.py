@@ -34,9 +34,9 @@ from novosky.errors import DataError
 from novosky.market.bars import epoch_seconds
 from novosky.settings import MlSettings, Settings
 from novosky.settings.brackets import bracket_ranges
+from trading.engine.bar import HOLD
 from trading.engine.gates import gate_names
 from trading.engine.records import Account, Guard, new_record
-from trading.engine.step import HOLD
 from trading.parameters import build_params
 
 BAR = 900

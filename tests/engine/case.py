@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trading.engine.bar import ASK_POSITION
 from trading.engine.records import Minutes, Params, Rollovers
-from trading.engine.step import ASK_POSITION
 
 from .market import BAR, WEDNESDAY, Answer, Market, bars_from, candidate_rows, neutral_params
 

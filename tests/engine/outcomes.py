@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trading.engine.step import advance
+from trading.engine.history import advance
 
 from .bar_cases import CASES, case_answers, case_market, case_params
 from .market import Play, play, realistic_params

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trading.engine.bar import ASK_POSITION
 from trading.engine.records import Bars, Minutes, Rollovers
-from trading.engine.step import ASK_POSITION
 
 from .market import BAR, DAY, MONDAY, Answer, Market, candidate_rows
 

@@ -70,7 +70,7 @@ def test_random_markets_meet_every_exit_and_every_gate(compiled: Outcomes) -> No
     assert gates == set(GATE_NAMES) - {"frozen"}
 
 
-@pytest.mark.parametrize("file", ["fills.py", "records.py", "step.py"])
+@pytest.mark.parametrize("file", ["bar.py", "fills.py", "history.py", "records.py"])
 def test_a_changed_rule_never_runs_from_an_older_compilation(file: str, root: Path, tmp_path: Path) -> None:
     """The compiled loop contains the rules of every file, so each of them must name the cache."""
     engine = tmp_path / "trading" / "engine"

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trading.engine.bar import ASK_MULTIPLIER, ASK_POSITION, hold_until
 from trading.engine.fills import EXIT_MODEL
 from trading.engine.records import Bars, Minutes, no_minutes, no_rollovers, to_bytes
-from trading.engine.step import ASK_MULTIPLIER, ASK_POSITION, hold_until
 
 from .market import BAR, DAY, Market, begin, candidate_rows, neutral_params, play, realistic_params
 from .random_market import fixed_answers, random_bars, random_market

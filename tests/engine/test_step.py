@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from trading.engine.bar import ASK_MULTIPLIER, ASK_POSITION
 from trading.engine.gates import gate_names
-from trading.engine.step import ASK_MULTIPLIER, ASK_POSITION
 
 from .bar_cases import BarCase, Signal, case_market, case_params
 from .case import LONG, QUIET, SHORT, TO_TARGET

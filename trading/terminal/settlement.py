@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from trading.engine.bar import place_entry, place_exit, rest_of_bar, settle_both
 from trading.engine.fills import (
     EXIT_MANUAL,
     EXIT_STOP,
@@ -17,15 +18,11 @@ from trading.engine.fills import (
     ORDER_BAD_STOPS,
     ORDER_FILLED,
     close_at_quote,
-    first_touch,
     floating_profit,
     open_of_bar,
     rounded,
-    settle_touch,
-    touched,
 )
-from trading.engine.records import Account, Params, Trade, from_bytes, new_record, to_bytes
-from trading.engine.step import place_entry, place_exit
+from trading.engine.records import Account, Bar, Params, Trade, from_bytes, new_record, to_bytes
 from trading.engine.touch import BOTH_TOUCHED
 from trading.terminal.accounts import below_stop_out
 from trading.terminal.book import OpenPosition, PendingOrder, order_side, order_struct, order_type
@@ -61,16 +58,15 @@ def begin_bar(server: TradeServer, feed: Feed) -> None:
 def settle_bar(server: TradeServer, feed: Feed) -> None:
     """Let the rest of the bar happen to the positions."""
     i, bars = feed.bar, feed.bars
+    bar = Bar(bars.time[i], bars.open[i], bars.high[i], bars.low[i], bars.close[i], bars.spread[i])
     params, alone = exit_params(server, feed), _stops_out_alone(server)
     for position in server.book.of_symbol(feed.spec.name):
         account, trade = position.account, new_record(Trade)
         commission = float(account.commission)
         with server.book.booking(position):
-            touch = touched(account, params, bars.open[i], bars.high[i], bars.low[i], bars.spread[i])
+            touch = rest_of_bar(account, params, trade, bar)
             if touch == BOTH_TOUCHED:
-                touch = first_touch(account, params, bars.spread[i], feed.minutes, i)
-            if touch != 0:
-                settle_touch(account, params, trade, bars.time[i], bars.open[i], bars.spread[i], touch)
+                settle_both(account, params, trade, feed.minutes, i, bar)
         if touch != 0:
             book_server_exit(server, feed, position, trade, commission)
     if not alone:
