@@ -1,7 +1,7 @@
 """Run the bot; see --help. The package `trading/` beside this file holds its rooms."""
 
-from novosky.cli.main import run
-from novosky.cli.trade import trade
+from commands.main import run
+from commands.trade import trade
 
 if __name__ == "__main__":
     run(trade)

@@ -11,12 +11,10 @@ import numpy.typing as npt
 
 from backtest.metrics import Scalar, net_results, r_multiples
 from backtest.result import BacktestResult
-from backtest.statistics import Floats, Ints, mean_known, percentile_rank, profit_factor
-from novosky.compiled import compiled
-from trading.engine.breakers import start_guard
-from trading.engine.gates import failing_gates
-from trading.engine.history import advance
-from trading.engine.records import (
+from engine.breakers import start_guard
+from engine.gates import failing_gates
+from engine.history import advance
+from engine.records import (
     Account,
     Block,
     Candidate,
@@ -32,6 +30,8 @@ from trading.engine.records import (
     new_records,
     to_bytes,
 )
+from novosky.compiled import compiled
+from novosky.measures.statistics import Floats, Ints, mean_known, percentile_rank, profit_factor
 
 
 @dataclass(frozen=True)

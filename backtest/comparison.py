@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from novosky.measures.score import MIN_TRADES
 
-from backtest.evidence import PairedBootstrap, paired_bootstrap
-from backtest.metrics import MIN_TRADES, Metrics, Scalar
-from backtest.statistics import Floats
+from backtest.metrics import Metrics, Scalar
+from novosky.measures.selection import PairedBootstrap, paired_bootstrap
+from novosky.measures.statistics import Floats
 
 Verdict = Literal["identical", "new", "old", "undecided", "too short"]
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backtest.result import BacktestResult
-from backtest.statistics import Floats
+from novosky.measures.statistics import Floats
 
 
 @dataclass(frozen=True, eq=False)

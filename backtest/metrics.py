@@ -17,7 +17,9 @@ import numpy.typing as npt
 
 from backtest.excursions import excursions
 from backtest.result import BacktestResult
-from backtest.statistics import (
+from engine.fills import EXIT_NAMES
+from engine.gates import GATE_NAMES
+from novosky.measures.statistics import (
     Drawdown,
     Floats,
     calmar_ratio,
@@ -34,8 +36,6 @@ from backtest.statistics import (
     yearly_growth,
     yearly_volatility,
 )
-from trading.engine.fills import EXIT_NAMES
-from trading.engine.gates import GATE_NAMES
 
 MIN_TRADES = 20
 """With fewer trades the score is not a number to act on, and the profit factor has no interval."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from backtest.position_opinions import PositionOpinions
 from backtest.run import Prepared
+from engine.bar import HOLD, LEAVE, hold_until
+from engine.equity import equity_state
+from engine.exits import first_exit
+from engine.inputs.models import Models, RiskModel
+from engine.inputs.parameters import build_params
+from engine.records import Account, Guard, Params
 from novosky.settings import MlSettings, Settings
-from trading.engine.bar import HOLD, LEAVE, hold_until
-from trading.engine.equity import equity_state
-from trading.engine.exits import first_exit
-from trading.engine.records import Account, Guard, Params
-from trading.models import Models, RiskModel
-from trading.parameters import build_params
 
 
 class ModelAnswers:

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from backtest.run import Prepared
-from trading.engine.candidates import mean_of_members
-from trading.engine.exits import fill_position_inputs, last_bar_open, trade_key
-from trading.engine.records import Account, Params
-from trading.models import PositionModel
+from engine.candidates import mean_of_members
+from engine.exits import fill_position_inputs, last_bar_open, trade_key
+from engine.inputs.models import PositionModel
+from engine.records import Account, Params
 
 FloatArray = npt.NDArray[np.float64]
 

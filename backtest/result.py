@@ -8,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 import pandas as pd
 
-from trading.engine.records import Account, Bars, Guard, Minutes, Params, Rollovers, Run, no_minutes, no_rollovers
+from engine.records import Account, Bars, Guard, Minutes, Params, Rollovers, Run, no_minutes, no_rollovers
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class BacktestResult:
     minutes, rollovers : Minutes, Rollovers
         One-minute bars (empty without) and server midnights of the run.
     spread_floored : int
-        Bars that pay `costs.spread` instead of their own, see `trading.bar_spreads`.
+        Bars that pay `costs.spread` instead of their own, see `engine.inputs.bar_spreads`.
     """
 
     bars: Bars

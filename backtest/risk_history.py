@@ -27,21 +27,21 @@ import pandas as pd
 from backtest.metrics import net_results
 from backtest.result import BacktestResult
 from backtest.run import Prepared, prepare, simulate
-from backtest.statistics import stationary_bootstrap
-from ml.out_of_fold import OutOfFold, OutOfFoldDistances
-from ml.stage import TradeSequence
+from engine.bar import HOLD
+from engine.breakers import judge_close, start_guard
+from engine.candidates import MarketContext, likeliest_sides
+from engine.equity import equity_state
+from engine.inputs.parameters import build_params
+from engine.records import Account, Guard, Params, new_record
+from ml.labels.out_of_fold import OutOfFold, OutOfFoldDistances
+from ml.stages.run import TradeSequence
 from novosky.compiled import compiled
-from novosky.equity_state import EQUITY_STATE
 from novosky.errors import DataError
 from novosky.market.bars import M15_SECONDS
 from novosky.market.news import NewsCalendar
+from novosky.measures.statistics import stationary_bootstrap
 from novosky.settings import MlSettings, Settings
-from trading.engine.bar import HOLD
-from trading.engine.breakers import judge_close, start_guard
-from trading.engine.candidates import MarketContext, likeliest_sides
-from trading.engine.equity import equity_state
-from trading.engine.records import Account, Guard, Params, new_record
-from trading.parameters import build_params
+from novosky.settings.equity_state import EQUITY_STATE
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -94,7 +94,7 @@ def out_of_fold_sequences(
     """Return the completed backtest, then resampled sequences of its trades.
 
     Sequences are resampled until `risk_model.samples` states have a whole horizon after
-    them. Implements `ml.stage.TradeHistory`.
+    them. Implements `ml.stages.run.TradeHistory`.
 
     Parameters
     ----------

@@ -16,20 +16,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from backtest.result import BacktestResult
-from ml.feature_engineering import add_all_features
-from novosky.errors import DataError, UsageError
-from novosky.in_sample import in_sample_notice
-from novosky.market.bars import epoch_seconds
-from novosky.market.news import NewsCalendar
-from novosky.settings import MlSettings, Settings
-from trading.bar_spreads import BarSpreads, bar_spreads
-from trading.brackets import bracket_multiples, side_distances
-from trading.context import market_context
-from trading.engine.bar import ASK_MULTIPLIER, ASK_POSITION, DONE, HOLD
-from trading.engine.breakers import start_guard
-from trading.engine.candidates import MarketContext, find_candidates
-from trading.engine.history import advance
-from trading.engine.records import (
+from engine.bar import ASK_MULTIPLIER, ASK_POSITION, DONE, HOLD
+from engine.breakers import start_guard
+from engine.candidates import MarketContext, find_candidates
+from engine.history import advance
+from engine.inputs.bar_spreads import BarSpreads, bar_spreads
+from engine.inputs.brackets import bracket_multiples, side_distances
+from engine.inputs.columns import bar_columns, minutes_of, window_rows
+from engine.inputs.context import market_context
+from engine.inputs.models import SignalModel, SltpModel
+from engine.inputs.parameters import build_params, build_rollovers
+from engine.records import (
     Account,
     Bars,
     Block,
@@ -45,9 +42,12 @@ from trading.engine.records import (
     no_minutes,
     to_bytes,
 )
-from trading.market_inputs import bar_columns, minutes_of, window_rows
-from trading.models import SignalModel, SltpModel
-from trading.parameters import build_params, build_rollovers
+from ml.feature_engineering import add_all_features
+from novosky.errors import DataError, UsageError
+from novosky.in_sample import in_sample_notice
+from novosky.market.bars import epoch_seconds
+from novosky.market.news import NewsCalendar
+from novosky.settings import MlSettings, Settings
 
 
 class StateAnswers(Protocol):

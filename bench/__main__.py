@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novosky.cli.main import run
-from novosky.cli.options import FILE, FOLDER
+from commands.main import run
+from commands.shared.options import FILE, FOLDER
 
 if TYPE_CHECKING:
     from bench.context import BenchContext

@@ -14,7 +14,7 @@ CACHED = Required("at most", 0.5)
 
 
 def measure_backtest(context: BenchContext) -> Iterator[Result]:
-    """Measure in fresh processes; see `bench.backtest_run` for what cold and cached mean."""
+    """Measure in fresh processes; see `bench.runs.backtest` for what cold and cached mean."""
     from ml.feature_engineering import warm_up_bars
     from novosky.data.store import save_bars
 
@@ -27,7 +27,7 @@ def measure_backtest(context: BenchContext) -> Iterator[Result]:
         "backtest.all_models": (context.config_all, context.ml_config_all),
     }
     for name, (config, ml_config) in variants.items():
-        yield from _measure(context, name, ("bench.backtest_run", data, models, config, ml_config, window), window)
+        yield from _measure(context, name, ("bench.runs.backtest", data, models, config, ml_config, window), window)
 
 
 def _measure(context: BenchContext, title: str, command: tuple[Any, ...], window: int) -> Iterator[Result]:

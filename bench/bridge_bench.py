@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.bridge_run import calls_of
 from bench.context import ROOT, BenchContext, BenchError
 from bench.measure import Required, Result, repeated, result_of
+from bench.runs.bridge import calls_of
 
 if TYPE_CHECKING:
-    from trading.bridge.client import BridgeModule
+    from trading.brokers.bridge.client import BridgeModule
 
 OVERHEAD = Required("at most", 5.0)
 """Milliseconds that 99 of 100 calls take at most."""
@@ -115,11 +115,11 @@ def served(window: int) -> Iterator[BridgeModule]:
     BenchError
         The server did not start.
     """
-    from trading.bridge.admission import TOKEN_VARIABLE
-    from trading.bridge.client import BridgeModule
+    from trading.brokers.bridge.admission import TOKEN_VARIABLE
+    from trading.brokers.bridge.client import BridgeModule
 
     token = secrets.token_hex(32)
-    command = [sys.executable, "-m", "bench.bridge_run", str(window)]
+    command = [sys.executable, "-m", "bench.runs.bridge", str(window)]
     environment = {**os.environ, TOKEN_VARIABLE: token}
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -15,8 +15,8 @@ from novosky.errors import NovoskyError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from ml.stages.report import TrainingReport
 
-    from ml.signal_artifacts import TrainingReport
     from novosky.settings import MlSettings, Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -170,7 +170,7 @@ def train_once(context: BenchContext) -> Training:
     import time
 
     from backtest.risk_history import out_of_fold_sequences
-    from ml.stage_files import STAGE_ORDER
+    from ml.sets.stage_files import STAGE_ORDER
     from ml.train import train
 
     bars = context.bars(context.training_bars)
@@ -194,7 +194,7 @@ def train_once(context: BenchContext) -> Training:
 
 def _quick(content: dict[str, Any]) -> dict[str, Any]:
     """Return settings with small models whose later stages find enough to learn from in two months."""
-    from novosky.cli.demo import reduced_ml_config
+    from commands.demo import reduced_ml_config
 
     reduced = reduced_ml_config(content)
     trees = {name: reduced["signal_model"][name] for name in ("rf", "xgb", "lgb")}

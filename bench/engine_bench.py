@@ -12,11 +12,11 @@ import pandas as pd
 
 from bench.bracket_series import BARS, SHARED_TRADES, bracket_series, shared_generator
 from bench.context import BenchContext, BenchError
-from bench.engine_run import SPREAD, neutral_params, prepare, run
 from bench.measure import Required, Result, Scalar, not_measured, result_of
 from bench.peers import ENGINES, peers_python, run_vectorbt
 from bench.reference_loop import reference_trades
-from trading.engine.records import Params
+from bench.runs.engine import SPREAD, neutral_params, prepare, run
+from engine.records import Params
 
 LOOP = Required("at least", 50e6)
 RATIO = Required("at least", 4.0)
@@ -41,7 +41,7 @@ def measure_engine(context: BenchContext) -> Iterator[Result]:
     theirs: dict[str, list[dict[str, Any]]] = {engine: [] for engine in ENGINES}
     for number in range(rounds):
         context.say(f"engine: round {number + 1} of {rounds}")
-        ours.append(context.child("bench.engine_run", path))
+        ours.append(context.child("bench.runs.engine", path))
         if isinstance(python, Path):
             for engine in ENGINES:
                 theirs[engine].append(run_vectorbt(python, path, engine))

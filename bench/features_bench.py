@@ -39,7 +39,7 @@ def measure_features(context: BenchContext) -> Iterator[Result]:
 def measure_labels(context: BenchContext) -> Iterator[Result]:
     """Measure triple-barrier labels over a history."""
     from ml.feature_engineering import add_all_features
-    from ml.labeling import triple_barrier
+    from ml.labels.barrier import triple_barrier
 
     bars = context.bars(40_000 if context.quick else HISTORY_BARS)
     atr = add_all_features(bars)["atr"].to_numpy(dtype=np.float64)

@@ -10,8 +10,8 @@ import numpy as np
 
 from bench.bracket_series import bracket_series
 from bench.context import BenchContext
-from bench.engine_run import SPREAD, prepare, realistic_params, run
 from bench.measure import CPU, Required, Result, Scalar, result_of, seconds_of
+from bench.runs.engine import SPREAD, prepare, realistic_params, run
 
 GROWTH = Required("below", 2.3)
 SIZES = (50_000, 100_000, 200_000, 400_000)
@@ -79,7 +79,7 @@ def _backtest_work(context: BenchContext, largest: int) -> Work:
     from backtest.metrics import compute_metrics
     from backtest.run import prepare as prepare_backtest
     from backtest.run import simulate
-    from ml.ensemble_predictor import EnsemblePredictor
+    from ml.ensemble.predictor import EnsemblePredictor
 
     bars = context.bars(largest)
     predictor = EnsemblePredictor(context.model_set, context.ml_settings)

@@ -56,9 +56,9 @@ def measure_inference(context: BenchContext) -> Iterator[Result]:
     The last figure is one bar on which all four are asked, which no bar of the bot exceeds:
     the position model is asked while a trade is open, the others while none is.
     """
-    from novosky.open_position import POSITION_INPUTS
+    from engine.open_position import POSITION_INPUTS
+    from ml.load_models import load_models
     from novosky.settings import load_ml_settings, load_settings
-    from trading.model_files import load_models
 
     models = load_models(context.model_set, load_settings(context.config_all), load_ml_settings(context.ml_config_all))
     position, sltp, risk = models.position, models.sltp, models.risk

@@ -56,7 +56,7 @@ def replay_once(context: BenchContext, number: int, *, durable: bool) -> dict[st
     save_bars(data, context.bars(count + live_window_bars()))
     context.say(f"replay of {count:,} bars{', synced journal' if durable else ''}")
     return context.child(
-        "bench.replay_run",
+        "bench.runs.replay",
         data,
         context.model_set,
         context.config_all,

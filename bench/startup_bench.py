@@ -15,9 +15,9 @@ STARTUP = Required("at most", 0.5)
 
 def help_commands() -> dict[str, list[str]]:
     """Return every command of the checkout with the words that run it, `--help` left out."""
-    from novosky.cli.main import COMMANDS
+    from commands.main import COMMANDS
 
-    entry = [sys.executable, "-c", "from novosky.cli.main import main; main()"]
+    entry = [sys.executable, "-c", "from commands.main import main; main()"]
     commands = {"novosky": entry, **{f"novosky {name}": [*entry, name] for name in COMMANDS}}
     commands["python -m bench"] = [sys.executable, "-m", "bench"]
     programs = (file for file in sorted(ROOT.glob("*.py")) if file.name != "setup.py")

@@ -33,11 +33,11 @@ def measure_sweep(context: BenchContext) -> Iterator[Result]:
         command = (data, context.model_set, ROOT / "config.json", ml_config, window, configurations, JOBS)
         # The first process after a change compiles the kernels; from then on they lie on disk.
         context.say(f"{title}: filling the cache of compiled code")
-        context.child("bench.sweep_run", *command)
+        context.child("bench.runs.sweep", *command)
         samples = []
         for number in range(1 if context.quick else 3):
             context.say(f"{title}: round {number + 1}")
-            samples.append(context.child("bench.sweep_run", *command))
+            samples.append(context.child("bench.runs.sweep", *command))
         yield result_of(
             title,
             "seconds",

@@ -16,7 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ml.compat import (
+from ml.feature_engineering import PROTECTED_FEATURES, get_feature_names
+from ml.risk_predictor import RISK_FEATURES as SERVED_RISK_FEATURES
+from ml.risk_predictor import hash_risk_settings
+from ml.risk_trainer import RISK_FEATURES as TRAINED_RISK_FEATURES
+from ml.sets.compat import (
     MANIFEST_NAME,
     PULL_COMMAND,
     Manifest,
@@ -27,13 +31,9 @@ from ml.compat import (
     read_manifest,
     verify_compat,
 )
-from ml.ensemble_files import POSITION_FILES
-from ml.feature_engineering import PROTECTED_FEATURES, get_feature_names
-from ml.risk_predictor import RISK_FEATURES as SERVED_RISK_FEATURES
-from ml.risk_predictor import hash_risk_settings
-from ml.risk_trainer import RISK_FEATURES as TRAINED_RISK_FEATURES
-from ml.sltp_predictor import hash_sltp_settings
-from ml.stage_files import RISK_METADATA, SLTP_METADATA, STAGE_FLAGS, STAGE_REQUIRED, Stage, mend_of
+from ml.sets.ensemble_files import POSITION_FILES
+from ml.sets.stage_files import RISK_METADATA, SLTP_METADATA, STAGE_FLAGS, STAGE_REQUIRED, Stage, mend_of
+from ml.sltp.predictor import hash_sltp_settings
 from novosky.errors import ModelError, SettingsError
 from novosky.guarded_json import JsonError, parse_json, read_json_file
 from novosky.settings import MlSettings, Settings, load_ml_settings, load_settings

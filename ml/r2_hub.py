@@ -5,8 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from novosky.cli.hub import hub
-from novosky.cli.main import run
+from commands.hub import hub
+from commands.main import run
 
 if __name__ == "__main__":
     run(hub)

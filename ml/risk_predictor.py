@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ml.compat import MANIFEST_NAME, Manifest, read_artifact, read_manifest, read_metadata
-from ml.ensemble import Float64Array
-from ml.ensemble_predictor import unpickle
-from ml.loading import load_undisturbed
-from ml.stage_files import RISK_METADATA, RISK_MODEL, RISK_SCALER, STAGE_COMMANDS, STAGE_FILES, mend_of
-from novosky.equity_state import EQUITY_STATE, LEAST_MULTIPLIER, MOST_MULTIPLIER
+from ml.arrays import Float64Array
+from ml.ensemble.predictor import unpickle
+from ml.sets.compat import MANIFEST_NAME, Manifest, read_artifact, read_manifest, read_metadata
+from ml.sets.loading import load_undisturbed
+from ml.sets.stage_files import RISK_METADATA, RISK_MODEL, RISK_SCALER, STAGE_COMMANDS, STAGE_FILES, mend_of
 from novosky.errors import DataError, ModelCompatibilityError, ModelError
+from novosky.settings.equity_state import EQUITY_STATE, LEAST_MULTIPLIER, MOST_MULTIPLIER
 from novosky.settings.ml import MlSettings
 
 _LOG = logging.getLogger(__name__)

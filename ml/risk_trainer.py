@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from ml.ensemble import Float64Array
-from ml.risk_labeling import label_multipliers
+from ml.arrays import Float64Array
+from ml.labels.multipliers import label_multipliers
 from ml.risk_predictor import RiskRegressor
-from ml.stage import TradeSequence
-from novosky.equity_state import EQUITY_STATE
+from ml.stages.run import TradeSequence
 from novosky.errors import DataError
 from novosky.settings import MlSettings
+from novosky.settings.equity_state import EQUITY_STATE
 
 RISK_FEATURES = EQUITY_STATE
 """The model's inputs, in order."""

@@ -10,22 +10,25 @@ from typing import Any
 
 import pandas as pd
 
-from ml.compat import MANIFEST_NAME, Manifest, hash_training_settings, read_artifact, verify_compat
-from ml.device import choose_devices
-from ml.ensemble import CLASS_NAMES, MEMBERS, SCALER_NAME, Scaling, member_file, tree_count
-from ml.ensemble_trainer import Progress, TrainedEnsemble, WarmStart, probability_metrics, warm_start_exhausted
-from ml.model_set import replace_model_set
-from ml.onnx_export import require_exporters
-from ml.position_stage import train_position_stage
-from ml.predecessors import require_predecessors
-from ml.risk_stage import train_risk_stage
-from ml.set_manifest import write_set_manifest
-from ml.shap_report import SUMMARY_NAME
-from ml.signal_artifacts import TrainingReport, write_signal
-from ml.signal_trainer import SignalDataset, build_dataset, train_signal
-from ml.sltp_stage import train_sltp_stage
-from ml.stage import StageRun, TradeHistory, class_balance, thread_count
-from ml.stage_files import STAGE_ORDER, Stage, outdated_by
+from ml.arrays import CLASS_NAMES, MEMBERS
+from ml.ensemble.device import choose_devices
+from ml.ensemble.members import Scaling, tree_count
+from ml.ensemble.onnx_export import require_exporters
+from ml.ensemble.trainer import Progress, TrainedEnsemble, WarmStart, probability_metrics, warm_start_exhausted
+from ml.position.stage import train_position_stage
+from ml.risk.stage import train_risk_stage
+from ml.sets.compat import MANIFEST_NAME, Manifest, hash_training_settings, read_artifact, verify_compat
+from ml.sets.ensemble_files import SCALER_NAME, member_file
+from ml.sets.model_set import replace_model_set
+from ml.sets.shap_summary import SUMMARY_NAME
+from ml.sets.stage_files import STAGE_ORDER, Stage, outdated_by
+from ml.signal.files import write_signal
+from ml.signal.trainer import SignalDataset, build_dataset, train_signal
+from ml.sltp.stage import train_sltp_stage
+from ml.stages.manifest import write_set_manifest
+from ml.stages.predecessors import require_predecessors
+from ml.stages.report import TrainingReport
+from ml.stages.run import StageRun, TradeHistory, class_balance, thread_count
 from novosky.errors import ModelCompatibilityError, ModelError, UsageError
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
@@ -229,7 +232,7 @@ def _refuse_other_settings(manifest: Manifest, ml_settings: MlSettings) -> None:
 
 
 def _unpickle_artifact(models_dir: Path, manifest: Manifest, name: str) -> Any:
-    from ml.ensemble_predictor import unpickle
+    from ml.ensemble.predictor import unpickle
 
     return unpickle(read_artifact(models_dir, manifest, name), name)
 

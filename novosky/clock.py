@@ -1,4 +1,4 @@
-"""Time as a port: the real clock here, the replay's in `trading/replay.py`."""
+"""Time as a port: the real clock here, the replay's in `trading/paper/replay.py`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The exception tree. Each branch says what the caller does about it and how a command exits.
 
 Every message names the thing that is wrong, the place, and the mend. Commands let these
-errors rise to `novosky.cli.main`, which prints the message on one line and exits with
+errors rise to `commands.main`, which prints the message on one line and exits with
 `exit_code`; anything that is not a `NovoskyError` is a defect and keeps its traceback.
 
 | code | class | reaction |

@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ml.deployment import Deployment, recover
+from ml.sets.deployment import Deployment, recover
 from novosky.errors import NovoskyError
-from optimize.deciding import put_back
 from optimize.pipeline import DECIDED, JUDGED, PROVED
-from optimize.run import OptimizeRun, Plan, Progress
-from optimize.shipping import shipped
-from optimize.steps import DamagedOutputError, RunState, Step, Tell, run_steps
-from optimize.telling import send_report
-from optimize.workspace import RUN_PREFIX, Workspace, remove_old_runs, sole_run, unfinished_run
+from optimize.state.resumable import DamagedOutputError, RunState, Step, Tell, run_steps
+from optimize.state.run import OptimizeRun, Plan, Progress
+from optimize.state.workspace import RUN_PREFIX, Workspace, remove_old_runs, sole_run, unfinished_run
+from optimize.steps.promote import put_back
+from optimize.steps.report import send_report
+from optimize.steps.ship import shipped
 
 STALE_AFTER = timedelta(days=3)
 """A run killed longer ago than this has nothing fresh in it; one that has decided is still carried through."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from optimize import choosing, deciding, judging, learning, preparation, shipping
-from optimize.run import WINDOW, OptimizeRun
-from optimize.steps import Step
+from optimize.state.resumable import Step
+from optimize.state.run import WINDOW, OptimizeRun
+from optimize.steps import judge as judging
+from optimize.steps import prepare as preparation
+from optimize.steps import promote as deciding
+from optimize.steps import ship as shipping
+from optimize.steps import sweep as choosing
+from optimize.steps import train as learning
 
 JUDGED, DECIDED, PROVED = "judge", "decide", "smoke"
 """Steps between which a challenger may be in place that nothing has proved to start."""

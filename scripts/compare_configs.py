@@ -5,8 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from novosky.cli.compare import compare_configs
-from novosky.cli.main import run
+from commands.compare import compare_configs
+from commands.main import run
 
 if __name__ == "__main__":
     run(compare_configs)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from novosky.cli.config_sync import config_sync
-from novosky.cli.main import run
+from commands.config_sync import config_sync
+from commands.main import run
 
 if __name__ == "__main__":
     run(config_sync)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from novosky.cli.leakage import leakage_check
-from novosky.cli.main import run
+from commands.leakage import leakage_check
+from commands.main import run
 
 if __name__ == "__main__":
     run(leakage_check)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from novosky.cli.main import run
-from novosky.cli.optimize import optimize_loop
+from commands.optimize_loop import optimize_loop
+
+from commands.main import run
 
 if __name__ == "__main__":
     run(optimize_loop)

@@ -90,7 +90,7 @@ kept=$(mktemp -d)
 trap 'rm -rf logs/agents/busy "$kept"' EXIT
 state=$kept/state.json
 
-terms=$("$python" -m novosky.cli.scope_lock prepare \
+terms=$("$python" -m commands.agents.command prepare \
   --agent "$agent" --task "$task" --brief "$brief" --lock "$lock" --state "$state")
 read -r tier minutes <<<"$terms"
 case "$tier" in
@@ -118,6 +118,6 @@ ${limit[@]+"${limit[@]}"} "$program" -p "$prompt" --model "$model" --permission-
   --allowedTools Read Edit Write Grep Glob "Bash(python:*)" "Bash(git status:*)" "Bash(git diff:*)" \
   "Bash(git add:*)" "Bash(git commit:*)" ${more[@]+"${more[@]}"} </dev/null | tee "logs/agents/$agent.txt" || code=$?
 
-"$python" -m novosky.cli.scope_lock verify --state "$state"
+"$python" -m commands.agents.command verify --state "$state"
 if [ "$code" -ne 0 ]; then printf 'error: %s ended with %s\n' "$program" "$code" >&2; fi
 exit "$code"

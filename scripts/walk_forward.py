@@ -5,8 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from novosky.cli.main import run
-from novosky.cli.walk_forward import walk_forward
+from commands.main import run
+from commands.walk_forward import walk_forward
 
 if __name__ == "__main__":
     run(walk_forward)

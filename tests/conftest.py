@@ -11,8 +11,8 @@ import pytest
 from filelock import FileLock
 
 if TYPE_CHECKING:
-    from desk import Desk
-    from optimize_runs import Checkout
+    from tests.helpers.desk import Desk
+    from tests.optimize.optimize_runs import Checkout
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -48,7 +48,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def desk(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Settings, a small trained model set and bars; trained once, however many processes run the tests."""
-    from desk import Desk, lay_out_desk
+    from tests.helpers.desk import Desk, lay_out_desk
 
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
@@ -62,7 +62,7 @@ def desk(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Desk:
 @pytest.fixture(scope="session")
 def warm() -> Iterator[Path]:
     """Folder of a process that forks programs with everything loaded, see `warm_programs`."""
-    from optimize_runs import warm_python
+    from tests.optimize.optimize_runs import warm_python
 
     with warm_python() as folder:
         yield folder
@@ -71,7 +71,7 @@ def warm() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def shipped(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout after its first weekly run; tests copy it and never write to it."""
-    from optimize_runs import after_the_first_run
+    from tests.optimize.optimize_runs import after_the_first_run
 
     return after_the_first_run(tmp_path_factory.mktemp("optimize") / "shipped", warm)
 
@@ -79,7 +79,7 @@ def shipped(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 @pytest.fixture(scope="session")
 def judged(shipped: Checkout, warm: Path) -> Checkout:
     """The same a week later, its run stopped before the decision."""
-    from optimize_runs import before_the_decision
+    from tests.optimize.optimize_runs import before_the_decision
 
     return before_the_decision(shipped, shipped.folder.with_name("judged"), warm)
 
@@ -87,7 +87,7 @@ def judged(shipped: Checkout, warm: Path) -> Checkout:
 @pytest.fixture(scope="session")
 def proved(judged: Checkout, warm: Path) -> Checkout:
     """The same with the challenger in place, its run stopped before anybody is told."""
-    from optimize_runs import before_anybody_is_told
+    from tests.optimize.optimize_runs import before_anybody_is_told
 
     return before_anybody_is_told(judged, judged.folder.with_name("proved"), warm)
 
@@ -95,6 +95,6 @@ def proved(judged: Checkout, warm: Path) -> Checkout:
 @pytest.fixture
 def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
     """Kill the bot at every k-th write or order, see `kills.mortality`."""
-    from kills import mortality
+    from tests.helpers.kills import mortality
 
     yield from mortality(monkeypatch)

@@ -1,6 +1,6 @@
 """The bot: one pass per closed bar, driven by a clock, a broker, a journal and a notifier.
 
-It holds no rule of its own. Fills belong to the broker, decisions to `trading.engine.bar`;
+It holds no rule of its own. Fills belong to the broker, decisions to `engine.bar`;
 the bot reads the account, asks the rules, writes its intent down, and only then sends it.
 Starting is recovering: an intent without a known outcome is looked up at the broker before
 anything else happens.
@@ -13,26 +13,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 
+from alerts.notify import Notifier
+from engine.breakers import start_guard
+from engine.fills import EXIT_HALT, EXIT_MANUAL, floating_equity, rounded
+from engine.inputs.models import RiskModel
+from engine.outputs.tables import SIDE_NAMES, utc_text, volume_text
+from engine.records import Account, Guard, Params, from_bytes, new_record, to_bytes
 from novosky.errors import BrokerError, SettingsError
 from novosky.market.bars import M15_SECONDS, epoch_seconds
-from trading.announcements import Announcer, bar_messages, start_messages
-from trading.bar_notes import FOREIGN_SEEN, NoteTaker
-from trading.bookings import MAGIC, Booked, book_deals
-from trading.broker import Broker, BrokerUnavailable, Position, Quote
+from trading.account.opening_balance import balance_problem, is_below_halt
+from trading.brokers.port import Broker, BrokerUnavailable, Position, Quote
+from trading.cycle.bookings import MAGIC, Booked, book_deals
+from trading.cycle.intents import Intents
+from trading.cycle.messages import Announcer, bar_messages, start_messages
+from trading.cycle.money import ExplainedBalance, events_of, judge_account, last_gap, since_beginning
+from trading.cycle.notes import FOREIGN_SEEN, NoteTaker
+from trading.cycle.position_source import PositionSource
+from trading.cycle.signal_source import SignalSource
+from trading.cycle.unknown_orders import LIVE_ADVICE, Advice, UnknownOrders, check_complete, unknown_deals
 from trading.decide import Decider, quoted_spread
-from trading.engine.breakers import start_guard
-from trading.engine.fills import EXIT_HALT, EXIT_MANUAL, floating_equity, rounded
-from trading.engine.records import Account, Guard, Params, from_bytes, new_record, to_bytes
-from trading.exports import SIDE_NAMES, utc_text, volume_text
-from trading.intents import Intents
 from trading.journal import BotStatus, Intent, Journal, Message
-from trading.models import RiskModel
-from trading.money import ExplainedBalance, events_of, judge_account, last_gap, since_beginning
-from trading.notify import Notifier
-from trading.opening_balance import balance_problem, is_below_halt
-from trading.position_source import PositionSource
-from trading.signal_source import SignalSource
-from trading.unknown_orders import LIVE_ADVICE, Advice, UnknownOrders, check_complete, unknown_deals
 
 __all__ = ["MAGIC", "Bot"]
 
@@ -50,7 +50,7 @@ class Bot:
         The ports.
     signals : SignalSource
     params : Params
-        The rules, from `trading.parameters.build_params`.
+        The rules, from `engine.inputs.parameters.build_params`.
     positions : PositionSource or None
         Asked about the open position; needed when the rules have the position model switched on.
     risk : RiskModel or None

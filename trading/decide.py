@@ -13,18 +13,18 @@ from dataclasses import replace
 
 import pandas as pd
 
-from trading.broker import Position, Quote
-from trading.engine.bar import ADD, ASK_POSITION, DONE, HOLD, NOBODY, close_bar
-from trading.engine.equity import equity_state
-from trading.engine.exits import position_inputs, position_verdict
-from trading.engine.fills import EXIT_NAMES, rounded
-from trading.engine.gates import MARKET_CLOSED
-from trading.engine.records import Account, Candidate, Close, Guard, Params, Run, new_record, to_bytes
-from trading.exports import utc_text
+from engine.bar import ADD, ASK_POSITION, DONE, HOLD, NOBODY, close_bar
+from engine.equity import equity_state
+from engine.exits import position_inputs, position_verdict
+from engine.fills import EXIT_NAMES, rounded
+from engine.gates import MARKET_CLOSED
+from engine.inputs.models import RiskModel
+from engine.outputs.tables import utc_text
+from engine.records import Account, Candidate, Close, Guard, Params, Run, new_record, to_bytes
+from trading.brokers.port import Position, Quote
+from trading.cycle.position_source import PositionSource
+from trading.cycle.signal_source import SignalSource
 from trading.journal import Decision, Intent
-from trading.models import RiskModel
-from trading.position_source import PositionSource
-from trading.signal_source import SignalSource
 
 _log = logging.getLogger(__name__)
 

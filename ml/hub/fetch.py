@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ml.compat import MANIFEST_NAME, read_manifest, verify_compat
-from ml.deployment import REVISION_NAME, Deployment, recover, replace_deployment, rollback
-from ml.directories import link_or_copy
 from ml.hub.catalogue import (
     Published,
     catalogue,
@@ -26,7 +23,10 @@ from ml.hub.publish import Check, Progress
 from ml.hub.revision import ML_CONFIG, MODELS, STRATEGY, Revision
 from ml.hub.signing import PublicKey
 from ml.hub.store import AbsentError, blob_name
-from ml.shap_report import SUMMARY_NAME
+from ml.sets.compat import MANIFEST_NAME, read_manifest, verify_compat
+from ml.sets.deployment import REVISION_NAME, Deployment, recover, replace_deployment, rollback
+from ml.sets.directories import link_or_copy
+from ml.sets.shap_summary import SUMMARY_NAME
 from novosky.errors import ModelCompatibilityError, ModelError
 from novosky.files import sha256_of, write_bytes
 from novosky.guarded_json import parse_json

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, get_args
 
-from ml.compat import MANIFEST_NAME
-from ml.shap_report import SUMMARY_NAME
-from ml.stage_files import STAGE_FILES
+from ml.sets.compat import MANIFEST_NAME
+from ml.sets.shap_summary import SUMMARY_NAME
+from ml.sets.stage_files import STAGE_FILES
 from novosky.errors import ModelError, UsageError
 from novosky.guarded_json import parse_json
 from novosky.settings.profiles import PROFILES, Profile, ProfileName

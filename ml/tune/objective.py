@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ml.ensemble import N_CLASSES, ClassArray
-from ml.ensemble_trainer import Progress
-from ml.position_labeling import IntArray
+from ml.arrays import N_CLASSES, ClassArray
+from ml.ensemble.trainer import Progress
+from ml.labels.position import IntArray
 from ml.tune.scoring import FoldResult
 from ml.tune.search_space import Parameter
 from novosky.errors import DataError

@@ -5,8 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from novosky.cli.main import run
-from novosky.cli.tune import tune_position
+from commands.main import run
+from commands.tune import tune_position
 
 if __name__ == "__main__":
     run(tune_position)

@@ -16,13 +16,13 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from ml.compat import hash_bars
-from ml.device import Devices
-from ml.ensemble import MEMBERS, Float64Array, Scaling
-from ml.ensemble_trainer import Progress
-from ml.out_of_fold import OutOfFold
-from ml.position_labeling import EXIT, HOLD, IntArray, PositionLabels
-from ml.position_trainer import (
+from ml.arrays import MEMBERS, Float64Array
+from ml.ensemble.device import Devices
+from ml.ensemble.members import Scaling
+from ml.ensemble.trainer import Progress
+from ml.labels.out_of_fold import OutOfFold
+from ml.labels.position import EXIT, HOLD, IntArray, PositionLabels
+from ml.position.trainer import (
     PositionDataset,
     bracket_of,
     close_features,
@@ -30,6 +30,7 @@ from ml.position_trainer import (
     follow_entries,
     train_position,
 )
+from ml.sets.compat import hash_bars
 from ml.tune.objective import check_past, fixed_settings
 from ml.tune.scoring import FoldResult, one_at_a_time
 from ml.tune.search_space import POSITION_SPACE, Parameter
@@ -180,7 +181,7 @@ def walk_trades(
     DataError
         A fold without a past, or without a trade to test.
     """
-    from ml.splits import PurgedWalkForward
+    from ml.labels.splits import PurgedWalkForward
 
     # The last trade that began before this one was over and its embargo past.
     reach = np.searchsorted(dataset.first, dataset.last + embargo, side="right") - 1

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ml.ensemble import Float64Array
-from ml.position_labeling import IntArray
+from ml.arrays import Float64Array
+from ml.labels.position import IntArray
 
 OBJECTIVE_VERSION = 1
 """Raise it when the meaning of a value changes: values of different versions are not comparable."""

@@ -7,11 +7,11 @@ from typing import Literal
 
 import pandas as pd
 
-from ml.compat import hash_bars
-from ml.device import choose_devices
-from ml.predecessors import Foundation, foundation_of, require_predecessors
-from ml.signal_artifacts import iso_text
-from ml.stage import StageRun, thread_count
+from ml.ensemble.device import choose_devices
+from ml.sets.compat import hash_bars
+from ml.stages.predecessors import Foundation, foundation_of, require_predecessors
+from ml.stages.report import iso_text
+from ml.stages.run import StageRun, thread_count
 from ml.tune.adoption import SettingsFile, adopt
 from ml.tune.objective import Objective
 from ml.tune.position_objective import PositionObjective

@@ -16,14 +16,15 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from ml.compat import hash_bars
-from ml.device import Devices
-from ml.ensemble import MEMBERS, Float64Array, Scaling
-from ml.ensemble_trainer import Progress, TrainingRows, train_ensemble
-from ml.out_of_fold import OutOfFold, find_entries
-from ml.position_labeling import Bracket, Entries, IntArray, label_positions
-from ml.position_trainer import bracket_of
-from ml.signal_trainer import SignalDataset, build_dataset
+from ml.arrays import MEMBERS, Float64Array
+from ml.ensemble.device import Devices
+from ml.ensemble.members import Scaling
+from ml.ensemble.trainer import Progress, TrainingRows, train_ensemble
+from ml.labels.out_of_fold import OutOfFold, find_entries
+from ml.labels.position import Bracket, Entries, IntArray, label_positions
+from ml.position.trainer import bracket_of
+from ml.sets.compat import hash_bars
+from ml.signal.trainer import SignalDataset, build_dataset
 from ml.tune.objective import check_past, fixed_settings
 from ml.tune.scoring import FoldResult, one_at_a_time
 from ml.tune.search_space import SIGNAL_SPACE, Parameter
@@ -82,7 +83,7 @@ class SignalObjective:
             Too few labelled rows, or a fold without a past.
         """
         from ml.feature_engineering import add_all_features
-        from ml.splits import PurgedWalkForward
+        from ml.labels.splits import PurgedWalkForward
 
         dataset = build_dataset(bars, ml_settings, news)
         model = ml_settings.signal_model
@@ -137,7 +138,7 @@ class SignalObjective:
 
     def _predict(self, train: IntArray, test: IntArray, ml_settings: MlSettings, progress: Progress) -> Float64Array:
         """Return calibrated probabilities of the test rows, shape (n, 3 members, 3)."""
-        from ml.splits import PurgedKFold, label_end_positions
+        from ml.labels.splits import PurgedKFold, label_end_positions
 
         data, model = self.dataset, ml_settings.signal_model
         splitter = PurgedKFold(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.compat import library_versions
+from ml.sets.compat import library_versions
 from ml.tune.objective import Objective
 from ml.tune.scoring import (
     BOUND_ERRORS,

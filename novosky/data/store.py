@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from novosky.data.identity import METADATA_PREFIX
-from novosky.data.importers import read_text_bars
 from novosky.data.joining import LABELS, Join, check_levels, joined_labels, joined_seams
 from novosky.data.parquet_bars import read_parquet
+from novosky.data.text.importers import read_text_bars
 from novosky.errors import DataError, LockedError
 from novosky.files import replace_atomically
 from novosky.market.bars import (

@@ -6,9 +6,9 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from novosky.equity_state import EQUITY_STATE
 from novosky.seeds import MOST_SEED
 from novosky.settings.base import Section
+from novosky.settings.equity_state import EQUITY_STATE
 
 
 class Labeling(Section):

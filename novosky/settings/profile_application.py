@@ -6,8 +6,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from novosky.equity_state import MOST_MULTIPLIER
 from novosky.settings.brackets import profile_ranges
+from novosky.settings.equity_state import MOST_MULTIPLIER
 from novosky.settings.ml import Labeling, Prediction
 from novosky.settings.profiles import Profile, Range
 from novosky.settings.runtime import DynamicPositionSizing, RiskManagement, RiskProfile

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pytest
 
-from trading.broker import (
+from trading.brokers.port import (
     DEAL_ENTRY_BALANCE,
     DEAL_ENTRY_IN,
     DEAL_ENTRY_OUT,

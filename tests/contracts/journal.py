@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import pytest
 
+from engine.records import Candidate, Guard, Trade, from_bytes, new_record, to_bytes
 from novosky.errors import LockedError, StorageError
-from trading.engine.records import Candidate, Guard, Trade, from_bytes, new_record, to_bytes
 from trading.journal import (
     INTENT_FILLED,
     INTENT_REJECTED,

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import pytest
-from old_journals import SECOND_GUARD, sample_rows, sample_trades, write_version_1, write_version_2
 from sqlalchemy import Connection, Engine, event, inspect, text
 
+from engine.records import RING
 from novosky.errors import StorageError
-from trading.engine.records import RING
+from tests.helpers.old_journals import SECOND_GUARD, sample_rows, sample_trades, write_version_1, write_version_2
 from trading.journal import SCHEMA_VERSION, Journal, Message
 
 Described = Mapping[str, Any]

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from terminal_stage import BAR, DOWN, QUIET, START, market, market_request, quote_market
 
-from contracts.mt5_module import Build, ContractBase
-from trading.terminal.accounts import AccountTerms
-from trading.terminal.faults import (
+from tests.contracts.mt5_module import Build, ContractBase
+from tests.helpers.terminal_stage import BAR, DOWN, QUIET, START, market, market_request, quote_market
+from trading.brokers.simulated.accounts import AccountTerms
+from trading.brokers.simulated.faults import (
     answers,
     call_failed,
     disconnected,
@@ -26,7 +26,7 @@ from trading.terminal.faults import (
     terminal_restart,
     truncated_comment,
 )
-from trading.terminal.symbols import EURUSD, SymbolSpec
+from trading.brokers.simulated.symbols import EURUSD, SymbolSpec
 
 SATURDAY = 1_704_499_200
 """2024-01-06 00:00 UTC."""

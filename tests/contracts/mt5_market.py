@@ -9,24 +9,15 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pytest
-from terminal_stage import (
-    BAR,
-    BTCUSD,
-    NEW_YORK,
-    QUIET,
-    START,
-    UP,
-    market,
-    quote_market,
-)
 
-from contracts.mt5_module import Build, ContractBase
 from novosky.market.server_time import ServerClock
-from trading.terminal.constants import ModuleConstants as C
-from trading.terminal.faults import call_failed, nothing_yet, terminal_restart
-from trading.terminal.stamps import Stamps
-from trading.terminal.symbols import EURJPY, EURUSD
-from trading.terminal.views import Installation
+from tests.contracts.mt5_module import Build, ContractBase
+from tests.helpers.terminal_stage import BAR, BTCUSD, NEW_YORK, QUIET, START, UP, market, quote_market
+from trading.brokers.mt5_package.constants import ModuleConstants as C
+from trading.brokers.simulated.faults import call_failed, nothing_yet, terminal_restart
+from trading.brokers.simulated.functions.views import Installation
+from trading.brokers.simulated.stamps import Stamps
+from trading.brokers.simulated.symbols import EURJPY, EURUSD
 
 
 def rows(count: int) -> list[tuple[float, float, float, float]]:

@@ -12,19 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from terminal_stage import (
-    START,
-    Stage,
-    market_request,
-    stage,
-)
 
-from trading.terminal import structs
-from trading.terminal.accounts import AccountTerms
-from trading.terminal.constants import CONSTANTS
-from trading.terminal.constants import ModuleConstants as C
-from trading.terminal.faults import ipc_timeout
-from trading.terminal.terminal import SimulatedTerminal
+from tests.helpers.terminal_stage import START, Stage, market_request, stage
+from trading.brokers.mt5_package import structs
+from trading.brokers.mt5_package.constants import CONSTANTS
+from trading.brokers.mt5_package.constants import ModuleConstants as C
+from trading.brokers.simulated.accounts import AccountTerms
+from trading.brokers.simulated.faults import ipc_timeout
+from trading.brokers.simulated.functions.terminal import SimulatedTerminal
 
 Build = Callable[..., Stage]
 RATES = "time:<i8 open:<f8 high:<f8 low:<f8 close:<f8 tick_volume:<u8 spread:<i4 real_volume:<u8"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from terminal_stage import BAR, DOWN, MAGIC, QUIET, START, UP, Stage, market
 
-from contracts.mt5_module import Build, ContractBase
-from trading.terminal.accounts import AccountTerms
+from tests.contracts.mt5_module import Build, ContractBase
+from tests.helpers.terminal_stage import BAR, DOWN, MAGIC, QUIET, START, UP, Stage, market
+from trading.brokers.simulated.accounts import AccountTerms
 
 NETTING = AccountTerms(leverage=100, margin_mode=0)
 DAY_BREAK = 1_704_326_400

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from terminal_stage import BAR, BTCUSD, QUIET, START, UP, Stage, market, market_request
 
-from contracts.mt5_module import Build, ContractBase
-from trading.terminal.accounts import AccountTerms
-from trading.terminal.constants import ModuleConstants as C
-from trading.terminal.faults import answers, partial_fill
+from tests.contracts.mt5_module import Build, ContractBase
+from tests.helpers.terminal_stage import BAR, BTCUSD, QUIET, START, UP, Stage, market, market_request
+from trading.brokers.mt5_package.constants import ModuleConstants as C
+from trading.brokers.simulated.accounts import AccountTerms
+from trading.brokers.simulated.faults import answers, partial_fill
 
 PENDING: dict[str, Any] = {"action": 5, "type": 2, "price": 49_900.0, "type_filling": 2}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from terminal_stage import BTCUSD, DOWN, MAGIC, QUIET, UP, market, market_request, quote_market
 
-from contracts.mt5_module import Build, ContractBase
-from trading.terminal.accounts import AccountTerms
-from trading.terminal.symbols import EURJPY, EURUSD, USDJPY
+from tests.contracts.mt5_module import Build, ContractBase
+from tests.helpers.terminal_stage import BTCUSD, DOWN, MAGIC, QUIET, UP, market, market_request, quote_market
+from trading.brokers.simulated.accounts import AccountTerms
+from trading.brokers.simulated.symbols import EURJPY, EURUSD, USDJPY
 
 
 class CalculationContract(ContractBase):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trading.news import NewsSource
+from trading.cycle.news import NewsSource
 
 RELEASES = ("2024-05-06 14:00", "2024-05-08 12:30", "2024-05-10 14:00")
 """High-impact USD releases of the week the source is to know, UTC."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from trading.engine.gates import GATE_NAMES
-
-from .market import BAR, DAY, MONDAY, Market, Play
+from engine.gates import GATE_NAMES
+from tests.engine.market import BAR, DAY, MONDAY, Market, Play
 
 CIRCUIT, DAILY, CURVE, WEEKLY, HALT = (
     1 << GATE_NAMES.index(name)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trading.engine.bar import DONE
-from trading.engine.breakers import start_guard
-from trading.engine.history import advance
-from trading.engine.records import (
+from engine.bar import DONE
+from engine.breakers import start_guard
+from engine.history import advance
+from engine.records import (
     FOREVER,
     Account,
     Bars,

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trading.engine.history import advance
-
-from .bar_cases import CASES, case_answers, case_market, case_params
-from .market import Play, play, realistic_params
-from .random_market import fixed_answers, random_market
+from engine.history import advance
+from tests.engine.cases.bar_cases import CASES, case_answers, case_market, case_params
+from tests.engine.market import Play, play, realistic_params
+from tests.engine.random_market import fixed_answers, random_market
 
 BARS = 3_000
 RECKLESS = {

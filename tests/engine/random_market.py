@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trading.engine.bar import ASK_POSITION
-from trading.engine.records import Bars, Minutes, Rollovers
-
-from .market import BAR, DAY, MONDAY, Answer, Market, candidate_rows
+from engine.bar import ASK_POSITION
+from engine.records import Bars, Minutes, Rollovers
+from tests.engine.market import BAR, DAY, MONDAY, Answer, Market, candidate_rows
 
 MINUTES = 5
 """Sub-steps of a bar: the path its high, its low and its minutes are read from."""

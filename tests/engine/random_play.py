@@ -8,10 +8,9 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from trading.engine.records import Params, to_bytes
-
-from .market import Market, Play, play, realistic_params
-from .random_market import fixed_answers, random_market
+from engine.records import Params, to_bytes
+from tests.engine.market import Market, Play, play, realistic_params
+from tests.engine.random_market import fixed_answers, random_market
 
 seeds = st.integers(0, 2**32 - 1)
 balances = st.sampled_from([0.0, 3.0, 60.0, 500.0, 10_000.0, 1e6])

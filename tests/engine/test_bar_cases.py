@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from trading.engine.fills import EXIT_NAMES
-from trading.engine.gates import gate_names
-
-from .bar_cases import CASES, BarCase, Booked, case_answers, case_market, case_params
-from .market import Play, play
+from engine.fills import EXIT_NAMES
+from engine.gates import gate_names
+from tests.engine.cases.bar_cases import CASES, BarCase, Booked, case_answers, case_market, case_params
+from tests.engine.market import Play, play
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trading.engine.breakers import judge_close, start_guard
-from trading.engine.gates import failing_gates, gate_names
-from trading.engine.records import FOREVER, Account, Guard, Params, from_bytes, new_record, to_bytes
-
-from .market import BAR, DAY, FRIDAY, MONDAY, WEDNESDAY, neutral_params, one_candidate
+from engine.breakers import judge_close, start_guard
+from engine.gates import failing_gates, gate_names
+from engine.records import FOREVER, Account, Guard, Params, from_bytes, new_record, to_bytes
+from tests.engine.market import BAR, DAY, FRIDAY, MONDAY, WEDNESDAY, neutral_params, one_candidate
 
 HOUR = 3_600
 START = 10_000.0

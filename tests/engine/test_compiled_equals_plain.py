@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from engine.fills import EXIT_NAMES
+from engine.gates import GATE_NAMES, gate_names
 from novosky.compiled import source_hash
-from trading.engine.fills import EXIT_NAMES
-from trading.engine.gates import GATE_NAMES, gate_names
-
-from .bar_cases import CASES
-from .outcomes import RANDOM_PLAYS, all_outcomes
+from tests.engine.cases.bar_cases import CASES
+from tests.engine.outcomes import RANDOM_PLAYS, all_outcomes
 
 Outcomes = dict[str, npt.NDArray[Any]]
 

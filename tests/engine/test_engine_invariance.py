@@ -6,13 +6,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading.engine.bar import ASK_MULTIPLIER, ASK_POSITION, hold_until
-from trading.engine.fills import EXIT_MODEL
-from trading.engine.records import Bars, Minutes, no_minutes, no_rollovers, to_bytes
-
-from .market import BAR, DAY, Market, begin, candidate_rows, neutral_params, play, realistic_params
-from .random_market import fixed_answers, random_bars, random_market
-from .random_play import on_random_markets, random_params, random_play, seeds, state_of
+from engine.bar import ASK_MULTIPLIER, ASK_POSITION, hold_until
+from engine.fills import EXIT_MODEL
+from engine.records import Bars, Minutes, no_minutes, no_rollovers, to_bytes
+from tests.engine.market import BAR, DAY, Market, begin, candidate_rows, neutral_params, play, realistic_params
+from tests.engine.random_market import fixed_answers, random_bars, random_market
+from tests.engine.random_play import on_random_markets, random_params, random_play, seeds, state_of
 
 
 @on_random_markets

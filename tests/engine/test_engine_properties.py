@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .breaker_history import BREAKERS, breaker_history
-from .market import BAR, Market, Play, neutral_params, play
-from .random_market import random_market
-from .random_play import balances, on_random_markets, random_play, seeds
+from tests.engine.breaker_history import BREAKERS, breaker_history
+from tests.engine.market import BAR, Market, Play, neutral_params, play
+from tests.engine.random_market import random_market
+from tests.engine.random_play import balances, on_random_markets, random_play, seeds
 
 
 @on_random_markets

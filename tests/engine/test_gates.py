@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trading.engine.gates import GATE_NAMES, failing_gates, gate_names
-from trading.engine.records import Guard, Params, new_record
-
-from .market import MONDAY, one_candidate, realistic_params
+from engine.gates import GATE_NAMES, failing_gates, gate_names
+from engine.records import Guard, Params, new_record
+from tests.engine.market import MONDAY, one_candidate, realistic_params
 
 SPREAD = 10.0
 

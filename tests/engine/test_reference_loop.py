@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading.engine.records import Bars
-
-from .market import Market, Play, candidate_rows, neutral_params, play
+from engine.records import Bars
+from tests.engine.market import Market, Play, candidate_rows, neutral_params, play
 
 BARS = 200_000
 SEED = 7

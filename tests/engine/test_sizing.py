@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trading.engine.fills import rounded
-from trading.engine.records import Account, Params, new_record
-from trading.engine.sizing import BAD_STOPS, BAD_VOLUME, FITS, NO_MARGIN, bracket, half_kelly, lot_size, plan_order
-
-from .market import one_candidate, realistic_params
+from engine.fills import rounded
+from engine.records import Account, Params, new_record
+from engine.sizing import BAD_STOPS, BAD_VOLUME, FITS, NO_MARGIN, bracket, half_kelly, lot_size, plan_order
+from tests.engine.market import one_candidate, realistic_params
 
 
 def free_params(**overrides: Any) -> Params:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from trading.engine.bar import ASK_MULTIPLIER, ASK_POSITION
-from trading.engine.gates import gate_names
-
-from .bar_cases import BarCase, Signal, case_market, case_params
-from .case import LONG, QUIET, SHORT, TO_TARGET
-from .market import Play, begin, play
+from engine.bar import ASK_MULTIPLIER, ASK_POSITION
+from engine.gates import gate_names
+from tests.engine.cases.bar_cases import BarCase, Signal, case_market, case_params
+from tests.engine.cases.case import LONG, QUIET, SHORT, TO_TARGET
+from tests.engine.market import Play, begin, play
 
 
 def run(*bars: tuple[float, float, float, float], signal: Signal = LONG, **settings: float) -> Play:

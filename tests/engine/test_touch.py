@@ -6,20 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.labeling import triple_barrier
-from ml.position_labeling import Bracket, Entries, label_positions
-from trading.engine.fills import EXIT_STOP, EXIT_TARGET, touched
-from trading.engine.records import Account, new_record
-from trading.engine.touch import (
-    BOTH_TOUCHED,
-    NOT_TOUCHED,
-    STOP_TOUCHED,
-    TARGET_TOUCHED,
-    bracket_touch,
-    touch_price,
-)
-
-from .market import neutral_params
+from engine.fills import EXIT_STOP, EXIT_TARGET, touched
+from engine.records import Account, new_record
+from engine.touch import BOTH_TOUCHED, NOT_TOUCHED, STOP_TOUCHED, TARGET_TOUCHED, bracket_touch, touch_price
+from ml.labels.barrier import triple_barrier
+from ml.labels.position import Bracket, Entries, label_positions
+from tests.engine.market import neutral_params
 
 # open, worst and best of the bar as the distance from the entry in the trade's favour; stop at -10, target at +10
 TOUCHES = [

@@ -9,12 +9,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from sqlalchemy import URL
 
+from novosky.database.place import is_here
 from novosky.errors import DataError, NovoskyError
+from novosky.supervision.freeze import is_frozen
 from trading.doctor.finding import Finding, fail, ok, warn
-from trading.freeze import is_frozen
-from trading.health import is_running
 from trading.journal import SCHEMA_VERSION, Journal
-from trading.journal.place import is_here
+from trading.reports.health import is_running
 
 STALE_BARS_DAYS = 8
 """Training data are refreshed every week."""

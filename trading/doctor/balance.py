@@ -8,9 +8,9 @@ from sqlalchemy import URL
 
 from novosky.errors import NovoskyError
 from novosky.settings import Settings
+from trading.account.opening_balance import FAR
 from trading.doctor.finding import Finding, fail, ok, warn
 from trading.journal import Journal
-from trading.opening_balance import FAR
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from novosky.environment import BROKER
 from novosky.errors import BrokerError
 from novosky.market.server_time import ServerClock
 from novosky.settings import Settings
+from trading.brokers.mt5.margin import MarginFacts, margin_problem
 from trading.doctor.balance import AccountFacts, HaltState, check_account
 from trading.doctor.finding import Finding, fail, ok, warn
-from trading.mt5.margin import MarginFacts, margin_problem
 
 QUARTER = 900
 """Server clocks differ from UTC by whole quarters of an hour."""
@@ -87,7 +87,7 @@ def check_broker_access(kind: str, refusal: str, platform: str) -> Finding:
     kind : str
         Value of NOVOSKY_BROKER, empty where it is not set.
     refusal : str
-        What keeps the account from being reached, see `trading.live_access.reach_from_environment`; empty for nothing.
+        What keeps the account from being reached, see `trading.live.access.reach_from_environment`; empty for nothing.
     platform : str
         See ``sys.platform``.
     """

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from novosky.settings.runtime import News
+from trading.cycle.news import CACHE_NAME, stored_state
 from trading.doctor.finding import Finding, ok, warn
-from trading.news import CACHE_NAME, stored_state
 
 
 def check_calendar(folder: Path, news: News, now: float) -> Finding:

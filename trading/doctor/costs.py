@@ -14,9 +14,9 @@ def check_costs(config: Path, data: Path) -> Finding | None:
 
     What cannot be read has a finding of its own.
     """
+    from engine.inputs.bar_spreads import bar_spreads
     from novosky.data.store import load_bars
     from novosky.settings import load_settings
-    from trading.bar_spreads import bar_spreads
 
     if not data.exists():
         return None

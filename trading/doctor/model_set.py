@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ml.compat import MEND, PULL_COMMAND, Manifest, damaged_artifacts, read_manifest, verify_compat
-from ml.stage_files import STAGE_COMMANDS
+from ml.load_models import load_models
+from ml.sets.compat import MEND, PULL_COMMAND, Manifest, damaged_artifacts, read_manifest, verify_compat
+from ml.sets.stage_files import STAGE_COMMANDS
 from novosky.errors import ModelError
 from novosky.settings import MlSettings, Settings
 from trading.doctor.finding import Finding, fail, ok, warn
-from trading.model_files import load_models
-from trading.practice import PRACTICE_NOTE
+from trading.live.practice import PRACTICE_NOTE
 
 MOST_AGE_DAYS = 45
 """Models are retrained every week; after several missed weeks somebody should ask why."""

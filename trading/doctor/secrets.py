@@ -10,12 +10,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
+from alerts.telegram.destination import read_destinations
 from ml.hub.endpoint import check_credentials, endpoint_of
 from novosky.environment import DATABASE, HUB_FOLDER, HUB_STORE, TELEGRAM
 from novosky.errors import SettingsError
 from novosky.guarded_json import parse_json
 from trading.doctor.finding import Finding, fail, ok, warn
-from trading.telegram.destination import read_destinations
 
 ONLINE_SECONDS = 10.0
 LARGEST_ANSWER = 1024 * 1024

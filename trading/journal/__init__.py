@@ -5,9 +5,9 @@ been processed or not. An intent is written before its order is sent. SQLite in 
 the default, PostgreSQL the other choice; both pass `tests/contracts/journal.py`.
 """
 
+from novosky.database.place import journal_url, sqlite_url
 from trading.journal.journal import Journal
 from trading.journal.outbox import Outbox
-from trading.journal.place import journal_url, sqlite_url
 from trading.journal.tables import SCHEMA_VERSION
 from trading.journal.values import (
     INTENT_FILLED,

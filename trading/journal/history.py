@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, select
 
-from trading.journal.database import Database
+from novosky.database.connection import Database
 from trading.journal.tables import ACCOUNT_SNAPSHOTS, FLAGS, MODEL_METRICS, MONEY_MOVES, NEWS_EVENTS, POSITION_EVENTS
 from trading.journal.values import AccountSnapshot, BarNotes, Flag, ModelMetric, MoneyMove, NewsEvent, PositionEvent
 
@@ -60,7 +60,7 @@ class History:
         time : int
             UTC epoch seconds. With `ticket` and `kind` it names the event: the first is kept.
         kind : str
-            See `trading.bar_notes`.
+            See `trading.cycle.notes`.
         detail : str
             For a person to read.
         """

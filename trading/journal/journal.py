@@ -7,11 +7,10 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, func, select, text, update
 
+from engine.records import Guard, from_bytes, to_bytes
+from novosky.database.connection import Database
 from novosky.errors import StorageError
 from novosky.market.bars import M15_SECONDS
-from trading.engine.records import Guard, from_bytes, to_bytes
-from trading.journal.database import Database
-from trading.journal.migrations import bring_up_to_date
 from trading.journal.outbox import Outbox
 from trading.journal.readable import status_columns, trade_columns
 from trading.journal.tables import (
@@ -39,6 +38,7 @@ from trading.journal.values import (
     Message,
     MoneyMove,
 )
+from trading.journal.versions.migrations import bring_up_to_date
 
 NOTHING_TO_NOTE = BarNotes()
 VOLUME_NOISE = 1e-9
@@ -50,7 +50,7 @@ class Journal(Takeover):
 
     An older journal is brought up to date when it is opened. On PostgreSQL a journal open
     for writing holds the lock that keeps a second bot away; of a SQLite file the driver
-    holds it (`trading.paper_session.single_instance`).
+    holds it (`trading.paper.session.single_instance`).
 
     Parameters
     ----------

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, select, update
 
+from novosky.database.connection import Database
 from novosky.remote_text import clean_lines
-from trading.journal.database import Database
 from trading.journal.tables import OUTBOX
 from trading.journal.values import Message, QueuedMessage
 

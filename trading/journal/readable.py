@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from trading.engine.fills import EXIT_NAMES
-from trading.engine.records import Guard, Trade, from_bytes
+from engine.fills import EXIT_NAMES
+from engine.records import Guard, Trade, from_bytes
 
 TRADE_NUMBERS = (
     "volume",

@@ -1,7 +1,7 @@
 """The tables of the journal, version 3, as SQLAlchemy knows them.
 
 Times are UTC epoch seconds, money USD, volumes lots. What a table looked like in an older
-version stands in `trading.journal.migrations` alone.
+version stands in `trading.journal.versions.migrations` alone.
 """
 
 from __future__ import annotations

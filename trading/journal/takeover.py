@@ -16,7 +16,7 @@ from trading.journal.values import INTENT_FILLED, Intent, MoneyMove, PositionEve
 
 @dataclass(frozen=True)
 class TakenOver:
-    """What `trading.adoption` has found.
+    """What `trading.account.adoption` has found.
 
     Attributes
     ----------

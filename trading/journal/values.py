@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trading.engine.records import Guard
+from engine.records import Guard
 
 INTENT_NEW = "new"
 INTENT_FILLED = "filled"
@@ -69,7 +69,7 @@ class Decision:
     Attributes
     ----------
     gates : int or None
-        Bit mask of the failing gates, see `trading.engine.gates`.
+        Bit mask of the failing gates, see `engine.gates`.
     multiplier : float
         What the risk model made of the size; 1.0 where it was not asked.
     """

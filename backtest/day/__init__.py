@@ -1,0 +1,1 @@
+"""A live day replayed and held against what the bot did."""

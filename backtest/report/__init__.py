@@ -1,0 +1,1 @@
+"""The report of a backtest: page, charts and summary."""

@@ -1,0 +1,1 @@
+"""Many configurations over the same bars."""

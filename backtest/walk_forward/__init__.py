@@ -1,0 +1,1 @@
+"""Train and trade fold after fold, out of sample."""

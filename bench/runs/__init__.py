@@ -1,0 +1,1 @@
+"""Programs that a measure runs in a fresh process."""

@@ -1,0 +1,1 @@
+"""What the command `data` does for each kind of source."""

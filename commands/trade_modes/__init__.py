@@ -1,0 +1,1 @@
+"""What the command `trade` runs: live, paper, health."""

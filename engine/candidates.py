@@ -1,0 +1,114 @@
+"""From the signal model's probabilities to candidates: the signal decision, vectorised.
+
+The same function serves a whole history and a single bar, so that the side, the votes,
+the confidence and the gap of a bar are the same numbers in backtest and bot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.records import Candidate, new_records
+
+CLASS_SIDES = np.array([0, 1, -1], dtype=np.int8)
+"""Side of each model class: HOLD, BUY, SELL."""
+
+
+@dataclass(frozen=True)
+class MarketContext:
+    """What the gates ask about each bar besides the model; every array has shape (n,).
+
+    Attributes
+    ----------
+    atr : ndarray
+        ATR(14) in USD.
+    ema_distance : ndarray
+        Close minus EMA200 in ATR.
+    adx : ndarray
+        ADX(14).
+    session : ndarray of int
+        Session bits at the bar's close: 1 London, 2 New York, 4 Asian.
+    market_open : ndarray of bool
+        Whether the broker deals at the bar's close.
+    news_minutes : ndarray
+        Minutes from the close to the nearest high-impact event, infinity when none is near.
+    """
+
+    atr: npt.NDArray[np.float64]
+    ema_distance: npt.NDArray[np.float64]
+    adx: npt.NDArray[np.float64]
+    session: npt.NDArray[np.uint8]
+    market_open: npt.NDArray[np.bool_]
+    news_minutes: npt.NDArray[np.float64]
+
+
+def mean_of_members(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the ensemble's probabilities, shape (n, 3), of its members', shape (n, members, 3)."""
+    members = probabilities.shape[1]
+    mean: npt.NDArray[np.float64] = np.zeros((len(probabilities), 3))
+    # Summed member by member: a row's mean must not depend on how many rows there are.
+    for member in range(members):
+        mean = mean + probabilities[:, member, :]
+    return np.asarray(mean / members)
+
+
+def likeliest_sides(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
+    """Return the side of the class with the highest mean probability, 0 for HOLD, shape (n,).
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (n, members, 3)
+    """
+    return np.asarray(CLASS_SIDES[mean_of_members(probabilities).argmax(axis=1)])
+
+
+def find_candidates(
+    probabilities: npt.NDArray[np.float64],
+    bars: npt.NDArray[np.int64],
+    context: MarketContext,
+    sl_mult: float | npt.NDArray[np.float64],
+    tp_mult: float | npt.NDArray[np.float64],
+) -> npt.NDArray[Any]:
+    """Return a Candidate record for every bar whose likeliest class is a side.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (n, members, 3)
+        Calibrated probabilities of HOLD, BUY, SELL by each ensemble member.
+    bars : ndarray of int, shape (n,)
+        Index of each row's bar in the frame the engine runs over; ascending.
+    context : MarketContext
+        Arrays of the same n rows.
+    sl_mult, tp_mult : float or ndarray, shape (n,)
+        Bracket in ATR multiples.
+
+    Returns
+    -------
+    ndarray of Candidate
+        The side is the class with the highest mean probability; votes count the members
+        whose own first choice it is; the gap is to the next class.
+    """
+    mean = mean_of_members(probabilities)
+    best = mean.argmax(axis=1)
+    rows = np.flatnonzero(CLASS_SIDES[best] != 0)
+    best = best[rows]
+    ranked = np.sort(mean[rows], axis=1)
+    candidates = new_records(Candidate, len(rows))
+    candidates["bar"] = bars[rows]
+    candidates["side"] = CLASS_SIDES[best]
+    candidates["votes"] = (probabilities[rows].argmax(axis=2) == best[:, None]).sum(axis=1)
+    candidates["session"] = context.session[rows]
+    candidates["market_open"] = context.market_open[rows]
+    candidates["confidence"] = ranked[:, 2]
+    candidates["gap"] = ranked[:, 2] - ranked[:, 1]
+    candidates["atr"] = context.atr[rows]
+    candidates["sl_mult"] = np.broadcast_to(sl_mult, len(probabilities))[rows]
+    candidates["tp_mult"] = np.broadcast_to(tp_mult, len(probabilities))[rows]
+    candidates["ema_distance"] = context.ema_distance[rows]
+    candidates["adx"] = context.adx[rows]
+    candidates["news_minutes"] = context.news_minutes[rows]
+    return candidates

@@ -1,0 +1,1 @@
+"""What the engine is fed: parameters, columns, brackets and candidates built from settings, bars and models."""

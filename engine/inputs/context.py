@@ -1,0 +1,69 @@
+"""What the gates need to know of each bar besides the model: shared by history and live bar."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.candidates import MarketContext
+from novosky.market.bars import M15_SECONDS
+from novosky.market.news import NewsCalendar
+from novosky.market.server_time import ServerClock
+from novosky.market.sessions import session_mask
+from novosky.market.trading_hours import open_at
+from novosky.settings import Settings
+
+UNKNOWN_NEWS = -2.0
+"""Minutes to the nearest release where none is known and that is to block entries: below every
+setting of the news gate, also below the one that switches it off (`engine.inputs.parameters`)."""
+
+
+def market_context(
+    opens: npt.NDArray[np.int64],
+    atr: npt.NDArray[np.float64],
+    ema_distance: npt.NDArray[np.float64],
+    adx: npt.NDArray[np.float64],
+    settings: Settings,
+    news: NewsCalendar | None,
+) -> MarketContext:
+    """Return the gate inputs of every bar, as known at its close.
+
+    Parameters
+    ----------
+    opens : ndarray of int64, shape (n,)
+        Bar opens, UTC epoch seconds.
+    atr, ema_distance, adx : ndarray, shape (n,)
+        The context columns of `ml.feature_engineering`.
+    settings : Settings
+        Trading hours and server clock.
+    news : NewsCalendar or None
+        Without a calendar `news.missing` decides: no event is ever near, or every bar is blocked.
+    """
+    closes = opens + M15_SECONDS
+    unknown = UNKNOWN_NEWS if settings.news.missing == "block" else np.inf
+    return MarketContext(
+        atr=atr,
+        ema_distance=ema_distance,
+        adx=adx,
+        session=session_mask(closes),
+        market_open=open_at(closes, settings.broker.trading_hours, ServerClock(settings.broker.server_clock)),
+        news_minutes=np.full(len(closes), unknown) if news is None else news.minutes_to_nearest(closes),
+    )
+
+
+def calendar_note(news_minutes: npt.NDArray[np.float64], settings: Settings) -> str | None:
+    """Say what a history without a news calendar means for its run; None where one covers it.
+
+    Parameters
+    ----------
+    news_minutes : ndarray
+        Of `MarketContext`.
+    settings : Settings
+    """
+    if len(news_minutes) == 0:
+        return None
+    if (news_minutes == UNKNOWN_NEWS).all():
+        return 'No news calendar, and news.missing is "block": no entry is made; give --calendar'
+    if settings.news_block_minutes > 0 and np.isinf(news_minutes).all():
+        return "No news calendar covers these bars: the news gate never acted; give --calendar"
+    return None

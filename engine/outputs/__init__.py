@@ -1,0 +1,1 @@
+"""What the engine leaves behind, as tables and words."""

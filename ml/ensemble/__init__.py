@@ -1,0 +1,1 @@
+"""Three members that vote: training, calibration, export and prediction."""

@@ -1,0 +1,1 @@
+"""What is learnt: labels of bars and trades, and splits that cannot leak."""

@@ -1,0 +1,1 @@
+"""The position model: whether an open trade is held or left."""

@@ -1,0 +1,1 @@
+"""The risk model: how much of the size a trade gets."""

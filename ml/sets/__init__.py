@@ -1,0 +1,1 @@
+"""The files of a model set: names, hashes, compatibility, and swapping one set for another."""

@@ -1,0 +1,1 @@
+"""The signal model: buy, sell or hold."""

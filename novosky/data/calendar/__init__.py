@@ -1,0 +1,1 @@
+"""The calendar of news: where it is downloaded from and how it is stored."""

@@ -1,0 +1,1 @@
+"""Bars from text files: layouts, time stamps, numbers and tables."""

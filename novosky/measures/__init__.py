@@ -1,0 +1,1 @@
+"""Statistics of results: intervals, scores, and what selection from many trials costs."""

@@ -1,0 +1,1 @@
+"""The shell of every self-contained HTML page."""

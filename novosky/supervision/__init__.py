@@ -1,0 +1,1 @@
+"""What keeps a running program in check: the freeze flag."""

@@ -1,0 +1,1 @@
+"""The steps of the weekly run, in their order."""

@@ -1,0 +1,1 @@
+"""The functions of the MetaTrader5 package, answered by the simulated server."""

@@ -1,0 +1,1 @@
+"""How journals of older versions become journals of today."""

@@ -1,0 +1,1 @@
+"""A live bot: access to its account, its loop, its switches."""

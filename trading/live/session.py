@@ -1,0 +1,476 @@
+"""Wire a live bot: adapter, journal, switches, Telegram, news, health, around one account.
+
+Starting is recovering. What a person ordered while the bot was away is obeyed first, orders
+without a known outcome are looked up next, and only then a bar is acted on.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from sqlalchemy import URL
+
+from alerts.telegram.access import TelegramAccess
+from alerts.telegram.service import TelegramService
+from engine.inputs.models import Models
+from engine.inputs.parameters import build_params
+from novosky.clock import Clock
+from novosky.data.calendar.forex_factory import Release
+from novosky.errors import NovoskyError, StorageError
+from novosky.settings import MlSettings, Settings
+from novosky.supervision.freeze import FREEZE_FLAG
+from trading.bot import Bot
+from trading.brokers.clock_watch import ClockWatch
+from trading.brokers.mt5.terms import LIVE_ENTRY_SECONDS, Timing
+from trading.brokers.port import BrokerUnavailable
+from trading.cycle.messages import Announcer
+from trading.cycle.news import NewsSource
+from trading.cycle.position_source import PositionSource
+from trading.cycle.signal_source import SignalSource
+from trading.cycle.switches import Switches
+from trading.journal import Message, NewsEvent
+from trading.live.access import Reach
+from trading.live.account import AccountParts, OpenAccount, open_account
+from trading.live.fatal import fatal_message
+from trading.live.loop import LiveLoop, Rhythm
+from trading.reports.daily import DailyReporter, DayNotes
+from trading.reports.health import HEALTH_NAME, Heartbeat
+from trading.reports.narrator import Narrator
+from trading.reports.tables import BLOCKED_NAME, TRADES_NAME, CurrentTables
+from trading.reports.view import LiveView, Watch
+
+TELEGRAM_PATIENCE = 10.0
+"""Seconds a start waits for Telegram; a position needs managing whether or not it is up."""
+RECONCILE_SECONDS = 3600.0
+"""So often the account's whole history is held against the journal."""
+FAREWELL_SECONDS = 3.0
+"""For the last messages to leave."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LiveParts:
+    """Everything a live bot is made of; nothing in it has touched the account yet.
+
+    Attributes
+    ----------
+    settings, ml_settings, models
+        What it trades by.
+    reach : Reach
+    folder : Path
+        Holds locks, health file, handled commands and pictures; usually `logs`.
+    journal : Path
+        SQLite file, unless `database` is given.
+    locks : Path or None
+        Where account locks are kept; the user's own place unless given, see `trading.account.lock.lock_folder`.
+    database : URL or None
+        PostgreSQL.
+    trades_file, blocked_file : Path or None
+        Where the tables of closed trades and blocked signals are kept current; in `folder` unless given.
+    news : NewsSource
+    day_notes : callable or None
+        Adds to the daily report, see `trading.reports.daily.DayNotes`.
+    telegram : TelegramAccess or None
+    clock : Clock
+    wait : callable or None
+        Waits between two looks, given the switches' event; the clock's own sleep unless given.
+    rng : random.Random
+        Spreads repeated attempts.
+    new_code : callable
+        Draws confirmation codes.
+    freeze_flag : Path
+    rhythm : Rhythm
+    timing : Timing
+    volume_unit : float
+        See `Mt5Broker`.
+    durable : bool
+    accept_balance : bool
+        See `trading.bot.Bot`.
+    """
+
+    settings: Settings
+    ml_settings: MlSettings
+    models: Models
+    reach: Reach
+    folder: Path
+    journal: Path
+    news: NewsSource
+    clock: Clock
+    rng: Random
+    new_code: Callable[[], str]
+    database: URL | None = None
+    locks: Path | None = None
+    trades_file: Path | None = None
+    blocked_file: Path | None = None
+    day_notes: DayNotes | None = None
+    telegram: TelegramAccess | None = None
+    wait: Callable[[float, Switches], None] | None = None
+    freeze_flag: Path = FREEZE_FLAG
+    rhythm: Rhythm = field(default_factory=Rhythm)
+    timing: Timing = field(default_factory=Timing)
+    volume_unit: float = 1.0
+    durable: bool = True
+    accept_balance: bool = False
+
+    @property
+    def account(self) -> AccountParts:
+        """What the account itself is opened with."""
+        return AccountParts(
+            self.settings,
+            self.reach,
+            self.folder,
+            self.journal,
+            self.clock,
+            self.rng,
+            self.database,
+            self.locks,
+            self.timing,
+            self.volume_unit,
+            self.durable,
+        )
+
+    @property
+    def identity(self) -> str:
+        """What the journal belongs to."""
+        return self.account.identity
+
+
+class _LogNotifier:
+    """Writes messages to the log and wakes whoever sends the outbox on."""
+
+    def __init__(self) -> None:
+        self.wake: Callable[[], None] = lambda: None
+
+    def send(self, message: str) -> None:
+        _log.info("%s", message)
+        self.wake()
+
+
+class LiveSession:
+    """A live bot, ready to run. Made by `live_session`, which also takes it apart.
+
+    Parameters
+    ----------
+    parts : LiveParts
+    account : OpenAccount
+    """
+
+    def __init__(self, parts: LiveParts, account: OpenAccount) -> None:
+        self.parts, self.journal, self.broker, self.lock = parts, account.journal, account.broker, account.lock
+        journal = account.journal
+        self.watch = Watch()
+        self.switches = Switches(journal, parts.clock, "Telegram", parts.freeze_flag)
+        self.view = LiveView(
+            journal,
+            self.switches,
+            self.watch,
+            parts.news,
+            parts.settings,
+            parts.ml_settings,
+            parts.clock,
+            parts.identity,
+        )
+        self._notifier = _LogNotifier()
+        self.announcer = Announcer(journal, self._notifier, queued=parts.telegram is not None)
+        self.telegram = self._make_telegram()
+        self.reporter = DailyReporter(journal, self.view, parts.folder)
+        self.tables = CurrentTables(
+            journal,
+            parts.settings,
+            parts.trades_file or parts.folder / TRADES_NAME,
+            parts.blocked_file or parts.folder / BLOCKED_NAME,
+        )
+        params = build_params(parts.settings, parts.ml_settings)
+        self.narrator = Narrator(
+            journal,
+            parts.settings,
+            params,
+            parts.clock,
+            positions=lambda: self.watch.sight.positions,
+            stops=self.switches.stops,
+        )
+        self.switches.standing = self._standing
+        self.bot: Bot | None = None
+        self._recorded: tuple[Release, ...] = ()
+        # The bot itself does it at its start.
+        self._reconciled = parts.clock.now()
+
+    def _make_telegram(self) -> TelegramService | None:
+        parts = self.parts
+        if parts.telegram is None:
+            return None
+        service = TelegramService(
+            parts.telegram,
+            self.journal.outbox,
+            self.view,
+            self.switches,
+            ledger=parts.folder / "telegram.json",
+            clock=parts.clock,
+            rng=parts.rng,
+            new_code=parts.new_code,
+        )
+        self.view.more_health = service.health
+        self._notifier.wake = service.wake
+        return service
+
+    def run(self, stopping: Callable[[], bool], *, once: bool = False) -> None:
+        """Obey what was ordered meanwhile, start the bot, and loop until `stopping`.
+
+        Parameters
+        ----------
+        stopping : callable
+        once : bool
+            Act on the newest closed bar and return.
+
+        Raises
+        ------
+        NovoskyError
+            What no waiting mends; with `once` also a broker that cannot be asked.
+        """
+        if self.telegram is not None:
+            if not self.telegram.catch_up(TELEGRAM_PATIENCE):
+                _log.warning("Telegram does not answer; what was sent to the bot meanwhile is obeyed later")
+            self.telegram.start()
+        self.parts.news.refresh(self.parts.clock.now())
+        self._record_news()
+        self.tables.follow()
+        bot = self._start_bot(stopping, once=once)
+        if bot is None:
+            return
+        self.bot = bot
+        heartbeat = Heartbeat(
+            self.parts.folder / HEALTH_NAME,
+            self.parts.settings,
+            self.parts.models.fingerprint,
+            lambda: (bot.status, self.watch.sight.positions),
+            self.parts.clock.now,
+            lambda: self.watch.clock_problem,
+            once=once,
+        )
+        with heartbeat:
+            self._look(bot, acted=False)
+            self.narrator.started(bot.status, self._facts())
+            self._loop(bot, heartbeat, stopping, once=once)
+        if not once:
+            self.narrator.ended(bot.status, "python trading.py")
+
+    def _facts(self) -> list[str]:
+        """Return what a person should know at the start, besides where the bot stands."""
+        parts = self.parts
+        told = "Telegram: not configured (TELEGRAM_BOT_TOKEN, TELEGRAM_CHAT_IDS); messages stand here and in the log"
+        return [
+            f"account: {parts.identity}",
+            f"models: {parts.models.summary}",
+            told if parts.telegram is None else f"Telegram: messages go to {len(parts.telegram.chats)} chat(s)",
+            f"tables: {self.tables.trades}, {self.tables.blocked}",
+        ]
+
+    def _standing(self) -> str:
+        return "" if self.bot is None else self.narrator.standing(self.bot.status)
+
+    def _loop(self, bot: Bot, heartbeat: Heartbeat, stopping: Callable[[], bool], *, once: bool) -> None:
+        def seen(acted: bool) -> None:
+            self._look(bot, acted=acted)
+            if acted:
+                self.narrator.followed(bot.status)
+                self.tables.follow()
+                heartbeat.beat()
+
+        clocks = self._clock_watch()
+
+        def compare_clocks() -> None:
+            text = clocks.look()
+            if text:
+                self._tell_clocks(text, clocks.problem, bot)
+                heartbeat.beat()
+
+        loop = LiveLoop(
+            bot,
+            self.switches,
+            self.parts.news,
+            self.parts.clock,
+            wait=self._wait,
+            check=self._check,
+            seen=seen,
+            clocks=compare_clocks,
+            rhythm=self.parts.rhythm,
+        )
+        if not once:
+            loop.run(stopping)
+            return
+        loop.step()
+        while bot.unexplained:
+            # It would be taken as it is in the end; the next run would begin to wait anew.
+            self._wait(self.parts.rhythm.eager)
+            loop.step()
+        if bot.away:
+            raise BrokerUnavailable("the broker cannot be asked; nothing was done, see the log")
+
+    def _clock_watch(self) -> ClockWatch:
+        parts = self.parts
+        rule = parts.settings.broker.server_clock
+        return ClockWatch(self.broker.measure_clock, parts.clock.now, rule, parts.rhythm.poll)
+
+    def _tell_clocks(self, text: str, problem: str, bot: Bot) -> None:
+        """Say that the clocks part, or agree again, wherever people look."""
+        self.watch.clock_problem = problem
+        if problem:
+            _log.warning("%s", text)
+        now = math.floor(self.parts.clock.now())
+        self.announcer.tell(Message(f"clock:{now}", "broker", text, bot.status.last_bar))
+
+    def _start_bot(self, stopping: Callable[[], bool], *, once: bool) -> Bot | None:
+        """Return the bot once the broker can be asked; None when told to stop first."""
+        status = self.journal.status()
+        bar = 0 if status is None else status.last_bar
+        while not stopping():
+            try:
+                bot = self._make_bot()
+            except BrokerUnavailable as error:
+                if once:
+                    raise
+                if not self.watch.away:
+                    self.watch.away = True
+                    text = f"the broker cannot be asked, the bot waits: {error}"
+                    self.announcer.tell(Message(f"away:{bar}", "broker", text, bar))
+                self._check_threads()
+                self._wait(self.parts.rhythm.poll)
+                continue
+            if self.watch.away:
+                self.announcer.tell(Message(f"back:{bar}", "broker", "the broker answers again", bar))
+            return bot
+        return None
+
+    def _make_bot(self) -> Bot:
+        parts, models = self.parts, self.parts.models
+        params = build_params(parts.settings, parts.ml_settings)
+        # Unlike a replay's, the loop takes its time between the close and the order.
+        params.entry_valid_seconds = LIVE_ENTRY_SECONDS
+        return Bot(
+            self.broker,
+            self.journal,
+            self._notifier,
+            SignalSource(models.signal, parts.settings, parts.ml_settings, parts.news, models.sltp),
+            params,
+            positions=None
+            if models.position is None
+            else PositionSource(models.position, parts.ml_settings, parts.news),
+            risk=models.risk,
+            identity=parts.identity,
+            models=models.description,
+            fingerprint=models.fingerprint,
+            frozen=self.switches.entries_stopped,
+            queued=parts.telegram is not None,
+            accept_balance=parts.accept_balance,
+        )
+
+    def _look(self, bot: Bot, *, acted: bool) -> None:
+        """Take note of the account for people, after everything that matters is done."""
+        try:
+            self.watch.look(self.broker)
+            self._reconcile(bot)
+        except BrokerUnavailable as error:
+            _log.warning("the account could not be looked at: %s", error)
+            return
+        account = self.watch.sight.account
+        if not acted or account is None:
+            return
+        self._record_news()
+        self.journal.snapshot_account(
+            bot.status.last_bar, account.balance, account.equity, account.margin, len(self.watch.sight.positions)
+        )
+        if self.telegram is not None and self.reporter.report(
+            self.parts.clock.now(), lambda day: self._notes(bot, day)
+        ):
+            self.telegram.wake()
+
+    def _record_news(self) -> None:
+        """Keep what the calendar announces, whenever it announces something else than before."""
+        releases = self.parts.news.releases()
+        if releases != self._recorded:
+            self._recorded = releases
+            self.journal.record_news(
+                [NewsEvent(each.time, each.currency, each.event, each.impact.lower()) for each in releases]
+            )
+
+    def _reconcile(self, bot: Bot) -> None:
+        now = self.parts.clock.now()
+        if now - self._reconciled >= RECONCILE_SECONDS:
+            bot.reconcile()
+            self._reconciled = now
+
+    def _notes(self, bot: Bot, day: int) -> list[str]:
+        calendar = self.parts.news.state(self.parts.clock.now())
+        missed = bot.status.bars_missed
+        notes = [f"the news calendar is {calendar}"] if calendar.freshness != "fresh" else []
+        notes += [f"{missed} bars missed since the journal began"] if missed else []
+        more = self.parts.day_notes
+        return notes + ([] if more is None else list(more(self.journal, self.broker.closed_bars, day)))
+
+    def _check(self) -> None:
+        self.watch.away = self.bot is not None and self.bot.away
+        self.lock.check()
+        if self.bot is not None:
+            self.narrator.looked(self.bot.status)
+        self._check_threads()
+
+    def _check_threads(self) -> None:
+        if self.telegram is not None:
+            self.telegram.check()
+
+    def _wait(self, seconds: float) -> None:
+        if self.parts.wait is None:
+            self.parts.clock.sleep(seconds)
+        else:
+            self.parts.wait(seconds, self.switches)
+
+    def tell_end(self, error: BaseException | None) -> None:
+        """Say that the bot ends, and why; a fatal error is given a moment to reach its reader."""
+        if self.telegram is None or not isinstance(error, NovoskyError):
+            return
+        now = math.floor(self.parts.clock.now())
+        try:
+            self.announcer.tell(fatal_message(error, now))
+        except StorageError as lost:
+            _log.error("nobody could be told of the end: %s", lost)
+            return
+        for _ in range(round(FAREWELL_SECONDS / 0.1)):
+            if not self.journal.outbox.due(now, 1):
+                return
+            self.parts.clock.sleep(0.1)
+
+    def close(self) -> None:
+        """Stop the threads and leave the terminal; what is unsent stays in the outbox."""
+        if self.telegram is not None and not self.telegram.stop():
+            _log.warning("Telegram's threads did not end in time")
+        self.broker.close()
+
+
+@contextmanager
+def live_session(parts: LiveParts) -> Iterator[LiveSession]:
+    """Open the account for this process alone, and leave it in order whatever happens.
+
+    Raises
+    ------
+    LockedError
+        Another bot holds the account or the journal.
+    StorageError
+        The folder or the journal cannot be written.
+    UsageError
+        A model is switched on and not given.
+    """
+    parts.models.require(parts.ml_settings)
+    with open_account(parts.account) as account, ExitStack() as stack:
+        session = LiveSession(parts, account)
+        stack.callback(session.close)
+        try:
+            yield session
+        except NovoskyError as error:
+            session.tell_end(error)
+            raise
