@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from novosky.measures.score import MIN_TRADES
 
 from backtest.metrics import Metrics, Scalar
+from novosky.measures.score import MIN_TRADES
 from novosky.measures.selection import PairedBootstrap, paired_bootstrap
 from novosky.measures.statistics import Floats
 

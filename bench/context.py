@@ -15,8 +15,8 @@ from novosky.errors import NovoskyError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from ml.stages.report import TrainingReport
 
+    from ml.stages.report import TrainingReport
     from novosky.settings import MlSettings, Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -140,8 +140,6 @@ class BenchContext:
     @cached_property
     def replay(self) -> dict[str, Any]:
         """A replay in a fresh process, once for the measures that read its figures."""
-        from bench.replay_bench import replay_once
-
         return replay_once(self, 0, durable=False)
 
     def child(self, module: str, *arguments: object) -> dict[str, Any]:
@@ -163,6 +161,27 @@ class Training:
     seconds: float
     steps: tuple[tuple[str, float], ...]
     reports: tuple[TrainingReport, ...]
+
+
+def replay_once(context: BenchContext, number: int, *, durable: bool) -> dict[str, Any]:
+    """Replay the last bars of a window in a fresh process, all four models switched on."""
+    from ml.feature_engineering import live_window_bars
+    from novosky.data.store import save_bars
+
+    count = 300 if context.quick else 2_000
+    data = context.folder / "replay.parquet"
+    save_bars(data, context.bars(count + live_window_bars()))
+    context.say(f"replay of {count:,} bars{', synced journal' if durable else ''}")
+    return context.child(
+        "bench.runs.replay",
+        data,
+        context.model_set,
+        context.config_all,
+        context.ml_config_all,
+        count,
+        context.folder / f"replay-{number}.sqlite",
+        "yes" if durable else "no",
+    )
 
 
 def train_once(context: BenchContext) -> Training:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from bench.context import BenchContext
+from bench.context import BenchContext, replay_once
 from bench.measure import Required, Result, not_measured, result_of
 
 SPEED = Required("at least", 100.0)
@@ -44,24 +43,3 @@ def measure_memory(context: BenchContext) -> Iterator[Result]:
         yield not_measured("memory.replaying_bot", "MiB", "this system has no /proc", MEMORY)
         return
     yield result_of("memory.replaying_bot", "MiB", [sample["peak_mib"]], MEMORY, at_the_end=sample["resident_mib"])
-
-
-def replay_once(context: BenchContext, number: int, *, durable: bool) -> dict[str, Any]:
-    """Replay the last bars of a window in a fresh process, all four models switched on."""
-    from ml.feature_engineering import live_window_bars
-    from novosky.data.store import save_bars
-
-    count = 300 if context.quick else 2_000
-    data = context.folder / "replay.parquet"
-    save_bars(data, context.bars(count + live_window_bars()))
-    context.say(f"replay of {count:,} bars{', synced journal' if durable else ''}")
-    return context.child(
-        "bench.runs.replay",
-        data,
-        context.model_set,
-        context.config_all,
-        context.ml_config_all,
-        count,
-        context.folder / f"replay-{number}.sqlite",
-        "yes" if durable else "no",
-    )

@@ -1,8 +1,8 @@
-"""The backtest command: bars, settings and models in; numbers, files and a report out."""
+"""Backtest the configuration over history."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,10 @@ from commands.shared.options import (
     refuse_collisions,
 )
 from commands.shared.provenance import provenance
+from novosky.market.window import choose_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import pandas as pd
 
     from backtest.result import BacktestResult
     from backtest.run import Prepared
@@ -196,44 +195,6 @@ def run_labels(prepared: Prepared, settings: Settings, marks: Mapping[Any, Any])
     if settings.account_type == "cent":
         labels.append(f"Cent account: one lot is {settings.lot_units:g} units and pays a hundredth of a lot's costs")
     return tuple(labels)
-
-
-def choose_window(
-    times: pd.Series[pd.Timestamp],
-    start: datetime | None,
-    end: datetime | None,
-    days: int,
-    cutoff: pd.Timestamp | None,
-) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
-    """Return the window's bounds.
-
-    Without `start` the window is the last `days` days before its end. A `cutoff` moves the
-    beginning behind the training data, whatever was asked for.
-
-    Raises
-    ------
-    UsageError
-        The end is not after the start.
-    DataError
-        Every bar of the window was seen in training.
-    """
-    import pandas as pd
-
-    from novosky.errors import DataError, UsageError
-    from novosky.market.bars import M15_SECONDS
-
-    if start is not None and end is not None and end <= start:
-        raise UsageError(f"--end {end:%Y-%m-%dT%H:%M} is not after --start {start:%Y-%m-%dT%H:%M}")
-    last = pd.Timestamp(end) if end is not None else times.iloc[-1] + pd.Timedelta(seconds=M15_SECONDS)
-    first = pd.Timestamp(start) if start is not None else last - timedelta(days=days)
-    if cutoff is not None:
-        first = max(first, cutoff + pd.Timedelta(seconds=M15_SECONDS))
-        if first >= last:
-            raise DataError(
-                f"no bar is out of sample: the models know everything up to {cutoff:%Y-%m-%d %H:%M} UTC; "
-                "give newer bars or a later --oos-end, or train with an earlier --end"
-            )
-    return first.tz_convert(UTC), last.tz_convert(UTC)
 
 
 def write_tables(

@@ -1,4 +1,4 @@
-"""`novosky bridge`: serve a MetaTrader 5 terminal to a bot on another machine, and ask whether it is there."""
+"""Reach a MetaTrader 5 terminal on another machine."""
 
 from __future__ import annotations
 

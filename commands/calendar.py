@@ -1,4 +1,4 @@
-"""`scripts/download_calendar.py`: collect the weekly news calendar as history for backtests."""
+"""Collect the weekly news calendar."""
 
 from __future__ import annotations
 

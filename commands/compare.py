@@ -1,4 +1,4 @@
-"""Two configurations on the same bars, head to head."""
+"""Compare two configurations on the same bars."""
 
 from __future__ import annotations
 
@@ -91,7 +91,6 @@ def compare_configs(
 ) -> None:
     """Backtest an old and a new configuration on the same bars and say which is better, if the data can tell."""
     import numpy as np
-    from novosky.market.window import choose_window
     from rich.console import Console
 
     from backtest.comparison import compare
@@ -99,6 +98,7 @@ def compare_configs(
     from novosky.data.market_bars import load_market_bars, require_bars_of
     from novosky.files import write_json
     from novosky.market.news import load_calendar
+    from novosky.market.window import choose_window
     from novosky.measures.statistics import daily_returns
     from novosky.settings.overrides import AccountFlags
 

@@ -1,4 +1,4 @@
-"""Check that settings, code and models agree, and write down what is left to defaults."""
+"""Check that settings, code and models agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scripts/download_data.py` and `novosky data`: bring bars into the store."""
+"""Import or download bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`novosky demo`: the main job from end to end on the embedded market, by the user's own commands."""
+"""Train, backtest and paper-trade on the embedded market."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`novosky doctor`: is this machine fit to trade, and what is to be mended."""
+"""Check whether this machine is fit to trade."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ml/r2_hub.py`: publish a model set with its settings, pull one, look at what there is."""
+"""Publish and pull models with their settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`novosky journal`: what the bot's journal holds, and taking an account over whose journal is lost or old."""
+"""Look at the journal, or bring it up to its account."""
 
 from __future__ import annotations
 

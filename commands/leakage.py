@@ -1,4 +1,4 @@
-"""`scripts/leakage_check.py`: prove on any data that no feature looks ahead."""
+"""Prove that features never look ahead."""
 
 from __future__ import annotations
 

@@ -1,9 +1,15 @@
-"""The console command `novosky` and the way every script runs its command."""
+"""The console command `novosky` and the way every script runs its command.
+
+The commands are the files beside this one: `walk_forward.py` is `novosky walk-forward`. The first line of a file is
+its line of help, and the one click command in it that belongs to no group is what runs. There is no list to keep.
+"""
 
 from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -13,39 +19,52 @@ from commands.shared.streams import escape_what_cannot_be_shown, shown_error
 from novosky.errors import NovoskyError, StorageError
 from novosky.installation import as_installed
 
-# name: (module, attribute, one line of help). Modules are imported only when their command runs.
-COMMANDS: dict[str, tuple[str, str, str]] = {
-    "backtest": ("commands.backtest", "backtest", "Backtest the configuration over history."),
-    "bridge": ("commands.bridge", "bridge", "Reach a MetaTrader 5 terminal on another machine."),
-    "calendar": ("commands.calendar", "download_calendar", "Collect the weekly news calendar."),
-    "compare": ("commands.compare", "compare_configs", "Compare two configurations on the same bars."),
-    "config-sync": ("commands.config_sync", "config_sync", "Check that settings, code and models agree."),
-    "data": ("commands.data", "download_data", "Import or download bars."),
-    "demo": ("commands.demo", "demo", "Train, backtest and paper-trade on the embedded market."),
-    "doctor": ("commands.doctor", "doctor", "Check whether this machine is fit to trade."),
-    "hub": ("commands.hub", "hub", "Publish and pull models with their settings."),
-    "journal": ("commands.journal", "journal", "Look at the journal, or bring it up to its account."),
-    "leakage": ("commands.leakage", "leakage_check", "Prove that features never look ahead."),
-    "model-report": ("commands.model_report", "model_report", "Report calibration and drift of the models."),
-    "models": ("commands.models", "models", "Get a first set of models onto this machine."),
-    "monitor": ("commands.monitor", "performance_monitor", "Judge the newest live trades."),
-    "optimize-loop": ("commands.shared.optimize_run", "optimize_loop", "Search, retrain, judge; keep or put back."),
-    "onboarding": ("commands.onboarding", "onboarding", "Choose a profile and set this machine up."),
-    "replay-day": ("commands.replay_day", "replay_day", "Replay a live day and split the difference."),
-    "schema": ("commands.schema", "schema", "Write the JSON Schemas of both settings files."),
-    "status": ("commands.status", "status", "Show where the bot stands today."),
-    "sweep": ("commands.sweep", "sweep", "Sweep configurations inside the profile's ranges."),
-    "trade": ("commands.trade", "trade", "Run the bot."),
-    "trades": ("commands.trades", "trades", "Show the closed trades of the bot."),
-    "train": ("commands.train", "train", "Train the models."),
-    "tune": ("commands.tune", "tune", "Search hyperparameters and thresholds."),
-    "weekly-optimize": (
-        "commands.shared.optimize_run",
-        "weekly_optimize",
-        "The weekly run: retrain, prove, ship or keep.",
-    ),
-    "walk-forward": ("commands.walk_forward", "walk_forward", "Train and trade fold after fold, out of sample."),
-}
+
+def commands_in(folder: Path) -> dict[str, str]:
+    """Return the commands of a folder with their line of help, without importing any.
+
+    Parameters
+    ----------
+    folder : Path
+        Every file in it is a command, but `__init__.py` and `main.py`; folders are what commands share.
+
+    Examples
+    --------
+    >>> commands_in(Path("commands"))["walk-forward"]
+    'Train and trade fold after fold, out of sample.'
+    """
+    return {
+        file.stem.replace("_", "-"): _first_line(file)
+        for file in sorted(folder.glob("*.py"))
+        if file.stem not in ("__init__", "main")
+    }
+
+
+def _first_line(file: Path) -> str:
+    # Parsing whole files would cost `novosky --help` more than everything else it does.
+    with file.open(encoding="utf-8") as stream:
+        return stream.readline().strip().strip('"')
+
+
+COMMANDS: Mapping[str, str] = commands_in(Path(__file__).parent)
+"""Every command's name and its line of help."""
+
+
+def command_of(name: str) -> click.Command:
+    """Import a command's file and return the command in it that belongs to no group."""
+    module = importlib.import_module(f"commands.{name.replace('-', '_')}")
+    defined = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, click.Command)
+        and value.callback is not None
+        # What a file takes from another one to call it is not its own.
+        and value.callback.__module__ == module.__name__
+    ]
+    inside = [child for group in defined if isinstance(group, click.Group) for child in group.commands.values()]
+    (command,) = [value for value in defined if value not in inside]
+    return command
+
 
 INTERRUPTED = 130
 
@@ -61,9 +80,7 @@ class LazyGroup(click.Group):
         """Import and return one command, or None when the name is unknown."""
         if cmd_name not in COMMANDS:
             return None
-        module, attribute, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return presentable(command, f"novosky {cmd_name}")
+        return presentable(command_of(cmd_name), f"novosky {cmd_name}")
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -74,9 +91,9 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands from the table above, without importing them."""
+        """List the commands with their lines of help, without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name][2]) for name in self.list_commands(ctx)])
+            formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
 
 
 @click.command(cls=LazyGroup, context_settings=HELP)

@@ -1,4 +1,4 @@
-"""`scripts/model_report.py`: can the models' probabilities be believed, and is the market still theirs."""
+"""Report calibration and drift of the models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`novosky models`: a first set of models for a machine that has none."""
+"""Get a first set of models onto this machine."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from commands.shared.settings_files import provided_settings
 
 if TYPE_CHECKING:
     import pandas as pd
-    from ml.stages.report import TrainingReport
 
     from ml.sets.deployment import Deployment
+    from ml.stages.report import TrainingReport
 
 TRAIN_BARS = 20_000
 """Seven months of M15 bars: enough for the planted edge, half a minute of training on two idle cores."""

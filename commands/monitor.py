@@ -1,4 +1,4 @@
-"""Judge the newest live trades; tell people and retrain when they are no longer good enough."""
+"""Judge the newest live trades."""
 
 from __future__ import annotations
 

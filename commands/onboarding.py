@@ -1,4 +1,4 @@
-"""`scripts/onboarding.py`: six questions, a config.json, a private .env, and a check of the whole machine."""
+"""Choose a profile and set this machine up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scripts/replay_day.py`: replay a live day through the backtest and say where the two part."""
+"""Replay a live day and split the difference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`novosky schema`: write the JSON Schemas that config.json and ml_config.json refer to."""
+"""Write the JSON Schemas of both settings files."""
 
 from __future__ import annotations
 

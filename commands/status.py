@@ -1,4 +1,4 @@
-"""`novosky status`: what a trader looks at each day, from the journal and the health file."""
+"""Show where the bot stands today."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scripts/sweep.py`: many configurations over the same model outputs, inside the profile's ranges."""
+"""Sweep configurations inside the profile's ranges."""
 
 from __future__ import annotations
 
@@ -220,7 +220,6 @@ def _prepared(
 ) -> tuple[pd.DataFrame, Prepared, Models]:
     """Load bars and models and ask the models about the part of the window that a sweep may see."""
     import pandas as pd
-    from novosky.market.window import choose_window
 
     from backtest.run import prepare
     from backtest.sweep.run import seen_window
@@ -229,6 +228,7 @@ def _prepared(
     from novosky.data.market_bars import load_market_bars
     from novosky.market.bars import M15_SECONDS
     from novosky.market.news import load_calendar
+    from novosky.market.window import choose_window
 
     history = load_market_bars(data, plan.settings)
     served = load_models(models, plan.settings, plan.ml_settings)

@@ -1,4 +1,4 @@
-"""The bot's command: live, paper over a file, paper in real time, health."""
+"""Run the bot."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commands.shared.options import FILE, MOST_DAYS, UtcDate, account_options, check_address_option, file_options
+from commands.trade_modes.live import default_journal
 
 if TYPE_CHECKING:
     from commands.trade_modes.paper_markets import FeedName
@@ -181,8 +182,3 @@ def _refuse_paper_options(options: Mapping[str, object], flags: Mapping[str, obj
     given += [f"--{name.replace('_', '-')}" for name, value in flags.items() if value not in (None, False)]
     if given:
         raise UsageError(f"{', '.join(given)}: only with --paper; a real account has its own terms")
-
-
-def default_journal(replay: Path | None) -> Path:
-    """Return where a paper account's journal lives unless --journal names another file."""
-    return Path("logs") / ("paper.sqlite" if replay is None else f"replay-{replay.stem}.sqlite")

@@ -1,4 +1,4 @@
-"""`novosky trades`: the closed trades of the bot, as a table, JSON or CSV."""
+"""Show the closed trades of the bot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training command: bars and settings in, a model set out, and which features it listens to."""
+"""Train the models."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from novosky.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from ml.sets.shap_summary import ShapSummary
 
+    from ml.sets.shap_summary import ShapSummary
     from ml.sets.stage_files import Stage
     from ml.train import TrainingReport
     from novosky.market.news import NewsCalendar
@@ -185,10 +185,9 @@ def _explain(
     seed: int | None,
     page: Path,
 ) -> None:
-    from ml.sets.shap_summary import write_shap_summary
-
     from ml.report.shap_analysis import explain_signal
     from ml.report.shap_page import write_shap_page
+    from ml.sets.shap_summary import write_shap_summary
 
     with ProgressBar() as bar:
         summary = explain_signal(models, ml_settings, bars, news, seed=seed, progress=bar.show)

@@ -1,4 +1,4 @@
-"""`ml/tune/hyperparams.py` and `ml/tune/position.py`: search settings on folds of the training window."""
+"""Search hyperparameters and thresholds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scripts/walk_forward.py`: train on the past, trade what follows, fold after fold."""
+"""Train and trade fold after fold, out of sample."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("novosky", "trading", "ml", "backtest")
+PACKAGES = ("backtest", "engine", "ml", "novosky", "trading")
 WHOLE_FOLDERS = ("engine", "ml/features")
 """Folders of which every file counts: compiled code takes in their constants and layouts too."""
 CACHES_KEPT = 4

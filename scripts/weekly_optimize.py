@@ -5,9 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from commands.weekly_optimize import weekly_optimize
-
 from commands.main import run
+from commands.weekly_optimize import weekly_optimize
 
 if __name__ == "__main__":
     run(weekly_optimize)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 
-from novosky.measures.score import DRAWDOWN_FLOOR, MIN_TRADES
 from rich import box
 from rich.console import Console
 from rich.measure import Measurement
@@ -18,6 +17,7 @@ from backtest.benchmarks import Band, BuyAndHold, RandomEntry
 from backtest.metrics import Metrics
 from engine.outputs.reasons import EXIT_WORDS, GATE_WORDS
 from novosky.in_sample import MARK, banner, is_in_sample
+from novosky.measures.score import DRAWDOWN_FLOOR, MIN_TRADES
 from novosky.measures.statistics import MIN_DAYS, PROFIT_FACTOR_CAP
 
 UNKNOWN = "n/a"

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from novosky.measures.score import MIN_TRADES, score_of
 
 from backtest.metrics import net_results, r_multiples
 from backtest.sweep.inputs import Opinions, SweepInputs
@@ -24,6 +23,7 @@ from engine.gates import failing_gates
 from engine.history import advance
 from engine.records import Account, Block, Candidate, Guard, Params, Run, Trade, Window, new_record, new_records
 from novosky.compiled import compiled
+from novosky.measures.score import MIN_TRADES, score_of
 from novosky.measures.selection import SPLITS, block_sums
 from novosky.measures.statistics import Floats, Ints, mean_known, profit_factor, relative_changes, sharpe_ratio
 

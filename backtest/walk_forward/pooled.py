@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-from novosky.measures.score import MIN_TRADES, score_of
 
 from backtest.benchmarks import Band, band_of_runs
 from backtest.metrics import Scalar
 from backtest.walk_forward.folds import FoldOutcome, Leg
 from novosky.measures.deflated_sharpe import DeflatedSharpe, deflated_sharpe
+from novosky.measures.score import MIN_TRADES, score_of
 from novosky.measures.statistics import (
     Floats,
     daily_returns,

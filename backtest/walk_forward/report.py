@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from novosky.measures.score import MIN_TRADES
-
 from backtest.benchmarks import Band
 from backtest.report.summary import UNKNOWN, number, percent, signed_percent
 from backtest.walk_forward.equity_chart import Line, equity_chart
 from backtest.walk_forward.folds import FoldOutcome
 from backtest.walk_forward.pooled import FoldFigures, Pooled, PooledRandom, fold_figures
+from novosky.measures.score import MIN_TRADES
 from novosky.measures.statistics import DAY
 from novosky.pages.shell import plain_document
 from novosky.provenance import Provenance

@@ -1,4 +1,4 @@
-"""`scripts/weekly_optimize.py` and `scripts/optimize_loop.py`: options, progress, and what a person reads."""
+"""What the weekly run and the loop share: options, plan, progress."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
-from commands.shared.options import FOLDER, PROFILE, SEED, UtcDate, account_options, data_option, file_options
+from commands.shared.options import FOLDER, SEED, UtcDate, account_options, data_option, file_options
 
 if TYPE_CHECKING:
     from novosky.settings.profiles import ProfileName
@@ -25,26 +24,6 @@ SHARED_EPILOG = """
 A run works in a folder of its own below --runs; models, config.json and ml_config.json change
 once, together, after the decision. A killed run is taken up by the next start with the same
 flags. What must be shown before a new set is used stands in ml_config.json under `decision`.
-"""
-WEEKLY_EPILOG = f"""\b
-Examples:
-  python scripts/weekly_optimize.py --profile balanced --no-commit --no-push
-  python scripts/weekly_optimize.py --profile balanced --no-push --data data/BTCUSD_M15.parquet
-  python scripts/weekly_optimize.py --profile conservative --skip-retrain --no-commit --no-push
-{SHARED_EPILOG}
-Without --data the bars are brought up to date from their venue first. Exit code 0: the run came
-to a decision, whichever it is.
-"""
-LOOP_EPILOG = f"""\b
-Examples:
-  python scripts/optimize_loop.py --iterations 1 --trials 50 --drop-threshold 0.0
-  python scripts/optimize_loop.py --iterations 3 --trials 50 --drop-threshold 0.0
-  python scripts/optimize_loop.py --analyze-only
-  python scripts/optimize_loop.py --retrain-only
-{SHARED_EPILOG}
-A low SHAP value in training does not mean that a feature is worthless live: use
---drop-threshold 0.0 to drop none. Protected features are never dropped. With
-NOVOSKY_STRICT_CONFIG_SYNC=1 settings that have drifted from code and models stop the run.
 """
 
 
@@ -79,97 +58,7 @@ def run_options(function: F) -> F:
     return function
 
 
-@click.command(epilog=WEEKLY_EPILOG)
-@click.option("--profile", type=PROFILE, help="Optimise for this profile.  [as config.json says]")
-@click.option("--skip-retrain", is_flag=True, help="Keep the models; look for better settings only.")
-@click.option("--no-commit", is_flag=True, help="Do not commit to git.")
-@click.option("--no-push", is_flag=True, help="Do not publish to the hub.")
-@click.option("--allow-dirty", is_flag=True, help="Commit even where tracked files have other changes.")
-@click.option("--download/--no-download", default=None, help="Bring --data up to date first.  [only without --data]")
-@click.option("--trials", type=click.IntRange(min=0), default=20, show_default=True, help="Optuna trials per model.")
-@click.option(
-    "--configs", type=click.IntRange(min=0), default=2_000, show_default=True, help="Configurations of the sweep."
-)
-@click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Processes of the sweep.")
-@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler that sweeps instead.")
-@run_options
-@click.pass_context
-def weekly_optimize(context: click.Context, /, **given: Any) -> None:
-    """Retrain, prove it out of sample, and ship it or leave everything as it was; from cron every Sunday."""
-    from optimize.pipeline import WEEKLY
-    from optimize.steps.ship import report
-
-    named = context.get_parameter_source("data") == ParameterSource.COMMANDLINE
-    plan = _plan(
-        "weekly_optimize",
-        given,
-        profile=given["profile"],
-        configurations=given["configs"],
-        drop_threshold=0.0,
-        retrain=not given["skip_retrain"],
-        commit=not given["no_commit"],
-        push=not given["no_push"],
-        download=not named if given["download"] is None else given["download"],
-    )
-    run = _carry_out(WEEKLY, plan, given)
-    if run is not None:
-        click.echo(report(run))
-
-
-@click.command(epilog=LOOP_EPILOG)
-@click.option("--iterations", type=click.IntRange(min=1), default=1, show_default=True, help="Cycles to run.")
-@click.option("--trials", type=click.IntRange(min=1), default=50, show_default=True, help="Optuna trials per model.")
-@click.option(
-    "--drop-threshold",
-    type=click.FloatRange(min=0, max=1),
-    default=0.003,
-    show_default=True,
-    help="Drop unprotected features with a smaller share of mean |SHAP|; 0.0 drops none.",
-)
-@click.option(
-    "--improvement-threshold",
-    type=click.FloatRange(min=0, max=1),
-    default=0.02,
-    show_default=True,
-    help="Share by which the new score must exceed the old one.",
-)
-@click.option("--local", is_flag=True, help="Accepted for older scripts; the loop always runs on this machine.")
-@click.option("--analyze-only", is_flag=True, help="SHAP and baseline backtest; change nothing.")
-@click.option("--retrain-only", is_flag=True, help="Leave SHAP out, go straight to search and training.")
-@run_options
-def optimize_loop(**given: Any) -> None:
-    """SHAP, baseline, Optuna, retraining, out-of-sample backtest; keep the new set or put the old one back."""
-    from novosky.errors import UsageError
-    from optimize import pipeline
-    from optimize.state.run import ANALYSIS
-    from optimize.steps.ship import report
-
-    if given["analyze_only"] and given["retrain_only"]:
-        raise UsageError("--analyze-only changes nothing and --retrain-only analyses nothing; give one of them")
-    iteration, iterations = 1, 1 if given["analyze_only"] else given["iterations"]
-    while iteration <= iterations:
-        plan = _plan(
-            ANALYSIS if given["analyze_only"] else "optimize_loop",
-            given,
-            profile=None,
-            configurations=0,
-            drop_threshold=given["drop_threshold"],
-            explain=not given["retrain_only"],
-            min_improvement=given["improvement_threshold"],
-            iteration=iteration,
-        )
-        run = _carry_out(pipeline.ANALYSIS if given["analyze_only"] else pipeline.ITERATION, plan, given)
-        if run is None:
-            return
-        if given["analyze_only"]:
-            _print_ranking(run)
-        else:
-            click.echo(f"iteration {run.plan.iteration} of {iterations}\n{report(run)}")
-        # A killed loop goes on with the iteration it was killed in.
-        iteration = run.plan.iteration + 1
-
-
-def _plan(
+def plan_of(
     command: str,
     given: dict[str, Any],
     *,
@@ -184,6 +73,7 @@ def _plan(
     push: bool = False,
     download: bool = False,
 ) -> Plan:
+    """Return the plan of a run from what was given on the command line."""
     from novosky.settings import load_settings
     from novosky.settings.overrides import AccountFlags
     from optimize.state.run import Plan
@@ -221,7 +111,7 @@ def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-def _carry_out(steps: Sequence[Step[OptimizeRun]], plan: Plan, given: dict[str, Any]) -> OptimizeRun | None:
+def carry_out(steps: Sequence[Step[OptimizeRun]], plan: Plan, given: dict[str, Any]) -> OptimizeRun | None:
     """Run the steps under a progress display; None when stopped by --until."""
     import signal
 
@@ -256,21 +146,6 @@ def _surroundings(given: dict[str, Any], display: _Display) -> Surroundings:
         progress=display.progress,
         tell=display.tell,
     )
-
-
-def _print_ranking(run: OptimizeRun) -> None:
-    from optimize.steps.judge import BASELINE, Side, figures
-    from optimize.steps.prepare import SHAP
-
-    if run.window.synthetic is not None:
-        click.echo(f"SYNTHETIC DATA: {run.window.synthetic} market")
-    found = run.read(SHAP)
-    for name, share in found["ranked_features"][:10]:
-        click.echo(f"{share:6.1%}  {name}")
-    if found["dropped"]:
-        click.echo(f"below {run.plan.drop_threshold:g} and not protected: {', '.join(found['dropped'])}")
-    judged = run.read(BASELINE)
-    click.echo("baseline: " + ("no models yet" if judged is None else figures(Side.of(judged))))
 
 
 class _Display:

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 from commands.shared.options import refuse_collisions
 
 if TYPE_CHECKING:
+    pass
+
+if TYPE_CHECKING:
     from pandas import DataFrame
 
     from trading.cycle.switches import Switches
@@ -206,3 +209,8 @@ def locks_of(environment: Mapping[str, str]) -> Path | None:
 
 def _level(environment: Mapping[str, str]) -> str:
     return environment.get(LEVEL_VARIABLE, "INFO")
+
+
+def default_journal(replay: Path | None) -> Path:
+    """Return where a paper account's journal lives unless --journal names another file."""
+    return Path("logs") / ("paper.sqlite" if replay is None else f"replay-{replay.stem}.sqlite")

@@ -253,10 +253,9 @@ def _session(
 
 def replay_market(window: Window, *, fixed_spread: bool) -> PaperMarket:
     """Read the bars of a replay over the backtest's window; bars before it serve as history."""
-    from novosky.market.window import choose_window
-
     from engine.inputs.columns import window_rows
     from novosky.data.store import load_bars
+    from novosky.market.window import choose_window
     from trading.paper.session import PaperMarket
     from trading.reports.health import REPLAY_NAME
 

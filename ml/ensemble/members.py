@@ -13,37 +13,19 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from ml.arrays import N_CLASSES, ClassArray, Float32Matrix, Float64Array
 from novosky.settings.ml import EnsembleModel, Forest, LightGbm, XgBoost
-
-Float32Matrix = npt.NDArray[np.float32]
-Float64Array = npt.NDArray[np.float64]
-ClassArray = npt.NDArray[np.int8]
-
-MEMBERS = ("rf", "xgb", "lgb")
-CLASS_NAMES: tuple[str, str, str] = ("HOLD", "BUY", "SELL")
-N_CLASSES = len(CLASS_NAMES)
-
-SCALER_NAME = "ensemble_scaler.pkl"
-METADATA_NAME = "ensemble_btcusd-live_metadata.json"
 
 # Probabilities are clipped here before their logarithm is taken; ONNX uses the same number.
 PROBABILITY_FLOOR = 1e-6
 # Weight of the ridge on a calibrator's slope, in rows: no evidence pulls towards the base rate.
 _SLOPE_RIDGE = 1.0
 _NEWTON_STEPS = 60
-
-
-FileKind = Literal["calibrated", "onnx", "raw"]
-
-
-def member_file(name: str, kind: FileKind, prefix: str = "ensemble") -> str:
-    """Return the file name of a member's calibrated pickle, ONNX model or raw pickle."""
-    return f"{prefix}_{name}" + {"calibrated": "_calibrated.pkl", "onnx": ".onnx", "raw": ".pkl"}[kind]
 
 
 @dataclass(frozen=True, eq=False)

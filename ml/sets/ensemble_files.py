@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from engine.open_position import POSITION_INPUTS
 from ml.arrays import CLASS_NAMES, MEMBERS
 from ml.sets.compat import PULL_COMMAND, TRAIN_COMMAND
-from ml.sets.ensemble_files import METADATA_NAME, SCALER_NAME, FileKind, member_file
+
+SCALER_NAME = "ensemble_scaler.pkl"
+
+METADATA_NAME = "ensemble_btcusd-live_metadata.json"
+
+FileKind = Literal["calibrated", "onnx", "raw"]
+
+
+def member_file(name: str, kind: FileKind, prefix: str = "ensemble") -> str:
+    """Return the file name of a member's calibrated pickle, ONNX model or raw pickle."""
+    return f"{prefix}_{name}" + {"calibrated": "_calibrated.pkl", "onnx": ".onnx", "raw": ".pkl"}[kind]
 
 
 @dataclass(frozen=True)

@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from ml.sets.compat import MEND, Manifest, read_metadata
 from ml.sets.ensemble_files import METADATA_NAME
-from novosky.market.same_market import Market, require_same_market
+from novosky.market.same_market import Market, ModelMarket, require_same_market
 from novosky.settings import Settings
-
-
-@dataclass(frozen=True)
-class ModelMarket:
-    """What a model set says of the bars it learned from.
-
-    Attributes
-    ----------
-    symbol, timeframe : str or None
-        None in sets that do not say.
-    synthetic : str or None
-        Kind of the embedded market, for models that have never seen a real one.
-    """
-
-    symbol: str | None = None
-    timeframe: str | None = None
-    synthetic: str | None = None
 
 
 def read_model_market(models_dir: Path, manifest: Manifest) -> ModelMarket:

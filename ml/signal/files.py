@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,9 @@ from ml.ensemble.members import CalibratedMember, Scaling
 from ml.ensemble.onnx_export import export_onnx
 from ml.ensemble.trainer import TrainedEnsemble
 from ml.sets.ensemble_files import METADATA_NAME, SIGNAL_FILES, EnsembleFiles
-from ml.sets.stage_files import OUT_OF_FOLD_NAME, Stage
+from ml.sets.stage_files import OUT_OF_FOLD_NAME
 from ml.signal.trainer import SignalDataset
+from ml.stages.report import TrainingReport
 from novosky.errors import ModelError
 from novosky.files import write_bytes, write_json
 from novosky.market.news import NewsCalendar
@@ -27,52 +26,6 @@ from novosky.settings import MlSettings, Settings
 # Every step of the inference chain agrees with the calibrated pickle to within this.
 ONNX_TOLERANCE = 1e-4
 _ONNX_CHECK_ROWS = 6_000
-
-
-@dataclass(frozen=True)
-class TrainingReport:
-    """What a training run did.
-
-    Attributes
-    ----------
-    models_dir : Path
-    stages : tuple of str
-        In the order in which they were trained.
-    bars, rows : int
-        Bars given, and those of them with features and a label.
-    train_start, train_end, train_cutoff : pandas.Timestamp
-        UTC opens of the first bar, the last bar, and the last bar a label looked at.
-    class_balance : mapping of str to float
-        Share of each class among the rows.
-    metrics : mapping of str to mapping
-        Out-of-fold `probability_metrics` of every member and of their mean (`ensemble`).
-    trees : mapping of str to int
-    warm_start : bool
-    device : str
-        Where the boosters trained, and why.
-    seconds : float
-        Wall time.
-    notes : tuple of str
-        What the user should know, e.g. why there was no warm start.
-    later : tuple of TrainingReport
-        Of the stages trained after this one in the same run.
-    """
-
-    models_dir: Path
-    stages: tuple[Stage, ...]
-    bars: int
-    rows: int
-    train_start: pd.Timestamp
-    train_end: pd.Timestamp
-    train_cutoff: pd.Timestamp
-    class_balance: Mapping[str, float]
-    metrics: Mapping[str, Mapping[str, Any]]
-    trees: Mapping[str, int]
-    warm_start: bool
-    device: str
-    seconds: float
-    notes: tuple[str, ...]
-    later: tuple[TrainingReport, ...] = ()
 
 
 def write_signal(
@@ -99,11 +52,8 @@ def write_signal(
     scaling = write_members(staging, SIGNAL_FILES, models, dataset.features, onnx=onnx)
     write_bytes(staging / OUT_OF_FOLD_NAME, _out_of_fold_bytes(models, dataset))
     metadata = {
-        "symbol": settings.symbol,
-        "timeframe": settings.timeframe,
+        **report.opening(settings),
         "synthetic": bars.attrs.get("synthetic"),
-        **{name: iso_text(getattr(report, name)) for name in ("train_start", "train_end")},
-        "train_cutoff_date": iso_text(report.train_cutoff),
         "news_events": None if news is None else len(news.event_times),
         "bars": report.bars,
         "rows": report.rows,
@@ -115,11 +65,8 @@ def write_signal(
         "trees": dict(report.trees),
         "labeling": ml_settings.labeling.model_dump(mode="json"),
         "signal_model": ml_settings.signal_model.model_dump(mode="json"),
-        "seed": seed,
         "warm_start": report.warm_start,
-        "device": report.device,
-        "seconds": round(report.seconds, 1),
-        "notes": list(report.notes),
+        **report.closing(seed),
     }
     write_json(staging / METADATA_NAME, metadata)
 
@@ -161,11 +108,6 @@ def write_members(
 def _pickled(value: Any) -> bytes:
     # A fixed protocol: the same set has the same bytes under every Python from 3.8 on.
     return pickle.dumps(value, protocol=5)
-
-
-def iso_text(moment: pd.Timestamp) -> str:
-    """Return a UTC moment as it stands in metadata: 2024-01-31T12:00:00Z."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _out_of_fold_bytes(models: TrainedEnsemble, dataset: SignalDataset) -> bytes:

@@ -92,3 +92,20 @@ def require_same_market(one: Market, other: Market, mend: str) -> None:
 def _shown(name: str) -> str:
     """Return a name for a message; what is none is shown as such."""
     return name if name.isprintable() and 0 < len(name) <= 40 else reprlib.repr(name)
+
+
+@dataclass(frozen=True)
+class ModelMarket:
+    """What a model set says of the bars it learned from.
+
+    Attributes
+    ----------
+    symbol, timeframe : str or None
+        None in sets that do not say.
+    synthetic : str or None
+        Kind of the embedded market, for models that have never seen a real one.
+    """
+
+    symbol: str | None = None
+    timeframe: str | None = None
+    synthetic: str | None = None

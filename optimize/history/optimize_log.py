@@ -99,3 +99,12 @@ def append_optimize_log(path: Path, entry: OptimizeEntry) -> None:
     entries = with_entry(known, entry)
     if len(entries) > len(known):
         write_json(path, entries)
+
+
+LOG_NAME = "optimize_log.json"
+
+
+def tried_before(log: Path) -> int:
+    """Return how many configurations earlier runs have tried, from the log they keep beside the models."""
+    entries: list[dict[str, Any]] = read_json(log) or []
+    return sum(entry.get("evidence", {}).get("configurations_tried") or 0 for entry in entries)

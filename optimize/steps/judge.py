@@ -29,7 +29,8 @@ class Side:
     Attributes
     ----------
     metrics : dict
-        Everything `backtest_config.py --json` writes, and `expectancy_r_low`, see `novosky.measures.sequential.lower_bound`.
+        Everything `backtest_config.py --json` writes, and `expectancy_r_low`:
+        see `novosky.measures.sequential.lower_bound`.
     daily : ndarray, shape (days,)
         Change of floating equity per UTC day, fractions.
     first_day : str
@@ -60,12 +61,11 @@ def play(run: OptimizeRun, files: Deployment, start: pd.Timestamp, end: pd.Times
     DataError
         The window reaches into what the models were trained on.
     """
-    from novosky.measures.score import MIN_TRADES
-
     from backtest.metrics import compute_metrics, r_multiples
     from backtest.model_answers import model_answers
     from backtest.run import prepare, simulate
     from ml.load_models import load_models
+    from novosky.measures.score import MIN_TRADES
     from novosky.measures.sequential import lower_bound
     from novosky.measures.statistics import daily_returns
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from novosky.errors import ModelError, SettingsError
 from novosky.measures.deflated_sharpe import deflated_sharpe
 from novosky.measures.selection import paired_bootstrap
 from novosky.measures.statistics import Floats
-from optimize.history.json_files import read_json
+from optimize.history.optimize_log import LOG_NAME, tried_before
 from optimize.state.run import OptimizeRun
 from optimize.state.workspace import RUN_PREFIX, copy_deployment, digests, file_digests, is_run_name
 from optimize.steps.judge import JUDGEMENT, Side
@@ -25,7 +24,6 @@ from optimize.steps.train import LEARNED, TUNING
 
 DECISION = "decision.json"
 PLACED = "placed.json"
-LOG_NAME = "optimize_log.json"
 SNAPSHOT_PREFIX = "_snapshot_"
 KEPT_SNAPSHOTS = 3
 LEAST_DAYS = 20
@@ -86,12 +84,6 @@ def tried(run: OptimizeRun) -> int:
     """Return how many configurations this run has tried: trials of the searches, rows of the sweep."""
     searched = run.read(TUNING)["trials"] + run.read(LEARNED)["position_trials"]
     return int(searched + run.read(SWEEP)["configurations"])
-
-
-def tried_before(log: Path) -> int:
-    """Return how many configurations earlier runs have tried, from the log they keep beside the models."""
-    entries: list[dict[str, Any]] = read_json(log) or []
-    return sum(entry.get("evidence", {}).get("configurations_tried") or 0 for entry in entries)
 
 
 def place(run: OptimizeRun) -> None:

@@ -10,7 +10,6 @@ from optimize.state.run import OptimizeRun
 
 if TYPE_CHECKING:
     from ml.stages.report import TrainingReport
-
     from ml.tune.study import SearchOutcome, SearchPlan
 
 TUNING, LEARNED = "tuning.json", "learned.json"

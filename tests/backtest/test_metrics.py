@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from novosky.measures.score import band_of, score_of
 
 from backtest.metrics import Metrics, Scalar, compute_metrics, holding_bars, net_results, r_multiples
 from backtest.result import BacktestResult
 from engine.gates import GATE_NAMES
 from engine.records import Block, new_records
+from novosky.measures.score import band_of, score_of
 from novosky.measures.statistics import (
     calmar_ratio,
     daily_returns,

@@ -20,7 +20,7 @@ from random import Random
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
 from bench.machine import resident_mib  # noqa: E402
 from ml.feature_engineering import live_window_bars  # noqa: E402

@@ -121,7 +121,7 @@ class Campaigns:
     """Campaigns as processes of their own, forked from one that has everything loaded."""
 
     def __init__(self) -> None:
-        program = [sys.executable, str(ROOT / "tests" / "campaign_child.py")]
+        program = [sys.executable, str(ROOT / "tests" / "campaigns" / "child.py")]
         self._server = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self) -> Campaigns:

@@ -84,7 +84,7 @@ def soak(desk: Desk, folder: Path, bars: int, pace: float, limit: float) -> Soak
         shutil.copy(path, folder)
     shutil.copytree(desk.models, folder / "models")
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "soak_child.py"), str(folder), str(bars), str(pace)],
+        [sys.executable, str(ROOT / "tests" / "campaigns" / "soak_child.py"), str(folder), str(bars), str(pace)],
         capture_output=True,
         text=True,
         check=False,

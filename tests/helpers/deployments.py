@@ -135,7 +135,7 @@ class Nursery:
 
     def __init__(self) -> None:
         self._server = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / "warm_bot.py")],
+            [sys.executable, str(ROOT / "tests" / "helpers" / "warm_bot.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

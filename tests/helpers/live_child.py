@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
 from tests.helpers.live_runs import LiveDesk  # noqa: E402
 from tests.helpers.paper_runs import Scenario, planted_bars  # noqa: E402

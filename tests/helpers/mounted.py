@@ -36,7 +36,7 @@ def play(folder: Path, *steps: tuple[str, object]) -> list[Any]:
     done = subprocess.run(
         ["unshare", "-rm", sys.executable, "-c", STEPS, json.dumps(steps)],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ml.arrays import MEMBERS
-
 from ml.sets.ensemble_files import member_file
 from novosky.errors import ModelCompatibilityError, ModelError, SettingsError, StorageError, UsageError
 from tests.helpers.desk import Desk

@@ -20,7 +20,7 @@ import sklearn.ensemble  # noqa: F401
 import xgboost  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
 
 def warm_up() -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 SOCKET, PYTHON = "socket", "python"
 STREAMS = 3
 SHIM = """#!{python} -SE
@@ -45,9 +45,6 @@ def load_everything() -> None:
     import sklearn.ensemble  # noqa: F401
     import xgboost  # noqa: F401
 
-    import commands.backtest
-    import commands.main
-    import commands.shared.optimize_run  # noqa: F401
     import ml.ensemble.predictor
     import ml.hub.publish
     import ml.train  # noqa: F401

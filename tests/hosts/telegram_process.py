@@ -8,6 +8,8 @@ from random import Random
 
 from pydantic import SecretStr
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from alerts.telegram.access import TelegramAccess
 from alerts.telegram.service import TelegramService
 from novosky.clock import RealClock

@@ -10,7 +10,10 @@ import os
 import runpy
 import signal
 import sys
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.ml.hub.hub_kills import is_change
 

@@ -200,7 +200,7 @@ def warm_python() -> Iterator[Path]:
     """Start the process that forks programs; yields its folder."""
     # A socket's address may have little more than a hundred letters.
     with tempfile.TemporaryDirectory(prefix="warm-") as name:
-        program = [sys.executable, str(ROOT / "tests" / "warm_programs.py"), name]
+        program = [sys.executable, str(ROOT / "tests" / "helpers" / "warm_programs.py"), name]
         with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as server:
             assert server.stdout is not None
             try:

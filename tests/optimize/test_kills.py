@@ -26,7 +26,7 @@ SMALL_KILLS = 3
 FULL_RANDOM, MOST_KILLS = 50, 5
 PATIENCE = 120.0
 SCRIPT = str(ROOT / "scripts" / "weekly_optimize.py")
-KILLER = str(ROOT / "tests" / "optimize_killer.py")
+KILLER = str(ROOT / "tests" / "optimize" / "optimize_killer.py")
 BESIDE = {
     ".env",
     ".git",

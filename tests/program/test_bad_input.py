@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from ml.arrays import MEMBERS
 
+from ml.arrays import MEMBERS
 from ml.sets.ensemble_files import METADATA_NAME, SCALER_NAME, member_file
 from novosky.errors import DataError, ModelCompatibilityError, ModelError, SettingsError, StorageError
 from tests.helpers.command_line import Answer, listing, run_script
@@ -348,7 +348,7 @@ def test_a_full_disk_leaves_the_old_files(desk: Desk, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, json.dumps(runs)],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,

@@ -13,9 +13,14 @@ import pytest
 import tests.trading.brokers.mt5.test_through_bridge as through_bridge
 from tests.contracts.cases import CASES, NOT_HERE
 
-HERE = Path(__file__).parent
+BROKERS = Path(__file__).resolve().parents[2] / "trading" / "brokers"
 NUMBERS = re.compile(r"test_((?:\d{1,2}_)+)")
-MODULES = {"S": "test_terminal_*.py", "B": "test_bridge_*.py", "A": "test_mt5_*.py", "R": "test_mt5_through_bridge.py"}
+MODULES = {
+    "S": "simulated/test_*.py",
+    "B": "bridge/test_*.py",
+    "A": "mt5/test_*.py",
+    "R": "mt5/test_through_bridge.py",
+}
 
 
 def names_in(module: ModuleType) -> Iterator[str]:
@@ -30,10 +35,10 @@ def names_in(module: ModuleType) -> Iterator[str]:
 def cases_of(letter: str) -> dict[int, list[str]]:
     """Return the tests of an implementation by case."""
     found: dict[int, list[str]] = {}
-    for file in sorted(HERE.glob(MODULES[letter])):
-        if letter == "A" and file.name == MODULES["R"]:
+    for file in sorted(BROKERS.glob(MODULES[letter])):
+        if letter == "A" and file == BROKERS / MODULES["R"]:
             continue
-        for name in names_in(importlib.import_module(file.stem)):
+        for name in names_in(importlib.import_module(f"tests.trading.brokers.{file.parent.name}.{file.stem}")):
             match = NUMBERS.match(name)
             for number in re.findall(r"\d+", match[1]) if match else ():
                 found.setdefault(int(number), []).append(name)

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import click
 import pytest
-from novosky.measures.score import MIN_TRADES, band_of
 
 from alerts.telegram.commands import HELP as TELEGRAM_COMMANDS
 from commands.main import COMMANDS, cli
 from engine.gates import GATE_NAMES
 from novosky import errors
 from novosky.errors import NovoskyError
+from novosky.measures.score import MIN_TRADES, band_of
 from novosky.settings import MlSettings, Settings
 
 ROOT = Path(__file__).resolve().parents[2]

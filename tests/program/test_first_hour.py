@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from ml.arrays import MEMBERS
 
 from commands import models as starter_command
 from commands.main import COMMANDS, cli
 from commands.trade_modes.practice import paper_files
+from ml.arrays import MEMBERS
 from ml.ensemble.onnx_export import require_exporters
 from ml.ensemble.predictor import EnsemblePredictor
 from ml.load_models import load_models

@@ -16,7 +16,6 @@ from random import Random
 from typing import Any
 
 import pytest
-from ml.sets.shap_summary import read_shap_summary
 
 from alerts.telegram.ledger import CommandLedger
 from commands.agents.scope_lock import parse_lock
@@ -29,6 +28,7 @@ from ml.sets.compat import MANIFEST_NAME, read_manifest, verify_compat
 from ml.sets.deployment import set_files
 from ml.sets.ensemble_files import METADATA_NAME
 from ml.sets.model_market import require_models_of
+from ml.sets.shap_summary import read_shap_summary
 from ml.sets.swap_journal import complete_swap, journal_path
 from novosky.environment import read_environment
 from novosky.errors import NovoskyError

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ml.sets.shap_summary import read_shap_summary
 
+from ml.sets.shap_summary import read_shap_summary
 from tests.helpers.command_line import listing, run_script
 from tests.helpers.desk import Desk
 

@@ -169,7 +169,7 @@ def test_a_disk_that_fills_up_exits_7_and_the_next_start_goes_on(desk: Desk, tmp
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, json.dumps(deployment.replay_flags)],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,

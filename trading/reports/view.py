@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from novosky.measures.score import MIN_TRADES, score_of
 
 from alerts.views import AccountView, HealthItem, PerformanceView, PositionView, ProfileView, StatusView, TradeView
 from engine.fills import EXIT_NAMES
 from engine.records import Guard, Trade, from_bytes
 from novosky.clock import Clock
+from novosky.measures.score import MIN_TRADES, score_of
 from novosky.settings import MlSettings, Settings
 from trading.brokers.port import AccountState, Broker, Position, Quote
 from trading.cycle.bookings import MAGIC

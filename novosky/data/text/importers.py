@@ -1,4 +1,4 @@
-"""Bars from text files: terminal exports, venues' downloads and plain CSV, told apart by `novosky.data.text.layouts`."""
+"""Bars from text files: terminal exports, venues' downloads and plain CSV, told apart by their `layouts`."""
 
 from __future__ import annotations
 

@@ -37,6 +37,8 @@ from tests.hosts.telegram_host import (
 from trading.cycle.switches import Switches
 from trading.journal import Journal, Message, sqlite_url
 
+ROOT = Path(__file__).resolve().parents[3]
+
 
 class DeadError(BaseException):
     """The process is killed here."""
@@ -375,7 +377,7 @@ def test_a_defect_in_a_thread_reaches_the_bot(machine: Machine, host: TelegramHo
 
 
 def test_processes_killed_at_random_moments_answer_every_command_once(machine: Machine, host: TelegramHost) -> None:
-    program = [sys.executable, str(Path(__file__).with_name("telegram_process.py"))]
+    program = [sys.executable, str(ROOT / "tests" / "hosts" / "telegram_process.py")]
     program += [str(host.server.server_port), str(machine.folder)]
     ids, moments = [host.says("/pause") for _ in range(240)], Random(5)
     orders = machine.folder / "orders.txt"

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ml.arrays import MEMBERS
 
+from ml.arrays import MEMBERS
 from ml.ensemble.predictor import CHUNK_ROWS, EnsemblePredictor
 from ml.sets.ensemble_files import METADATA_NAME, SCALER_NAME, FileKind, member_file
 from novosky.errors import DataError, ModelCompatibilityError, ModelError

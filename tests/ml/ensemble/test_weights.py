@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ml.arrays import MEMBERS, Float32Matrix
 
+from ml.arrays import MEMBERS, Float32Matrix
 from ml.ensemble.device import CPU
 from ml.ensemble.members import Scaling, predict_base
 from ml.ensemble.trainer import Folds, TrainedEnsemble, TrainingRows, train_ensemble

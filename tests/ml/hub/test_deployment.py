@@ -31,7 +31,8 @@ from tests.ml.hub.hub_checkouts import (
     write_models,
 )
 
-TESTS = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[3]
 posix_only = pytest.mark.skipif(os.name == "nt", reason="needs fork, signals and limits")
 KILLS = [("deploy", "exchange"), ("rollback", "renames"), ("first", "exchange")]
 MORE_KILLS = list(itertools.product(("deploy", "rollback", "first", "models"), ("exchange", "renames")))
@@ -228,9 +229,9 @@ def test_killed_before_any_change_of_the_disk_all_is_old_or_all_is_new(
     if (action, way) not in KILLS and not request.config.getoption("--full"):
         pytest.skip("one of the longer ways; run with --full")
     done = subprocess.run(
-        [sys.executable, str(TESTS / "hub_kills.py"), str(tmp_path / "checkout"), action, way],
-        cwd=TESTS.parent,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])},
+        [sys.executable, str(HERE / "hub_kills.py"), str(tmp_path / "checkout"), action, way],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
@@ -257,8 +258,8 @@ for version in itertools.count():
 def endless_deployer(folder: Path, pause: float = 0.0) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", ENDLESS_DEPLOYER, str(folder), str(pause)],
-        cwd=TESTS.parent,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])},
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -337,7 +338,7 @@ deploy(deployment_in(Path(sys.argv[1])), "new")
 """
     done = subprocess.run(
         [sys.executable, "-c", code, str(folder)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         check=False,
     )
     assert done.returncode == -signal.SIGKILL

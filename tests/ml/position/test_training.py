@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from click.testing import CliRunner
-from ml.arrays import MEMBERS
 
+from ml.arrays import MEMBERS
 from ml.ensemble.predictor import EnsemblePredictor
 from ml.labels.out_of_fold import OutOfFold, find_entries
 from ml.labels.position import EXIT

@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from ml.arrays import CLASS_NAMES, MEMBERS
-from ml.sets.shap_summary import SUMMARY_NAME, ShapSummary, read_shap_summary, write_shap_summary
 
+from ml.arrays import CLASS_NAMES, MEMBERS
 from ml.feature_engineering import PROTECTED_FEATURES
 from ml.report.shap_analysis import (
     check_additivity,
@@ -32,6 +31,7 @@ from ml.report.shap_page import shap_page
 from ml.sets.compat import MANIFEST_NAME, read_manifest
 from ml.sets.ensemble_files import member_file
 from ml.sets.model_set import replace_model_set
+from ml.sets.shap_summary import SUMMARY_NAME, ShapSummary, read_shap_summary, write_shap_summary
 from ml.signal.trainer import build_dataset
 from ml.train import train
 from novosky.data.store import load_bars
@@ -360,7 +360,7 @@ def test_a_full_disk_leaves_the_old_summary(command: Command, desk: Desk, models
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, json.dumps(arguments)],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,

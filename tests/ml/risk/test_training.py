@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from ml.stages.report import TrainingReport
 
 from backtest.risk_history import CompletedTrades, out_of_fold_sequences, replay_trades, resampled_sequences, unhindered
 from engine.inputs.parameters import build_params
@@ -36,6 +35,7 @@ from ml.sets.stage_files import (
     STAGE_FILES,
     STAGE_ORDER,
 )
+from ml.stages.report import TrainingReport
 from ml.stages.run import TradeSequence
 from ml.train import train
 from novosky.data.synthetic import synthetic_bars

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from ml.arrays import MEMBERS
 
+from ml.arrays import MEMBERS
 from ml.ensemble.device import CPU, choose_devices
 from ml.ensemble.members import Calibrator, FitPlan, fit_base, predict_base
 from ml.ensemble.predictor import EnsemblePredictor
@@ -305,7 +305,7 @@ def test_a_disk_that_fills_during_training_leaves_the_old_set_working(trained: S
 TRAIN_SCRIPT = """
 import sys
 from pathlib import Path
-sys.path.insert(0, "tests")
+sys.path.insert(0, ".")
 from tests.helpers.sets.signal_sets import train_small_set
 train_small_set(Path("."), Path(sys.argv[1]))
 """

@@ -28,7 +28,7 @@ from novosky.settings import load_ml_settings
 from novosky.settings.ml import TuningProvenance
 from tests.ml.tune.tune_examples import FOLDS, PEAK, ArithmeticObjective, arithmetic_plan, arithmetic_settings
 
-TESTS = Path(__file__).parent
+ROOT = Path(__file__).resolve().parents[3]
 SECRET_URL = "postgresql://nadia:hunter%2042@db.example:5432/novosky?sslpassword=keyring"
 SECRETS = ("nadia", "hunter%2042", "hunter 42", "keyring")
 
@@ -127,8 +127,8 @@ def test_a_later_run_continues_to_the_number_asked_for_and_tries_the_same(tmp_pa
 @pytest.mark.parametrize("folds_before_the_kill", [0, 1, 7, 14])
 def test_a_killed_search_continues_to_exactly_the_number_asked_for(tmp_path: Path, folds_before_the_kill: int) -> None:
     killed = subprocess.run(
-        [sys.executable, "tune_examples.py", str(tmp_path), str(folds_before_the_kill)],
-        cwd=TESTS,
+        [sys.executable, "-m", "tests.ml.tune.tune_examples", str(tmp_path), str(folds_before_the_kill)],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,

@@ -57,7 +57,7 @@ def test_a_bot_killed_in_the_middle_goes_on_and_trades_as_if_nothing_had_been(ur
     scenario = Scenario(planted_bars(BARS))
     expected = replay_outcome(scenario, tmp_path)
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "tests" / "live_child.py"), str(tmp_path), str(BARS)],
+        [sys.executable, str(ROOT / "tests" / "helpers" / "live_child.py"), str(tmp_path), str(BARS)],
         env={**os.environ, "PYTHONPATH": str(ROOT), "NOVOSKY_DATABASE_URL": url},
         stderr=subprocess.PIPE,
         text=True,

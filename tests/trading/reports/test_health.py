@@ -230,7 +230,7 @@ def test_a_run_for_one_bar_is_judged_by_the_bars_alone(tmp_path: Path) -> None:
 KILLED = """
 import sys, time
 from pathlib import Path
-sys.path[:0] = [sys.argv[2], sys.argv[2] + "/tests"]
+sys.path.insert(0, sys.argv[2])
 from tests.helpers.paper_runs import settings_with
 from tests.trading.reports.test_health import MONDAY, status_at
 from trading.reports.health import Heartbeat

@@ -7,17 +7,36 @@ import logging
 import socket
 import ssl
 import time
+from contextlib import AbstractContextManager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from trading.brokers.bridge.protocol import CALL_PATH, HELLO_PATH, MAX_REQUEST_BYTES, Refused, dump, load_call
+from trading.brokers.bridge.admission import Doorkeeper
+from trading.brokers.bridge.limits import Limits
+from trading.brokers.bridge.protocol import CALL_PATH, HELLO_PATH, MAX_REQUEST_BYTES, Call, Refused, dump, load_call
 from trading.brokers.bridge.refusal import ProtocolError, Reason, Refusal
 
-if TYPE_CHECKING:
-    from trading.brokers.bridge.server import BridgeServer, Limits
-
 _log = logging.getLogger(__name__)
+
+
+class Serving(Protocol):
+    """What a connection needs of the server it belongs to."""
+
+    limits: Limits
+    doorkeeper: Doorkeeper
+
+    def proved(self, connection: socket.socket) -> None:
+        """Keep the place of a connection that has shown the token."""
+
+    def answering(self) -> AbstractContextManager[None]:
+        """Hold back the end of the server until an answer is out."""
+
+    def hello(self) -> bytes:
+        """Return the bytes of the server's hello."""
+
+    def answer(self, call: Call) -> bytes:
+        """Execute a call and return the bytes of its answer; raises `Refusal`."""
 
 
 class DeadlineReader(io.RawIOBase):
@@ -66,7 +85,7 @@ class DeadlineReader(io.RawIOBase):
 class Handler(BaseHTTPRequestHandler):
     """Serves the requests of one connection, one after the other."""
 
-    server: BridgeServer
+    server: Serving  # type: ignore[assignment]  # the base class wants to know its own server
     protocol_version = "HTTP/1.1"
     # Waiting to fill a packet would cost the other side's delayed acknowledgement, 40 ms a call.
     disable_nagle_algorithm = True

@@ -30,7 +30,7 @@ from trading.brokers.simulated.market import Feed, Quote
 from trading.brokers.simulated.symbols import SymbolSpec
 
 if TYPE_CHECKING:
-    from trading.brokers.simulated.server import TradeServer
+    from trading.brokers.simulated.venue import Venue
 
 ALLOWED = 0
 _GRID = 1e-6
@@ -56,7 +56,7 @@ def on_grid(value: float, step: float) -> bool:
     return abs(steps - round(steps)) < _GRID and (value == 0.0 or round(steps) != 0)
 
 
-def permission(server: TradeServer) -> int:
+def permission(server: Venue) -> int:
     """Ask whether anything may be traded at all."""
     state = server.conditions
     if not state.algo_trading:
@@ -84,7 +84,7 @@ def trade_mode(spec: SymbolSpec, side: int, *, entry: bool) -> int:
     return ALLOWED
 
 
-def session(server: TradeServer, feed: Feed) -> int:
+def session(server: Venue, feed: Feed) -> int:
     """Ask whether the symbol deals at this moment: inside its hours, with a quote to come."""
     now = server.now
     if not feed.in_session(now):
@@ -107,7 +107,7 @@ def order_kind(spec: SymbolSpec, request: TradeRequest) -> int:
     return ALLOWED if spec.order_mode & bits == bits else C.TRADE_RETCODE_INVALID_ORDER
 
 
-def expiration(server: TradeServer, spec: SymbolSpec, request: TradeRequest) -> int:
+def expiration(server: Venue, spec: SymbolSpec, request: TradeRequest) -> int:
     """Ask whether an order's lifetime is possible; its stamp is on the server's clock."""
     kind = request.type_time
     if kind not in (C.ORDER_TIME_GTC, C.ORDER_TIME_DAY, C.ORDER_TIME_SPECIFIED, C.ORDER_TIME_SPECIFIED_DAY):
@@ -141,7 +141,7 @@ def filling(spec: SymbolSpec, request: TradeRequest) -> int:
     return ALLOWED if fits else C.TRADE_RETCODE_INVALID_FILL
 
 
-def volume(server: TradeServer, spec: SymbolSpec, request: TradeRequest, *, entry: bool) -> int:
+def volume(server: Venue, spec: SymbolSpec, request: TradeRequest, *, entry: bool) -> int:
     """Ask whether the lots lie on the symbol's steps and within its limits."""
     lots = request.volume
     if not spec.volume_min - _GRID <= lots <= spec.volume_max + _GRID or not on_grid(lots, spec.volume_step):
@@ -153,7 +153,7 @@ def volume(server: TradeServer, spec: SymbolSpec, request: TradeRequest, *, entr
     return ALLOWED
 
 
-def closing(server: TradeServer, request: TradeRequest, position: OpenPosition | None) -> int:
+def closing(server: Venue, request: TradeRequest, position: OpenPosition | None) -> int:
     """Ask whether the position can be closed with this request."""
     if position is None:
         return C.TRADE_RETCODE_POSITION_CLOSED
@@ -205,7 +205,7 @@ def asked_price(feed: Feed, request: TradeRequest, quote: Quote) -> int:
     return C.TRADE_RETCODE_REQUOTE if moved else ALLOWED
 
 
-def margin(server: TradeServer, feed: Feed, side: int, lots: float, quote: Quote) -> int:
+def margin(server: Venue, feed: Feed, side: int, lots: float, quote: Quote) -> int:
     """Ask whether the account can carry the position."""
     price = quote.ask if side > 0 else quote.bid
     needed = margin_usd(server.feeds, feed, lots, price)

@@ -16,12 +16,12 @@ from trading.brokers.simulated.replies import refusal, reply
 from trading.brokers.simulated.settlement import begin_bar, book_exit, enter, entry_deal, leave, new_order, split
 
 if TYPE_CHECKING:
-    from trading.brokers.simulated.server import TradeServer
+    from trading.brokers.simulated.venue import Venue
 
 NO_FAULT = Fault()
 
 
-def execute(server: TradeServer, request: TradeRequest, fault: Fault) -> OrderSendResult:
+def execute(server: Venue, request: TradeRequest, fault: Fault) -> OrderSendResult:
     """Carry out a request, as far as the broker does."""
     server.number += 1
     code = checks.permission(server)
@@ -51,7 +51,7 @@ def execute(server: TradeServer, request: TradeRequest, fault: Fault) -> OrderSe
     return outcome
 
 
-def _symbol(server: TradeServer, request: TradeRequest) -> str:
+def _symbol(server: Venue, request: TradeRequest) -> str:
     """Return the symbol a request is about, by its position or order where it names none."""
     if request.symbol:
         return str(request.symbol)
@@ -60,7 +60,7 @@ def _symbol(server: TradeServer, request: TradeRequest) -> str:
     return held.symbol if held else waiting.symbol if waiting else ""
 
 
-def deal(server: TradeServer, feed: Feed, request: TradeRequest, fault: Fault) -> OrderSendResult:
+def deal(server: Venue, feed: Feed, request: TradeRequest, fault: Fault) -> OrderSendResult:
     """Carry out a market order at the next quote."""
     target = target_of(server, request)
     code = before_quote(server, feed, request, target)
@@ -90,7 +90,7 @@ def deal(server: TradeServer, feed: Feed, request: TradeRequest, fault: Fault) -
 
 
 def _filled(
-    server: TradeServer, feed: Feed, request: TradeRequest, order: PendingOrder, booked: TradeDeal
+    server: Venue, feed: Feed, request: TradeRequest, order: PendingOrder, booked: TradeDeal
 ) -> OrderSendResult:
     whole = order.volume >= request.volume
     silent = server.conditions.silent_fills
@@ -106,7 +106,7 @@ def _filled(
     )
 
 
-def target_of(server: TradeServer, request: TradeRequest) -> OpenPosition | None:
+def target_of(server: Venue, request: TradeRequest) -> OpenPosition | None:
     """Return the position a market order closes or, on a netting account, changes."""
     if request.position:
         return server.book.positions.get(request.position)
@@ -114,7 +114,7 @@ def target_of(server: TradeServer, request: TradeRequest) -> OpenPosition | None
     return held[0] if held else None
 
 
-def is_entry(server: TradeServer, request: TradeRequest, target: OpenPosition | None) -> bool:
+def is_entry(server: Venue, request: TradeRequest, target: OpenPosition | None) -> bool:
     """Tell whether a market order adds exposure."""
     if server.terms.hedging:
         return not request.position
@@ -123,7 +123,7 @@ def is_entry(server: TradeServer, request: TradeRequest, target: OpenPosition | 
     return request.volume > float(target.account.volume)
 
 
-def before_quote(server: TradeServer, feed: Feed, request: TradeRequest, target: OpenPosition | None) -> int:
+def before_quote(server: Venue, feed: Feed, request: TradeRequest, target: OpenPosition | None) -> int:
     """Return why a market order is refused whatever the quote, 0 when it is not."""
     spec, entry = feed.spec, is_entry(server, request, target)
     if request.type not in checks.MARKET:
@@ -146,7 +146,7 @@ def before_quote(server: TradeServer, feed: Feed, request: TradeRequest, target:
     return checks.ALLOWED
 
 
-def at_quote(server: TradeServer, feed: Feed, request: TradeRequest, target: OpenPosition | None) -> int:
+def at_quote(server: Venue, feed: Feed, request: TradeRequest, target: OpenPosition | None) -> int:
     """Return why a market order is refused at the present quote, 0 when it is not."""
     quote, side = feed.quote(), order_side(request.type)
     code = checks.asked_price(feed, request, quote)
@@ -164,7 +164,7 @@ def at_quote(server: TradeServer, feed: Feed, request: TradeRequest, target: Ope
 
 
 def _fill(
-    server: TradeServer, feed: Feed, request: TradeRequest, order: PendingOrder, target: OpenPosition | None
+    server: Venue, feed: Feed, request: TradeRequest, order: PendingOrder, target: OpenPosition | None
 ) -> TradeDeal | int:
     bid, spread = float(feed.bars.open[feed.bar]), float(feed.bars.spread[feed.bar])
     if not server.terms.hedging and target is not None:
@@ -179,7 +179,7 @@ def _fill(
     return booked
 
 
-def change_levels(server: TradeServer, feed: Feed, request: TradeRequest) -> OrderSendResult | int:
+def change_levels(server: Venue, feed: Feed, request: TradeRequest) -> OrderSendResult | int:
     """Set stop and target of a position; a level left out is removed."""
     position = target_of(server, request)
     code = checks.trade_mode(feed.spec, 0, entry=False)
@@ -199,7 +199,7 @@ def change_levels(server: TradeServer, feed: Feed, request: TradeRequest) -> Ord
     return reply(C.TRADE_RETCODE_DONE, request, number=server.number)
 
 
-def close_by(server: TradeServer, feed: Feed, request: TradeRequest) -> OrderSendResult | int:
+def close_by(server: Venue, feed: Feed, request: TradeRequest) -> OrderSendResult | int:
     """Close two opposite positions by each other; the larger keeps its surplus."""
     book = server.book
     first, second = book.positions.get(request.position), book.positions.get(request.position_by)
@@ -226,9 +226,7 @@ def close_by(server: TradeServer, feed: Feed, request: TradeRequest) -> OrderSen
     )
 
 
-def _close_part(
-    server: TradeServer, feed: Feed, position: OpenPosition, order: PendingOrder, price: float
-) -> TradeDeal:
+def _close_part(server: Venue, feed: Feed, position: OpenPosition, order: PendingOrder, price: float) -> TradeDeal:
     part = split(position, order.volume, feed.params)
     account, trade = part.account, new_record(Trade)
     commission = float(account.commission)

@@ -15,11 +15,11 @@ from trading.brokers.simulated.market import Feed
 from trading.brokers.simulated.settlement import enter, entry_deal, leave
 
 if TYPE_CHECKING:
-    from trading.brokers.simulated.server import TradeServer
+    from trading.brokers.simulated.venue import Venue
 
 
 def change(
-    server: TradeServer,
+    server: Venue,
     feed: Feed,
     position: OpenPosition,
     order: PendingOrder,
@@ -43,7 +43,7 @@ def change(
 
 
 def _add(
-    server: TradeServer,
+    server: Venue,
     feed: Feed,
     position: OpenPosition,
     order: PendingOrder,
@@ -72,7 +72,7 @@ def _add(
 
 
 def _reverse(
-    server: TradeServer,
+    server: Venue,
     feed: Feed,
     position: OpenPosition,
     order: PendingOrder,

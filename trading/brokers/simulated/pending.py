@@ -12,16 +12,16 @@ from trading.brokers.simulated import checks, netting
 from trading.brokers.simulated.book import OpenPosition, PendingOrder, order_side
 from trading.brokers.simulated.market import Feed, Quote
 from trading.brokers.simulated.replies import reply
-from trading.brokers.simulated.settlement import book_server_exit, copied, enter, entry_deal, exit_params, finish_order
+from trading.brokers.simulated.settlement import book_server_exit, enter, entry_deal, exit_params, finish_order
 
 if TYPE_CHECKING:
-    from trading.brokers.simulated.server import TradeServer
+    from trading.brokers.simulated.venue import Venue, copied
 
 DAY = 86_400
 _LIMIT_OF = {C.ORDER_TYPE_BUY_STOP_LIMIT: C.ORDER_TYPE_BUY_LIMIT, C.ORDER_TYPE_SELL_STOP_LIMIT: C.ORDER_TYPE_SELL_LIMIT}
 
 
-def refused(server: TradeServer, feed: Feed, request: TradeRequest, kind: int) -> int:
+def refused(server: Venue, feed: Feed, request: TradeRequest, kind: int) -> int:
     """Return why a pending order of this type cannot stand, 0 when it can."""
     spec, side, quote = feed.spec, order_side(kind), feed.quote()
     code = checks.trade_mode(spec, side, entry=True) or checks.expiration(server, spec, request)
@@ -49,7 +49,7 @@ def _waits(feed: Feed, kind: int, price: float, quote: Quote) -> bool:
     return price > 0.0 and away > 0.0 and away >= float(feed.params.stops_distance) - 1e-9
 
 
-def refused_at_once(server: TradeServer, feed: Feed, request: TradeRequest) -> int:
+def refused_at_once(server: Venue, feed: Feed, request: TradeRequest) -> int:
     """Return why a new pending order is refused, 0 when it is not."""
     spec = feed.spec
     if request.type in checks.MARKET:
@@ -67,7 +67,7 @@ def refused_at_once(server: TradeServer, feed: Feed, request: TradeRequest) -> i
     return code
 
 
-def place(server: TradeServer, feed: Feed, request: TradeRequest) -> OrderSendResult | int:
+def place(server: Venue, feed: Feed, request: TradeRequest) -> OrderSendResult | int:
     """Place a pending order."""
     code = refused_at_once(server, feed, request)
     if code:
@@ -99,7 +99,7 @@ def place(server: TradeServer, feed: Feed, request: TradeRequest) -> OrderSendRe
     )
 
 
-def modify(server: TradeServer, feed: Feed, request: TradeRequest) -> OrderSendResult | int:
+def modify(server: Venue, feed: Feed, request: TradeRequest) -> OrderSendResult | int:
     """Change price, stops and lifetime of a pending order."""
     order = server.book.pending.get(request.order)
     if order is None or order.symbol != feed.spec.name:
@@ -115,7 +115,7 @@ def modify(server: TradeServer, feed: Feed, request: TradeRequest) -> OrderSendR
     return reply(C.TRADE_RETCODE_DONE, request, order=order.ticket, number=server.number)
 
 
-def remove(server: TradeServer, feed: Feed, request: TradeRequest) -> OrderSendResult | int:
+def remove(server: Venue, feed: Feed, request: TradeRequest) -> OrderSendResult | int:
     """Cancel a pending order; one that is filled or gone is an invalid request."""
     order = server.book.pending.get(request.order)
     if order is None:
@@ -135,7 +135,7 @@ def _frozen(feed: Feed, order: PendingOrder) -> int:
     return C.TRADE_RETCODE_FROZEN if distance and abs(price - order.price) <= distance else checks.ALLOWED
 
 
-def settle_orders(server: TradeServer, feed: Feed) -> None:
+def settle_orders(server: Venue, feed: Feed) -> None:
     """Expire and trigger the symbol's orders over the bar that is ending."""
     stamp = server.stamps.seconds(int(feed.bars.time[feed.bar]))
     for order in [order for order in server.book.pending.values() if order.symbol == feed.spec.name]:
@@ -154,7 +154,7 @@ def settle_orders(server: TradeServer, feed: Feed) -> None:
         _fill(server, feed, order, price)
 
 
-def _expired(server: TradeServer, order: PendingOrder, stamp: int) -> bool:
+def _expired(server: Venue, order: PendingOrder, stamp: int) -> bool:
     if order.type_time == C.ORDER_TIME_SPECIFIED:
         return stamp >= order.expiration
     if order.type_time == C.ORDER_TIME_SPECIFIED_DAY:
@@ -180,7 +180,7 @@ def trigger_price(feed: Feed, order: PendingOrder) -> float | None:
     return max(order.price, first) if high >= order.price else None
 
 
-def _fill(server: TradeServer, feed: Feed, order: PendingOrder, price: float) -> None:
+def _fill(server: Venue, feed: Feed, order: PendingOrder, price: float) -> None:
     side, spread = order_side(order.type), float(feed.bars.spread[feed.bar])
     params = copied(feed.params)
     if order.type in checks.LIMITS:
@@ -202,7 +202,7 @@ def _fill(server: TradeServer, feed: Feed, order: PendingOrder, price: float) ->
 
 
 def _enter(
-    server: TradeServer, feed: Feed, order: PendingOrder, bid: float, spread: float, params: Params
+    server: Venue, feed: Feed, order: PendingOrder, bid: float, spread: float, params: Params
 ) -> TradeDeal | int:
     entered = enter(server, feed, order, bid, spread, params, C.DEAL_REASON_EXPERT)
     if isinstance(entered, int):
@@ -212,7 +212,7 @@ def _enter(
     return booked
 
 
-def _finish_bar(server: TradeServer, feed: Feed, position: OpenPosition, bid: float, spread: float) -> None:
+def _finish_bar(server: Venue, feed: Feed, position: OpenPosition, bid: float, spread: float) -> None:
     """Let the rest of the bar reach the stop of what was just opened; a target within it is not granted."""
     i, bars, account = feed.bar, feed.bars, position.account
     high, low = (bid, float(bars.low[i])) if position.side > 0 else (float(bars.high[i]), bid)

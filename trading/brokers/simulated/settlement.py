@@ -34,18 +34,13 @@ from trading.brokers.simulated.checks import boundless
 from trading.brokers.simulated.market import Feed
 
 if TYPE_CHECKING:
-    from trading.brokers.simulated.server import TradeServer
+    from trading.brokers.simulated.venue import Venue, copied
 
 _REASONS = {EXIT_STOP: C.DEAL_REASON_SL, EXIT_TARGET: C.DEAL_REASON_TP, EXIT_STOP_OUT: C.DEAL_REASON_SO}
 _LABELS = {C.DEAL_REASON_SL: "sl", C.DEAL_REASON_TP: "tp", C.DEAL_REASON_SO: "so"}
 
 
-def copied(params: Params) -> Params:
-    """Return parameters that can be changed without the market's own."""
-    return from_bytes(Params, to_bytes(params))
-
-
-def begin_bar(server: TradeServer, feed: Feed) -> None:
+def begin_bar(server: Venue, feed: Feed) -> None:
     """Go on to the next bar's open: the nights before it are charged to what is held."""
     nights = feed.begin_bar()
     update_conversion(server.feeds, feed)
@@ -55,7 +50,7 @@ def begin_bar(server: TradeServer, feed: Feed) -> None:
             open_of_bar(account, feed.params, trade, bars.time[i], bars.open[i], bars.spread[i], nights)
 
 
-def settle_bar(server: TradeServer, feed: Feed) -> None:
+def settle_bar(server: Venue, feed: Feed) -> None:
     """Let the rest of the bar happen to the positions."""
     i, bars = feed.bar, feed.bars
     bar = Bar(bars.time[i], bars.open[i], bars.high[i], bars.low[i], bars.close[i], bars.spread[i])
@@ -73,12 +68,12 @@ def settle_bar(server: TradeServer, feed: Feed) -> None:
         _stop_out(server, feed)
 
 
-def _stops_out_alone(server: TradeServer) -> bool:
+def _stops_out_alone(server: Venue) -> bool:
     """Tell whether the engine's stop-out, which knows one position and no credit, is the account's."""
     return len(server.book.positions) == 1 and server.stops_out_by_level and server.book.credit == 0.0
 
 
-def exit_params(server: TradeServer, feed: Feed) -> Params:
+def exit_params(server: Venue, feed: Feed) -> Params:
     """Return the parameters of a market's exits; with several positions the account's level decides on its own."""
     if _stops_out_alone(server):
         return feed.params
@@ -87,7 +82,7 @@ def exit_params(server: TradeServer, feed: Feed) -> Params:
     return params
 
 
-def _stop_out(server: TradeServer, feed: Feed) -> None:
+def _stop_out(server: Venue, feed: Feed) -> None:
     """Close the worst positions of a market while the account is too low at the bar's extremes."""
     i, bars = feed.bar, feed.bars
     spread = float(bars.spread[i])
@@ -104,7 +99,7 @@ def _stop_out(server: TradeServer, feed: Feed) -> None:
             book_server_exit(server, feed, worst, trade, commission)
 
 
-def _figures_at(server: TradeServer, feed: Feed, bid: float, spread: float) -> tuple[float, float]:
+def _figures_at(server: Venue, feed: Feed, bid: float, spread: float) -> tuple[float, float]:
     """Return equity and margin in the account's currency with this market at another quote."""
     equity, margin = server.book.balance + server.book.credit, 0.0
     for position in server.book.positions.values():
@@ -116,7 +111,7 @@ def _figures_at(server: TradeServer, feed: Feed, bid: float, spread: float) -> t
     return server.terms.shown(equity), server.terms.shown(margin)
 
 
-def book_server_exit(server: TradeServer, feed: Feed, position: OpenPosition, trade: Trade, commission: float) -> None:
+def book_server_exit(server: Venue, feed: Feed, position: OpenPosition, trade: Trade, commission: float) -> None:
     """Book an exit that the server itself made; its order carries what the broker writes."""
     reason = _REASONS[int(trade.reason)]
     level = float(trade.exit_price) if reason == C.DEAL_REASON_SO else float(trade.sl)
@@ -128,7 +123,7 @@ def book_server_exit(server: TradeServer, feed: Feed, position: OpenPosition, tr
 
 
 def new_order(
-    server: TradeServer, feed: Feed, kind: int, lots: float, magic: int, comment: str, price: float = 0.0
+    server: Venue, feed: Feed, kind: int, lots: float, magic: int, comment: str, price: float = 0.0
 ) -> PendingOrder:
     """Return a market order with a new ticket."""
     setup = 1000 * feed.quote().time
@@ -139,7 +134,7 @@ def new_order(
 
 
 def enter(
-    server: TradeServer, feed: Feed, order: PendingOrder, bid: float, spread: float, params: Params, reason: int
+    server: Venue, feed: Feed, order: PendingOrder, bid: float, spread: float, params: Params, reason: int
 ) -> OpenPosition | int:
     """Fill an entry at a quote and book it.
 
@@ -170,7 +165,7 @@ def enter(
     return position
 
 
-def entry_deal(server: TradeServer, feed: Feed, position: OpenPosition, identifier: int) -> TradeDeal:
+def entry_deal(server: Venue, feed: Feed, position: OpenPosition, identifier: int) -> TradeDeal:
     """Return the deal of a position that has just been entered."""
     account = position.account
     return _deal(
@@ -191,7 +186,7 @@ def entry_deal(server: TradeServer, feed: Feed, position: OpenPosition, identifi
 
 
 def leave(
-    server: TradeServer,
+    server: Venue,
     feed: Feed,
     position: OpenPosition,
     order: PendingOrder,
@@ -229,7 +224,7 @@ def split(position: OpenPosition, lots: float, params: Params) -> OpenPosition:
 
 
 def book_exit(
-    server: TradeServer,
+    server: Venue,
     feed: Feed,
     position: OpenPosition,
     trade: Trade,
@@ -272,7 +267,7 @@ def book_exit(
 
 
 def finish_order(
-    server: TradeServer,
+    server: Venue,
     feed: Feed,
     order: PendingOrder,
     identifier: int,
@@ -287,7 +282,7 @@ def finish_order(
 
 
 def _deal(
-    server: TradeServer,
+    server: Venue,
     feed: Feed,
     *,
     time: int,

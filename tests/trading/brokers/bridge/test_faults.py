@@ -22,9 +22,11 @@ from tests.helpers.bridge_module import TOKEN, SmallModule, bridged, serving
 from tests.hosts.bridge_line import breakable, free_port
 from trading.brokers.bridge import protocol
 from trading.brokers.bridge.client import BridgeModule
+from trading.brokers.bridge.limits import Limits
 from trading.brokers.bridge.line import LinkFailure
-from trading.brokers.bridge.server import BridgeServer, Limits
+from trading.brokers.bridge.server import BridgeServer
 
+ROOT = Path(__file__).resolve().parents[4]
 REQUEST = {"action": 1, "symbol": "BTCUSD", "volume": 0.1}
 NO_CONNECTION = (-10004, "No IPC connection")
 SEND_FAILED = (-10001, "IPC send failed")
@@ -222,7 +224,7 @@ def test_an_order_after_a_long_silence_takes_a_new_connection_instead_of_failing
 
 SERVER = """
 import sys, threading
-sys.path.insert(0, {tests!r})
+sys.path.insert(0, {root!r})
 from tests.helpers.bridge_module import SmallModule, TOKEN
 from novosky.clock import RealClock
 from trading.brokers.bridge.server import BridgeServer
@@ -245,8 +247,8 @@ server.serve(threading.Event())
 @contextmanager
 def process(notes: Path, port: int, *, hang: bool) -> Iterator[subprocess.Popen[str]]:
     """Serve from a process of its own, which a test can kill."""
-    code = SERVER.format(tests=str(Path(__file__).parent), notes=str(notes), port=port, hang=hang)
-    environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[1]))
+    code = SERVER.format(root=str(ROOT), notes=str(notes), port=port, hang=hang)
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as server:
         assert server.stdout is not None
         assert server.stdout.readline() == "ready\n"

@@ -16,9 +16,10 @@ from novosky.errors import NetworkError, UsageError
 from tests.helpers.bridge_module import TOKEN, Caller, SmallModule, bridged, serving
 from trading.brokers.bridge.admission import MOST_SESSIONS, WINDOW_SECONDS, ReplayGuard
 from trading.brokers.bridge.client import BridgeModule
+from trading.brokers.bridge.limits import Limits
 from trading.brokers.bridge.protocol import MAX_REQUEST_BYTES, Call
 from trading.brokers.bridge.refusal import Reason, Refusal
-from trading.brokers.bridge.server import BridgeServer, Limits
+from trading.brokers.bridge.server import BridgeServer
 
 
 @pytest.fixture(autouse=True)

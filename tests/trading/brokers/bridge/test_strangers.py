@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from tests.helpers.bridge_module import TOKEN, SmallModule, serving
 from tests.trading.brokers.bridge.test_tls import certificate
 from trading.brokers.bridge.client import BridgeModule
+from trading.brokers.bridge.limits import Limits
 from trading.brokers.bridge.places import Place, Places
-from trading.brokers.bridge.server import Limits, tls_context
+from trading.brokers.bridge.server import tls_context
 
 __all__ = ["certificate"]
 PROMPT = 4.0

@@ -14,7 +14,8 @@ import pytest
 from novosky.errors import UsageError
 from tests.helpers.bridge_module import TOKEN, SmallModule, serving
 from trading.brokers.bridge.client import BridgeModule
-from trading.brokers.bridge.server import Limits, tls_context
+from trading.brokers.bridge.limits import Limits
+from trading.brokers.bridge.server import tls_context
 
 NO_CONNECTION = (-10004, "No IPC connection")
 

@@ -10,13 +10,13 @@ from trading.brokers.simulated.calc import margin_usd
 from trading.brokers.simulated.functions.views import check_result
 from trading.brokers.simulated.market import Feed
 from trading.brokers.simulated.replies import comment_of
-from trading.brokers.simulated.server import TradeServer
+from trading.brokers.simulated.venue import Venue
 
 _UNPRICED = (C.TRADE_ACTION_SLTP, C.TRADE_ACTION_MODIFY, C.TRADE_ACTION_REMOVE, C.TRADE_ACTION_CLOSE_BY)
 """Actions that take no margin; only sending tells whether they are taken."""
 
 
-def check(server: TradeServer, request: TradeRequest) -> OrderCheckResult:
+def check(server: Venue, request: TradeRequest) -> OrderCheckResult:
     """Return whether a request would be taken at the present quote, and the account after it."""
     feed = server.feeds.get(request.symbol)
     if feed is None:
@@ -32,7 +32,7 @@ def check(server: TradeServer, request: TradeRequest) -> OrderCheckResult:
     return check_result(server, request, code, comment_of(code), server.terms.shown(added))
 
 
-def _deal(server: TradeServer, feed: Feed, request: TradeRequest) -> tuple[int, float]:
+def _deal(server: Venue, feed: Feed, request: TradeRequest) -> tuple[int, float]:
     target = dealing.target_of(server, request)
     code = dealing.before_quote(server, feed, request, target) or dealing.at_quote(server, feed, request, target)
     if code or not dealing.is_entry(server, request, target):

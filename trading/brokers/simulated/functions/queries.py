@@ -9,8 +9,8 @@ from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.structs import TradeDeal, TradeOrder, TradePosition
 from trading.brokers.simulated.book import order_struct, position_struct
 from trading.brokers.simulated.functions.calls import milliseconds
-from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.symbols import matches_group
+from trading.brokers.simulated.venue import Venue
 
 Listed = TypeVar("Listed", TradePosition, TradeOrder, TradeDeal)
 
@@ -30,14 +30,14 @@ def _chosen(rows: Iterable[Listed], filters: Mapping[str, Any]) -> tuple[Listed,
     return tuple(row for row in rows if group is None or matches_group(row.symbol, group))
 
 
-def positions(server: TradeServer, filters: Mapping[str, Any]) -> tuple[TradePosition, ...]:
+def positions(server: Venue, filters: Mapping[str, Any]) -> tuple[TradePosition, ...]:
     """Return the positions that the terminal knows of by now."""
     now = server.now_msc
     known = [held for held in server.book.positions.values() if held.visible_msc <= now]
     return _chosen([position_struct(held, server.feeds[held.symbol], server.terms) for held in known], filters)
 
 
-def orders(server: TradeServer, filters: Mapping[str, Any]) -> tuple[TradeOrder, ...]:
+def orders(server: Venue, filters: Mapping[str, Any]) -> tuple[TradeOrder, ...]:
     """Return the orders that are waiting."""
     waiting = server.book.pending.values()
     rows = [
@@ -47,7 +47,7 @@ def orders(server: TradeServer, filters: Mapping[str, Any]) -> tuple[TradeOrder,
     return _chosen(rows, filters)
 
 
-def past_orders(server: TradeServer, dates: Sequence[Any], filters: Mapping[str, Any]) -> tuple[TradeOrder, ...]:
+def past_orders(server: Venue, dates: Sequence[Any], filters: Mapping[str, Any]) -> tuple[TradeOrder, ...]:
     """Return finished orders: of an order's ticket, of a position, or between two dates."""
     if "ticket" in filters:
         return server.book.orders_by("ticket", filters["ticket"])
@@ -57,7 +57,7 @@ def past_orders(server: TradeServer, dates: Sequence[Any], filters: Mapping[str,
     return _grouped(server.book.orders_between(begin, end), filters)
 
 
-def past_deals(server: TradeServer, dates: Sequence[Any], filters: Mapping[str, Any]) -> tuple[TradeDeal, ...]:
+def past_deals(server: Venue, dates: Sequence[Any], filters: Mapping[str, Any]) -> tuple[TradeDeal, ...]:
     """Return deals: of an order (`ticket` is the order's), of a position, or between two dates."""
     if "ticket" in filters:
         return server.book.deals_by("order", filters["ticket"])

@@ -17,7 +17,7 @@ from trading.brokers.mt5_package.structs import (
 )
 from trading.brokers.simulated.calc import tick_value
 from trading.brokers.simulated.market import Feed
-from trading.brokers.simulated.server import TradeServer
+from trading.brokers.simulated.venue import Venue
 
 CODEPAGE = 1252
 
@@ -53,7 +53,7 @@ class Installation:
     selected: tuple[str, ...] = ()
 
 
-def terminal_info(server: TradeServer, installation: Installation) -> TerminalInfo:
+def terminal_info(server: Venue, installation: Installation) -> TerminalInfo:
     """Return the program's state."""
     state = server.conditions
     folder = installation.path.rpartition("\\")[0]
@@ -75,7 +75,7 @@ def terminal_info(server: TradeServer, installation: Installation) -> TerminalIn
     )
 
 
-def account_info(server: TradeServer) -> AccountInfo:
+def account_info(server: Venue) -> AccountInfo:
     """Return the account's terms and money."""
     terms, funds, state = server.terms, server.funds(), server.conditions
     return filled(
@@ -106,7 +106,7 @@ def account_info(server: TradeServer) -> AccountInfo:
     )
 
 
-def symbol_info(server: TradeServer, feed: Feed, tick: Tick, *, selected: bool) -> SymbolInfo:
+def symbol_info(server: Venue, feed: Feed, tick: Tick, *, selected: bool) -> SymbolInfo:
     """Return a symbol's contract with its newest quote."""
     spec, params, terms = feed.spec, feed.params, server.terms
     value = terms.shown(tick_value(server.feeds, feed)) * spec.tick_value_factor
@@ -163,7 +163,7 @@ def depth(tick: Tick) -> tuple[BookInfo, ...]:
     )
 
 
-def check_result(server: TradeServer, request: TradeRequest, retcode: int, text: str, added: float) -> OrderCheckResult:
+def check_result(server: Venue, request: TradeRequest, retcode: int, text: str, added: float) -> OrderCheckResult:
     """Return the answer to `order_check`; `added` is the margin the request would take, account currency."""
     if retcode:
         return filled(OrderCheckResult, retcode=retcode, comment=text, request=request)

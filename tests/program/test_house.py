@@ -1,0 +1,166 @@
+"""The house stands as it was drawn: rooms without circles, folders one can look through, tests beside their rooms."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MOST_FILES = 20
+"""Of one level in a folder; more cannot be looked through at a glance."""
+TABLES = ("commands",)
+"""Folders in which every file is a row of one table."""
+OF_THE_WHOLE = {"campaigns", "contracts", "helpers", "hosts", "program", "truth"}
+"""Folders of tests that belong to no one package."""
+FACES = {"novosky.__main__", "ml.r2_hub", "ml.tune.hyperparams", "ml.tune.position"}
+"""Programs that must stand in a lower room; they only call their command."""
+
+
+def packages() -> list[str]:
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return list(told["tool"]["mypy"]["packages"])
+
+
+def files() -> Iterator[Path]:
+    for package in packages():
+        yield from sorted((ROOT / package).rglob("*.py"))
+
+
+def module_of(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(file: Path, known: Mapping[str, Path]) -> set[str]:
+    """Return the modules of the house that a file names in an import, for types alone too."""
+    here, found = module_of(file), set[str]()
+    package = here if file.name == "__init__.py" else here.rpartition(".")[0]
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names} & known.keys()
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            for alias in node.names:
+                full = f"{module}.{alias.name}"
+                found |= {full} if full in known else {module} & known.keys()
+    return found - {here}
+
+
+@pytest.fixture(scope="module")
+def house() -> dict[str, set[str]]:
+    """Every module with those that it imports."""
+    known = {module_of(file): file for file in files()}
+    return {module: imports_of(file, known) for module, file in known.items() if module not in FACES}
+
+
+def circles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """Return the strongly connected parts of more than one node (Tarjan 1972)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in graph.get(node, ()):
+            if other not in index:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], index[other])
+        if low[node] == index[node]:
+            part = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(part) > 1:
+                found.append(sorted(part))
+
+    for node in graph:
+        if node not in index:
+            visit(node)
+    return found
+
+
+def rooms(house: Mapping[str, set[str]]) -> dict[str, dict[str, set[str]]]:
+    """Return, for every folder, which of its children import which: an import counts where the two paths part."""
+    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for module, imported in house.items():
+        for other in imported:
+            one, two = module.split("."), other.split(".")
+            at = next((k for k, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), None)
+            if at is not None:
+                found[".".join(one[:at])][one[at]].add(two[at])
+    return found
+
+
+def test_no_circle_of_files(house: dict[str, set[str]]) -> None:
+    assert circles(house) == []
+
+
+def test_no_circle_of_packages_or_rooms(house: dict[str, set[str]]) -> None:
+    assert {folder or "house": found for folder, graph in rooms(house).items() if (found := circles(graph))} == {}
+
+
+def test_a_circle_would_be_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set[str](), "e": {"e"}}
+    assert circles(graph) == [["a", "b", "c"]]
+    assert circles(rooms({"x.one": {"y.two"}, "y.three": {"x.four"}})[""]) == [["x", "y"]]
+
+
+def test_only_the_day_s_replay_knows_the_bot(house: dict[str, set[str]]) -> None:
+    knowing = {
+        module
+        for module, imported in house.items()
+        if module.startswith("backtest.") and any(other.split(".")[0] == "trading" for other in imported)
+    }
+    assert {module.split(".")[1] for module in knowing} == {"day"}
+
+
+def test_no_folder_has_more_files_than_one_can_look_through() -> None:
+    tracked = [*files(), *sorted((ROOT / "tests").rglob("*.py"))]
+    count = Counter(file.parent.relative_to(ROOT).as_posix() for file in tracked)
+    assert {folder: many for folder, many in count.items() if many > MOST_FILES and folder not in TABLES} == {}
+
+
+def test_tests_stand_where_their_rooms_stand() -> None:
+    # `test_x.py` in tests/a/b tells of the room a/b, or of a room beside it that has no folder of its own.
+    folders = {file.parent.relative_to(ROOT / "tests") for file in (ROOT / "tests").rglob("test_*.py")}
+    strangers = [
+        folder.as_posix()
+        for folder in folders
+        if folder.parts and folder.parts[0] not in OF_THE_WHOLE and not (ROOT / folder).is_dir()
+    ]
+    assert strangers == []
+
+
+def test_helpers_and_hosts_hold_no_tests() -> None:
+    held = [file.name for room in ("helpers", "hosts") for file in (ROOT / "tests" / room).rglob("test_*.py")]
+    assert held == []
+    assert not list((ROOT / "tests").glob("test_*.py")), "a test belongs to a folder"
+
+
+def contracts() -> configparser.ConfigParser:
+    told = configparser.ConfigParser()
+    told.read(ROOT / ".importlinter", encoding="utf-8")
+    return told
+
+
+def test_the_lines_of_the_import_contracts_are_short_and_leave_nothing_out() -> None:
+    told = contracts()
+    assert set(told["importlinter"]["root_packages"].split()) == set(packages())
+    for name in told.sections():
+        lines = told[name].get("layers", "").split("\n")
+        assert all(len(line.split(":")) <= 5 for line in lines), name
+        if "containers" in told[name]:
+            assert told[name]["exhaustive"] == "true", name
+    floors = {
+        word.strip() for line in told["importlinter:contract:floors"]["layers"].split("\n") for word in line.split(":")
+    }
+    assert floors - {""} == set(packages())
