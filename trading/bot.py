@@ -24,6 +24,7 @@ from novosky.market.bars import M15_SECONDS, epoch_seconds
 from trading.account.opening_balance import balance_problem, is_below_halt
 from trading.brokers.port import Broker, BrokerUnavailable, Position, Quote
 from trading.cycle.bookings import MAGIC, Booked, book_deals
+from trading.cycle.decide import Decider, quoted_spread
 from trading.cycle.intents import Intents
 from trading.cycle.messages import Announcer, bar_messages, start_messages
 from trading.cycle.money import ExplainedBalance, events_of, judge_account, last_gap, since_beginning
@@ -31,7 +32,6 @@ from trading.cycle.notes import FOREIGN_SEEN, NoteTaker
 from trading.cycle.position_source import PositionSource
 from trading.cycle.signal_source import SignalSource
 from trading.cycle.unknown_orders import LIVE_ADVICE, Advice, UnknownOrders, check_complete, unknown_deals
-from trading.decide import Decider, quoted_spread
 from trading.journal import BotStatus, Intent, Journal, Message
 
 __all__ = ["MAGIC", "Bot"]
