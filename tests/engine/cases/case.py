@@ -149,6 +149,7 @@ def case_params(case: BarCase) -> Params:
         "fixed_volume": 1.0,
         "starting_balance": case.balance,
         "position_model": int(bool(case.exits)),
+        "position_horizon": 96.0,
     }
     return neutral_params(**{**defaults, **dict(case.settings)})
 
