@@ -27,10 +27,10 @@ import pandas as pd
 from backtest.metrics import net_results
 from backtest.result import BacktestResult
 from backtest.run import Prepared, prepare, simulate
+from engine.bar import HOLD
 from engine.breakers import judge_close, start_guard
 from engine.candidates import MarketContext, likeliest_sides
 from engine.equity import equity_state
-from engine.history import HOLD
 from engine.inputs.parameters import build_params
 from engine.records import Account, Guard, Params, new_record
 from ml.labels.out_of_fold import OutOfFold, OutOfFoldDistances

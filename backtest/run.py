@@ -16,9 +16,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from backtest.result import BacktestResult
+from engine.bar import ASK_MULTIPLIER, ASK_POSITION, DONE, HOLD
 from engine.breakers import start_guard
 from engine.candidates import MarketContext, find_candidates
-from engine.history import ASK_MULTIPLIER, ASK_POSITION, DONE, HOLD, advance
+from engine.history import advance
 from engine.inputs.bar_spreads import BarSpreads, bar_spreads
 from engine.inputs.brackets import bracket_multiples, side_distances
 from engine.inputs.columns import bar_columns, minutes_of, window_rows
@@ -34,6 +35,7 @@ from engine.records import (
     Params,
     Run,
     Trade,
+    Window,
     from_bytes,
     new_record,
     new_records,
@@ -232,10 +234,9 @@ def simulate(
     equity = np.empty(len(bars.time))
     rollovers = build_rollovers(settings, opening.since, int(bars.time[-1]))
     reply = 0.0
+    window = Window(bars, prepared.minutes, rollovers, trades, blocks, equity)
     while True:
-        question = advance(
-            account, guard, params, run, bars, candidates, prepared.minutes, rollovers, trades, blocks, equity, reply
-        )
+        question = advance(account, guard, params, run, candidates, window, reply)
         if question == DONE:
             break
         reply = _answer(question, answers, run, account, guard)

@@ -12,17 +12,16 @@ import numpy as np
 
 from engine.costs import carry, fee
 from engine.records import Account, Minutes, Params, Rollovers, Trade
+from engine.touch import STOP_TOUCHED, TARGET_TOUCHED, bracket_touch, touch_price
 from novosky.compiled import compiled
 
-EXIT_STOP = 1
-EXIT_TARGET = 2
+EXIT_STOP = STOP_TOUCHED
+EXIT_TARGET = TARGET_TOUCHED
 EXIT_STOP_OUT = 3
 EXIT_MODEL = 4
 EXIT_HALT = 5
 EXIT_MANUAL = 6
 EXIT_NAMES = ("", "sl", "tp", "so", "model", "halt", "manual")
-BOTH_TOUCHED = 100
-"""Not an exit: the bar reached stop and target, and something finer must decide."""
 
 ORDER_NONE = 0
 ORDER_FILLED = 1
@@ -246,28 +245,15 @@ def effective_stop(account: Account, params: Params) -> tuple[float, int]:
 def touched(account: Account, params: Params, first: float, high: float, low: float, spread: float) -> int:
     """Tell which levels of the open position a bar reached: 0, EXIT_STOP, EXIT_TARGET or BOTH_TOUCHED.
 
-    A bar that opens beyond the target filled it before it could turn to the stop, and one
-    that opens through the stop the reverse. For the stop-out see `effective_stop`; it
-    counts as the stop here.
+    For the stop-out see `effective_stop`; it counts as the stop here.
     """
     stop, _ = effective_stop(account, params)
     if account.side > 0:
-        hit_stop = low <= stop
-        hit_target = high >= account.tp
-        opened_beyond = first >= account.tp
-        opened_through = first <= stop
-    else:
-        # A short leaves at the ask, which is a price on the broker's grid like the level it meets.
-        hit_stop = rounded(high + spread, params.price_scale) >= stop
-        hit_target = rounded(low + spread, params.price_scale) <= account.tp
-        ask = rounded(first + spread, params.price_scale)
-        opened_beyond = ask <= account.tp
-        opened_through = ask >= stop
-    if not hit_target:
-        return EXIT_STOP if hit_stop else 0
-    if opened_beyond or not hit_stop:
-        return EXIT_TARGET
-    return EXIT_STOP if opened_through else BOTH_TOUCHED
+        return bracket_touch(1, stop, account.tp, first, low, high)
+    # A short leaves at the ask, which is a price on the broker's grid like the level it meets.
+    scale = params.price_scale
+    ask, worst, best = rounded(first + spread, scale), rounded(high + spread, scale), rounded(low + spread, scale)
+    return bracket_touch(-1, stop, account.tp, ask, worst, best)
 
 
 @compiled
@@ -294,13 +280,12 @@ def settle_touch(
     account: Account, params: Params, trade: Trade, time: int, first: float, spread: float, touch: int
 ) -> None:
     """Close the position at the level it reached, or at the open when the bar began beyond it."""
+    # Both levels are compared as bids, the price a bar is made of: a short's ask level less the spread.
     shift = 0.0 if account.side > 0 else spread
     if touch == EXIT_TARGET:
-        level = account.tp - shift
-        bid = max(level, first) if account.side > 0 else min(level, first)
+        bid = touch_price(account.side, TARGET_TOUCHED, account.tp - shift, first)
         close_at_quote(account, params, trade, time, bid, spread, EXIT_TARGET, False)
         return
     stop, reason = effective_stop(account, params)
-    level = stop - shift
-    bid = min(level, first) if account.side > 0 else max(level, first)
+    bid = touch_price(account.side, STOP_TOUCHED, stop - shift, first)
     close_at_quote(account, params, trade, time, bid, spread, reason, True)

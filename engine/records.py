@@ -277,6 +277,48 @@ class Bars(NamedTuple):
     spread: npt.NDArray[np.float64]
 
 
+class Bar(NamedTuple):
+    """One bar: its open time in UTC epoch seconds, its bids and its spread in USD."""
+
+    time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    spread: float
+
+
+class Close(NamedTuple):
+    """A bar's close as a decision sees it: the quote, the candidate that is due, what a person or a broker did.
+
+    Attributes
+    ----------
+    bar : int
+        Index of the bar, in which `engine.bar.hold_until` counts; 0 for who never answers with it.
+    time : int
+        The close, UTC epoch seconds.
+    bid, spread : float
+        The quote, USD.
+    quoted : int
+        When that quote was made, UTC epoch seconds; in history the close itself.
+    candidate : int
+        Row of the candidate of this close, -1 when there is none.
+    frozen : int
+        1 while a person lets no entry be made.
+    exposed : int
+        1 when the open position has lost its stop or target and could not be given it back.
+    """
+
+    bar: int
+    time: int
+    bid: float
+    spread: float
+    quoted: int
+    candidate: int
+    frozen: int
+    exposed: int
+
+
 class Minutes(NamedTuple):
     """One-minute bars inside the bars; all empty when there are none.
 
@@ -293,6 +335,31 @@ class Rollovers(NamedTuple):
 
     time: npt.NDArray[np.int64]
     nights: npt.NDArray[np.float64]
+
+
+class Window(NamedTuple):
+    """What a run over history reads besides its candidates, and where it writes what came of it.
+
+    Attributes
+    ----------
+    bars : Bars
+        Columns of shape (n,).
+    minutes, rollovers
+        May be empty.
+    trades : ndarray of Trade
+        Room for one more than there are candidates; `Account.closed` of them are filled.
+    blocks : ndarray of Block
+        Room for one per candidate; `Run.blocks` of them are filled.
+    equity : ndarray of float, shape (n,) or (0,)
+        Filled with the floating equity at each close when it has room.
+    """
+
+    bars: Bars
+    minutes: Minutes
+    rollovers: Rollovers
+    trades: npt.NDArray[Any]
+    blocks: npt.NDArray[Any]
+    equity: npt.NDArray[Any]
 
 
 def dtype_of(layout: type[Any]) -> np.dtype[Any]:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from engine.touch import STOP_TOUCHED, TARGET_TOUCHED, bracket_touch, touch_price
 from novosky.compiled import compiled
 from novosky.errors import DataError, UsageError
 from novosky.market.bars import epoch_seconds
@@ -61,46 +62,33 @@ class Labels:
 
 
 @compiled
-def _follow_long(
+def _follow(
     row: int,
+    side: int,
     last: int,
     prices: FloatArray,
     spread: FloatArray,
     target_distance: float,
     stop_distance: float,
 ) -> tuple[int, int, float]:
-    """Return (outcome, last row looked at, profit in USD) of a long entered after `row`."""
-    entry = prices[0, row + 1] + spread[row + 1]
-    target = entry + target_distance
-    stop = entry - stop_distance
+    """Return (outcome, last row looked at, profit in USD) of a trade entered after `row`."""
+    long = side > 0
+    entry = prices[0, row + 1] + (spread[row + 1] if long else 0.0)
+    target = entry + target_distance if long else entry - target_distance
+    stop = entry - stop_distance if long else entry + stop_distance
+    against, towards = (2, 1) if long else (1, 2)
     for j in range(row + 1, last + 1):
-        if prices[2, j] <= stop:
-            # A bar that opens beyond the stop fills at its open, which is worse.
-            return _LOST, j, min(stop, prices[0, j]) - entry
-        if prices[1, j] >= target:
+        shift = 0.0 if long else spread[j]
+        worst, best = prices[against, j] + shift, prices[towards, j] + shift
+        # The worst price given as the open: one bar that touches both barriers is a loss, as documented.
+        touch = bracket_touch(side, stop, target, worst, worst, best)
+        if touch == STOP_TOUCHED:
+            fill = touch_price(side, STOP_TOUCHED, stop, prices[0, j] + shift)
+            return _LOST, j, fill - entry if long else entry - fill
+        if touch == TARGET_TOUCHED:
             return _WON, j, target_distance
-    return _TIMED_OUT, last, prices[3, last] - entry
-
-
-@compiled
-def _follow_short(
-    row: int,
-    last: int,
-    prices: FloatArray,
-    spread: FloatArray,
-    target_distance: float,
-    stop_distance: float,
-) -> tuple[int, int, float]:
-    """Return (outcome, last row looked at, profit in USD) of a short entered after `row`."""
-    entry = prices[0, row + 1]
-    target = entry - target_distance
-    stop = entry + stop_distance
-    for j in range(row + 1, last + 1):
-        if prices[1, j] + spread[j] >= stop:
-            return _LOST, j, entry - max(stop, prices[0, j] + spread[j])
-        if prices[2, j] + spread[j] <= target:
-            return _WON, j, target_distance
-    return _TIMED_OUT, last, entry - (prices[3, last] + spread[last])
+    leave = prices[3, last] + (0.0 if long else spread[last])
+    return _TIMED_OUT, last, leave - entry if long else entry - leave
 
 
 @compiled
@@ -125,10 +113,8 @@ def _label_rows(
             continue
         target_distance = multiples[0] * atr[row]
         stop_distance = multiples[1] * atr[row]
-        long_outcome, long_end, long_profit = _follow_long(row, last, prices, spread, target_distance, stop_distance)
-        short_outcome, short_end, short_profit = _follow_short(
-            row, last, prices, spread, target_distance, stop_distance
-        )
+        long_outcome, long_end, long_profit = _follow(row, 1, last, prices, spread, target_distance, stop_distance)
+        short_outcome, short_end, short_profit = _follow(row, -1, last, prices, spread, target_distance, stop_distance)
         if last < row + horizon and _TIMED_OUT in (long_outcome, short_outcome):
             continue
         end = max(long_end, short_end)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from engine.open_position import POSITION_INPUTS, open_trade_inputs
+from engine.touch import NOT_TOUCHED, STOP_TOUCHED, TARGET_TOUCHED, bracket_touch, touch_price
 from ml.labels.barrier import FloatArray, unbroken_until
 from novosky.compiled import compiled
 from novosky.errors import UsageError
@@ -103,14 +104,13 @@ def _follow(
     against = 2 if side > 0 else 1
     towards = 1 if side > 0 else 2
     for j in range(row + 1, last + 1):
-        first = prices[0, j] + shift
-        if side * (first - target) >= 0.0:
-            return j, first, True
-        if side * (prices[against, j] + shift - stop) <= 0.0:
-            fill = stop if side * (first - stop) > 0.0 else first
-            return j, fill - side * slippage, True
-        if side * (prices[towards, j] + shift - target) >= 0.0:
-            return j, target, True
+        first, worst, best = prices[0, j] + shift, prices[against, j] + shift, prices[towards, j] + shift
+        touch = bracket_touch(side, stop, target, first, worst, best)
+        if touch == TARGET_TOUCHED:
+            return j, touch_price(side, TARGET_TOUCHED, target, first), True
+        if touch != NOT_TOUCHED:
+            # Without minutes a bar that reached both levels is a stop, as in the execution rules.
+            return j, touch_price(side, STOP_TOUCHED, stop, first) - side * slippage, True
     return last, prices[3, last] + shift - side * slippage, False
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from engine.breakers import judge_equity, start_guard
+from engine.breakers import start_guard
 from engine.fills import floating_equity, rounded
 from engine.records import Account, Guard, Params, new_record
 from novosky.market.bars import M15_SECONDS, epoch_seconds
 from trading.account.opening_balance import balance_problem, is_below_halt
 from trading.cycle.bookings import Booked, ClosedTrade, entry_of
-from trading.cycle.money import events_of, take_in
+from trading.cycle.money import events_of, judge_account
 
 _VOLUME_NOISE = 1e-9
 
@@ -109,10 +109,11 @@ def replay_guard(guard: Guard, params: Params, history: AccountHistory, until: i
         if close > since or new or paid:
             account = _account_at(params, guard, close, balance, new, running)
             price = prices.get(close)
-            equity = balance if price is None else floating_equity(account, params, float(price), history.spread)
+            # At the account's own balance, on the grid of cents, as the bot judges it.
+            cash = float(account.balance)
+            equity = cash if price is None else float(floating_equity(account, params, float(price), history.spread))
             events = events_of(replace(history.booked, closed=new, moves=paid))
-            take_in(guard, params, events, float(account.balance), float(equity), close)
-            judge_equity(account, guard, params, close, float(rounded(equity, params.money_scale)))
+            judge_account(account, guard, params, events, cash, close, equity)
     if not fits:
         # The starting balance was stated later, by someone who saw what the account held then.
         guard.halt_moved = 0.0

@@ -10,9 +10,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine.breakers import count_closed, move_references
+from engine.breakers import count_closed, judge_equity, move_references
 from engine.fills import rounded
-from engine.records import Guard, Params, Trade
+from engine.records import Account, Guard, Params, Trade
 from trading.brokers.port import BrokerUnavailable
 from trading.cycle.bookings import MAGIC, Booked, beginning_of
 from trading.journal import BotStatus, Journal, Message, MoneyMove
@@ -82,6 +82,29 @@ def take_in(
             net = rounded(event.profit + event.commission + event.swap, params.money_scale)
             balance = float(rounded(event.balance + gap, params.money_scale))
             count_closed(guard, params, balance, net, close)
+
+
+def judge_account(
+    account: Account,
+    guard: Guard,
+    params: Params,
+    events: Sequence[Trade | MoneyMove],
+    cash: float,
+    close: int,
+    equity: float,
+    gap: float = 0.0,
+) -> None:
+    """Bring the guard to a close: what happened since the last one, in order, then the equity at it.
+
+    Parameters
+    ----------
+    account, guard, params : records
+        `account` as it stands at the close.
+    events, cash, close, equity, gap
+        See `take_in`.
+    """
+    take_in(guard, params, events, cash, equity, close, gap)
+    judge_equity(account, guard, params, close, equity)
 
 
 class ExplainedBalance:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from engine.bar import place_entry, place_exit, rest_of_bar, settle_both
 from engine.fills import (
-    BOTH_TOUCHED,
     EXIT_MANUAL,
     EXIT_STOP,
     EXIT_STOP_OUT,
@@ -17,15 +17,12 @@ from engine.fills import (
     ORDER_BAD_STOPS,
     ORDER_FILLED,
     close_at_quote,
-    first_touch,
     floating_profit,
     open_of_bar,
     rounded,
-    settle_touch,
-    touched,
 )
-from engine.history import place_entry, place_exit
-from engine.records import Account, Params, Trade, from_bytes, new_record, to_bytes
+from engine.records import Account, Bar, Params, Trade, from_bytes, new_record, to_bytes
+from engine.touch import BOTH_TOUCHED
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.sequences import filled
 from trading.brokers.mt5_package.structs import TradeDeal
@@ -56,16 +53,15 @@ def settle_bar(server: Venue, feed: Feed) -> None:
     if not held:
         return
     i, bars = feed.bar, feed.bars
+    bar = Bar(bars.time[i], bars.open[i], bars.high[i], bars.low[i], bars.close[i], bars.spread[i])
     params, alone = exit_params(server, feed), _stops_out_alone(server)
     for position in held:
         account, trade = position.account, new_record(Trade)
         commission = float(account.commission)
         with server.book.booking(position):
-            touch = touched(account, params, bars.open[i], bars.high[i], bars.low[i], bars.spread[i])
+            touch = rest_of_bar(account, params, trade, bar)
             if touch == BOTH_TOUCHED:
-                touch = first_touch(account, params, bars.spread[i], feed.minutes, i)
-            if touch != 0:
-                settle_touch(account, params, trade, bars.time[i], bars.open[i], bars.spread[i], touch)
+                settle_both(account, params, trade, feed.minutes, i, bar)
         if touch != 0:
             book_server_exit(server, feed, position, trade, commission)
     if not alone:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from tests.helpers.paper_runs import settings_with
 from trading.bot import Bot
 from trading.brokers.mt5.broker import Mt5Broker
 from trading.brokers.mt5.terms import Access
-from trading.brokers.port import OrderRequest
 from trading.brokers.simulated.accounts import AccountTerms
 from trading.brokers.simulated.clock import TerminalClock
 from trading.brokers.simulated.functions.terminal import SimulatedTerminal
@@ -29,7 +27,6 @@ from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.stamps import Stamps
 from trading.brokers.simulated.store import SqliteStore
 from trading.brokers.simulated.symbols import SymbolSpec
-from trading.cycle.bookings import MAGIC
 from trading.journal import Journal, sqlite_url
 
 BAR = 900
@@ -50,13 +47,24 @@ class CaseSignals:
         return found, None if found is None else float(found.atr)
 
 
+class CasePositions:
+    """The position model of a case: sure to leave at the bars in `exits`, sure to hold at the others."""
+
+    def __init__(self, case: BarCase) -> None:
+        self._leaving = {case.times[bar] for bar in case.exits if bar < len(case.times)}
+
+    def opinion(self, bars: pd.DataFrame, inputs: tuple[float, ...]) -> tuple[float, float, float]:
+        """Return the probabilities of HOLD, EXIT and ADD at the newest bar."""
+        leave = int(bars["time"].iloc[-1].timestamp()) in self._leaving
+        return (0.0, 1.0, 0.0) if leave else (1.0, 0.0, 0.0)
+
+
 class CaseRun:
     """A case played by the bot."""
 
     def __init__(self, case: BarCase, folder: Path) -> None:
         self.case = case
         market, params = case_market(case), case_params(case)
-        params.position_model = 0
         level = 100.0 * float(params.stops_distance)
         spec = SymbolSpec("BTCUSD", stops_level=level)
         volume = np.ones(len(case.bars))
@@ -80,17 +88,14 @@ class CaseRun:
         self.journal = Journal(sqlite_url(folder / "journal.sqlite"), durable=False)
         names = {"identity": case.id, "models": "", "frozen": lambda: False}
         signals: Any = CaseSignals(case)
+        names["positions"] = CasePositions(case)
         self.bot = Bot(self.broker, self.journal, SilentNotifier(), signals, params, **names)  # type: ignore[arg-type]
 
     def go(self) -> None:
-        """Play every bar; where the case's position model leaves, a closing order is sent by hand."""
+        """Play every bar."""
         while not self.server.at_end:
             self.server.advance()
-            leaving = self.broker.positions() if self.server.bar in self.case.exits else []
             self.bot.cycle()
-            for position in leaving:
-                closing = (-position.side, position.volume, 0.0, 0.0, position.ticket, MAGIC, "")
-                self.broker.send(OrderRequest(*closing))
 
     @property
     def trades(self) -> tuple[Booked, ...]:
@@ -120,11 +125,7 @@ class CaseRun:
 def test_bar_case(case: BarCase, tmp_path: Path) -> None:
     run = CaseRun(case, tmp_path)
     run.go()
-    # The terminal is told to leave, never why.
-    trades = tuple(
-        replace(trade, reason="manual" if trade.reason == "model" else trade.reason) for trade in case.trades
-    )
-    assert run.trades == trades
+    assert run.trades == case.trades
     assert run.blocks == case.blocks
     assert sum(position.side for position in run.broker.positions()) == case.left_open
     run.broker.close()
