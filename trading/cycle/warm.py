@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.bar import asks_multiplier, judge_candidate
+from engine.bar import DONE, close_bar
 from engine.breakers import count_closed, move_references, start_guard
 from engine.equity import equity_state
 from engine.exits import position_inputs, position_verdict
 from engine.fills import floating_equity, rounded
 from engine.inputs.models import Models
-from engine.records import Account, Candidate, Guard, Params, new_record
+from engine.records import Account, Candidate, Close, Guard, Params, Run, new_record
 from ml.feature_engineering import live_window_bars
 from novosky.market.bar_arrays import BarArrays
 from novosky.market.bars import M15_SECONDS
@@ -55,10 +55,14 @@ def warm_up(models: Models, settings: Settings, ml_settings: MlSettings, params:
     # Whether the invented bars make a candidate is the model's affair: its way is called by itself.
     candidate = new_record(Candidate)
     candidate.side, candidate.atr, candidate.sl_mult, candidate.tp_mult = 1, 100.0, 1.0, 2.0
-    mask, *_ = judge_candidate(candidate, account, guard, params, _PRICE, _SPREAD, 1.0, 0)
-    asks_multiplier(mask, params)
+    told = (account, guard, params, new_record(Run), candidate, Close(0, close, _PRICE, _SPREAD, close, 0, 0, 0))
+    question, _ = close_bar(*told, 0.0)
+    if question != DONE:
+        close_bar(*told, 1.0)
     if models.risk is not None:
         models.risk.multiplier(equity_state(guard, params))
+    account = new_record(Account)
+    account.balance = _PRICE
     account.side, account.volume, account.entry_time = 1, 0.01, close - M15_SECONDS
     account.entry_price, account.sl, account.tp = _PRICE, _PRICE - 100.0, _PRICE + 200.0
     held = Position(1, 1, 0.01, close - M15_SECONDS, _PRICE, account.sl, account.tp, 0.0, 0.0, 0.0, 0, "")
