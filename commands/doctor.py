@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from commands.shared.options import FILE, FOLDER, data_option
+from novosky.data.places import configured_bars, configured_frame
 
 if TYPE_CHECKING:
     from commands.trade_modes.bot_here import BotHere
@@ -68,7 +69,7 @@ def examine_machine(
     models: Path,
     *,
     journal: Path | None = None,
-    data: Path = Path("data/BTCUSD_M15.parquet"),
+    data: Path | None = None,
     env_file: Path = Path(".env"),
     online: bool = False,
     probe: BrokerProbe | None = None,
@@ -77,7 +78,7 @@ def examine_machine(
     from novosky.clock import RealClock
     from trading.doctor import prices
 
-    now = RealClock().now()
+    now, data = RealClock().now(), data or configured_bars(config)
     environment = _environment(env_file)
     bot = _bot(journal, environment)
     yield from _machine_findings(models, bot.beside, data)
@@ -85,7 +86,7 @@ def examine_machine(
         yield from _settings_findings(config, ml_config, models, now, probe, bot, None)
     else:
         yield from _findings_with_broker(config, ml_config, models, now, environment, bot, online=online)
-    yield from _account_findings(models, bot, data, now, online=online)
+    yield from _account_findings(models, bot, data, config, now, online=online)
     yield prices.check_price_steps(data, config)
     yield from _cost_findings(config, data)
     yield from _secret_findings(env_file, online=online)
@@ -228,7 +229,9 @@ def _settings_findings(
     yield from model_set.check_models(models, settings, ml_settings, now)
 
 
-def _account_findings(models: Path, bot: BotHere, data: Path, now: float, *, online: bool) -> Iterator[Finding]:
+def _account_findings(
+    models: Path, bot: BotHere, data: Path, config: Path, now: float, *, online: bool
+) -> Iterator[Finding]:
     from ml.sets.compat import read_manifest
     from novosky.errors import ModelError
     from novosky.installation import installed_file
@@ -241,7 +244,7 @@ def _account_findings(models: Path, bot: BotHere, data: Path, now: float, *, onl
     with suppress(ModelError):
         witnesses["the models' newest bar"] = read_manifest(models).train_cutoff.timestamp()
     yield machine.check_system_clock(now, witnesses)
-    yield account.check_bars(data, now)
+    yield account.check_bars(data, now, configured_frame(config))
     if bot.file is None:
         yield account.check_served_journal(bot.url, bot.words, online=online)
         yield account.check_running(health_file(bot.beside))

@@ -27,7 +27,7 @@ from engine.inputs.models import RiskModel
 from engine.outputs.tables import SIDE_NAMES, utc_text, volume_text
 from engine.records import Account, Candidate, Guard, Params, from_bytes, new_record, to_bytes
 from novosky.errors import BrokerError, SettingsError
-from novosky.market.bars import M15_SECONDS, epoch_seconds
+from novosky.market.bars import epoch_seconds
 from trading.account.opening_balance import balance_problem, is_below_halt
 from trading.brokers.port import Broker, BrokerUnavailable, Position, Quote
 from trading.cycle.bookings import MAGIC, Booked, book_deals
@@ -110,10 +110,10 @@ class Bot:
         self._accept_balance = accept_balance
         self._status = self._start(identity, models)
         self._explained = ExplainedBalance(params.money_scale, last_gap(journal, self._status))
-        self._intents = Intents(broker, journal, self._announcer, MAGIC, int(params.entry_valid_seconds))
+        self._intents = Intents(broker, journal, self._announcer, MAGIC, params)
         try:
             if self._intents.settle():
-                check_complete(broker, journal, broker.positions(), advice)
+                check_complete(broker, journal, broker.positions(), advice, params)
         except BrokerUnavailable as error:
             # The first cycle that finds the broker looks them up.
             self._intents.unsettled = True
@@ -125,6 +125,11 @@ class Bot:
     def status(self) -> BotStatus:
         """Where the bot stands."""
         return self._status
+
+    @property
+    def next_close(self) -> int:
+        """When the bar after the newest processed one closes, UTC epoch seconds."""
+        return self._status.last_bar + int(self._params.bar_seconds)
 
     @property
     def away(self) -> bool:
@@ -148,7 +153,7 @@ class Bot:
             if status.last_deal == 0 and status.bars_processed == 0:
                 status = self._begin_bookings(status)
             return replace(status, models=models)
-        check_complete(self._broker, self._journal, self._broker.positions(), self._advice)
+        check_complete(self._broker, self._journal, self._broker.positions(), self._advice, self._params)
         balance = self._broker.account().balance
         self._check_balance(balance)
         guard = new_record(Guard)
@@ -258,7 +263,7 @@ class Bot:
         bars = self._broker.closed_bars(self._signals.bars_needed)
         if len(bars) == 0:
             return False
-        close = int(bars["time"].iloc[-1].timestamp()) + M15_SECONDS
+        close = int(bars["time"].iloc[-1].timestamp()) + int(self._params.bar_seconds)
         if self._intents.unsettled and not self._intents.settle():
             return False
         if close <= self._status.last_bar:
@@ -303,10 +308,11 @@ class Bot:
 
     def _missed(self, close: int) -> int:
         """Count the bars between the last processed one and this; a closed market misses none."""
-        span = (close - self._status.last_bar) // M15_SECONDS
+        length = int(self._params.bar_seconds)
+        span = (close - self._status.last_bar) // length
         if self._status.last_bar == 0 or span <= 1:
             return 0
-        closes = epoch_seconds(self._broker.closed_bars(span)) + M15_SECONDS
+        closes = epoch_seconds(self._broker.closed_bars(span)) + length
         missed = int((closes > self._status.last_bar).sum()) - 1
         if missed:
             _log.warning("%d bar(s) closed while the bot was away; acting on %s only", missed, utc_text(close))
@@ -338,7 +344,9 @@ class Bot:
             The history cannot be read.
         """
         if not self._intents.unsettled:
-            self._unknown.look(self._broker, unknown_deals(self._broker, self._journal), self._status.last_bar)
+            self._unknown.look(
+                self._broker, unknown_deals(self._broker, self._journal, self._params), self._status.last_bar
+            )
 
     def _own_position(self, booked: Booked) -> Position | None:
         positions = self._broker.positions()

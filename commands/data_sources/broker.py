@@ -124,7 +124,7 @@ def _history(request: Request, reach: Reach, clock: Clock, symbol: str, rule: st
     link = history_link(reach.connect(), clock, reach.access, timing)
     try:
         return BarHistory(link, clock, timing).read(
-            symbol, rule, request.seconds, since, lambda count: click.echo(f"{count:,} bars read", err=True)
+            symbol, rule, request.frame, since, lambda count: click.echo(f"{count:,} bars read", err=True)
         )
     finally:
         link.close()

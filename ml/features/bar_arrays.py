@@ -9,12 +9,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from novosky.errors import DataError
-from novosky.market.bars import M15_SECONDS, REQUIRED_COLUMNS, epoch_seconds
+from novosky.market.bars import REQUIRED_COLUMNS, epoch_seconds
+from novosky.market.timeframe import USUAL
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-BARS_PER_DAY = 96
+BARS_PER_DAY = USUAL.bars_per_day
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ class BarArrays:
             what = f"column(s) {', '.join(missing)} missing" if missing else "no bars"
             raise DataError(f"features need a bar frame: {what}; load the file through validate_bars")
         times = np.array(epoch_seconds(bars), dtype=np.int64)
-        broken = times % M15_SECONDS != 0
+        broken = times % USUAL.seconds != 0
         broken[1:] |= np.diff(times) <= 0
         if broken.any():
             row = int(np.flatnonzero(broken)[0])

@@ -7,10 +7,11 @@ import math
 import numpy as np
 
 from novosky.compiled import compiled
+from novosky.market.timeframe import USUAL
 
 from .bar_arrays import FloatArray, IntArray
 
-_BAR_SECONDS = 900
+_BAR_SECONDS = USUAL.seconds
 
 
 @compiled
@@ -25,7 +26,7 @@ def closed_higher_bars(times: IntArray, close: FloatArray, seconds: int) -> tupl
     ----------
     times, close : ndarray, shape (n,)
     seconds : int
-        Length of the higher bar, a multiple of 900.
+        Length of the higher bar, a multiple of that of a row.
 
     Returns
     -------

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from novosky.market.bars import M15_SECONDS
 from novosky.market.news import MINUTES_PER_DAY, NewsCalendar
+from novosky.market.timeframe import USUAL
 
 from .bar_arrays import FloatArray, IntArray
 
@@ -34,7 +34,7 @@ def news_features(times: IntArray, news: NewsCalendar | None) -> dict[str, Float
     """
     if news is None:
         return {name: np.full(times.shape, neutral) for name, neutral in NEWS_NEUTRAL.items()}
-    decided = times + M15_SECONDS
+    decided = times + USUAL.seconds
     nearest = news.minutes_to_nearest(decided)
     risky = news.minutes_to_next(decided) <= RISK_MINUTES_BEFORE
     risky |= news.minutes_since_last(decided) <= RISK_MINUTES_AFTER

@@ -310,7 +310,7 @@ class World:
             SilentNotifier(),
             SignalSource(models.signal, settings, ml_settings, None, models.sltp),
             self.witness.params,
-            positions=PositionSource(models.position, ml_settings, None),
+            positions=PositionSource(models.position, ml_settings, settings.frame, None),
             risk=models.risk,
             identity="campaign",
             models=models.description,

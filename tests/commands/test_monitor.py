@@ -16,6 +16,7 @@ from commands import monitor
 from engine.outputs.tables import TRADE_COLUMNS, trade_row, write_trades
 from engine.records import Guard, new_record, to_bytes
 from novosky.errors import DataError
+from novosky.market.timeframe import TIMEFRAMES
 from tests.engine.outputs.test_tables import trade_with
 from tests.helpers.command_line import Answer, run_script
 from tests.hosts.telegram_host import OWNER, PARTNER, TOKEN, TelegramHost, failure, telegram_host
@@ -31,7 +32,7 @@ from trading.reports.performance import (
     read_trades,
     trades_of_records,
 )
-from trading.reports.performance_alert import FRESH_SECONDS, alert_message, queue_alert, served_outbox
+from trading.reports.performance_alert import FRESH_BARS, alert_message, queue_alert, served_outbox
 
 USUAL = Limits(min_win_rate=0.55, min_profit_factor=2.0, most_losses=7)
 GOOD = [3.0, 3.0, -1.0] * 20
@@ -298,7 +299,7 @@ def health_of(identity: str, written: int, state: str = "running") -> Health:
     ("identity", "age", "state", "served"),
     [
         ("real account ...1 on S, BTCUSD (a)", 60, "running", True),
-        ("real account ...1 on S, BTCUSD (a)", FRESH_SECONDS + 1, "running", False),
+        ("real account ...1 on S, BTCUSD (a)", FRESH_BARS * TIMEFRAMES["M15"].seconds + 1, "running", False),
         ("real account ...1 on S, BTCUSD (a)", 60, "stopped", False),
         ("embedded market:1", 60, "running", False),
     ],

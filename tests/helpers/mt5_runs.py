@@ -76,7 +76,7 @@ def trade_server(scenario: Scenario, store: TerminalStore | None = None) -> Trad
         scenario.first,
         settings,
         build_params(settings, scenario.ml_settings),
-        no_minutes() if scenario.m1 is None else minutes_of(scenario.bars, scenario.m1),
+        no_minutes() if scenario.m1 is None else minutes_of(scenario.bars, scenario.m1, settings.frame),
         settings.risk_profile.starting_balance_usd,
         store=store,
         identity="scenario",
@@ -115,7 +115,9 @@ def open_mt5(
         notifier or SilentNotifier(),
         SignalSource(models.signal, settings, ml_settings, scenario.news, models.sltp),
         build_params(settings, ml_settings),
-        positions=None if models.position is None else PositionSource(models.position, ml_settings, scenario.news),
+        positions=None
+        if models.position is None
+        else PositionSource(models.position, ml_settings, settings.frame, scenario.news),
         risk=models.risk,
         identity="scenario",
         models=models.description,

@@ -18,7 +18,6 @@ from engine.outputs.tables import SIDE_NAMES, utc_text, volume_text
 from engine.records import Guard, Params, from_bytes, new_record, to_bytes
 from novosky.clock import Clock
 from novosky.errors import BrokerError
-from novosky.market.bars import M15_SECONDS
 from trading.account.guard_history import AccountHistory, Held, replay_guard
 from trading.brokers.port import DEAL_ENTRY_IN, MONEY_CREDIT, Broker, BrokerUnavailable, Deal, Position
 from trading.cycle.bookings import Booked, ClosedTrade, book_deals
@@ -121,9 +120,9 @@ def survey(broker: Broker, journal: Journal, params: Params, identity: str) -> A
     spread = float(rounded(quote.ask - quote.bid, params.price_scale))
     if len(bars) == 0:
         raise BrokerUnavailable("the terminal has no closed bars of the symbol yet; try again in a minute")
-    until = int(bars["time"].iloc[-1].timestamp()) + M15_SECONDS
+    until = int(bars["time"].iloc[-1].timestamp()) + int(params.bar_seconds)
     source = _History(deals)
-    forgotten = unknown_deals(source, journal)
+    forgotten = unknown_deals(source, journal, params)
     # What lies before the newest bar it knows was never counted: everything is then counted anew.
     anew = before is None or any(deal.ticket <= before.last_deal for deal in forgotten)
     known = 0 if anew or before is None else before.last_deal
@@ -135,7 +134,7 @@ def survey(broker: Broker, journal: Journal, params: Params, identity: str) -> A
             "then run this again"
         )
     entries = [
-        _entry_of(broker, journal, group, {position.ticket: position for position in positions})
+        _entry_of(broker, journal, group, {each.ticket: each for each in positions}, int(params.bar_seconds))
         for group in _unknown_entries(journal, deals)
     ]
     books = _Books(journal, entries, anew=anew)
@@ -229,7 +228,7 @@ def _unknown_entries(journal: Journal, deals: Sequence[Deal]) -> list[list[Deal]
 
 
 def _entry_of(
-    broker: Broker, journal: Journal, deals: Sequence[Deal], open_now: Mapping[int, Position]
+    broker: Broker, journal: Journal, deals: Sequence[Deal], open_now: Mapping[int, Position], bar_seconds: int
 ) -> tuple[Intent, int]:
     """Return the intent that must have been behind a position, and its order's ticket."""
     first, ticket = deals[0], deals[0].position
@@ -247,7 +246,7 @@ def _entry_of(
             "hand, then run this again"
         )
     named = _NAME.fullmatch(first.comment) is not None and journal.intent(first.comment) is None
-    bar = int(first.comment[1:], 16) if named else first.time // M15_SECONDS * M15_SECONDS
+    bar = int(first.comment[1:], 16) if named else first.time // bar_seconds * bar_seconds
     name = first.comment if named else f"a{ticket}"
     volume = round(sum(deal.volume for deal in deals), 8)
     return Intent(name, bar, "entry", order.side, volume, sl, tp, 0, 0), ticket

@@ -8,7 +8,7 @@ import pandas as pd
 from engine.candidates import mean_of_members
 from engine.inputs.models import PositionModel
 from ml.feature_engineering import latest_bar, live_window_bars
-from novosky.market.bars import M15_SECONDS
+from novosky.market.timeframe import Timeframe
 from novosky.settings import MlSettings
 from trading.cycle.news import NewsSource
 from trading.cycle.signal_source import feature_columns
@@ -21,12 +21,16 @@ class PositionSource:
     ----------
     model : PositionModel
     ml_settings : MlSettings
+    frame : Timeframe
+        Of the bars.
     news : NewsSource or None
         Asked at every close; what it knows then goes into the news features.
     """
 
-    def __init__(self, model: PositionModel, ml_settings: MlSettings, news: NewsSource | None) -> None:
-        self._model, self._news = model, news
+    def __init__(
+        self, model: PositionModel, ml_settings: MlSettings, frame: Timeframe, news: NewsSource | None
+    ) -> None:
+        self._model, self._frame, self._news = model, frame, news
         self._columns = feature_columns(ml_settings)
         self._bars_needed = live_window_bars()
 
@@ -44,7 +48,7 @@ class PositionSource:
         """
         if len(bars) < self._bars_needed:
             return None
-        close = int(bars["time"].iloc[-1].timestamp()) + M15_SECONDS
+        close = self._frame.close(int(bars["time"].iloc[-1].timestamp()))
         calendar = None if self._news is None else self._news.calendar(close)
         row = latest_bar(bars, calendar).features[self._columns]
         if not np.isfinite(row).all():

@@ -14,7 +14,6 @@ from engine.inputs.context import market_context
 from engine.inputs.models import SignalModel, SltpModel
 from engine.records import Candidate
 from ml.feature_engineering import latest_bar, live_window_bars
-from novosky.market.bars import M15_SECONDS
 from novosky.settings import MlSettings, Settings
 from trading.cycle.news import NewsSource
 
@@ -62,7 +61,7 @@ class SignalSource:
         """
         if len(bars) < self.bars_needed:
             return None, None
-        close = int(bars["time"].iloc[-1].timestamp()) + M15_SECONDS
+        close = self._settings.frame.close(int(bars["time"].iloc[-1].timestamp()))
         # Asked once, so that features and gate see the same schedule.
         calendar = None if self._news is None else self._news.calendar(close)
         newest = latest_bar(bars, calendar)

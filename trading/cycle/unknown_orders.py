@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.outputs.tables import SIDE_NAMES, utc_text, volume_text
+from engine.records import Params
 from novosky.errors import BrokerError
 from trading.brokers.port import DEAL_ENTRY_IN, DEAL_ENTRY_OUT, Broker, Deal, Position
 from trading.cycle.bookings import DealSource
@@ -113,8 +114,15 @@ class UnknownOrders:
         self._announcer.tell(Message(f"unknown:{ticket}", "risk", text, time))
 
 
-def unknown_deals(source: DealSource, journal: Journal) -> list[Deal]:
+def unknown_deals(source: DealSource, journal: Journal, params: Params) -> list[Deal]:
     """Return the account's deals with the bot's magic that its journal does not know, of the whole history.
+
+    Parameters
+    ----------
+    source : DealSource
+    journal : Journal
+    params : Params
+        The rules: an order taken for refused is looked for in the bar of its deal.
 
     Raises
     ------
@@ -131,7 +139,10 @@ def unknown_deals(source: DealSource, journal: Journal) -> list[Deal]:
             continue
         if deal.entry == DEAL_ENTRY_IN:
             # An order that was taken for refused and carried out late is corrected when its deal is booked.
-            late = deal.ticket > last and journal.refused_entry(deal.time, deal.volume) is not None
+            late = (
+                deal.ticket > last
+                and journal.refused_entry(deal.time, deal.volume, int(params.bar_seconds)) is not None
+            )
             known[deal.position] = late or intent_behind(journal, deal.position, deal.comment) is not None
         forgotten = deal.ticket <= last and deal.ticket not in booked
         if forgotten or not known.get(deal.position, True):
@@ -139,7 +150,9 @@ def unknown_deals(source: DealSource, journal: Journal) -> list[Deal]:
     return found
 
 
-def check_complete(source: DealSource, journal: Journal, positions: Sequence[Position], advice: Advice) -> None:
+def check_complete(
+    source: DealSource, journal: Journal, positions: Sequence[Position], advice: Advice, params: Params
+) -> None:
     """Refuse to begin with a journal that lacks what the bot has done on this account.
 
     A journal in which the stop of `UnknownOrders` stands already is let through: entries are
@@ -154,13 +167,13 @@ def check_complete(source: DealSource, journal: Journal, positions: Sequence[Pos
     """
     if journal.flag(UNKNOWN_ORDERS) is not None:
         return
-    deals = unknown_deals(source, journal)
+    deals = unknown_deals(source, journal, params)
     strange = [
         position
         for position in positions
         if position.magic == MAGIC
         and intent_behind(journal, position.ticket, position.comment) is None
-        and journal.refused_entry(position.time, position.volume) is None
+        and journal.refused_entry(position.time, position.volume, int(params.bar_seconds)) is None
     ]
     if not deals and not strange:
         return

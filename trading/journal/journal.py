@@ -10,7 +10,6 @@ from sqlalchemy import URL, Connection, func, select, text, update
 from engine.records import Guard, from_bytes, to_bytes
 from novosky.database.connection import Database
 from novosky.errors import StorageError
-from novosky.market.bars import M15_SECONDS
 from trading.journal.outbox import Outbox
 from trading.journal.readable import status_columns, trade_columns
 from trading.journal.tables import (
@@ -267,9 +266,9 @@ class Journal(Takeover):
         """Return an intent whose order is recorded as refused, or None."""
         return self._refused(INTENTS.c.id == intent_id)
 
-    def refused_entry(self, time: int, volume: float) -> Intent | None:
+    def refused_entry(self, time: int, volume: float, bar_seconds: int) -> Intent | None:
         """Return the newest entry of this volume that was refused in the bar before `time`, UTC epoch seconds."""
-        within = (INTENTS.c.bar <= time) & (INTENTS.c.bar > time - M15_SECONDS)
+        within = (INTENTS.c.bar <= time) & (INTENTS.c.bar > time - bar_seconds)
         return self._refused(within & (INTENTS.c.kind == "entry") & (INTENTS.c.volume == volume))
 
     def _refused(self, condition: Any) -> Intent | None:

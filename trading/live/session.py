@@ -360,7 +360,7 @@ class LiveSession:
             params,
             positions=None
             if models.position is None
-            else PositionSource(models.position, parts.ml_settings, parts.news),
+            else PositionSource(models.position, parts.ml_settings, parts.settings.frame, parts.news),
             risk=models.risk,
             identity=parts.identity,
             models=models.description,

@@ -279,7 +279,7 @@ def open_session(
         market.first,
         settings,
         params,
-        no_minutes() if market.m1 is None else minutes_of(market.frame, market.m1),
+        no_minutes() if market.m1 is None else minutes_of(market.frame, market.m1, settings.frame),
         settings.risk_profile.starting_balance_usd,
         store=SqliteStore(broker_file(journal_path), durable=durable),
         identity=identity,
@@ -300,7 +300,9 @@ def open_session(
         notifier,
         SignalSource(models.signal, settings, ml_settings, known, models.sltp),
         params,
-        positions=None if models.position is None else PositionSource(models.position, ml_settings, known),
+        positions=None
+        if models.position is None
+        else PositionSource(models.position, ml_settings, settings.frame, known),
         risk=models.risk,
         identity=identity,
         models=models.description,

@@ -91,6 +91,7 @@ class Narrator:
             position=self._own(),
             decision=decision_text(row, self._journal.intents_of(status.last_bar), status.guard, self._params),
             equity=float(row["equity"]),
+            frame=self._settings.frame,
         )
         self._told = status.last_bar
         self._say(bar_line(view))
@@ -111,7 +112,7 @@ class Narrator:
 
     def _standing(self, status: BotStatus) -> Standing:
         settings = self._settings
-        return Standing(settings.symbol, settings.broker.digits, status, self._own(), self._clock.now())
+        return Standing(settings.symbol, settings.frame, settings.broker.digits, status, self._own(), self._clock.now())
 
     def _own(self) -> Position | None:
         return next((position for position in self._positions() if position.magic == MAGIC), None)

@@ -228,7 +228,9 @@ def test_the_breakers_of_any_moment_can_be_built_again(finished: Path, scenario:
     assert status is not None
     last = (status.last_bar - 1) // DAY * DAY
     params = build_params(scenario.settings, scenario.ml_settings)
-    assert to_bytes(guard_at(read_journal_day(journal, last), params, status.last_bar)) == to_bytes(status.guard)
+    assert to_bytes(
+        guard_at(read_journal_day(journal, last, int(params.bar_seconds)), params, status.last_bar)
+    ) == to_bytes(status.guard)
     journal.close()
 
 
