@@ -143,14 +143,14 @@ def _findings_with_broker(
         refusal = str(error)
     unasked = check_broker_access(environment.get(BROKER.name, "").strip(), refusal, sys.platform)
     try:
-        symbol = load_settings(config).symbol
+        instrument = load_settings(config).instrument
     except SettingsError:
-        symbol = ""
-    if not online or unasked.grade is Grade.FAIL or not symbol or unasked.mend != "add --online":
+        instrument = None
+    if not online or unasked.grade is Grade.FAIL or instrument is None or unasked.mend != "add --online":
         yield from _settings_findings(config, ml_config, models, now, None, bot, unasked)
         return
     try:
-        probe = Mt5Probe(reach_from_environment(environment), symbol, RealClock())
+        probe = Mt5Probe(reach_from_environment(environment), instrument, RealClock())
     except NovoskyError as error:
         refused = fail("broker", str(error), "correct it in .env or the environment")
         yield from _settings_findings(config, ml_config, models, now, None, bot, refused)

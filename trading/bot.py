@@ -30,7 +30,7 @@ from novosky.errors import BrokerError, SettingsError
 from novosky.market.bars import epoch_seconds
 from trading.account.opening_balance import balance_problem, is_below_halt
 from trading.brokers.port import Broker, BrokerUnavailable, Position, Quote
-from trading.cycle.bookings import MAGIC, Booked, book_deals
+from trading.cycle.bookings import Booked, book_deals
 from trading.cycle.intents import Intents
 from trading.cycle.messages import Announcer, bar_messages, start_messages
 from trading.cycle.money import ExplainedBalance, events_of, last_gap, since_beginning, take_in
@@ -39,8 +39,6 @@ from trading.cycle.position_source import PositionSource
 from trading.cycle.signal_source import SignalSource
 from trading.cycle.unknown_orders import LIVE_ADVICE, Advice, UnknownOrders, check_complete, unknown_deals
 from trading.journal import BotStatus, Decision, Intent, Journal, Message
-
-__all__ = ["MAGIC", "Bot"]
 
 REPAIRS = 3
 """Tries to give a position its stop back between two closes; at the close one without it has to go."""
@@ -110,7 +108,7 @@ class Bot:
         self._accept_balance = accept_balance
         self._status = self._start(identity, models)
         self._explained = ExplainedBalance(params.money_scale, last_gap(journal, self._status))
-        self._intents = Intents(broker, journal, self._announcer, MAGIC, params)
+        self._intents = Intents(broker, journal, self._announcer, journal.magic, params)
         try:
             if self._intents.settle():
                 check_complete(broker, journal, broker.positions(), advice, params)
@@ -143,11 +141,10 @@ class Bot:
 
     def _start(self, identity: str, models: str) -> BotStatus:
         status = self._journal.status()
+        owner = self._journal.stranger() if status is None else status.identity
+        if owner not in (None, identity):
+            raise BrokerError(f"the journal belongs to {owner}, this run is {identity}; {self._advice.foreign}")
         if status is not None:
-            if status.identity != identity:
-                raise BrokerError(
-                    f"the journal belongs to {status.identity}, this run is {identity}; {self._advice.foreign}"
-                )
             if status.guard.halt_balance != self._params.starting_balance:
                 self._check_balance(self._broker.account().balance)
             if status.last_deal == 0 and status.bars_processed == 0:
@@ -208,7 +205,7 @@ class Bot:
             return
         try:
             for position in self._broker.positions():
-                if position.magic == MAGIC and not (position.sl and position.tp):
+                if position.magic == self._journal.magic and not (position.sl and position.tp):
                     self._repairs -= 1
                     self._intents.protect(position, self._broker.quote().time)
         except BrokerUnavailable as error:
@@ -331,7 +328,7 @@ class Bot:
 
     def _held_positions(self) -> frozenset[int]:
         """Return the bot's own positions of which the journal knows no end."""
-        held = self._journal.held_positions(MAGIC)
+        held = self._journal.held_positions()
         comments = {ticket: self._journal.entry_deals(ticket)[0]["comment"] for ticket in held}
         return frozenset(ticket for ticket in held if self._unknown.wrote(ticket, comments[ticket]))
 
@@ -352,7 +349,7 @@ class Bot:
         positions = self._broker.positions()
         own = self._unknown.own(positions)
         for position in positions:
-            if position.magic != MAGIC and position.ticket not in self._foreign:
+            if position.magic != self._journal.magic and position.ticket not in self._foreign:
                 self._foreign.add(position.ticket)
                 _log.warning("position %d was opened by someone else; it is left alone", position.ticket)
                 text = f"{SIDE_NAMES[position.side]} {volume_text(position.volume)} at {position.price_open:.2f}"

@@ -20,7 +20,6 @@ from engine.outputs.tables import utc_text
 from engine.records import Account, Guard, Params, Trade, from_bytes, new_record
 from novosky.errors import DataError
 from trading.brokers.port import DEAL_ENTRY_BALANCE, DEAL_ENTRY_IN, DEAL_ENTRY_OUT
-from trading.cycle.bookings import MAGIC
 from trading.cycle.money import take_in
 from trading.journal import INTENT_FILLED, Journal, MoneyMove
 
@@ -98,6 +97,8 @@ class JournalDay:
         The decisions up to the end, those before the day included.
     intents, deals : sequences of mappings
         All of them.
+    magic : int
+        Marks the bot's own deals.
     trades : sequence of Trade
         All closed trades in order of exit.
     moves : sequence of MoneyMove
@@ -110,6 +111,7 @@ class JournalDay:
     intents: Sequence[Row]
     deals: Sequence[Row]
     trades: Sequence[Trade]
+    magic: int
     moves: Sequence[MoneyMove] = ()
 
     @property
@@ -136,7 +138,9 @@ class JournalDay:
 
     def own_positions(self) -> dict[int, list[Row]]:
         """Return the bot's positions: ticket and deals, in order of entry."""
-        own = [deal["position"] for deal in self.deals if deal["entry"] == DEAL_ENTRY_IN and deal["magic"] == MAGIC]
+        own = [
+            deal["position"] for deal in self.deals if deal["entry"] == DEAL_ENTRY_IN and deal["magic"] == self.magic
+        ]
         found: dict[int, list[Row]] = {ticket: [] for ticket in own}
         for deal in self.deals:
             if deal["position"] in found and deal["entry"] in (DEAL_ENTRY_IN, DEAL_ENTRY_OUT):
@@ -191,6 +195,7 @@ def read_journal_day(journal: Journal, day: int, bar_seconds: int) -> JournalDay
         deals=journal.deals(),
         trades=[from_bytes(Trade, content) for content in journal.trades()],
         moves=journal.money_moves(),
+        magic=journal.magic,
     )
 
 

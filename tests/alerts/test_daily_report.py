@@ -96,7 +96,7 @@ def test_one_snapshot_is_no_line() -> None:
 
 
 def test_a_day_is_reported_once_with_its_picture(host: TelegramHost, tmp_path: Path) -> None:
-    journal = Journal(sqlite_url(tmp_path / "bot.db"), durable=False)
+    journal = Journal(sqlite_url(tmp_path / "bot.db"), symbol="BTCUSD", durable=False)
     report = DailyReport(DAY, [], snapshots(500, 505))
     for second in range(3):
         journal.outbox.enqueue(daily_message(report, tmp_path / "reports", NEXT_MORNING + second))
@@ -114,7 +114,7 @@ def test_a_day_is_reported_once_with_its_picture(host: TelegramHost, tmp_path: P
 
 
 def test_a_notice_is_queued_in_plain_text(tmp_path: Path) -> None:
-    journal = Journal(sqlite_url(tmp_path / "bot.db"), durable=False)
+    journal = Journal(sqlite_url(tmp_path / "bot.db"), symbol="BTCUSD", durable=False)
     clock = FakeClock()
     notifier = OutboxNotifier(journal.outbox, clock)
     notifier.send("bot started")

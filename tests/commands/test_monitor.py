@@ -176,7 +176,7 @@ def write_csv(folder: Path, net: Sequence[float]) -> Path:
 def write_journal(folder: Path, net: Sequence[float], identity: str = "demo account ...123 on S, BTCUSD (a)") -> Path:
     path = folder / "logs" / "novosky.sqlite"
     path.parent.mkdir(exist_ok=True)
-    books = Journal(sqlite_url(path), durable=False)
+    books = Journal(sqlite_url(path), symbol="BTCUSD", durable=False)
     status = BotStatus(identity, START, 1, 0, 0, 500.0, new_record(Guard), "rf", finished=False)
     rows, balance = [], 500.0
     for k, value in enumerate(net):
@@ -317,7 +317,7 @@ def test_a_day_has_one_alert_in_the_queue(tmp_path: Path) -> None:
     journal = write_journal(tmp_path, BAD)
     for seconds in (0, HOUR, 25 * HOUR):
         queue_alert(journal, alert_message(judged(BAD), "the journal", START + seconds))
-    books = Journal(sqlite_url(journal), durable=False)
+    books = Journal(sqlite_url(journal), symbol="BTCUSD", durable=False)
     queued = books.outbox.due(START + 100 * HOUR, 10)
     books.close()
     assert [message.key for message in queued] == ["performance:2024-03-01", "performance:2024-03-02"]
@@ -329,7 +329,7 @@ def test_beside_a_live_bot_the_alert_joins_its_queue(host: TelegramHost, tmp_pat
     write_health(health_file(journal), health_of("demo account ...123 on S, BTCUSD (a)", int(time.time())))
     assert "queued in the bot's outbox" in run(tmp_path, "--alert").out
     assert "told today already" in run(tmp_path, "--alert").out
-    books = Journal(sqlite_url(journal), durable=False)
+    books = Journal(sqlite_url(journal), symbol="BTCUSD", durable=False)
     assert len(books.outbox.due(2**40, 10)) == 1
     books.close()
     assert host.sent == []

@@ -108,7 +108,7 @@ def open_mt5(
         timing=timing,
         volume_unit=server.main.volume_scale,
     )
-    journal = Journal(sqlite_url(journal_path), durable=False)
+    journal = Journal(sqlite_url(journal_path), symbol="BTCUSD", durable=False)
     bot = Bot(
         broker,
         journal,

@@ -17,7 +17,7 @@ from novosky.errors import BrokerError
 from trading.brokers.port import DEAL_ENTRY_IN, DEAL_ENTRY_OUT, Broker, Deal, Position
 from trading.cycle.bookings import DealSource
 from trading.cycle.messages import Announcer
-from trading.cycle.own_orders import MAGIC, intent_behind
+from trading.cycle.own_orders import intent_behind
 from trading.journal import Journal, Message
 
 UNKNOWN_ORDERS = "unknown_orders"
@@ -74,7 +74,7 @@ class UnknownOrders:
 
     def own(self, positions: Sequence[Position]) -> list[Position]:
         """Return the bot's own positions; others with its magic stop entries."""
-        marked = [position for position in positions if position.magic == MAGIC]
+        marked = [position for position in positions if position.magic == self._journal.magic]
         for position in marked:
             if not self.wrote(position.ticket, position.comment):
                 what = f"position {position.ticket} ({SIDE_NAMES[position.side]} {volume_text(position.volume)})"
@@ -92,7 +92,7 @@ class UnknownOrders:
             UTC epoch seconds.
         """
         for order in broker.waiting_orders():
-            if order.magic == MAGIC and not self.wrote(order.ticket, order.comment):
+            if order.magic == self._journal.magic and not self.wrote(order.ticket, order.comment):
                 self._see(order.ticket, f"order {order.ticket}", now)
         for deal in deals:
             self._see(deal.position, f"position {deal.position}", deal.time)
@@ -135,7 +135,7 @@ def unknown_deals(source: DealSource, journal: Journal, params: Params) -> list[
     found: list[Deal] = []
     known: dict[int, bool] = {}
     for deal in source.deals(0):
-        if deal.magic != MAGIC or deal.entry not in (DEAL_ENTRY_IN, DEAL_ENTRY_OUT):
+        if deal.magic != journal.magic or deal.entry not in (DEAL_ENTRY_IN, DEAL_ENTRY_OUT):
             continue
         if deal.entry == DEAL_ENTRY_IN:
             # An order that was taken for refused and carried out late is corrected when its deal is booked.
@@ -171,7 +171,7 @@ def check_complete(
     strange = [
         position
         for position in positions
-        if position.magic == MAGIC
+        if position.magic == journal.magic
         and intent_behind(journal, position.ticket, position.comment) is None
         and journal.refused_entry(position.time, position.volume, int(params.bar_seconds)) is None
     ]

@@ -6,13 +6,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from novosky.clock import Clock
+from novosky.market.instrument import Instrument
 from trading.brokers.mt5.guard import check_account
 from trading.brokers.mt5.link import Link
 from trading.brokers.mt5.margin import read_margin
 from trading.brokers.mt5.money import Money
 from trading.brokers.mt5.symbols import await_tick, resolve_symbol
 from trading.brokers.mt5.terms import Timing
-from trading.cycle.bookings import MAGIC
 from trading.doctor.balance import AccountFacts
 from trading.doctor.broker import UNITS_PER_USD, SymbolFacts
 from trading.live.access import Reach
@@ -26,15 +26,16 @@ class Mt5Probe:
     Parameters
     ----------
     reach : Reach
-    symbol : str
-        As in config.json; the broker's own name for it is looked up.
+    instrument : Instrument
+        As config.json names it; the broker's own name for it is looked up.
     clock : Clock
     timing : Timing or None
     """
 
-    def __init__(self, reach: Reach, symbol: str, clock: Clock, timing: Timing | None = None) -> None:
+    def __init__(self, reach: Reach, instrument: Instrument, clock: Clock, timing: Timing | None = None) -> None:
         self._timing = Timing() if timing is None else timing
-        self._access, self._name, self._clock = reach.access, symbol, clock
+        self._access, self._name, self._clock = reach.access, instrument.symbol, clock
+        self._magic = instrument.magic
         self._link = Link(reach.connect(), clock, reach.access, self._timing, self._check)
         self._symbol = ""
 
@@ -83,7 +84,7 @@ class Mt5Probe:
         info: Any = self._link.read("account_info")
         unit = UNITS_PER_USD.get(str(info.currency).upper(), 1.0)
         listed = self._link.read("positions_get", symbol=self._symbol)
-        own = sum(1 for position in listed if position.magic == MAGIC)
+        own = sum(1 for position in listed if position.magic == self._magic)
         return AccountFacts(float(info.balance) / unit, float(info.equity) / unit, own, len(listed) - own)
 
     def server_seconds(self) -> int | None:

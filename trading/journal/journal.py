@@ -10,6 +10,7 @@ from sqlalchemy import URL, Connection, func, select, text, update
 from engine.records import Guard, from_bytes, to_bytes
 from novosky.database.connection import Database
 from novosky.errors import StorageError
+from novosky.market.instrument import BOT_MAGIC
 from trading.journal.outbox import Outbox
 from trading.journal.readable import status_columns, trade_columns
 from trading.journal.tables import (
@@ -55,6 +56,10 @@ class Journal(Takeover):
     ----------
     url : URL or str
         `sqlite_url` of a file, or `journal_url` of a database.
+    symbol : str or None
+        Whose rows are read and written; None takes the only symbol that the journal holds.
+    magic : int
+        Marks the orders and positions of the bot whose journal this is.
     durable : bool
         Sync every commit to the disk (live and paper); False for replays, which can be
         repeated if the machine itself dies.
@@ -66,6 +71,7 @@ class Journal(Takeover):
     Attributes
     ----------
     outbox : Outbox
+    magic : int
 
     Raises
     ------
@@ -75,26 +81,36 @@ class Journal(Takeover):
         Another bot holds it.
     """
 
-    def __init__(self, url: URL | str, *, durable: bool, read_only: bool = False, patience: float = 60.0) -> None:
+    def __init__(
+        self,
+        url: URL | str,
+        *,
+        durable: bool,
+        symbol: str | None = None,
+        magic: int = BOT_MAGIC,
+        read_only: bool = False,
+        patience: float = 60.0,
+    ) -> None:
         database = Database(url, durable=durable, read_only=read_only, patience=patience)
         try:
             database.claim()
-            bring_up_to_date(database)
+            bring_up_to_date(database, symbol)
         except BaseException:
             database.close()
             raise
-        super().__init__(database)
+        super().__init__(database, symbol)
+        self.magic = magic
         self.outbox = Outbox(database)
         # The newest bar this journal is known to hold: what is found before a write must be the same.
         self._stands_at: int | None = None
 
     def check_writable(self) -> None:
         """Fail at once, with `StorageError`, when the database is read-only."""
-        self._database.write(lambda connection: connection.execute(text("UPDATE bot_status SET id = id")))
+        self._database.write(lambda connection: connection.execute(text("UPDATE bot_status SET symbol = symbol")))
 
     def status(self) -> BotStatus | None:
         """Return where the bot stands, or None for a new journal."""
-        row = self._one(select(BOT_STATUS))
+        row = self._one(self._read(BOT_STATUS))
         if row is None:
             return None
         try:
@@ -117,12 +133,19 @@ class Journal(Takeover):
             finished=bool(row["finished"]),
         )
 
+    def stranger(self) -> str | None:
+        """Return what the journal belongs to where it holds bots, and none of them trades this symbol."""
+        rows = self._database.read(select(BOT_STATUS.c.symbol, BOT_STATUS.c.identity))
+        if self._symbol is None or any(row["symbol"] == self._symbol for row in rows):
+            return None
+        return str(rows[0]["identity"]) if rows else None
+
     def save_status(self, status: BotStatus, messages: Sequence[Message] = ()) -> None:
         """Write the status alone: at the first start, at the end of a replay, at a halt by order."""
 
         def write(connection: Connection) -> None:
             self._check_standing(connection)
-            _write_status(connection, status)
+            self._write_status(connection, status)
             self.outbox.enqueue_within(connection, messages)
 
         self._database.write(write)
@@ -133,7 +156,7 @@ class Journal(Takeover):
 
         def write(connection: Connection) -> None:
             self._take_over_within(connection, rows)
-            _write_status(connection, status)
+            self._write_status(connection, status)
 
         self._database.write(write)
         self._stands_at = status.last_bar
@@ -150,18 +173,18 @@ class Journal(Takeover):
 
         def write(connection: Connection) -> None:
             if deals:
-                connection.execute(INSERT_DEAL, [dict(row) for row in deals])
+                connection.execute(INSERT_DEAL, [self._own(row) for row in deals])
             self._move_within(connection, moves)
-            _write_status(connection, status)
+            self._write_status(connection, status)
 
-        begun = select(DEALS.c.ticket).where(DEALS.c.ticket == status.last_deal)
+        begun = self._read(DEALS, DEALS.c.ticket == status.last_deal)
         self._database.write(write, arrived=begun)
         self._stands_at = status.last_bar
 
     def record_order(self, intent: Intent) -> None:
         """Write an intent that no bar has decided: a person's order between two closes."""
-        values = {**intent.__dict__, "state": INTENT_NEW}
-        arrived = select(INTENTS).where(INTENTS.c.id == intent.id)
+        values = self._own({**intent.__dict__, "state": INTENT_NEW})
+        arrived = self._read(INTENTS, INTENTS.c.id == intent.id)
         self._database.write(lambda connection: connection.execute(INSERT_INTENT, values), arrived=arrived)
 
     def record_bar(
@@ -195,19 +218,20 @@ class Journal(Takeover):
         """
 
         def write(connection: Connection) -> None:
-            connection.execute(INSERT_DECISION, decision.__dict__)
+            connection.execute(INSERT_DECISION, self._own(decision.__dict__))
             if deals:
-                connection.execute(INSERT_DEAL, [dict(row) for row in deals])
+                connection.execute(INSERT_DEAL, [self._own(row) for row in deals])
             if trades:
-                connection.execute(INSERT_TRADE, [{**row, **trade_columns(row["trade"])} for row in trades])
+                connection.execute(INSERT_TRADE, [self._own({**row, **trade_columns(row["trade"])}) for row in trades])
             if intents:
-                connection.execute(INSERT_INTENT, [{**intent.__dict__, "state": INTENT_NEW} for intent in intents])
+                rows = [self._own({**intent.__dict__, "state": INTENT_NEW}) for intent in intents]
+                connection.execute(INSERT_INTENT, rows)
             self.outbox.enqueue_within(connection, messages)
             self._note_within(connection, notes)
             self._check_standing(connection)
-            _write_status(connection, status)
+            self._write_status(connection, status)
 
-        recorded = select(DECISIONS.c.bar).where(DECISIONS.c.bar == decision.bar)
+        recorded = self._read(DECISIONS, DECISIONS.c.bar == decision.bar)
         self._database.write(write, arrived=recorded)
         self._stands_at = status.last_bar
 
@@ -215,7 +239,7 @@ class Journal(Takeover):
         """Refuse to go on in a journal that was emptied, or replaced by another copy, under a running bot."""
         if self._stands_at is None:
             return
-        found = connection.execute(select(BOT_STATUS.c.last_bar)).scalar()
+        found = connection.execute(select(BOT_STATUS.c.last_bar).where(BOT_STATUS.c.symbol == self.symbol)).scalar()
         if found != self._stands_at:
             raise StorageError(
                 f"the journal {self._database.place} was {'emptied' if found is None else 'replaced by another copy'} "
@@ -225,7 +249,7 @@ class Journal(Takeover):
 
     def open_intents(self) -> list[Intent]:
         """Return the intents whose order has no known outcome, oldest first."""
-        query = select(INTENTS).where(INTENTS.c.state == INTENT_NEW).order_by(INTENTS.c.bar)
+        query = self._read(INTENTS, INTENTS.c.state == INTENT_NEW).order_by(INTENTS.c.bar)
         names = Intent.__dataclass_fields__
         return [Intent(**{name: row[name] for name in names}) for row in self._database.read(query)]
 
@@ -245,18 +269,20 @@ class Journal(Takeover):
         messages : sequence of Message
             What people are told of the outcome; queued in the same transaction.
         """
+        symbol = self.symbol
+        decided = (DECISIONS.c.symbol == symbol) & (DECISIONS.c.bar == intent.bar)
 
         def write(connection: Connection) -> None:
             connection.execute(
-                update(INTENTS).where(INTENTS.c.id == intent.id).values(state=state, retcode=retcode, order=order)
+                update(INTENTS)
+                .where(INTENTS.c.symbol == symbol, INTENTS.c.id == intent.id)
+                .values(state=state, retcode=retcode, order=order)
             )
             if state == INTENT_REJECTED and intent.kind == "entry":
-                connection.execute(
-                    update(DECISIONS).where(DECISIONS.c.bar == intent.bar).values(action="blocked", gates=gates)
-                )
+                connection.execute(update(DECISIONS).where(decided).values(action="blocked", gates=gates))
             if state == INTENT_FILLED and intent.kind == "entry":
                 # An order that was taken for refused had marked the decision so.
-                late = (DECISIONS.c.bar == intent.bar) & (DECISIONS.c.action == "blocked")
+                late = decided & (DECISIONS.c.action == "blocked")
                 connection.execute(update(DECISIONS).where(late).values(action="entry", gates=0))
             self.outbox.enqueue_within(connection, messages)
 
@@ -272,43 +298,44 @@ class Journal(Takeover):
         return self._refused(within & (INTENTS.c.kind == "entry") & (INTENTS.c.volume == volume))
 
     def _refused(self, condition: Any) -> Intent | None:
-        refused = select(INTENTS).where(condition, INTENTS.c.state == INTENT_REJECTED)
+        refused = self._read(INTENTS, condition, INTENTS.c.state == INTENT_REJECTED)
         row = self._one(refused.order_by(INTENTS.c.bar.desc()).limit(1))
         names = Intent.__dataclass_fields__
         return None if row is None else Intent(**{name: row[name] for name in names})
 
     def intents_of(self, bar: int) -> Sequence[Mapping[str, Any]]:
         """Return the rows of the intents decided at a bar's close (UTC epoch seconds)."""
-        return self._database.read(select(INTENTS).where(INTENTS.c.bar == bar).order_by(INTENTS.c.id))
+        return self._database.read(self._read(INTENTS, INTENTS.c.bar == bar).order_by(INTENTS.c.id))
 
     def intent(self, intent_id: str) -> Mapping[str, Any] | None:
         """Return one intent's row, or None."""
-        return self._one(select(INTENTS).where(INTENTS.c.id == intent_id))
+        return self._one(self._read(INTENTS, INTENTS.c.id == intent_id))
 
     def intent_of_order(self, order: int) -> Mapping[str, Any] | None:
         """Return the row of the entry whose order had this ticket, or None; brokers overwrite comments."""
-        return self._one(select(INTENTS).where(INTENTS.c.order == order, INTENTS.c.kind == "entry"))
+        return self._one(self._read(INTENTS, INTENTS.c.order == order, INTENTS.c.kind == "entry"))
 
     def exit_of(self, position: int) -> Mapping[str, Any] | None:
         """Return the row of the newest intent to close a position, or None."""
-        exits = select(INTENTS).where(INTENTS.c.position == position, INTENTS.c.kind == "exit")
+        exits = self._read(INTENTS, INTENTS.c.position == position, INTENTS.c.kind == "exit")
         return self._one(exits.order_by(INTENTS.c.bar.desc()).limit(1))
 
     def entry_deals(self, position: int) -> Sequence[Mapping[str, Any]]:
         """Return the rows of the deals that opened a position, in order of their tickets."""
-        query = select(DEALS).where(DEALS.c.position == position, DEALS.c.entry == 0).order_by(DEALS.c.ticket)
+        query = self._read(DEALS, DEALS.c.position == position, DEALS.c.entry == 0).order_by(DEALS.c.ticket)
         return self._database.read(query)
 
     def closed_volume(self, position: int) -> float:
         """Return the lots of a position that recorded deals have closed."""
-        exits = select(DEALS.c.volume).where(DEALS.c.position == position, DEALS.c.entry == 1)
+        exits = self._read(DEALS, DEALS.c.position == position, DEALS.c.entry == 1)
         return float(sum(row["volume"] for row in self._database.read(exits)))
 
-    def is_flat(self, magic: int) -> bool:
-        """Tell whether every lot that was opened with this magic is recorded as closed."""
-        opened = (DEALS.c.magic == magic) & (DEALS.c.entry == 0)
+    def is_flat(self) -> bool:
+        """Tell whether every lot that was opened with the bot's magic is recorded as closed."""
+        mine = DEALS.c.symbol == self.symbol
+        opened = mine & (DEALS.c.magic == self.magic) & (DEALS.c.entry == 0)
         own = DEALS.c.position.in_(select(DEALS.c.position).where(opened))
-        lots = select(DEALS.c.position, DEALS.c.entry, func.sum(DEALS.c.volume).label("lots")).where(own)
+        lots = select(DEALS.c.position, DEALS.c.entry, func.sum(DEALS.c.volume).label("lots")).where(mine, own)
         left: dict[int, float] = {}
         for row in self._database.read(lots.group_by(DEALS.c.position, DEALS.c.entry)):
             left[row["position"]] = left.get(row["position"], 0.0) + (
@@ -316,46 +343,56 @@ class Journal(Takeover):
             )
         return all(abs(each) < VOLUME_NOISE for each in left.values())
 
-    def held_positions(self, magic: int) -> frozenset[int]:
-        """Return the positions that were opened with this magic and of which nothing was closed yet."""
-        own = (DEALS.c.magic == magic) & (DEALS.c.entry == 0)
-        query = select(DEALS.c.position).where(own, DEALS.c.position.not_in(select(TRADES.c.position)))
+    def held_positions(self) -> frozenset[int]:
+        """Return the positions that were opened with the bot's magic and of which nothing was closed yet."""
+        closed = select(TRADES.c.position).where(TRADES.c.symbol == self.symbol)
+        opened = self._read(DEALS, DEALS.c.magic == self.magic, DEALS.c.entry == 0)
+        query = opened.where(DEALS.c.position.not_in(closed))
         return frozenset(row["position"] for row in self._database.read(query))
 
     def trades(self) -> list[bytes]:
         """Return the records of all closed trades in order of exit."""
-        query = select(TRADES).order_by(TRADES.c.exit_time, TRADES.c.deal)
+        query = self._read(TRADES).order_by(TRADES.c.exit_time, TRADES.c.deal)
         return [row["trade"] for row in self._database.read(query)]
 
     def blocks(self) -> Sequence[Mapping[str, Any]]:
         """Return the decisions that were blocked, oldest first."""
-        query = select(DECISIONS).where(DECISIONS.c.action == "blocked").order_by(DECISIONS.c.bar)
+        query = self._read(DECISIONS, DECISIONS.c.action == "blocked").order_by(DECISIONS.c.bar)
         return self._database.read(query)
 
     def table_sizes(self) -> tuple[int, int]:
         """Return how many trades were closed and how many decisions were blocked so far."""
-        blocked = select(func.count()).select_from(DECISIONS).where(DECISIONS.c.action == "blocked")
-        row = self._one(
-            select(func.count().label("trades"), blocked.scalar_subquery().label("blocked")).select_from(TRADES)
+        blocked = self._read(DECISIONS, DECISIONS.c.action == "blocked").subquery()
+        trades = self._read(TRADES).subquery()
+        counts = (
+            select(func.count()).select_from(each).scalar_subquery().label(name)
+            for each, name in ((trades, "trades"), (blocked, "blocked"))
         )
+        row = self._one(select(*counts))
         assert row is not None, "counting always gives a row"
         return row["trades"], row["blocked"]
 
     def decision(self, bar: int) -> Mapping[str, Any] | None:
         """Return the row of the decision at a bar's close (UTC epoch seconds), or None."""
-        return self._one(select(DECISIONS).where(DECISIONS.c.bar == bar))
+        return self._one(self._read(DECISIONS, DECISIONS.c.bar == bar))
 
     def decisions(self) -> Sequence[Mapping[str, Any]]:
         """Return the rows of all decisions, oldest first."""
-        return self._database.read(select(DECISIONS).order_by(DECISIONS.c.bar))
+        return self._database.read(self._read(DECISIONS).order_by(DECISIONS.c.bar))
 
     def intents(self) -> Sequence[Mapping[str, Any]]:
         """Return the rows of all intents, oldest first."""
-        return self._database.read(select(INTENTS).order_by(INTENTS.c.bar))
+        return self._database.read(self._read(INTENTS).order_by(INTENTS.c.bar))
 
     def deals(self) -> Sequence[Mapping[str, Any]]:
         """Return the rows of all deals in order of their tickets, foreign ones and deposits too."""
-        return self._database.read(select(DEALS).order_by(DEALS.c.ticket))
+        return self._database.read(self._read(DEALS).order_by(DEALS.c.ticket))
+
+    def _write_status(self, connection: Connection, status: BotStatus) -> None:
+        values = self._own({**status.__dict__, "guard": to_bytes(status.guard), "finished": int(status.finished)})
+        values |= status_columns(status.guard)
+        if connection.execute(UPDATE_STATUS, {**values, "of_symbol": self.symbol}).rowcount == 0:
+            connection.execute(INSERT_STATUS, values)
 
     def _one(self, query: Any) -> Mapping[str, Any] | None:
         rows = self._database.read(query)
@@ -364,10 +401,3 @@ class Journal(Takeover):
     def close(self) -> None:
         """Release the database."""
         self._database.close()
-
-
-def _write_status(connection: Connection, status: BotStatus) -> None:
-    values = {**status.__dict__, "guard": to_bytes(status.guard), "finished": int(status.finished)}
-    values |= status_columns(status.guard)
-    if connection.execute(UPDATE_STATUS, values).rowcount == 0:
-        connection.execute(INSERT_STATUS, {**values, "id": 1})

@@ -1,4 +1,4 @@
-"""The tables of the journal, version 3, as SQLAlchemy knows them.
+"""The tables of the journal, version 4, as SQLAlchemy knows them.
 
 Times are UTC epoch seconds, money USD, volumes lots. What a table looked like in an older
 version stands in `trading.journal.versions.migrations` alone.
@@ -6,13 +6,35 @@ version stands in `trading.journal.versions.migrations` alone.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, insert, update
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Select,
+    String,
+    Table,
+    bindparam,
+    insert,
+    select,
+    update,
+)
 
 from trading.journal.readable import GUARD_COUNTS, GUARD_MONEY, TRADE_NUMBERS
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 METADATA = MetaData()
+
+
+def _symbol() -> Column[str]:
+    """Return the column that says whose row it is: the bots of several symbols may keep one journal."""
+    return Column("symbol", String, primary_key=True)
+
 
 SCHEMA = Table(
     "schema_version",
@@ -23,7 +45,7 @@ SCHEMA = Table(
 BOT_STATUS = Table(
     "bot_status",
     METADATA,
-    Column("id", Integer, primary_key=True, autoincrement=False),
+    _symbol(),
     Column("identity", String, nullable=False),
     Column("last_bar", BigInteger, nullable=False),
     Column("bars_processed", BigInteger, nullable=False),
@@ -40,6 +62,7 @@ BOT_STATUS = Table(
 DECISIONS = Table(
     "decisions",
     METADATA,
+    _symbol(),
     Column("bar", BigInteger, primary_key=True, autoincrement=False),
     Column("action", String, nullable=False),
     Column("side", Integer),
@@ -58,6 +81,7 @@ DECISIONS = Table(
 INTENTS = Table(
     "intents",
     METADATA,
+    _symbol(),
     Column("id", String, primary_key=True),
     Column("bar", BigInteger, nullable=False),
     Column("kind", String, nullable=False),
@@ -74,6 +98,7 @@ INTENTS = Table(
 DEALS = Table(
     "deals",
     METADATA,
+    _symbol(),
     Column("ticket", BigInteger, primary_key=True, autoincrement=False),
     Column("position", BigInteger, nullable=False, index=True),
     Column("time", BigInteger, nullable=False),
@@ -90,6 +115,7 @@ DEALS = Table(
 TRADES = Table(
     "trades",
     METADATA,
+    _symbol(),
     Column("deal", BigInteger, primary_key=True, autoincrement=False),
     Column("position", BigInteger, nullable=False, index=True),
     Column("trade", LargeBinary, nullable=False),
@@ -104,6 +130,7 @@ TRADES = Table(
 POSITION_EVENTS = Table(
     "position_events",
     METADATA,
+    _symbol(),
     Column("ticket", BigInteger, primary_key=True, autoincrement=False),
     Column("time", BigInteger, primary_key=True, autoincrement=False),
     Column("kind", String, primary_key=True),
@@ -139,6 +166,7 @@ NEWS_EVENTS = Table(
 MODEL_METRICS = Table(
     "model_metrics",
     METADATA,
+    _symbol(),
     Column("time", BigInteger, primary_key=True, autoincrement=False),
     Column("name", String, primary_key=True),
     Column("value", Float, nullable=False),
@@ -172,4 +200,11 @@ INSERT_TRADE = insert(TRADES)
 INSERT_DECISION = insert(DECISIONS)
 INSERT_INTENT = insert(INTENTS)
 INSERT_STATUS = insert(BOT_STATUS)
-UPDATE_STATUS = update(BOT_STATUS).where(BOT_STATUS.c.id == 1)
+UPDATE_STATUS = update(BOT_STATUS).where(BOT_STATUS.c.symbol == bindparam("of_symbol"))
+OF_SYMBOL = (BOT_STATUS, DECISIONS, INTENTS, DEALS, TRADES, POSITION_EVENTS, MODEL_METRICS)
+"""Tables whose rows are one symbol's. The others tell of the account, of releases, or of messages."""
+
+
+def rows_of(table: Table, symbol: str) -> Select[Any]:
+    """Return the query of a symbol's rows, without the column that repeats it."""
+    return select(*(column for column in table.c if column.name != "symbol")).where(table.c.symbol == symbol)

@@ -90,7 +90,13 @@ def open_account(parts: AccountParts) -> Iterator[OpenAccount]:
         if parts.database is None:
             stack.enter_context(single_instance(parts.journal, "stop it first"))
             check_account_files(parts.journal)
-        journal = Journal(parts.database or sqlite_url(parts.journal), durable=parts.durable)
+        instrument = parts.settings.instrument
+        journal = Journal(
+            parts.database or sqlite_url(parts.journal),
+            durable=parts.durable,
+            symbol=instrument.symbol,
+            magic=instrument.magic,
+        )
         stack.callback(journal.close)
         journal.check_writable()
         broker = Mt5Broker(

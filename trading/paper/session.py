@@ -288,7 +288,8 @@ def open_session(
         growing=market.growing,
     )
     known = None if news is None else FixedNews(news)
-    journal = Journal(database or sqlite_url(journal_path), durable=durable)
+    traded = settings.instrument
+    journal = Journal(database or sqlite_url(journal_path), durable=durable, symbol=traded.symbol, magic=traded.magic)
     journal.check_writable()
     _check_pair(journal, server, journal_path, market)
     if now is not None and not market.growing:

@@ -31,7 +31,6 @@ from novosky.market.timeframe import TIMEFRAMES, USUAL, timeframe
 from novosky.market.trading_hours import Weekday, open_at
 from novosky.settings import Settings
 from trading.brokers.port import Position
-from trading.cycle.bookings import MAGIC
 from trading.journal import BotStatus
 
 HEALTH_NAME = "health.json"
@@ -345,7 +344,8 @@ class Heartbeat:
 
     def _health(self, state: State) -> Health:
         status, positions = self._look()
-        own = next((position for position in positions if position.magic == MAGIC), None)
+        magic = self._settings.instrument.magic
+        own = next((position for position in positions if position.magic == magic), None)
         broker = self._settings.broker
         return Health(
             state=state,

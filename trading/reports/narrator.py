@@ -14,7 +14,6 @@ from novosky.installation import as_installed
 from novosky.log import PRINTED
 from novosky.settings import Settings
 from trading.brokers.port import Position
-from trading.cycle.bookings import MAGIC
 from trading.journal import BotStatus, Journal
 from trading.reports.bar_line import BarView, bar_line, decision_text
 from trading.reports.standing import Standing, change_lines, standing_text, start_lines, stop_lines
@@ -115,7 +114,7 @@ class Narrator:
         return Standing(settings.symbol, settings.frame, settings.broker.digits, status, self._own(), self._clock.now())
 
     def _own(self) -> Position | None:
-        return next((position for position in self._positions() if position.magic == MAGIC), None)
+        return next((position for position in self._positions() if position.magic == self._journal.magic), None)
 
     def _say_all(self, lines: Iterable[str]) -> None:
         for line in lines:

@@ -44,7 +44,7 @@ def host() -> Iterator[TelegramHost]:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal(sqlite_url(tmp_path / "bot.db"), durable=False)
+    journal = Journal(sqlite_url(tmp_path / "bot.db"), symbol="BTCUSD", durable=False)
     yield journal
     journal.close()
 

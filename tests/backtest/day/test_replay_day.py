@@ -47,7 +47,7 @@ def setup_of(scenario: Scenario) -> ReplaySetup:
 
 
 def report_of(journal: Path, day: int, scenario: Scenario) -> DayReport:
-    opened = Journal(sqlite_url(journal), durable=False, read_only=True)
+    opened = Journal(sqlite_url(journal), symbol="BTCUSD", durable=False, read_only=True)
     try:
         report = replay_day(opened, day, setup_of(scenario))
     finally:
@@ -223,7 +223,7 @@ def test_another_model_is_a_signal(finished: Path, day: int, scenario: Scenario,
 
 
 def test_the_breakers_of_any_moment_can_be_built_again(finished: Path, scenario: Scenario, day: int) -> None:
-    journal = Journal(sqlite_url(finished), durable=False, read_only=True)
+    journal = Journal(sqlite_url(finished), symbol="BTCUSD", durable=False, read_only=True)
     status = journal.status()
     assert status is not None
     last = (status.last_bar - 1) // DAY * DAY

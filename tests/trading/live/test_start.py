@@ -146,7 +146,7 @@ def test_a_stop_ends_the_wait_for_a_broker(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="sends itself a signal")
 def test_sigterm_ends_the_wait_between_two_steps(tmp_path: Path) -> None:
-    journal = Journal(sqlite_url(tmp_path / "j.sqlite"), durable=False)
+    journal = Journal(sqlite_url(tmp_path / "j.sqlite"), symbol="BTCUSD", durable=False)
     stop = Stop()
     threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
     with stop.signals():
@@ -156,7 +156,7 @@ def test_sigterm_ends_the_wait_between_two_steps(tmp_path: Path) -> None:
 
 
 def test_an_order_ends_the_wait(tmp_path: Path) -> None:
-    journal = Journal(sqlite_url(tmp_path / "j.sqlite"), durable=False)
+    journal = Journal(sqlite_url(tmp_path / "j.sqlite"), symbol="BTCUSD", durable=False)
     switches = Switches(journal, RealClock(), "test", tmp_path / "flag")
     switches.close_all()
     Stop().wait(60.0, switches)
@@ -167,7 +167,7 @@ def test_the_doctors_probe_finds_the_terminal_as_the_settings_say(tmp_path: Path
     desk = LiveDesk(Scenario(planted_bars(2)), tmp_path)
     desk.server.advance()
     parts = desk.parts()
-    with Mt5Probe(parts.reach, "BTCUSD", parts.clock) as probe:
+    with Mt5Probe(parts.reach, parts.settings.instrument, parts.clock) as probe:
         findings = check_broker(probe, parts.settings, parts.clock.now())
     assert [finding.grade.name for finding in findings] == ["OK"] * 5
 
@@ -176,5 +176,5 @@ def test_the_doctors_probe_says_when_the_terminal_is_away(tmp_path: Path) -> Non
     desk = LiveDesk(Scenario(planted_bars(2)), tmp_path)
     desk.faults.plan(pipe_cut_before().on("initialize"))
     parts = desk.parts()
-    with Mt5Probe(parts.reach, "BTCUSD", parts.clock) as probe, pytest.raises(BrokerUnavailable):
+    with Mt5Probe(parts.reach, parts.settings.instrument, parts.clock) as probe, pytest.raises(BrokerUnavailable):
         probe.facts()

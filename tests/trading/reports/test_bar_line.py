@@ -11,10 +11,10 @@ from engine.gates import GATE_NAMES
 from engine.outputs.gate_numbers import Refusal, refusal_text
 from engine.records import Candidate, Guard, Params, new_record, to_bytes
 from novosky.clock import RealClock
+from novosky.market.instrument import BOT_MAGIC as MAGIC
 from novosky.market.timeframe import USUAL
 from tests.helpers.paper_runs import settings_with
 from trading.brokers.port import Position
-from trading.cycle.bookings import MAGIC
 from trading.journal import BotStatus, Journal
 from trading.reports.bar_line import WIDTH, BarView, bar_line, decision_text
 from trading.reports.narrator import Narrator

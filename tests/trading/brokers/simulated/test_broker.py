@@ -14,6 +14,7 @@ from alerts.notify import SilentNotifier
 from engine.fills import EXIT_NAMES
 from engine.gates import gate_names
 from engine.records import Candidate, Trade, from_bytes
+from novosky.market.instrument import BOT_MAGIC as MAGIC
 from novosky.market.server_time import ServerClock
 from tests.engine.cases.bar_cases import CASES, BarCase, Booked, case_market, case_params
 from tests.helpers.paper_runs import settings_with
@@ -29,7 +30,6 @@ from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.stamps import Stamps
 from trading.brokers.simulated.store import SqliteStore
 from trading.brokers.simulated.symbols import SymbolSpec
-from trading.cycle.bookings import MAGIC
 from trading.journal import Journal, sqlite_url
 
 BAR = 900
@@ -77,7 +77,7 @@ class CaseRun:
         )
         access = Access(terms.login, terms.server, real=False)
         self.broker = Mt5Broker(SimulatedTerminal(self.server), settings, TerminalClock(self.server), access)
-        self.journal = Journal(sqlite_url(folder / "journal.sqlite"), durable=False)
+        self.journal = Journal(sqlite_url(folder / "journal.sqlite"), symbol="BTCUSD", durable=False)
         names = {"identity": case.id, "models": "", "frozen": lambda: False}
         signals: Any = CaseSignals(case)
         self.bot = Bot(self.broker, self.journal, SilentNotifier(), signals, params, **names)  # type: ignore[arg-type]
