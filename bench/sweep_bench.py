@@ -11,8 +11,8 @@ from bench.context import ROOT, YEAR, BenchContext
 from bench.measure import Required, Result, result_of
 from novosky.market.timeframe import USUAL
 
-QUARTER = 90 * 96
-"""M15 bars of 90 days."""
+QUARTER = 90 * USUAL.bars_per_day
+"""Bars of 90 days."""
 JOBS = 2
 YEAR_REQUIRED = Required("at most", 15.0)
 QUARTER_REQUIRED = Required("at most", 20.0)
