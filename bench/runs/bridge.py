@@ -17,7 +17,7 @@ import numpy as np
 from bench.context import ROOT, SEED
 from novosky.clock import RealClock
 from novosky.data.synthetic import synthetic_bars
-from novosky.market.instrument import USUAL_SYMBOL
+from novosky.market.instrument import BOT_MAGIC, USUAL_SYMBOL
 from novosky.settings import load_ml_settings, load_settings
 from trading.brokers.bridge.admission import TOKEN_VARIABLE
 from trading.brokers.bridge.functions import FUNCTIONS
@@ -87,7 +87,7 @@ def request() -> dict[str, Any]:
         "sl": 0.0,
         "tp": 0.0,
         "deviation": 1_000,
-        "magic": 770_001,
+        "magic": BOT_MAGIC,
         "comment": "e6595a2c4",
         "type_time": C.ORDER_TIME_GTC,
         "type_filling": C.ORDER_FILLING_FOK,

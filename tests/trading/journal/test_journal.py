@@ -22,6 +22,7 @@ from tests.contracts.journal import (
     HistoryContract,
     OutboxContract,
     PlaceContract,
+    SymbolContract,
     deal,
     decision_at,
     entry_at,
@@ -39,8 +40,8 @@ class FilePlace:
     def __init__(self, file: Path) -> None:
         self.file = file
 
-    def open(self, *, read_only: bool = False) -> Journal:
-        return Journal(sqlite_url(self.file), symbol="BTCUSD", durable=True, read_only=read_only)
+    def open(self, *, read_only: bool = False, symbol: str | None = "BTCUSD") -> Journal:
+        return Journal(sqlite_url(self.file), symbol=symbol, durable=True, read_only=read_only)
 
     def open_as_second_bot(self) -> None:
         with single_instance(self.file):
@@ -77,6 +78,10 @@ class TestBars(BarContract):
 
 
 class TestOutbox(OutboxContract):
+    pass
+
+
+class TestSymbols(SymbolContract):
     pass
 
 

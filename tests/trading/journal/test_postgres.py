@@ -24,6 +24,7 @@ from tests.contracts.journal import (
     HistoryContract,
     OutboxContract,
     PlaceContract,
+    SymbolContract,
     decision_at,
     entry_at,
     message,
@@ -54,9 +55,9 @@ class ServerPlace:
         self.server = server
         self.port = server.port
 
-    def open(self, *, read_only: bool = False, patience: float = PATIENCE) -> Journal:
+    def open(self, *, read_only: bool = False, symbol: str | None = "BTCUSD", patience: float = PATIENCE) -> Journal:
         url = journal_url(self.server.url().set(port=self.port).render_as_string(hide_password=False))
-        return Journal(url, symbol="BTCUSD", durable=True, read_only=read_only, patience=patience)
+        return Journal(url, symbol=symbol, durable=True, read_only=read_only, patience=patience)
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -119,6 +120,10 @@ class TestBars(BarContract):
 
 
 class TestOutbox(OutboxContract):
+    pass
+
+
+class TestSymbols(SymbolContract):
     pass
 
 
