@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import itertools
-import json
 import math
 from dataclasses import asdict
 from typing import Any
@@ -32,7 +31,7 @@ from backtest.sweep.axes import (
 )
 from backtest.sweep.run import SweepOutcome, ranking, unusable_rows
 from novosky.measures.statistics import Floats
-from novosky.pages.shell import POLICY, STYLE
+from novosky.pages.shell import document
 from novosky.provenance import Provenance
 
 TOP_ROWS = 15
@@ -71,7 +70,7 @@ _SCALE = [[0.0, "#e4edfb"], [1.0, "#1d4fa8"]]
 _SCRIPT = """
 (function(){
 'use strict';
-var figures=JSON.parse(document.getElementById('page').textContent);
+var figures=JSON.parse(document.getElementById('page').textContent).figures;
 function draw(){
   var css=getComputedStyle(document.documentElement);
   function colour(name){return css.getPropertyValue(name).trim();}
@@ -330,17 +329,7 @@ def sweep_html(outcome: SweepOutcome, made: Provenance) -> str:
         '<p class="note">Medians over all other axes, of the axes that move the score most. Where a field is empty, no '
         "configuration closed enough trades for a score.</p></section>"
     )
-    # "</" inside a string would end the script element; JSON allows the escaped slash.
-    content = json.dumps(figures, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<meta name="color-scheme" content="light dark">'
-        f"<title>{title}</title><style>{STYLE}</style></head>\n<body><main>{body}</main>\n"
-        f'<script type="application/json" id="page">{content}</script>\n'
-        f"<script>{get_plotlyjs()}</script>\n<script>{_SCRIPT}</script></body></html>\n"
-    )
+    return document(title, body, {"figures": figures}, get_plotlyjs(), _SCRIPT)
 
 
 def _html_table(outcome: SweepOutcome, rows: list[int]) -> str:
