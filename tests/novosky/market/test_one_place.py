@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = ("alerts", "backtest", "bench", "commands", "engine", "ml", "novosky", "optimize", "trading")
 PLACES = {
     900: {
