@@ -15,7 +15,7 @@ from novosky.data.places import configured_bars, configured_frame
 
 if TYPE_CHECKING:
     from commands.trade_modes.bot_here import BotHere
-    from trading.doctor.broker import BrokerProbe
+    from trading.brokers.facts import BrokerProbe
     from trading.doctor.finding import Finding
 
 EPILOG = """\b
@@ -32,7 +32,9 @@ paper bot's logs/paper.sqlite.
 
 @click.command(epilog=EPILOG)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-@click.option("--online", is_flag=True, help="Ask Telegram and the broker, too; otherwise nothing leaves this machine.")
+@click.option(
+    "--online", is_flag=True, help="Ask alert channels and broker, too; otherwise nothing leaves this machine."
+)
 @click.option("--journal", type=FILE, help="Journal file.  [that of the bot here: live, else paper]")
 @data_option("Stored bars.")
 @click.option("--env-file", type=FILE, default=Path(".env"), show_default=True, help="Where secrets are kept.")
@@ -131,10 +133,9 @@ def _findings_with_broker(
     from novosky.environment import BROKER
     from novosky.errors import NovoskyError, SettingsError
     from novosky.settings import load_settings
+    from trading.brokers.family import reach_from_environment
     from trading.doctor.broker import check_broker_access
     from trading.doctor.finding import Grade, fail
-    from trading.doctor.terminal_probe import Mt5Probe
-    from trading.live.access import reach_from_environment
 
     refusal = ""
     try:
@@ -150,7 +151,7 @@ def _findings_with_broker(
         yield from _settings_findings(config, ml_config, models, now, None, bot, unasked)
         return
     try:
-        probe = Mt5Probe(reach_from_environment(environment), instrument, RealClock())
+        probe = reach_from_environment(environment).probe(instrument.symbol, RealClock(), instrument.magic)
     except NovoskyError as error:
         refused = fail("broker", str(error), "correct it in .env or the environment")
         yield from _settings_findings(config, ml_config, models, now, None, bot, refused)
@@ -268,7 +269,7 @@ def _secret_findings(env_file: Path, *, online: bool) -> Iterator[Finding]:
     from novosky.environment import read_environment
     from novosky.errors import SettingsError
     from trading.doctor import secrets
-    from trading.doctor.finding import Grade, fail
+    from trading.doctor.finding import fail
 
     yield secrets.check_env_file(env_file)
     try:
@@ -276,10 +277,7 @@ def _secret_findings(env_file: Path, *, online: bool) -> Iterator[Finding]:
     except SettingsError as error:
         yield fail("secrets file", str(error), "correct it; the checks of secrets were left out")
         return
-    telegram = secrets.check_telegram(environment)
-    yield telegram
-    if online and telegram.grade is Grade.OK:
-        yield secrets.check_telegram_online(environment)
+    yield from secrets.check_channels(environment, online=online)
     yield secrets.check_hub(environment)
     yield from secrets.check_database(environment)
 

@@ -180,14 +180,14 @@ def _ranges(plan: WalkPlan) -> str:
 
 
 def _assumptions(plan: WalkPlan, source: str) -> tuple[tuple[str, str], ...]:
-    costs, levels = plan.settings.costs, plan.settings.risk_management
+    costs, model, levels = plan.settings.costs, plan.settings.costs.model, plan.settings.risk_management
     own = "spread" in plan.history.columns and not plan.fixed_spread
     return (
         ("bars", source),
         ("spread", "of the bars" if own else f"{costs.spread} USD"),
-        ("commission", f"{costs.commission_per_lot} USD per lot and side"),
+        (model.fees.name.lower(), model.fees.text),
         ("slippage", f"{costs.slippage} USD"),
-        ("swap", f"long {costs.swap_long}, short {costs.swap_short} USD per lot and night"),
+        (model.carry.name.lower(), model.carry.text),
         ("stop and target", f"{levels.sl_atr_mult} and {levels.tp_atr_mult} ATR"),
         ("SLTP range", _ranges(plan)),
         ("balance", f"{plan.settings.risk_profile.starting_balance_usd} USD, fresh in every fold"),

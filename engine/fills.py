@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.costs import carry, fee
 from engine.records import Account, Minutes, Params, Rollovers, Trade
 from novosky.compiled import compiled
 
@@ -95,10 +96,10 @@ def nights_until(rollovers: Rollovers, position: int, time: int) -> tuple[int, f
 
 
 @compiled
-def charge_swap(account: Account, params: Params, nights: float) -> None:
-    """Add the swap of `nights` to the open position; it is booked with the closing deal."""
-    rate = params.swap_long if account.side > 0 else params.swap_short
-    account.swap = rounded(account.swap + rate * account.volume * nights, params.money_scale)
+def charge_carry(account: Account, params: Params, price: float, nights: float) -> None:
+    """Add the swap of `nights`, or the funding, to the open position; it is booked with the closing deal."""
+    earned = carry(params, account.side, account.volume, price, nights)
+    account.swap = rounded(account.swap + earned, params.money_scale)
 
 
 @compiled
@@ -106,7 +107,9 @@ def close_position(account: Account, params: Params, trade: Trade, time: int, pr
     """Book the open position at `price` and write it into `trade`."""
     units = account.volume * params.lot_units
     profit = rounded((price - account.entry_price) * account.side * units, params.money_scale)
-    commission = rounded(-params.commission_per_lot * account.volume, params.money_scale)
+    # A target is the one exit that waits in the book; every other takes what is there.
+    paid = fee(params, account.volume, price, reason == EXIT_TARGET)
+    commission = rounded(-paid, params.money_scale)
     # Sums of cents are rounded again: 0.1 + 0.2 must not travel on as 0.30000000000000004.
     account.balance = rounded(account.balance + profit + commission + account.swap, params.money_scale)
     trade.entry_time = account.entry_time
@@ -185,7 +188,7 @@ def fill_entry(account: Account, params: Params, time: int, bid: float, spread: 
     account.tp = account.pending_tp
     account.margin = margin
     account.swap = 0.0
-    account.commission = rounded(-params.commission_per_lot * account.volume, params.money_scale)
+    account.commission = rounded(-fee(params, account.volume, account.entry_price, False), params.money_scale)
     account.balance = rounded(account.balance + account.commission, params.money_scale)
     account.spread_paid = spread * units if side > 0 else 0.0
     account.slippage_paid = params.slippage * units
@@ -196,7 +199,7 @@ def fill_entry(account: Account, params: Params, time: int, bid: float, spread: 
 def open_of_bar(
     account: Account, params: Params, trade: Trade, time: int, bid: float, spread: float, nights: float
 ) -> int:
-    """Begin a bar: swap of the nights before it, then the waiting exit or entry at its first quote.
+    """Begin a bar: swap or funding of the time before it, then the waiting exit or entry at its first quote.
 
     Returns
     -------
@@ -206,7 +209,7 @@ def open_of_bar(
     account.time = time
     if account.side != 0:
         if nights != 0.0:
-            charge_swap(account, params, nights)
+            charge_carry(account, params, bid, nights)
         if account.pending_exit != 0:
             reason = account.pending_exit
             account.pending_exit = 0

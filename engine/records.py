@@ -51,11 +51,19 @@ class Params:
     """An order not filled this long after its decision is dropped (the market had closed)."""
     commission_per_lot: F8
     """USD per lot and side."""
+    maker_fee: F8
+    """Share of a fill's value that a resting order pays; negative is a rebate."""
+    taker_fee: F8
+    """Share of a fill's value that all other orders pay."""
+    min_fee: F8
+    """USD that a fill pays at least; 0 sets no least fee."""
     slippage: F8
     """USD by which market and stop fills are worse than the quote."""
     swap_long: F8
     """USD per lot and night, negative is paid."""
     swap_short: F8
+    funding_rate: F8
+    """Share of the position's value that a long pays, and a short gets, at each funding moment."""
     leverage: F8
     """Value of a position over its margin: the account's leverage over the symbol's margin rate."""
     stop_out_level: F8
@@ -281,7 +289,7 @@ class Minutes(NamedTuple):
 
 
 class Rollovers(NamedTuple):
-    """Server midnights in UTC epoch seconds, ascending, and how many nights each counts."""
+    """Server midnights or funding moments in UTC epoch seconds, ascending, and how often each is charged."""
 
     time: npt.NDArray[np.int64]
     nights: npt.NDArray[np.float64]

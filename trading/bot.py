@@ -12,9 +12,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
-from typing import Any
-
-import pandas as pd
 
 from alerts.notify import Notifier
 from engine.breakers import judge_equity, start_guard
@@ -27,7 +24,7 @@ from engine.inputs.models import RiskModel
 from engine.outputs.tables import SIDE_NAMES, utc_text, volume_text
 from engine.records import Account, Candidate, Guard, Params, from_bytes, new_record, to_bytes
 from novosky.errors import BrokerError, SettingsError
-from novosky.market.bars import epoch_seconds
+from novosky.market.bar_arrays import BarArrays
 from trading.account.opening_balance import balance_problem, is_below_halt
 from trading.brokers.port import Broker, BrokerUnavailable, Position, Quote
 from trading.cycle.bookings import Booked, book_deals
@@ -68,8 +65,6 @@ class Bot:
         Identifies what the models say, for their figures in the journal; empty keeps none.
     frozen : callable
         Tells whether the freeze flag is set; asked before every entry.
-    queued : bool
-        True when something sends the journal's outbox on: messages are then queued in it, too.
     accept_balance : bool
         Begin although the balance is far from the one the hard halt measures from: a person said so.
     advice : Advice
@@ -90,12 +85,11 @@ class Bot:
         models: str,
         fingerprint: str = "",
         frozen: Callable[[], bool],
-        queued: bool = False,
         accept_balance: bool = False,
         advice: Advice = LIVE_ADVICE,
     ) -> None:
         self._broker, self._journal = broker, journal
-        self._announcer = Announcer(journal, notifier, queued=queued)
+        self._announcer = Announcer(journal, notifier)
         self._signals, self._positions, self._risk = signals, positions, risk
         self._params, self._frozen = params, frozen
         self._note_taker = NoteTaker(journal, fingerprint, params)
@@ -220,7 +214,7 @@ class Bot:
         status = replace(self._status, guard=guard)
         text = "HARD HALT by order: no entries until risk_profile.starting_balance_usd is changed"
         message = Message(f"halted:{status.last_bar}", "risk", text, status.last_bar)
-        self._journal.save_status(status, self._announcer.within([message]))
+        self._journal.save_status(status, [message])
         self._status = status
         self._announcer.show([message])
 
@@ -257,10 +251,10 @@ class Bot:
         return not own or not self._unknown.own(self._broker.positions())
 
     def _act(self) -> bool:
-        bars = self._broker.closed_bars(self._signals.bars_needed)
+        bars = self._broker.closed_arrays(self._signals.bars_needed)
         if len(bars) == 0:
             return False
-        close = int(bars["time"].iloc[-1].timestamp()) + int(self._params.bar_seconds)
+        close = bars.newest_close
         if self._intents.unsettled and not self._intents.settle():
             return False
         if close <= self._status.last_bar:
@@ -294,8 +288,7 @@ class Bot:
         decision = replace(decision, spread=self._spread(quote), equity=float(guard.equity))
         trades = [closed.row for closed in booked.closed]
         notes = self._note_taker.notes(booked, position, decision, self._status.last_bar)
-        within = self._announcer.within(messages)
-        self._journal.record_bar(status, decision, intents, booked.deals, trades, within, notes)
+        self._journal.record_bar(status, decision, intents, booked.deals, trades, messages, notes)
         self._status = status
         # Orders before messages: whoever is told of a trade can wait, the market does not.
         for intent in intents:
@@ -309,7 +302,7 @@ class Bot:
         span = (close - self._status.last_bar) // length
         if self._status.last_bar == 0 or span <= 1:
             return 0
-        closes = epoch_seconds(self._broker.closed_bars(span)) + length
+        closes = self._broker.closed_arrays(span).times + length
         missed = int((closes > self._status.last_bar).sum()) - 1
         if missed:
             _log.warning("%d bar(s) closed while the bot was away; acting on %s only", missed, utc_text(close))
@@ -388,7 +381,7 @@ class Bot:
         account: Account,
         guard: Guard,
         position: Position | None,
-        bars: pd.DataFrame,
+        bars: BarArrays,
         close: int,
         quote: Quote,
         *,
@@ -407,7 +400,7 @@ class Bot:
         return replace(decision, action=f"exit:{EXIT_NAMES[reason]}"), [intent]
 
     def _ask_position(
-        self, decision: Decision, account: Account, bars: pd.DataFrame, close: int, quote: Quote
+        self, decision: Decision, account: Account, bars: BarArrays, close: int, quote: Quote
     ) -> tuple[Decision, int]:
         """Return the decision with the position model's word on the open position, and the exit reason or 0."""
         assert self._positions is not None, "the session refuses to start without the model"
@@ -425,7 +418,7 @@ class Bot:
         return decision, EXIT_MODEL if verdict == VERDICT_EXIT else 0
 
     def _seek(
-        self, account: Account, guard: Guard, bars: Any, close: int, quote: Quote
+        self, account: Account, guard: Guard, bars: BarArrays, close: int, quote: Quote
     ) -> tuple[Decision, list[Intent]]:
         candidate, atr = self._signals.candidate(bars)
         decision = Decision(close, "none", quote.bid, 0.0, 0.0, atr=atr)

@@ -328,8 +328,10 @@ def _gate_words(live: int, replay: int) -> str:
 
 def _refusal(intent: Row | None) -> str:
     assert intent is not None
-    code = intent["retcode"]
-    return "the order has no outcome" if code is None else f"the order was refused ({code})"
+    word, code = intent["outcome"], intent["broker_code"]
+    if word is None:
+        return "the order has no outcome"
+    return f"the order was refused ({word}{f', {code}' if code else ''})"
 
 
 def _side(key: tuple[int, int]) -> str:

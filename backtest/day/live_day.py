@@ -19,7 +19,7 @@ from engine.fills import floating_profit, required_margin, rounded
 from engine.outputs.tables import utc_text
 from engine.records import Account, Guard, Params, Trade, from_bytes, new_record
 from novosky.errors import DataError
-from trading.brokers.port import DEAL_ENTRY_BALANCE, DEAL_ENTRY_IN, DEAL_ENTRY_OUT
+from trading.brokers.port import DealEntry
 from trading.cycle.money import take_in
 from trading.journal import INTENT_FILLED, Journal, MoneyMove
 
@@ -132,18 +132,17 @@ class JournalDay:
         """Return the balance before the deals of a moment; a deposit of that very moment is in it."""
         cash = 0.0
         for deal in self.deals:
-            if deal["time"] < moment or (deal["time"] == moment and deal["entry"] == DEAL_ENTRY_BALANCE):
+            if deal["time"] < moment or (deal["time"] == moment and deal["entry"] == DealEntry.BALANCE):
                 cash = float(rounded(cash + deal["profit"] + deal["commission"] + deal["swap"], params.money_scale))
         return cash
 
     def own_positions(self) -> dict[int, list[Row]]:
         """Return the bot's positions: ticket and deals, in order of entry."""
-        own = [
-            deal["position"] for deal in self.deals if deal["entry"] == DEAL_ENTRY_IN and deal["magic"] == self.magic
-        ]
+        opened = [deal for deal in self.deals if deal["entry"] == DealEntry.IN]
+        own = [deal["position"] for deal in opened if deal["magic"] == self.magic]
         found: dict[int, list[Row]] = {ticket: [] for ticket in own}
         for deal in self.deals:
-            if deal["position"] in found and deal["entry"] in (DEAL_ENTRY_IN, DEAL_ENTRY_OUT):
+            if deal["position"] in found and deal["entry"] in (DealEntry.IN, DealEntry.OUT):
                 found[deal["position"]].append(deal)
         return found
 
@@ -370,7 +369,7 @@ def _split(deals: Iterable[Row]) -> tuple[list[Row], list[Row]]:
     entries: list[Row] = []
     exits: list[Row] = []
     for deal in deals:
-        (entries if deal["entry"] == DEAL_ENTRY_IN else exits).append(deal)
+        (entries if deal["entry"] == DealEntry.IN else exits).append(deal)
     return entries, exits
 
 

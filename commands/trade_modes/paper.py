@@ -321,7 +321,7 @@ def _facts(session: PaperSession, tables: CurrentTables) -> list[str]:
 
     return [
         f"models: {session.models.summary}",
-        "Telegram: a paper bot sends nothing; its messages stand here and in the log",
+        "alerts: a paper bot sends nothing; its messages stand here and in the log",
         f"tables: {tables.trades}, {tables.blocked}; log: {tables.trades.parent / LOG_FILE}",
     ]
 

@@ -6,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.records import SESSIONS, Params, Rollovers, new_record
+from novosky.market.costs import CostModel
 from novosky.market.server_time import ServerClock
 from novosky.market.trading_hours import WEEKDAYS
 from novosky.settings import MlSettings, Settings
 
+_DAY = 86_400
 LONDON, NEW_YORK, ASIAN = 1, 2, 4
 MIN_VOTES = 2
 """Members of the ensemble that must name the side."""
@@ -20,7 +22,7 @@ def build_params(settings: Settings, ml_settings: MlSettings) -> Params:
 
     The starting balance of the hard halt is `risk_profile.starting_balance_usd`.
     """
-    broker, sizing, costs = settings.broker, settings.dynamic_position_sizing, settings.costs
+    broker, sizing = settings.broker, settings.dynamic_position_sizing
     params = new_record(Params)
     params.bar_seconds = settings.frame.seconds
     params.lot_units = settings.lot_units
@@ -33,12 +35,7 @@ def build_params(settings: Settings, ml_settings: MlSettings) -> Params:
     # The first quote after a decision comes with the next bar, at the very second of the
     # close; anything later means the market was closed or silent.
     params.entry_valid_seconds = 0
-    # Costs are stated per standard lot; a cent lot, a hundredth of it, pays a hundredth.
-    share = settings.lot_units / broker.contract_size
-    params.commission_per_lot = costs.commission_per_lot * share
-    params.slippage = costs.slippage
-    params.swap_long = costs.swap_long * share
-    params.swap_short = costs.swap_short * share
+    set_costs(params, settings.costs.model, settings.lot_units / broker.contract_size)
     params.leverage = settings.account.leverage / broker.margin_rate
     params.stop_out_level = settings.account.stop_out_level / 100.0
     params.risk_fraction = sizing.risk_percent / 100.0
@@ -46,6 +43,24 @@ def build_params(settings: Settings, ml_settings: MlSettings) -> Params:
     params.half_kelly = settings.ml_active_management.enabled
     _set_gates(params, settings, ml_settings)
     return params
+
+
+def set_costs(params: Params, costs: CostModel, share: float) -> None:
+    """Write an instrument's cost model into the engine's parameters.
+
+    Parameters
+    ----------
+    share : float
+        Of a standard lot that one lot of the account is: costs are stated per standard lot, and a
+        cent lot, a hundredth of it, pays a hundredth. Shares of a value and least fees stay as they are.
+    """
+    fees, carry = costs.fees, costs.carry
+    params.commission_per_lot = fees.per_lot * share
+    params.maker_fee, params.taker_fee, params.min_fee = fees.maker, fees.taker, fees.least
+    params.slippage = costs.slippage
+    params.swap_long = carry.long * share
+    params.swap_short = carry.short * share
+    params.funding_rate = carry.funding
 
 
 def _set_gates(params: Params, settings: Settings, ml_settings: MlSettings) -> None:
@@ -101,11 +116,14 @@ def session_thresholds(settings: Settings, ml_settings: MlSettings) -> npt.NDArr
 
 
 def build_rollovers(settings: Settings, start: int, end: int) -> Rollovers:
-    """Return the server midnights in (start, end] and the nights each counts.
+    """Return the server midnights in (start, end] and the nights each counts, or the moments of funding.
 
     With a triple day, that day's night counts three times and the nights that end Saturday
     and Sunday not at all, so that a week always has seven; without one every night counts once.
     """
+    carry = settings.costs.model.carry
+    if carry.hours:
+        return _funding_moments(carry.hours, start, end)
     times, ended = ServerClock(settings.broker.server_clock).midnights(start, end)
     nights = np.ones(len(times))
     triple = settings.costs.triple_swap_day
@@ -113,3 +131,11 @@ def build_rollovers(settings: Settings, start: int, end: int) -> Rollovers:
         nights[ended >= WEEKDAYS.index("saturday")] = 0.0
         nights[ended == WEEKDAYS.index(triple)] = 3.0
     return Rollovers(times, nights)
+
+
+def _funding_moments(hours: tuple[int, ...], start: int, end: int) -> Rollovers:
+    """Return the moments in (start, end] at which funding is due, each charged once."""
+    days = np.arange(start // _DAY, end // _DAY + 1, dtype=np.int64)
+    moments = (days[:, None] * _DAY + np.array(hours, np.int64) * 3_600).ravel()
+    times = moments[(moments > start) & (moments <= end)]
+    return Rollovers(times, np.ones(len(times)))

@@ -1,6 +1,6 @@
-"""The journal's connection to its database: transactions, the lock, and what goes wrong with them.
+"""A connection to a database: transactions, the lock, and what goes wrong with them.
 
-SQLite is a file beside the bot: a write succeeds or has left nothing. PostgreSQL may go away
+SQLite is a file on this machine: a write succeeds or has left nothing. PostgreSQL may go away
 at any moment, which leaves one question open: was the commit it went away in still carried
 out? The session that writes holds an advisory lock for as long as it lives, so that a new one
 gets the lock only when the old one has ended for good. From then on the answer stands, and it is
@@ -23,35 +23,34 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from novosky.database.one_file import OneFile
 from novosky.database.place import shown, without_password
 from novosky.database.pooler import WHAT_TO_USE, NoSession, prove_session
+from novosky.database.use import Use
 from novosky.errors import LockedError, StorageError
 
-LOCK_CLASS = 770_001
-"""First half of the advisory lock's key; the second half is the schema's name."""
 LOCK_NOT_AVAILABLE = "55P03"
 FIRST_LOCK_SECONDS = 5.0
-"""A bot that was killed a moment ago has left a session that the server is still ending."""
+"""A holder that was killed a moment ago has left a session that the server is still ending."""
 _KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
-"""Either side notices within half a minute that the other has vanished; a journal's patience is longer."""
+"""Either side notices within half a minute that the other has vanished; a `patience` is longer."""
 _ARGUMENTS = {"connect_timeout": 10, "application_name": "novosky", **_KEEPALIVE}
 _MENDS = {
     "SQLITE_FULL": "free space on the disk and start again; what was being written left no trace",
     "SQLITE_READONLY": "mend the permissions of the file and of its folder",
     "SQLITE_CANTOPEN": "check the path and the permissions of the folder",
-    "SQLITE_CORRUPT": "put back a copy of the file, or begin a new journal",
+    "SQLITE_CORRUPT": "put back a copy of the file, or begin a new {noun}",
     "SQLITE_NOTADB": "name another file, or put back a copy",
     "SQLITE_BUSY": "stop the other program that is writing to it",
     "SQLITE_IOERR": "check the disk",
     "53100": "free space on the server's disk; what was being written left no trace",
     "25006": "take the primary server: this one is read-only",
     "42501": "give the user the right to create and write tables",
-    "42P01": "its tables were removed; put a copy back, or start anew and run `novosky journal adopt`",
+    "42P01": "its tables were removed; put a copy back, or {start_anew}",
 }
-"""What to do about it, by the beginning of SQLite's error name or by PostgreSQL's code."""
+"""What to do about it in the words of a `Use`, by the beginning of SQLite's error name or by PostgreSQL's code."""
 
 _PROCESS = "process"
 _LOCK_HELD = text(
     "SELECT pg_backend_pid(), EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted "
-    f"AND pid = pg_backend_pid() AND classid = {LOCK_CLASS} AND objsubid = 2)"
+    "AND pid = pg_backend_pid() AND classid = CAST(:lock_class AS oid) AND objsubid = 2)"
 )
 _UNREACHABLE = "unreachable"
 _AWAY = (_UNREACHABLE, "08", "57P", "53300")
@@ -65,8 +64,15 @@ class Database:
 
     Parameters
     ----------
-    url, durable, read_only, patience
-        See `trading.journal.Journal`.
+    url : URL or str
+    use : Use
+        What it holds for whom: the words of its messages, and its lock.
+    durable : bool
+        Sync every commit to the disk.
+    read_only : bool
+        Only look, beside a holder at work: nothing is created or locked.
+    patience : float
+        Seconds to wait for a PostgreSQL server that has gone away.
 
     Attributes
     ----------
@@ -77,7 +83,8 @@ class Database:
         Of a SQLite database.
     """
 
-    def __init__(self, url: URL | str, *, durable: bool, read_only: bool, patience: float) -> None:
+    def __init__(self, url: URL | str, use: Use, *, durable: bool, read_only: bool, patience: float) -> None:
+        self.use = use
         self._url = make_url(url)
         self.place = shown(self._url)
         self.read_only = read_only
@@ -89,7 +96,7 @@ class Database:
             self._reading = self._served_engine(None) if self._served else self._file_engine(durable)
         except ModuleNotFoundError as error:
             raise StorageError(
-                f"journal {self.place} needs the package {error.name}; pip install 'psycopg[binary]'"
+                f"{use.noun} {self.place} needs the package {error.name}; pip install 'psycopg[binary]'"
             ) from error
         if self._served and not read_only:
             self._writing = self._served_engine(durable)
@@ -100,9 +107,11 @@ class Database:
     def _file_engine(self, durable: bool) -> Engine:
         if self.read_only and not Path(str(self._url.database)).exists():
             # SQLite would create it.
-            raise StorageError(f"there is no journal at {self.place}; start the bot once, or name its file")
+            raise StorageError(
+                f"there is no {self.use.noun} at {self.place}; start the {self.use.holder} once, or name its file"
+            )
         engine = create_engine(self._url)
-        self._file = OneFile(Path(str(self._url.database)))
+        self._file = OneFile(Path(str(self._url.database)), self.use)
 
         def connected(connection: Any, _record: Any) -> None:
             # The driver's own transactions leave out table definitions; `begun` begins ours.
@@ -140,7 +149,7 @@ class Database:
 
         def connected(connection: Any, record: Any) -> None:
             if durable is not None:
-                process = prove_session(connection, self._open_bare, self.place)
+                process = prove_session(connection, self._open_bare, self.place, self.use)
                 with connection.cursor() as cursor:
                     self._lock(cursor)
                     for name, value in _KEEPALIVE.items():
@@ -163,32 +172,32 @@ class Database:
         seconds = self._patience if self._held_once else min(self._patience, FIRST_LOCK_SECONDS)
         cursor.execute(f"SET LOCAL lock_timeout = {int(1000 * seconds)}")
         try:
-            cursor.execute(f"SELECT pg_advisory_lock({LOCK_CLASS}, hashtext(coalesce(current_schema(), '')))")
+            cursor.execute(f"SELECT pg_advisory_lock({self.use.lock_class}, hashtext(coalesce(current_schema(), '')))")
         except self._reading.dialect.loaded_dbapi.Error as error:
             if error.sqlstate != LOCK_NOT_AVAILABLE:
                 raise
             raise LockedError(
-                f"another bot is using the journal {self.place}; stop it first (a bot of another account needs a "
-                "database of its own)"
+                f"another {self.use.holder} is using the {self.use.noun} {self.place}; stop it first "
+                f"(a {self.use.holder} of another account needs a database of its own)"
             ) from error
         self._held_once = True
 
     def _check_lock(self, connection: Connection) -> None:
         """Make sure that the session that writes is still the one that holds the lock."""
-        process, held = connection.execute(_LOCK_HELD).one()
+        process, held = connection.execute(_LOCK_HELD, {"lock_class": self.use.lock_class}).one()
         if process != connection.info.get(_PROCESS) or not held:
             raise NoSession(
-                f"journal {self.place}: the session has lost its lock, so a second bot could write beside this one; "
-                f"nothing more is written or sent; {WHAT_TO_USE}"
+                f"{self.use.noun} {self.place}: the session has lost its lock, so a second {self.use.holder} could "
+                f"write beside this one; nothing more is written or sent; {WHAT_TO_USE}"
             )
 
     def claim(self) -> None:
-        """Take the lock of a PostgreSQL journal, unless it is only read.
+        """Take the lock of a PostgreSQL database, unless it is only read.
 
         Raises
         ------
         LockedError
-            Another bot holds it.
+            Another holder has it.
         StorageError
             The server does not answer.
         """
@@ -239,7 +248,7 @@ class Database:
         Raises
         ------
         LockedError
-            Another bot has taken over while the connection was lost.
+            Another holder has taken over while the connection was lost.
         StorageError
             Nothing was written; or, when the server went away twice, what was is for the next
             start to find out.
@@ -302,7 +311,8 @@ class Database:
             if "pooling mode" in cause:
                 usual = WHAT_TO_USE
         mend = next((mend for name, mend in _MENDS.items() if code.startswith(name)), usual)
-        return StorageError(f"journal {self.place} cannot be used: {cause}; {mend}")
+        mend = mend.format(noun=self.use.noun, start_anew=self.use.start_anew)
+        return StorageError(f"{self.use.noun} {self.place} cannot be used: {cause}; {mend}")
 
     def close(self) -> None:
         """Release the database, and with it the lock."""

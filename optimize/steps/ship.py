@@ -227,7 +227,7 @@ def _message(run: OptimizeRun) -> str:
 
 
 def tell(run: OptimizeRun) -> str:
-    """Send the report to Telegram; a report that nobody takes undoes nothing."""
+    """Send the report on every alert channel; a report that nobody takes undoes nothing."""
     from optimize.steps.report import send_report
 
     note = send_report(run.environment, report(run))

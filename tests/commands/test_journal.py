@@ -23,10 +23,9 @@ from tests.hosts.bridge_line import free_port
 from tests.hosts.postgres_server import PostgresServer
 from tests.hosts.postgres_server import serving as serving_postgres
 from trading.account.lock import account_lock
-from trading.brokers.mt5.terms import Access
+from trading.brokers.mt5.entry import package_reach
 from trading.cycle.unknown_orders import UNKNOWN_ORDERS
 from trading.journal import Journal, journal_url, sqlite_url
-from trading.live.access import account_key
 from trading.live.session import LiveSession
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -135,8 +134,9 @@ def address(server: PostgresServer) -> str:
 
 
 def test_nothing_is_adopted_while_a_bot_runs(desk: LiveDesk, bridged: None, tmp_path: Path) -> None:
-    access = Access(desk.server.terms.login, desk.server.terms.server, real=False)
-    with account_lock(account_key(access), "it", tmp_path / "elsewhere", 0.0, Path(os.environ["NOVOSKY_LOCKS"])):
+    terms = desk.server.terms
+    reach = package_reach({"MT5_LOGIN": str(terms.login), "MT5_SERVER": terms.server})
+    with account_lock(reach.key, "it", tmp_path / "elsewhere", 0.0, Path(os.environ["NOVOSKY_LOCKS"])):
         refused = command(tmp_path, "adopt", "--yes")
     assert (refused.code, "elsewhere" in refused.err) == (9, True)
 

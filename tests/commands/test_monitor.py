@@ -248,7 +248,7 @@ def test_wrong_arguments(quiet: object, tmp_path: Path, arguments: list[object])
 def test_an_alert_without_telegram_is_said_and_the_run_goes_on(quiet: object, tmp_path: Path) -> None:
     answer = run(tmp_path, "--trades", write_csv(tmp_path, BAD), "--alert", "--dry-retrain", *config(tmp_path))
     assert answer.code == 1
-    assert "Telegram is not configured" in answer.out and "would run" in answer.out
+    assert "no alert channel is configured" in answer.out and "would run" in answer.out
 
 
 def test_every_chat_is_told_once_a_day(host: TelegramHost, tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_an_alert_that_did_not_arrive_is_tried_again(host: TelegramHost, tmp_pat
     csv = write_csv(tmp_path, BAD)
     host.plan("sendMessage", failure(502, "Bad Gateway"), failure(502, "Bad Gateway"))
     answer = run(tmp_path, "--trades", csv, "--alert")
-    assert answer.code == 1 and "not every chat was reached" in answer.out
+    assert answer.code == 1 and "not everybody was reached" in answer.out
     assert TOKEN not in answer.out + answer.err
     assert "sent to 2 chat(s)" in run(tmp_path, "--trades", csv, "--alert").out
 
@@ -316,8 +316,8 @@ def test_a_queue_is_served_by_a_live_bot_at_work(
 def test_a_day_has_one_alert_in_the_queue(tmp_path: Path) -> None:
     journal = write_journal(tmp_path, BAD)
     for seconds in (0, HOUR, 25 * HOUR):
-        queue_alert(journal, alert_message(judged(BAD), "the journal", START + seconds))
-    books = Journal(sqlite_url(journal), symbol="BTCUSD", durable=False)
+        queue_alert(journal, alert_message(judged(BAD), "the journal", START + seconds), ["telegram"])
+    books = Journal(sqlite_url(journal), symbol="BTCUSD", durable=False, channels=("telegram",))
     queued = books.outbox.due(START + 100 * HOUR, 10)
     books.close()
     assert [message.key for message in queued] == ["performance:2024-03-01", "performance:2024-03-02"]
@@ -329,7 +329,7 @@ def test_beside_a_live_bot_the_alert_joins_its_queue(host: TelegramHost, tmp_pat
     write_health(health_file(journal), health_of("demo account ...123 on S, BTCUSD (a)", int(time.time())))
     assert "queued in the bot's outbox" in run(tmp_path, "--alert").out
     assert "told today already" in run(tmp_path, "--alert").out
-    books = Journal(sqlite_url(journal), symbol="BTCUSD", durable=False)
+    books = Journal(sqlite_url(journal), symbol="BTCUSD", durable=False, channels=("telegram",))
     assert len(books.outbox.due(2**40, 10)) == 1
     books.close()
     assert host.sent == []

@@ -25,6 +25,7 @@ from trading.journal import (
     Message,
     ModelMetric,
     NewsEvent,
+    Outbox,
     PositionEvent,
 )
 
@@ -180,31 +181,31 @@ class BarContract:
 
     def test_a_filled_intent_is_closed(self, journal: Journal) -> None:
         journal.record_bar(status_at(), decision_at(action="entry"), [entry_at()], [], [])
-        journal.close_intent(entry_at(), INTENT_FILLED, 10_009, 17)
+        journal.close_intent(entry_at(), INTENT_FILLED, "filled", 17, code="10009")
         assert journal.open_intents() == []
         row = journal.intent(entry_at().id)
         assert row is not None
-        assert (row["state"], row["retcode"], row["order"]) == ("filled", 10_009, 17)
+        assert (row["state"], row["outcome"], row["broker_code"], row["order"]) == ("filled", "filled", "10009", 17)
         assert list(journal.blocks()) == []
 
     def test_a_rejected_entry_turns_its_decision_into_a_block(self, journal: Journal) -> None:
         candidate = to_bytes(new_record(Candidate))
         journal.record_bar(status_at(), decision_at(action="entry", candidate=candidate, gates=0), [entry_at()], [], [])
-        journal.close_intent(entry_at(), INTENT_REJECTED, 10_018, 0, gates=1)
+        journal.close_intent(entry_at(), INTENT_REJECTED, "market closed", 0, gates=1)
         (block,) = journal.blocks()
         assert (block["bar"], block["gates"], block["candidate"], block["price"]) == (BAR, 1, candidate, 50_000.0)
 
     def test_a_rejected_exit_blocks_nothing(self, journal: Journal) -> None:
         leave = replace(entry_at(), id="x1", kind="exit")
         journal.record_bar(status_at(), decision_at(action="exit:halt"), [leave], [], [])
-        journal.close_intent(leave, INTENT_REJECTED, 10_018, 0, gates=1)
+        journal.close_intent(leave, INTENT_REJECTED, "market closed", 0, gates=1)
         assert list(journal.blocks()) == []
         assert journal.open_intents() == []
 
     def test_an_outcome_that_is_recorded_again_is_told_once(self, journal: Journal) -> None:
         journal.record_bar(status_at(), decision_at(action="entry"), [entry_at()], [], [])
         for _ in range(2):
-            journal.close_intent(entry_at(), INTENT_FILLED, 10_009, 17, messages=[message("filled:e1")])
+            journal.close_intent(entry_at(), INTENT_FILLED, "filled", 17, messages=[message("filled:e1")])
         assert [queued.key for queued in journal.outbox.due(BAR, 10)] == ["filled:e1"]
 
     def test_trades_come_in_order_of_exit(self, journal: Journal) -> None:
@@ -300,6 +301,41 @@ class OutboxContract:
             journal.record_bar(status_at(bar), decision_at(bar), [], [], [], [message(f"bar:{number}", created=bar)])
         sender.join(timeout=30)
         assert sent == [f"bar:{number}" for number in range(bars)]
+
+    def test_a_message_is_queued_once_for_every_channel_each_with_its_own_story(self, journal: Journal) -> None:
+        both = Outbox(journal._database, ("telegram", "webhook"))
+        both.enqueue(message(), message("alarm:1", text="halt"))
+        both.enqueue(message(text="again"))
+        assert [(each.key, each.channel) for each in both.due(LATER, 9)] == [
+            (key, channel) for key in ("closed:9", "alarm:1") for channel in ("telegram", "webhook")
+        ]
+        telegram, webhook = both.queue("telegram"), both.queue("webhook")
+        first = telegram.due(LATER, 1)[0]
+        telegram.mark_failed(first.id, LATER, LATER + 3600, "no route")
+        assert [each.key for each in telegram.due(LATER, 9)] == ["alarm:1"]
+        assert [each.key for each in webhook.due(LATER, 9)] == ["closed:9", "alarm:1"], "held back by nobody else"
+        webhook.mark_sent(webhook.due(LATER, 1)[0].id, LATER)
+        waiting, sent = telegram.message("closed:9"), webhook.message("closed:9")
+        assert waiting is not None and sent is not None
+        assert (waiting.attempts, waiting.sent_at, sent.attempts, sent.sent_at) == (1, None, 0, LATER)
+
+    def test_what_one_channel_queues_for_itself_concerns_no_other(self, journal: Journal) -> None:
+        both = Outbox(journal._database, ("telegram", "webhook"))
+        both.queue("telegram").enqueue(message("reply:5"))
+        assert both.queue("webhook").message("reply:5") is None
+        assert [each.channel for each in both.due(LATER, 9)] == ["telegram"]
+
+    def test_where_nobody_is_told_nothing_is_queued(self, journal: Journal) -> None:
+        silent = Outbox(journal._database)
+        silent.enqueue(message())
+        assert silent.due(LATER, 9) == [] and journal.outbox.due(LATER, 9) == []
+
+    def test_a_channel_that_was_left_out_keeps_what_waits_and_holds_up_nobody(self, journal: Journal) -> None:
+        Outbox(journal._database, ("telegram", "webhook")).enqueue(message())
+        without = Outbox(journal._database, ("telegram",))
+        without.mark_sent(without.due(LATER, 9)[0].id, LATER)
+        assert without.due(LATER, 9) == []
+        assert [each.key for each in without.queue("webhook").due(LATER, 9)] == ["closed:9"], "never dropped"
 
     def test_a_next_try_lies_in_the_future(self, journal: Journal) -> None:
         with pytest.raises(ValueError, match="after"):

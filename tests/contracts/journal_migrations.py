@@ -55,6 +55,15 @@ def content(connection: Connection) -> Mapping[str, Any]:
     }
 
 
+_MESSAGE_2 = {"kind": "trade", "attachment": None, "created": 5, "attempts": 0, "next_try": None, "sent_at": None}
+MESSAGES_2: list[dict[str, Any]] = [
+    {"id": 1, "key": "closed:1", "text": "sent", **_MESSAGE_2, "sent_at": 6, "error": None},
+    {"id": 4, "key": "closed:2", "text": "given up", **_MESSAGE_2, "attempts": 1, "error": "too long"},
+    {"id": 7, "key": "closed:3", "text": "waits", **_MESSAGE_2, "attempts": 2, "next_try": 99, "error": "no route"},
+]
+"""Rows of `outbox` as version 2 and 3 wrote them."""
+
+
 class Death(BaseException):
     """The process died here."""
 
@@ -111,6 +120,30 @@ class MigrationContract:
         assert journal.entry_deals(2)[0] == rows["position_events"][0]
         assert journal.trades() == [row["trade"] for row in reversed(rows["trades"])]
         journal.close()
+
+    @pytest.mark.parametrize(
+        ("retcode", "outcome", "code"),
+        [
+            (10009, "filled", "10009"),
+            (10018, "market closed", "10018"),
+            (10040, "too many positions", "10040"),
+            (10099, "unforeseen", "10099"),
+            (-2, "not placed", None),
+            (None, None, None),
+        ],
+    )
+    def test_what_became_of_an_order_is_told_in_words(
+        self, database: Database, retcode: int | None, outcome: str | None, code: str | None
+    ) -> None:
+        rows = sample_rows(3, results=True)
+        ended = {**rows["intents"][0], "retcode": retcode}
+        with database.connect() as connection:
+            write_version_2(connection, {**rows, "intents": [ended]})
+        journal = database.open()
+        row = journal.intent("e1")
+        journal.close()
+        assert row is not None
+        assert (row["outcome"], row["broker_code"]) == (outcome, code)
 
     def test_the_tables_are_those_of_a_new_journal(self, database: Database) -> None:
         database.open().close()
@@ -199,6 +232,27 @@ class MigrationContract:
         database.open().close()
         with database.connect() as connection:
             assert described(connection) == new
+
+    def test_messages_of_before_stay_telegrams_with_their_numbers_and_their_story(self, database: Database) -> None:
+        with database.connect() as connection:
+            write_version_2(connection, sample_rows(3, results=True))
+            for row in MESSAGES_2:
+                names, slots = ", ".join(row), ", ".join(f":{name}" for name in row)
+                connection.execute(text(f"INSERT INTO outbox ({names}) VALUES ({slots})"), row)
+            if connection.dialect.name == "postgresql":
+                # The rows above brought their ids along, so the server's counter has to be told.
+                connection.execute(text("SELECT setval(pg_get_serial_sequence('outbox', 'id'), 7)"))
+        journal = database.open()
+        with database.connect() as connection:
+            rows = connection.execute(text("SELECT * FROM outbox ORDER BY id")).mappings().all()
+        assert [dict(row) for row in rows] == [{**row, "channel": "telegram"} for row in MESSAGES_2]
+        journal.outbox.enqueue(Message("closed:1", "trade", "known", 5), Message("closed:9", "trade", "new", 5))
+        waiting, new = journal.outbox.due(2**40, 9)
+        assert (waiting.id, waiting.key, new.key) == (7, "closed:3", "closed:9")
+        assert new.id > 7, "numbers go on; a server may leave some out"
+        journal.outbox.queue("webhook").enqueue(Message("closed:1", "trade", "for another channel", 5))
+        assert len(journal.outbox.queue("webhook").due(5, 9)) == 1
+        journal.close()
 
     def test_results_that_cannot_be_known_are_refused_and_nothing_has_changed(self, database: Database) -> None:
         with database.connect() as connection:

@@ -115,9 +115,7 @@ def open_mt5(
         notifier or SilentNotifier(),
         SignalSource(models.signal, settings, ml_settings, scenario.news, models.sltp),
         build_params(settings, ml_settings),
-        positions=None
-        if models.position is None
-        else PositionSource(models.position, ml_settings, settings.frame, scenario.news),
+        positions=None if models.position is None else PositionSource(models.position, ml_settings, scenario.news),
         risk=models.risk,
         identity="scenario",
         models=models.description,

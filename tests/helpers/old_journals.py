@@ -227,6 +227,14 @@ def sample_rows(trades: int, *, results: bool) -> Rows:
     }
 
 
+def as_version_3(intent: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an intent's row with the return code that stood for its outcome up to version 3."""
+    row = dict(intent)
+    word, code = row.pop("outcome"), row.pop("broker_code")
+    own = {"market closed": 10018, "filled": 10009, None: None}
+    return {**row, "retcode": int(code) if code else own[word]}
+
+
 def rows_as_version_1(journal: Path, *, results: bool) -> Rows:
     """Return what version 1 would have written where a SQLite journal of this version stands."""
 
@@ -249,7 +257,7 @@ def rows_as_version_1(journal: Path, *, results: bool) -> Rows:
         return {
             "bot_status": [status],
             "decisions": decisions,
-            "intents": rows_of("intents"),
+            "intents": [as_version_3(row) for row in rows_of("intents")],
             "position_events": rows_of("deals"),
             "trades": rows_of("trades", "deal, position, trade, exit_time"),
         }

@@ -19,7 +19,7 @@ from engine.records import Guard, Params, from_bytes, new_record, to_bytes
 from novosky.clock import Clock
 from novosky.errors import BrokerError
 from trading.account.guard_history import AccountHistory, Held, replay_guard
-from trading.brokers.port import DEAL_ENTRY_IN, MONEY_CREDIT, Broker, BrokerUnavailable, Deal, Position
+from trading.brokers.port import MONEY_CREDIT, Broker, BrokerUnavailable, Deal, DealEntry, Position
 from trading.cycle.bookings import Booked, ClosedTrade, book_deals
 from trading.cycle.own_orders import intent_behind
 from trading.cycle.unknown_orders import LIVE_ADVICE, UNKNOWN_ORDERS, unknown_deals
@@ -228,7 +228,7 @@ def _unknown_entries(journal: Journal, deals: Sequence[Deal]) -> list[list[Deal]
     """Return the entry deals of the bot's positions that the journal does not know, one list each."""
     found: dict[int, list[Deal]] = {}
     for deal in deals:
-        if deal.magic == journal.magic and deal.entry == DEAL_ENTRY_IN:
+        if deal.magic == journal.magic and deal.entry == DealEntry.IN:
             found.setdefault(deal.position, []).append(deal)
     return [group for position, group in found.items() if intent_behind(journal, position, group[0].comment) is None]
 
@@ -266,7 +266,7 @@ def _held(books: _Books, booked: Booked, positions: Sequence[Position]) -> list[
         if intent is not None:
             _of_position(own, books, position.ticket, intent)
     for row in booked.deals:
-        intent = intent_behind(books, row["position"], row["comment"]) if row["entry"] == DEAL_ENTRY_IN else None
+        intent = intent_behind(books, row["position"], row["comment"]) if row["entry"] == DealEntry.IN else None
         if intent is not None and row["magic"] == books.magic:
             _of_position(own, books, row["position"], intent).entries.append(row)
     for closed in booked.closed:

@@ -8,21 +8,13 @@ from typing import Any, Protocol
 
 from engine.fills import EXIT_MANUAL, EXIT_STOP, EXIT_STOP_OUT, EXIT_TARGET, rounded
 from engine.records import Params, Trade, new_record, to_bytes
-from trading.brokers.port import (
-    DEAL_ENTRY_IN,
-    DEAL_ENTRY_OUT,
-    DEAL_REASON_SL,
-    DEAL_REASON_SO,
-    DEAL_REASON_TP,
-    MONEY_CREDIT,
-    Deal,
-)
+from trading.brokers.port import MONEY_CREDIT, Deal, DealEntry, DealReason
 from trading.cycle.own_orders import Books, intent_behind
 from trading.journal import BotStatus, MoneyMove
 
 __all__ = ["Booked", "ClosedTrade", "DealSource", "beginning_of", "book_deals", "entry_of"]
 
-_EXIT_REASONS = {DEAL_REASON_SL: EXIT_STOP, DEAL_REASON_TP: EXIT_TARGET, DEAL_REASON_SO: EXIT_STOP_OUT}
+_EXIT_REASONS = {DealReason.STOP: EXIT_STOP, DealReason.TARGET: EXIT_TARGET, DealReason.STOP_OUT: EXIT_STOP_OUT}
 
 
 _VOLUME_NOISE = 1e-9
@@ -143,11 +135,11 @@ def book_deals(
             continue
         row = _row(deal)
         rows.append(row)
-        if deal.entry == DEAL_ENTRY_IN:
+        if deal.entry == DealEntry.IN:
             entries.setdefault(deal.position, list(journal.entry_deals(deal.position))).append(row)
             if deal.magic == journal.magic and intent_behind(journal, deal.position, deal.comment) is None:
                 unknown.append(deal)
-        elif deal.entry == DEAL_ENTRY_OUT:
+        elif deal.entry == DealEntry.OUT:
             entry = entry_of(entries.get(deal.position) or journal.entry_deals(deal.position))
             intent = _intent_of(journal, entry)
             if entry is not None and intent is not None:
@@ -170,7 +162,8 @@ def _row(deal: Deal) -> dict[str, Any]:
     """Return a deal's row for the journal; what kind of money it was stands in `money_moves`."""
     row = asdict(deal)
     del row["money"]
-    return row
+    # Plain numbers: not every database driver stores an enumeration by its value.
+    return {**row, "entry": int(deal.entry), "reason": int(deal.reason)}
 
 
 def _intent_of(journal: Books, entry: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from alerts.notify import Notifier
 from engine.fills import EXIT_NAMES
@@ -14,23 +14,17 @@ from trading.journal import Journal, Message
 
 
 class Announcer:
-    """Shows messages at once and, where there is a reader for it, queues them in the outbox.
+    """Shows messages at once and queues them in the outbox, for those channels that the journal serves.
 
     Parameters
     ----------
     journal : Journal
     notifier : Notifier
         Shows them; must not fail.
-    queued : bool
-        True where something sends the outbox's messages on; elsewhere it would only grow.
     """
 
-    def __init__(self, journal: Journal, notifier: Notifier, *, queued: bool) -> None:
-        self._journal, self._notifier, self._queued = journal, notifier, queued
-
-    def within(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """Return what belongs into the transaction that makes the messages true."""
-        return messages if self._queued else ()
+    def __init__(self, journal: Journal, notifier: Notifier) -> None:
+        self._journal, self._notifier = journal, notifier
 
     def show(self, messages: Iterable[Message]) -> None:
         """Show messages whose transaction is done."""
@@ -39,8 +33,7 @@ class Announcer:
 
     def tell(self, message: Message) -> None:
         """Queue and show a message that belongs to no transaction."""
-        if self._queued:
-            self._journal.outbox.enqueue(message)
+        self._journal.outbox.enqueue(message)
         self._notifier.send(message.text)
 
 

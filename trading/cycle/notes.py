@@ -24,7 +24,7 @@ from typing import Any
 from engine.fills import EXIT_MODEL, EXIT_NAMES
 from engine.outputs.tables import SIDE_NAMES, volume_text
 from engine.records import Params
-from trading.brokers.port import DEAL_ENTRY_IN, Position
+from trading.brokers.port import DealEntry, Position
 from trading.cycle.bookings import Booked, ClosedTrade
 from trading.cycle.model_figures import ModelFigures
 from trading.journal import BarNotes, Decision, Journal, PositionEvent
@@ -77,7 +77,7 @@ def position_events(booked: Booked, position: Position | None, decision: Decisio
     sides = {closed.position: int(closed.trade.side) for closed in booked.closed}
     if position is not None:
         sides[position.ticket] = position.side
-    entries = [row for row in booked.deals if row["entry"] == DEAL_ENTRY_IN and row["magic"] == magic]
+    entries = [row for row in booked.deals if row["entry"] == DealEntry.IN and row["magic"] == magic]
     # A partial fill and a partial close can be several deals of one second: they are one event.
     merged: dict[tuple[int, int, str], list[str]] = {}
     for ticket, time, kind, detail in (

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from engine.outputs.tables import SIDE_NAMES, utc_text, volume_text
 from engine.records import Params
 from novosky.errors import BrokerError
-from trading.brokers.port import DEAL_ENTRY_IN, DEAL_ENTRY_OUT, Broker, Deal, Position
+from trading.brokers.port import Broker, Deal, DealEntry, Position
 from trading.cycle.bookings import DealSource
 from trading.cycle.messages import Announcer
 from trading.cycle.own_orders import intent_behind
@@ -135,9 +135,9 @@ def unknown_deals(source: DealSource, journal: Journal, params: Params) -> list[
     found: list[Deal] = []
     known: dict[int, bool] = {}
     for deal in source.deals(0):
-        if deal.magic != journal.magic or deal.entry not in (DEAL_ENTRY_IN, DEAL_ENTRY_OUT):
+        if deal.magic != journal.magic or deal.entry not in (DealEntry.IN, DealEntry.OUT):
             continue
-        if deal.entry == DEAL_ENTRY_IN:
+        if deal.entry == DealEntry.IN:
             # An order that was taken for refused and carried out late is corrected when its deal is booked.
             late = (
                 deal.ticket > last

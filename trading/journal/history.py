@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, delete, select
 
+from alerts.views import AccountSnapshot
 from novosky.database.connection import Database
 from novosky.errors import StorageError
 from trading.journal.tables import (
@@ -22,7 +23,7 @@ from trading.journal.tables import (
     POSITION_EVENTS,
     rows_of,
 )
-from trading.journal.values import AccountSnapshot, BarNotes, Flag, ModelMetric, MoneyMove, NewsEvent, PositionEvent
+from trading.journal.values import BarNotes, Flag, ModelMetric, MoneyMove, NewsEvent, PositionEvent
 
 UNNAMED = ""
 """Of no symbol are the rows of a new journal that nobody has named."""

@@ -7,8 +7,10 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, func, select, text, update
 
+from alerts.message import Message
 from engine.records import Guard, from_bytes, to_bytes
 from novosky.database.connection import Database
+from novosky.database.use import Use
 from novosky.errors import StorageError
 from novosky.market.instrument import BOT_MAGIC
 from trading.journal.outbox import Outbox
@@ -35,11 +37,12 @@ from trading.journal.values import (
     BotStatus,
     Decision,
     Intent,
-    Message,
     MoneyMove,
 )
 from trading.journal.versions.migrations import bring_up_to_date
 
+JOURNAL = Use("journal", "bot", 770_001, "start anew and run `novosky journal adopt`")
+"""What a database is to a bot; the lock's number must never change, or an older bot would not be kept away."""
 NOTHING_TO_NOTE = BarNotes()
 VOLUME_NOISE = 1e-9
 """Lots that are only the noise of sums."""
@@ -67,6 +70,8 @@ class Journal(Takeover):
         Only look, beside a bot at work: nothing is created, brought up to date or locked.
     patience : float
         Seconds to wait for a PostgreSQL server that has gone away.
+    channels : sequence of str
+        The alert channels that messages are queued for, see `alerts.family`.
 
     Attributes
     ----------
@@ -90,8 +95,9 @@ class Journal(Takeover):
         magic: int = BOT_MAGIC,
         read_only: bool = False,
         patience: float = 60.0,
+        channels: Sequence[str] = (),
     ) -> None:
-        database = Database(url, durable=durable, read_only=read_only, patience=patience)
+        database = Database(url, JOURNAL, durable=durable, read_only=read_only, patience=patience)
         try:
             database.claim()
             bring_up_to_date(database, symbol)
@@ -100,7 +106,7 @@ class Journal(Takeover):
             raise
         super().__init__(database, symbol)
         self.magic = magic
-        self.outbox = Outbox(database)
+        self.outbox = Outbox(database, channels)
         # The newest bar this journal is known to hold: what is found before a write must be the same.
         self._stands_at: int | None = None
 
@@ -257,27 +263,32 @@ class Journal(Takeover):
         self,
         intent: Intent,
         state: str,
-        retcode: int,
+        outcome: str,
         order: int,
         gates: int = 0,
         messages: Sequence[Message] = (),
+        code: str = "",
     ) -> None:
         """Record an order's outcome; a rejection also marks the bar's decision as blocked by `gates`.
 
         Parameters
         ----------
+        outcome : str
+            A word of `trading.brokers.port.Outcome`.
         messages : sequence of Message
             What people are told of the outcome; queued in the same transaction.
+        code : str
+            The broker's own code for it, empty where it gave none.
         """
         symbol = self.symbol
         decided = (DECISIONS.c.symbol == symbol) & (DECISIONS.c.bar == intent.bar)
 
+        # A plain text: not every database driver stores an enumeration by its value.
+        ended = {"state": state, "outcome": str(outcome), "broker_code": code or None, "order": order}
+
         def write(connection: Connection) -> None:
-            connection.execute(
-                update(INTENTS)
-                .where(INTENTS.c.symbol == symbol, INTENTS.c.id == intent.id)
-                .values(state=state, retcode=retcode, order=order)
-            )
+            mine = (INTENTS.c.symbol == symbol) & (INTENTS.c.id == intent.id)
+            connection.execute(update(INTENTS).where(mine).values(ended))
             if state == INTENT_REJECTED and intent.kind == "entry":
                 connection.execute(update(DECISIONS).where(decided).values(action="blocked", gates=gates))
             if state == INTENT_FILLED and intent.kind == "entry":

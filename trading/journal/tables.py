@@ -18,6 +18,7 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    UniqueConstraint,
     bindparam,
     insert,
     select,
@@ -92,7 +93,10 @@ INTENTS = Table(
     Column("position", BigInteger, nullable=False),
     Column("reason", Integer, nullable=False),
     Column("state", String, nullable=False, index=True),
-    Column("retcode", Integer),
+    # What became of the order, a word of `trading.brokers.port.Outcome`; NULL until it is known.
+    Column("outcome", String),
+    # The broker's own code for it, for whoever asks its support.
+    Column("broker_code", String),
     Column("order", BigInteger),
 )
 DEALS = Table(
@@ -175,7 +179,9 @@ OUTBOX = Table(
     "outbox",
     METADATA,
     Column("id", Integer, primary_key=True),
-    Column("key", String, nullable=False, unique=True),
+    Column("key", String, nullable=False),
+    # A message stands here once for every channel that carries it.
+    Column("channel", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("text", String, nullable=False),
     Column("attachment", String),
@@ -185,6 +191,7 @@ OUTBOX = Table(
     Column("next_try", BigInteger, index=True),
     Column("sent_at", BigInteger),
     Column("error", String),
+    UniqueConstraint("key", "channel"),
 )
 FLAGS = Table(
     "flags",

@@ -44,7 +44,7 @@ class Takeover(History):
     def _take_over_within(self, connection: Connection, rows: TakenOver) -> None:
         insert = self._database.insert_new
         for intent, order in rows.entries:
-            row = {**intent.__dict__, "state": INTENT_FILLED, "retcode": None, "order": order}
+            row = {**intent.__dict__, "state": INTENT_FILLED, "outcome": None, "order": order}
             connection.execute(insert(INTENTS), self._own(row))
         for deal in rows.deals:
             connection.execute(insert(DEALS), self._own(deal))

@@ -23,6 +23,7 @@ from novosky.files import write_json
 from novosky.guarded_json import read_json_file
 from novosky.market.bars import epoch_seconds
 from novosky.market.timeframe import Timeframe
+from trading.brokers.family import Reach
 from trading.brokers.simulated.accounts import AccountTerms
 from trading.brokers.simulated.server import TradeServer
 
@@ -208,7 +209,7 @@ def client_lines(url: str, pace: Pace, token: str) -> list[str]:
     return lines if pace.rate in (0.0, 1.0) else [*lines, f"{REHEARSAL.name}={pace.text}"]
 
 
-def rehearsal_clock(environment: Mapping[str, str], login: int, server: str, *, real: bool) -> RehearsalClock | None:
+def rehearsal_clock(environment: Mapping[str, str], reach: Reach) -> RehearsalClock | None:
     """Return the clock of the rehearsal that the environment names, None when it names none.
 
     Raises
@@ -220,7 +221,7 @@ def rehearsal_clock(environment: Mapping[str, str], login: int, server: str, *, 
     text = environment.get(REHEARSAL.name, "").strip()
     if not text:
         return None
-    if real or (login, server) != (LOGIN, SERVER):
+    if not reach.is_practice(LOGIN, SERVER):
         raise UsageError(
             f"{REHEARSAL.name} is set, but this is not the account of a rehearsal ({LOGIN} on {SERVER}); remove it"
         )

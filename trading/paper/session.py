@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -24,10 +22,9 @@ from novosky.market.news import NewsCalendar
 from novosky.persistence import remove_file
 from novosky.settings import MlSettings, Settings
 from trading.bot import Bot
-from trading.brokers.mt5.broker import Mt5Broker
 from trading.brokers.mt5.module import TerminalModule
-from trading.brokers.mt5.terms import Access, Timing
-from trading.brokers.simulated.clock import TerminalClock
+from trading.brokers.port import Broker
+from trading.brokers.simulated.entry import STAMPS, simulated_broker
 from trading.brokers.simulated.functions.terminal import SimulatedTerminal
 from trading.brokers.simulated.opening import paper_server
 from trading.brokers.simulated.server import TradeServer
@@ -38,12 +35,9 @@ from trading.cycle.signal_source import SignalSource
 from trading.cycle.unknown_orders import PAPER_ADVICE
 from trading.journal import Journal, sqlite_url
 from trading.paper.replay import PacedMarket
-from trading.paper.timely import TimelyBroker
 
 SQLITE_MAGIC = b"SQLite format 3"
 """How every SQLite file begins."""
-STAMPS = "UTC"
-"""The simulated server's clock: one that is set back in autumn stamps two bars alike, and a terminal shows one."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,7 @@ class PaperSession:
     Attributes
     ----------
     bot : Bot
-    broker : Mt5Broker
+    broker : Broker
         The account as the bot sees it.
     server : TradeServer
         The market and the account's other side; the driver lets its time pass.
@@ -96,7 +90,7 @@ class PaperSession:
     """
 
     bot: Bot
-    broker: Mt5Broker
+    broker: Broker
     server: TradeServer
     journal: Journal
     params: Params
@@ -294,16 +288,14 @@ def open_session(
     _check_pair(journal, server, journal_path, market)
     if now is not None and not market.growing:
         PacedMarket(server, now).catch_up()
-    broker = _adapter(server, settings, reach, now if market.growing else None)
+    broker = simulated_broker(server, settings, reach, now if market.growing else None)
     bot = Bot(
         broker,
         journal,
         notifier,
         SignalSource(models.signal, settings, ml_settings, known, models.sltp),
         params,
-        positions=None
-        if models.position is None
-        else PositionSource(models.position, ml_settings, settings.frame, known),
+        positions=None if models.position is None else PositionSource(models.position, ml_settings, known),
         risk=models.risk,
         identity=identity,
         models=models.description,
@@ -314,29 +306,6 @@ def open_session(
         accept_balance=accept_balance or journal.status() is not None,
     )
     return PaperSession(bot, broker, server, journal, params, models)
-
-
-def _adapter(
-    server: TradeServer,
-    settings: Settings,
-    reach: Callable[[SimulatedTerminal], TerminalModule],
-    real_time: Callable[[], float] | None,
-) -> Mt5Broker:
-    """Return the live bot's adapter on a terminal of this server; real prices grow old in real time."""
-    made = Mt5Broker if real_time is None else partial(TimelyBroker, now=real_time)
-    terms, terminal = server.terms, SimulatedTerminal(server)
-    module = reach(terminal)
-    # A terminal in this process cannot hang, and a thread beside it would cost a replay a fifth of its speed.
-    timing = Timing(call=math.inf) if module is terminal else Timing()
-    stamped = settings.broker.model_copy(update={"server_clock": STAMPS})
-    return made(
-        module,
-        settings.model_copy(update={"broker": stamped}),
-        TerminalClock(server),
-        Access(terms.login, terms.server, real=False),
-        timing=timing,
-        volume_unit=server.main.volume_scale,
-    )
 
 
 def _check_pair(journal: Journal, server: TradeServer, path: Path, market: PaperMarket) -> None:

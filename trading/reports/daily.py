@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from alerts.telegram.daily_report import DAY_SECONDS, DailyReport, daily_message, day_of, report_key
+from alerts.daily_report import DAY_SECONDS, DailyReport, daily_message, day_of, report_key
 from engine.records import Trade, from_bytes
 from trading.journal import Journal
 from trading.reports.view import LiveView

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from alerts.telegram.api import Incoming
 from alerts.telegram.commands import HELP, Commander, read_order
 from alerts.telegram.confirmation import Confirmations
-from alerts.telegram.texts import money, plain_text
+from alerts.telegram.updates import Incoming
 from alerts.views import AccountView, HealthItem, PerformanceView, PositionView, ProfileView, StatusView, TradeView
+from alerts.words import money, plain_text
 from novosky.errors import BrokerError
 from novosky.supervision.freeze import FREEZE_FLAG, is_frozen
 from tests.hosts.telegram_host import OWNER, PARTNER, STRANGER, FakeClock

@@ -167,7 +167,9 @@ def test_a_refused_order_is_missed(
 
     def refused(connection: sqlite3.Connection) -> None:
         connection.execute(
-            "UPDATE intents SET state = 'rejected', retcode = 10027 WHERE bar = ? AND kind = 'entry'", (held.decided,)
+            "UPDATE intents SET state = 'rejected', outcome = 'programs off here', broker_code = '10027' "
+            "WHERE bar = ? AND kind = 'entry'",
+            (held.decided,),
         )
         connection.execute("UPDATE decisions SET action = 'blocked', gates = 1 WHERE bar = ?", (held.decided,))
         position = "(SELECT position FROM deals WHERE time = ? AND entry = 0)"

@@ -18,8 +18,9 @@ from tests.helpers.live_runs import LiveDesk, bot_of
 from tests.helpers.paper_runs import Scenario, go_on, open_scenario, planted_bars, settings_with
 from tests.hosts.telegram_host import telegram_host
 from trading.account.opening_balance import balance_problem
+from trading.brokers.facts import AccountFacts
 from trading.cycle.messages import alarms_between, latches, start_messages
-from trading.doctor.balance import AccountFacts, HaltState, check_account, halt_state
+from trading.doctor.balance import HaltState, check_account, halt_state
 from trading.doctor.finding import Grade
 from trading.journal import Journal, sqlite_url
 

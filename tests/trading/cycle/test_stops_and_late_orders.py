@@ -138,7 +138,7 @@ def test_an_order_answered_as_refused_but_carried_out_is_no_refused_one(
     session.go_on(1)
     row = session.journal.intent(refused["id"])
     assert row is not None
-    assert (row["state"], row["order"], row["retcode"]) == ("filled", ticket, 10009)
+    assert (row["state"], row["order"], row["outcome"]) == ("filled", ticket, "filled")
     decision = session.journal.decision(refused["bar"])
     assert decision is not None
     assert (decision["action"], decision["gates"]) == ("entry", 0)

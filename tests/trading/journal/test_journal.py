@@ -41,7 +41,7 @@ class FilePlace:
         self.file = file
 
     def open(self, *, read_only: bool = False, symbol: str | None = "BTCUSD") -> Journal:
-        return Journal(sqlite_url(self.file), symbol=symbol, durable=True, read_only=read_only)
+        return Journal(sqlite_url(self.file), symbol=symbol, durable=True, read_only=read_only, channels=("telegram",))
 
     def open_as_second_bot(self) -> None:
         with single_instance(self.file):

@@ -24,8 +24,11 @@ from tests.helpers.paper_runs import (
     session_outcome,
     settings_with,
 )
+from trading.brokers.mt5.retcodes import OUTCOMES
+from trading.brokers.port import Outcome
 from trading.journal import Journal, sqlite_url
 from trading.journal.tables import SCHEMA_VERSION
+from trading.journal.versions import fourth_outcomes
 from trading.journal.versions.migrations import MIGRATIONS
 from trading.journal.versions.old_records import CANDIDATE_1, GUARD_3, TRADE_1
 from trading.journal.versions.older_copy import copy_name
@@ -38,7 +41,9 @@ class FileDatabase:
         self.file = file
 
     def open(self, *, read_only: bool = False) -> Journal:
-        return Journal(sqlite_url(self.file), symbol="BTCUSD", durable=True, read_only=read_only)
+        return Journal(
+            sqlite_url(self.file), symbol="BTCUSD", durable=True, read_only=read_only, channels=("telegram",)
+        )
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -145,3 +150,10 @@ def test_without_room_for_the_copy_the_journal_stays_as_it_was(
     with database.connect() as connection:
         assert connection.execute(text("SELECT schema_version FROM bot_status")).scalar_one() == 1
     assert not list(database.file.parent.glob(".*unfinished*"))
+
+
+def test_every_word_of_an_older_journal_is_one_of_todays() -> None:
+    """A word that was written once is still understood: late orders are told by it."""
+    meant = {code: word for code, word in fourth_outcomes._WORDS.items() if code > 0}
+    assert meant == {code: OUTCOMES[code].value for code in meant}
+    assert {fourth_outcomes._WORDS[-1], fourth_outcomes._WORDS[-2]} == {Outcome.UNKNOWN, Outcome.NOT_PLACED}

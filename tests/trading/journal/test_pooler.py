@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from novosky.database.connection import LOCK_CLASS
 from novosky.errors import LockedError, StorageError
 from tests.contracts.journal import decision_at, status_at
 from tests.helpers.live_runs import LiveDesk, bot_of
@@ -16,6 +15,7 @@ from tests.helpers.paper_runs import Scenario, planted_bars
 from tests.hosts.pgbouncer import pooled
 from tests.hosts.postgres_server import PASSWORD, PostgresServer, serving
 from trading.journal import Journal, journal_url
+from trading.journal.journal import JOURNAL
 
 SETTINGS = ("default_transaction_read_only", "statement_timeout", "lock_timeout", "synchronous_commit",
             "tcp_keepalives_idle", "idle_in_transaction_session_timeout", "search_path")  # fmt: skip
@@ -40,7 +40,7 @@ def locks_held(server: PostgresServer) -> int:
 
     with psycopg.connect(server.url().set(drivername="postgresql").render_as_string(False)) as outside:
         query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s"
-        row = outside.execute(query, (LOCK_CLASS,)).fetchone()
+        row = outside.execute(query, (JOURNAL.lock_class,)).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -164,7 +164,7 @@ def test_a_session_that_loses_its_lock_writes_nothing_more(server: PostgresServe
         with psycopg.connect(server.url().set(drivername="postgresql").render_as_string(False)) as outside:
             outside.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s",
-                (LOCK_CLASS,),
+                (JOURNAL.lock_class,),
             )
         books.set_flag("paused", "me", 0)
         assert locks_held(server) == 1, "a new session has the lock before it writes"

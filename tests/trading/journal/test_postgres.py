@@ -57,7 +57,7 @@ class ServerPlace:
 
     def open(self, *, read_only: bool = False, symbol: str | None = "BTCUSD", patience: float = PATIENCE) -> Journal:
         url = journal_url(self.server.url().set(port=self.port).render_as_string(hide_password=False))
-        return Journal(url, symbol=symbol, durable=True, read_only=read_only, patience=patience)
+        return Journal(url, symbol=symbol, durable=True, read_only=read_only, patience=patience, channels=("telegram",))
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -255,7 +255,7 @@ def test_a_bar_cut_off_twice_is_an_error_and_the_next_start_sees_what_became_of_
 def test_an_outcome_whose_commit_was_cut_off_is_recorded(distant: Journal, proxy: CuttingProxy, moment: str) -> None:
     write_bar(distant)
     proxy.cut(b"COMMIT", moment)
-    distant.close_intent(entry_at(), INTENT_FILLED, 10_009, 5, messages=[message("filled:e1")])
+    distant.close_intent(entry_at(), INTENT_FILLED, "filled", 5, messages=[message("filled:e1")])
     assert distant.open_intents() == []
     assert [queued.key for queued in distant.outbox.due(BAR, 10)] == ["closed:9", "filled:e1"]
 

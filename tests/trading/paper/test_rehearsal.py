@@ -32,9 +32,10 @@ from tests.helpers.command_line import ROOT
 from tests.helpers.desk import Desk
 from tests.hosts.bridge_line import free_port
 from trading.brokers.bridge.simulated import simulated_market
+from trading.brokers.mt5.entry import TerminalReach
+from trading.brokers.mt5.module import TerminalModule
 from trading.brokers.mt5.terms import Access
 from trading.cycle.news import FixedNews
-from trading.live.access import Reach
 from trading.live.session import LiveParts, live_session
 from trading.paper.rehearsal import (
     DAY,
@@ -101,16 +102,23 @@ def test_the_placement_of_a_kept_account_is_found_again_and_a_damaged_one_is_nam
             kept_placement(account, USUAL)
 
 
+def account(login: int, server: str, *, real: bool) -> TerminalReach:
+    def connect() -> TerminalModule:
+        raise AssertionError("nothing is asked")
+
+    return TerminalReach(Access(login, server, real), connect, renewable=True)
+
+
 def test_a_rehearsals_clock_travels_in_the_line_the_bridge_prints() -> None:
     pace = Pace(1000.0, 2000.0, 30.0)
     lines = dict(line.split("=", 1) for line in client_lines("http://127.0.0.1:1", pace, "..."))
-    clock = rehearsal_clock(lines, int(lines["MT5_LOGIN"]), lines["MT5_SERVER"], real=False)
+    clock = rehearsal_clock(lines, account(int(lines["MT5_LOGIN"]), lines["MT5_SERVER"], real=False))
     assert clock is not None
     assert clock.pace == pace
     assert RehearsalClock(pace, lambda: 2010.0).now() == 1300.0
     own = client_lines("http://127.0.0.1:1", Pace(5.0, 5.0, 1.0), "...")
     assert not any(line.startswith("NOVOSKY_REHEARSAL") for line in own), "time's own pace needs no other clock"
-    assert rehearsal_clock({}, 1, "Simulated-Demo", real=False) is None
+    assert rehearsal_clock({}, account(1, "Simulated-Demo", real=False)) is None
 
 
 @pytest.mark.parametrize(
@@ -127,7 +135,7 @@ def test_a_rehearsals_clock_travels_in_the_line_the_bridge_prints() -> None:
 )
 def test_another_clock_never_meets_another_account(text: str, login: int, server: str, real: bool) -> None:
     with pytest.raises(UsageError, match="NOVOSKY_REHEARSAL"):
-        rehearsal_clock({"NOVOSKY_REHEARSAL": text}, login, server, real=real)
+        rehearsal_clock({"NOVOSKY_REHEARSAL": text}, account(login, server, real=real))
 
 
 class Wall:
@@ -169,7 +177,7 @@ def test_a_live_bot_enters_and_closes_trades_of_a_file_of_another_year(desk: Des
         settings=settings,
         ml_settings=ml_settings,
         models=models,
-        reach=Reach(Access(1, "Simulated-Demo", real=False), lambda: served, renewable=False),
+        reach=TerminalReach(Access(1, "Simulated-Demo", real=False), lambda: served, renewable=False),
         folder=tmp_path,
         journal=tmp_path / "novosky.sqlite",
         news=FixedNews(NewsCalendar.from_times(np.empty(0, dtype=np.int64))),

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from novosky.clock import Clock
+from novosky.market.bar_arrays import BarArrays
 from novosky.market.clock_changes import Placed, folded_column
 from novosky.market.timeframe import Timeframe
 from trading.brokers.mt5.clock import ServerTime
@@ -59,9 +60,6 @@ class BarReader:
         self._columns = pd.Index(list(_COLUMNS))
         self._values: npt.NDArray[np.float64] = np.empty((len(_COLUMNS), 0))
         self._utc = np.empty(0, dtype=np.int64)
-        self._foreseen = self._utc
-        self._confirmed = 0
-        self._table = self._lay_out()
         self._said: set[str] = set()
 
     def forget(self) -> None:
@@ -71,6 +69,20 @@ class BarReader:
 
     def closed(self, symbol: str, count: int) -> pd.DataFrame:
         """Return the newest `count` closed bars, fewer if the terminal has no more, as a bar frame."""
+        begin, end = self._newest(symbol, count)
+        frame = pd.DataFrame(self._values[:, begin:end].T.copy(), columns=self._columns)
+        nanoseconds = (self._utc[begin:end] * 10**9).view("datetime64[ns]")
+        frame.insert(0, "time", pd.DatetimeIndex(nanoseconds, tz="UTC"))
+        return frame
+
+    def closed_arrays(self, symbol: str, count: int) -> BarArrays:
+        """Return the same bars as arrays, copied: rows are written into these columns later."""
+        begin, end = self._newest(symbol, count)
+        opened, high, low, close, volume = self._values[:, begin:end].copy()
+        return BarArrays(self._utc[begin:end].copy(), opened, high, low, close, volume, self._seconds)
+
+    def _newest(self, symbol: str, count: int) -> tuple[int, int]:
+        """Read what has closed since and return where the newest `count` closed bars stand."""
         if self._complete < count or not self._append(symbol):
             # At a change of the clock the rows are read anew at every close, not because any are missing.
             settled = self._complete >= count and self._near_change()
@@ -80,7 +92,7 @@ class BarReader:
         end = int(np.searchsorted(self._utc[: self._end], newest, side="right"))
         if end == self._end and self._near_change() and self._goes_on(symbol):
             end -= 1
-        return self._frame(max(0, end - count), end)
+        return max(0, end - count), end
 
     def _near_change(self) -> bool:
         return len(self._recent) > 0 and self._time.near_change(int(self._recent[-1]["time"]))
@@ -92,28 +104,6 @@ class BarReader:
             return True
         utc = self._place(np.concatenate((self._recent, forming))).utc
         return bool(utc[-1] - utc[-2] < self._seconds)
-
-    def _frame(self, begin: int, end: int) -> pd.DataFrame:
-        if not np.array_equal(self._foreseen[self._confirmed : end], self._utc[self._confirmed : end]):
-            self._table = self._lay_out()
-        self._confirmed = max(self._confirmed, end)
-        window = self._table.iloc[begin:end]
-        window.index = pd.RangeIndex(len(window))
-        return window
-
-    def _lay_out(self) -> pd.DataFrame:
-        """Return a frame over all the room there is, with the times that follow if no bar is left out.
-
-        Putting a frame together takes ten times as long as cutting one out of another. The
-        prices are those of `_values`, whatever is written there later; the times are a copy.
-        """
-        self._confirmed = self._end
-        ahead = np.arange(1, len(self._utc) - self._end + 1, dtype=np.int64) * self._seconds
-        newest = self._utc[self._end - 1] if self._end else 0
-        self._foreseen = np.concatenate((self._utc[: self._end], newest + ahead))
-        table = pd.DataFrame(self._values.T, columns=self._columns, copy=False)
-        table.insert(0, "time", pd.DatetimeIndex((self._foreseen * 10**9).view("datetime64[ns]"), tz="UTC"))
-        return table
 
     def _append(self, symbol: str) -> bool:
         """Add what has closed since; False when the known rows and the terminal's do not fit together."""
@@ -137,7 +127,6 @@ class BarReader:
         times = [int(self._utc[self._end - 1]), *utc.tolist()]
         if end > len(self._utc) or any(later <= earlier for earlier, later in pairwise(times)):
             return False
-        # Frames handed out earlier look at rows before these.
         self._write(added, utc, self._end)
         self._end = end
         self._recent = recent
@@ -213,7 +202,6 @@ class BarReader:
         self._values = np.empty((len(_COLUMNS), self._end + _ROOM))
         self._utc = np.empty(self._end + _ROOM, dtype=np.int64)
         self._write(rows, utc, 0)
-        self._table = self._lay_out()
 
 
 def _joined(older: Rates, newer: Rates) -> Rates:

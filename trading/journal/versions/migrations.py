@@ -11,7 +11,7 @@ records of the program go on changing and what a version looked like does not.
 | 2 | `schema_version`; deals under their own name; events, snapshots, news, metrics, outbox, flags; \
 the multiplier of a decision; the guard's results |
 | 3 | what outside testing asked for: see `trading.journal.versions.third` |
-| 4 | whose row it is: see `trading.journal.versions.fourth` |
+| 4 | names in place of numbers, and whose row it is: see `trading.journal.versions.fourth` |
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from sqlalchemy import Connection, inspect, select, text
 
-from novosky.database.connection import LOCK_CLASS, Database
+from novosky.database.connection import Database
 from novosky.errors import StorageError
 from trading.journal.tables import METADATA, SCHEMA, SCHEMA_VERSION
 from trading.journal.versions.fourth import third_to_fourth
@@ -62,7 +62,7 @@ def bring_up_to_date(database: Database, symbol: str | None = None) -> None:
         keep_copy(database.file, version)
     with database.transaction() as connection:
         if connection.dialect.name == "postgresql":
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK_CLASS})"))
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({database.use.lock_class})"))
         # Another program may have been quicker.
         version = _version_of(connection)
         _check_known(version, database)

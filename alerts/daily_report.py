@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from alerts.telegram.texts import UNKNOWN, money, plain, price
-from alerts.views import TradeView
+from alerts.message import Message
+from alerts.views import AccountSnapshot, TradeView
+from alerts.words import UNKNOWN, money, plain, price
 from novosky.errors import StorageError
 from novosky.files import write_bytes
-from trading.journal import AccountSnapshot, Message
 
 DAY_SECONDS = 86_400
 TRADES_LISTED = 5
@@ -60,7 +60,7 @@ def _date(day: int) -> str:
 
 
 def report_text(report: DailyReport) -> str:
-    """Return the report in Telegram's HTML, short enough for the text under a picture."""
+    """Return the report in HTML, short enough for the text under a picture."""
     lines = [f"<b>Daily report {_date(report.day)}</b>"]
     today = [each for each in report.equity if report.day <= each.time <= report.day + DAY_SECONDS]
     if today:

@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from trading.brokers.mt5.broker import Mt5Broker
-from trading.brokers.mt5.terms import LIVE_ENTRY_SECONDS
-from trading.brokers.port import Quote
+from trading.brokers.port import LIVE_ENTRY_SECONDS, Quote
 
 
 class TimelyBroker(Mt5Broker):

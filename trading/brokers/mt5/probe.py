@@ -6,37 +6,41 @@ from types import TracebackType
 from typing import Any, Self
 
 from novosky.clock import Clock
-from novosky.market.instrument import Instrument
+from trading.brokers.facts import UNITS_PER_USD, AccountFacts, SymbolFacts
 from trading.brokers.mt5.guard import check_account
 from trading.brokers.mt5.link import Link
 from trading.brokers.mt5.margin import read_margin
+from trading.brokers.mt5.module import TerminalModule
 from trading.brokers.mt5.money import Money
 from trading.brokers.mt5.symbols import await_tick, resolve_symbol
-from trading.brokers.mt5.terms import Timing
-from trading.doctor.balance import AccountFacts
-from trading.doctor.broker import UNITS_PER_USD, SymbolFacts
-from trading.live.access import Reach
+from trading.brokers.mt5.terms import Access, Timing
 
 
 class Mt5Probe:
-    """A connection that only looks; see `trading.doctor.broker.BrokerProbe`.
+    """A connection that only looks; see `trading.brokers.facts.BrokerProbe`.
 
     Connects at the first question, and refuses an account other than the one named.
 
     Parameters
     ----------
-    reach : Reach
-    instrument : Instrument
-        As config.json names it; the broker's own name for it is looked up.
+    module : TerminalModule
+        Reaches the terminal.
+    access : Access
+        The account that must be there.
+    timing : Timing
+    symbol : str
+        As in config.json; the broker's own name for it is looked up.
     clock : Clock
-    timing : Timing or None
+    magic : int
+        Marks the bot's own positions.
     """
 
-    def __init__(self, reach: Reach, instrument: Instrument, clock: Clock, timing: Timing | None = None) -> None:
-        self._timing = Timing() if timing is None else timing
-        self._access, self._name, self._clock = reach.access, instrument.symbol, clock
-        self._magic = instrument.magic
-        self._link = Link(reach.connect(), clock, reach.access, self._timing, self._check)
+    def __init__(
+        self, module: TerminalModule, access: Access, timing: Timing, symbol: str, clock: Clock, magic: int
+    ) -> None:
+        self._timing, self._magic = timing, magic
+        self._access, self._name, self._clock = access, symbol, clock
+        self._link = Link(module, clock, access, timing, self._check)
         self._symbol = ""
 
     def __enter__(self) -> Self:
