@@ -18,7 +18,7 @@ PLACES = {
         "novosky/market/timeframe.py": "the table of lengths",
         "novosky/market/server_time.py": "quarters of an hour by which time zones differ",
         "novosky/data/synthetic.py": "bars of a wave of the embedded market",
-        "alerts/telegram/delivery.py": "seconds until a message is sent again",
+        "alerts/delivery.py": "seconds until a message is sent again",
     },
     "BTCUSD": {
         "novosky/market/instrument.py": "the usual symbol",
@@ -26,7 +26,7 @@ PLACES = {
     },
     770_001: {
         "novosky/market/instrument.py": "the bot's mark",
-        "novosky/database/connection.py": "class of a lock in PostgreSQL, no mark of orders",
+        "trading/journal/journal.py": "class of a lock in PostgreSQL, no mark of orders",
     },
 }
 """Where a figure or a name may stand, and what it means there."""
