@@ -156,7 +156,7 @@ def prepare(
         context=market_context(epoch_seconds(frame)[rows], atr[rows], ema_distance[rows], adx[rows], settings, news),
         # Where the model is mute nothing else may trade either, random entries included.
         atr=np.where(warm, atr, np.nan),
-        minutes=no_minutes() if m1 is None else minutes_of(frame, m1),
+        minutes=no_minutes() if m1 is None else minutes_of(frame, m1, settings.frame),
         train_cutoff=model.train_cutoff,
         distances=None if sltp is None else side_distances(sltp, matrix, probabilities),
         spreads=bar_spreads(frame, settings, fixed=fixed_spread),

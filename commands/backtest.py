@@ -108,7 +108,7 @@ def backtest(
     history = load_market_bars(data, settings)
     served = load_models(models, settings, ml_settings)
     cutoff = served.signal.train_cutoff if oos_only else None
-    window = choose_window(history["time"], start, end or oos_end, days, cutoff)
+    window = choose_window(history["time"], start, end or oos_end, days, cutoff, settings.frame)
     prepared = prepare(
         history,
         settings,

@@ -111,7 +111,7 @@ def compare_configs(
     if new.settings.symbol != old.settings.symbol:
         require_bars_of(history, data, new.settings)
     cutoff = max(side.models.signal.train_cutoff for side in (old, new)) if oos_only else None
-    window = choose_window(history["time"], start, end, days, cutoff)
+    window = choose_window(history["time"], start, end, days, cutoff, old.settings.frame)
     news = load_calendar(calendar) if calendar else None
     results = [_run(side, history, window, news, fixed_spread=account.spread is not None) for side in (old, new)]
     metrics = [compute_metrics(result, np.random.default_rng(seed), m1=False) for result in results]

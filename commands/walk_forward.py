@@ -126,7 +126,7 @@ def walk_forward(
     # Costs of another symbol end the run before its folds are trained, not after.
     bar_spreads(plan.history, settings, fixed=plan.fixed_spread)
     embargo = ml_settings.signal_model.embargo_bars
-    windows = fold_windows(pd.Timestamp(start), pd.Timestamp(end), folds, train_days, embargo)
+    windows = fold_windows(pd.Timestamp(start), pd.Timestamp(end), folds, train_days, embargo, settings.frame)
     with _FoldProgress(len(windows)) as progress:
         outcomes = walk_folds(plan, windows, cache, jobs=jobs, done=progress.show)
     stated = click.get_current_context().get_parameter_source("trials") is not ParameterSource.DEFAULT

@@ -26,8 +26,8 @@ from ml.features.feature_spec import FeatureSpec, Measure
 from ml.features.indicators import Indicators
 from novosky.errors import DataError
 from novosky.market.bar_arrays import BarArrays, FloatArray
-from novosky.market.bars import M15_SECONDS
 from novosky.market.news import NewsCalendar
+from novosky.market.timeframe import USUAL
 
 __all__ = [
     "CONTEXT_COLUMNS",
@@ -188,7 +188,7 @@ def warm() -> None:
     """
     window = live_window_bars()
     price = np.full(window, 1.0)
-    bars = BarArrays(np.arange(window, dtype=np.int64) * M15_SECONDS, price, price, price, price, price)
+    bars = BarArrays(np.arange(window, dtype=np.int64) * USUAL.seconds, price, price, price, price, price)
     latest_bar(bars, NewsCalendar.from_times(np.zeros(1, dtype=np.int64)))
 
 

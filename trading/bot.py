@@ -20,10 +20,9 @@ from engine.inputs.models import RiskModel
 from engine.outputs.tables import SIDE_NAMES, utc_text, volume_text
 from engine.records import Account, Guard, Params, from_bytes, new_record, to_bytes
 from novosky.errors import BrokerError, SettingsError
-from novosky.market.bars import M15_SECONDS
 from trading.account.opening_balance import balance_problem, is_below_halt
 from trading.brokers.port import Broker, BrokerUnavailable, Position, Quote
-from trading.cycle.bookings import MAGIC, Booked, book_deals
+from trading.cycle.bookings import Booked, book_deals
 from trading.cycle.decide import Decider, quoted_spread
 from trading.cycle.intents import Intents
 from trading.cycle.messages import Announcer, bar_messages, start_messages
@@ -33,8 +32,6 @@ from trading.cycle.position_source import PositionSource
 from trading.cycle.signal_source import SignalSource
 from trading.cycle.unknown_orders import LIVE_ADVICE, Advice, UnknownOrders, check_complete, unknown_deals
 from trading.journal import BotStatus, Intent, Journal, Message
-
-__all__ = ["MAGIC", "Bot"]
 
 REPAIRS = 3
 """Tries to give a position its stop back between two closes; at the close one without it has to go."""
@@ -101,10 +98,10 @@ class Bot:
         self._accept_balance = accept_balance
         self._status = self._start(identity, models)
         self._explained = ExplainedBalance(params.money_scale, last_gap(journal, self._status))
-        self._intents = Intents(broker, journal, self._announcer, MAGIC, int(params.entry_valid_seconds))
+        self._intents = Intents(broker, journal, self._announcer, journal.magic, params)
         try:
             if self._intents.settle():
-                check_complete(broker, journal, broker.positions(), advice)
+                check_complete(broker, journal, broker.positions(), advice, params)
         except BrokerUnavailable as error:
             # The first cycle that finds the broker looks them up.
             self._intents.unsettled = True
@@ -118,6 +115,11 @@ class Bot:
         return self._status
 
     @property
+    def next_close(self) -> int:
+        """When the bar after the newest processed one closes, UTC epoch seconds."""
+        return self._status.last_bar + int(self._params.bar_seconds)
+
+    @property
     def away(self) -> bool:
         """True while the broker cannot be asked."""
         return self._away
@@ -129,17 +131,16 @@ class Bot:
 
     def _start(self, identity: str, models: str) -> BotStatus:
         status = self._journal.status()
+        owner = self._journal.stranger() if status is None else status.identity
+        if owner not in (None, identity):
+            raise BrokerError(f"the journal belongs to {owner}, this run is {identity}; {self._advice.foreign}")
         if status is not None:
-            if status.identity != identity:
-                raise BrokerError(
-                    f"the journal belongs to {status.identity}, this run is {identity}; {self._advice.foreign}"
-                )
             if status.guard.halt_balance != self._params.starting_balance:
                 self._check_balance(self._broker.account().balance)
             if status.last_deal == 0 and status.bars_processed == 0:
                 status = self._begin_bookings(status)
             return replace(status, models=models)
-        check_complete(self._broker, self._journal, self._broker.positions(), self._advice)
+        check_complete(self._broker, self._journal, self._broker.positions(), self._advice, self._params)
         balance = self._broker.account().balance
         self._check_balance(balance)
         guard = new_record(Guard)
@@ -194,7 +195,7 @@ class Bot:
             return
         try:
             for position in self._broker.positions():
-                if position.magic == MAGIC and not (position.sl and position.tp):
+                if position.magic == self._journal.magic and not (position.sl and position.tp):
                     self._repairs -= 1
                     self._intents.protect(position, self._broker.quote().time)
         except BrokerUnavailable as error:
@@ -289,10 +290,11 @@ class Bot:
 
     def _missed(self, close: int) -> int:
         """Count the bars between the last processed one and this; a closed market misses none."""
-        span = (close - self._status.last_bar) // M15_SECONDS
+        length = int(self._params.bar_seconds)
+        span = (close - self._status.last_bar) // length
         if self._status.last_bar == 0 or span <= 1:
             return 0
-        closes = self._broker.closed_arrays(span).times + M15_SECONDS
+        closes = self._broker.closed_arrays(span).times + length
         missed = int((closes > self._status.last_bar).sum()) - 1
         if missed:
             _log.warning("%d bar(s) closed while the bot was away; acting on %s only", missed, utc_text(close))
@@ -309,7 +311,7 @@ class Bot:
 
     def _held_positions(self) -> frozenset[int]:
         """Return the bot's own positions of which the journal knows no end."""
-        held = self._journal.held_positions(MAGIC)
+        held = self._journal.held_positions()
         comments = {ticket: self._journal.entry_deals(ticket)[0]["comment"] for ticket in held}
         return frozenset(ticket for ticket in held if self._unknown.wrote(ticket, comments[ticket]))
 
@@ -322,13 +324,15 @@ class Bot:
             The history cannot be read.
         """
         if not self._intents.unsettled:
-            self._unknown.look(self._broker, unknown_deals(self._broker, self._journal), self._status.last_bar)
+            self._unknown.look(
+                self._broker, unknown_deals(self._broker, self._journal, self._params), self._status.last_bar
+            )
 
     def _own_position(self, booked: Booked) -> Position | None:
         positions = self._broker.positions()
         own = self._unknown.own(positions)
         for position in positions:
-            if position.magic != MAGIC and position.ticket not in self._foreign:
+            if position.magic != self._journal.magic and position.ticket not in self._foreign:
                 self._foreign.add(position.ticket)
                 _log.warning("position %d was opened by someone else; it is left alone", position.ticket)
                 text = f"{SIDE_NAMES[position.side]} {volume_text(position.volume)} at {position.price_open:.2f}"

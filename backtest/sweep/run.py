@@ -30,7 +30,7 @@ from engine.inputs.models import Models
 from ml.risk_predictor import RiskPredictor
 from ml.sets.compat import library_versions
 from novosky.errors import UsageError
-from novosky.market.bars import M15_SECONDS
+from novosky.market.timeframe import Timeframe
 from novosky.measures.deflated_sharpe import DeflatedSharpe, deflated_sharpe
 from novosky.measures.selection import SPLITS, Overfitting, PairedBootstrap, block_sums, paired_bootstrap, pbo_of_blocks
 from novosky.measures.statistics import Floats, Ints
@@ -129,7 +129,7 @@ class SweepOutcome:
     seconds: float
 
 
-def seen_window(start: pd.Timestamp, end: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
+def seen_window(start: pd.Timestamp, end: pd.Timestamp, frame: Timeframe) -> tuple[pd.Timestamp, pd.Timestamp]:
     """Return the part of an out-of-sample window [start, end) that a sweep may see.
 
     The first 70 %, in whole bars; the rest judges what was chosen. A window shorter than 90 days
@@ -137,8 +137,8 @@ def seen_window(start: pd.Timestamp, end: pd.Timestamp) -> tuple[pd.Timestamp, p
     """
     if end - start < SHORT_WINDOW:
         return start, end
-    bars = math.floor((end - start).total_seconds() * SEEN_SHARE / M15_SECONDS)
-    return start, start + pd.Timedelta(seconds=bars * M15_SECONDS)
+    bars = math.floor((end - start).total_seconds() * SEEN_SHARE / frame.seconds)
+    return start, start + pd.Timedelta(seconds=bars * frame.seconds)
 
 
 def run_sweep(
@@ -262,7 +262,7 @@ def _judge(
         present_daily=daily[0],
         trials=trials,
         start=_iso(int(bars[0])),
-        end=_iso(int(bars[-1]) + M15_SECONDS),
+        end=_iso(plan.settings.frame.close(int(bars[-1]))),
         target=plan.target,
         profile=plan.settings.risk_profile.name,
         labels=labels,

@@ -35,8 +35,9 @@ from engine.records import (
     new_records,
     no_minutes,
 )
-from novosky.market.bars import M15_SECONDS, PRICE_COLUMNS, epoch_seconds
+from novosky.market.bars import PRICE_COLUMNS, epoch_seconds
 from novosky.market.server_time import ServerClock
+from novosky.market.timeframe import USUAL
 
 BALANCE = 1_000_000.0
 UNITS = 1_000.0
@@ -59,7 +60,7 @@ class Prepared:
 def neutral_params() -> Params:
     """Return a bare bracket trade of 1,000 units: no cost, no rounding, no gate that could fail."""
     params = new_record(Params)
-    params.bar_seconds = M15_SECONDS
+    params.bar_seconds = USUAL.seconds
     params.lot_units = params.volume_scale = params.volume_min = 1.0
     params.volume_max = 1e9
     params.fixed_volume = UNITS

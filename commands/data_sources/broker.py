@@ -129,7 +129,7 @@ def _history(
     link = history_link(reach.connect(), clock, reach.access, timing)
     try:
         return BarHistory(link, clock, timing).read(
-            symbol, rule, request.seconds, since, lambda count: click.echo(f"{count:,} bars read", err=True)
+            symbol, rule, request.frame, since, lambda count: click.echo(f"{count:,} bars read", err=True)
         )
     finally:
         link.close()

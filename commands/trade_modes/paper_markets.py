@@ -136,7 +136,7 @@ class FeedMarket:
         from trading.paper.feed.terminal import TerminalFeed
 
         if self.name == "binance":
-            return BinanceFeed(settings.symbol, RealClock(), self.url)
+            return BinanceFeed(settings.symbol, settings.frame, RealClock(), self.url)
         if self.name == "mt5":
             return TerminalFeed(official_package(), settings, RealClock(), self.name)
         access = BridgeAccess.from_environment(read_environment(ENV_FILE, os.environ))

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.candidates import MarketContext
-from novosky.market.bars import M15_SECONDS
 from novosky.market.news import NewsCalendar
 from novosky.market.server_time import ServerClock
 from novosky.market.sessions import session_mask
@@ -39,7 +38,7 @@ def market_context(
     news : NewsCalendar or None
         Without a calendar `news.missing` decides: no event is ever near, or every bar is blocked.
     """
-    closes = opens + M15_SECONDS
+    closes = opens + settings.frame.seconds
     unknown = UNKNOWN_NEWS if settings.news.missing == "block" else np.inf
     return MarketContext(
         atr=atr,

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.records import SESSIONS, Params, Rollovers, new_record
-from novosky.market.bars import M15_SECONDS
 from novosky.market.costs import CostModel
 from novosky.market.server_time import ServerClock
 from novosky.market.trading_hours import WEEKDAYS
@@ -25,7 +24,7 @@ def build_params(settings: Settings, ml_settings: MlSettings) -> Params:
     """
     broker, sizing = settings.broker, settings.dynamic_position_sizing
     params = new_record(Params)
-    params.bar_seconds = M15_SECONDS
+    params.bar_seconds = settings.frame.seconds
     params.lot_units = settings.lot_units
     params.price_scale = 10.0**broker.digits
     params.money_scale = 10.0**settings.money_digits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from novosky.market.bar_arrays import FloatArray, IntArray
-from novosky.market.bars import M15_SECONDS
+from novosky.market.timeframe import USUAL
 
 from . import memory
 from .feature_spec import FeatureSpec, Measure
@@ -15,7 +15,7 @@ _RSI_BARS = memory.WILDER_PERIOD + 1
 
 
 def _warm_up(higher_bars: int, seconds: int) -> int:
-    return memory.higher_warm_up(higher_bars, seconds // M15_SECONDS)
+    return memory.higher_warm_up(higher_bars, seconds // USUAL.seconds)
 
 
 def _closed(shared: Indicators, higher_bars: int, seconds: int) -> tuple[FloatArray, IntArray]:

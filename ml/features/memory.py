@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from novosky.market.bars import M15_SECONDS
+from novosky.market.timeframe import USUAL
 
 DAY_SECONDS = 86_400
-BARS_PER_DAY = DAY_SECONDS // M15_SECONDS
+BARS_PER_DAY = USUAL.bars_per_day
 
 FAST_EMA, MIDDLE_EMA, SLOW_EMA = 20, 50, 200
 MACD_FAST, MACD_SLOW, MACD_SIGNAL = 12, 26, 9

@@ -22,12 +22,16 @@ from engine.touch import STOP_TOUCHED, TARGET_TOUCHED, bracket_touch, touch_pric
 from novosky.compiled import compiled
 from novosky.errors import DataError, UsageError
 from novosky.market.bars import epoch_seconds
+from novosky.market.timeframe import USUAL, Timeframe
 
 FloatArray = npt.NDArray[np.float64]
 
 HOLD = 0
 BUY = 1
 SELL = 2
+
+MOST_GAP_BARS = 4
+"""An hour of M15 bars: outages of a venue are shorter, and a market that closes rests for longer."""
 
 _WON = 1
 _LOST = 2
@@ -174,7 +178,8 @@ def triple_barrier(
     sl_mult: float = 1.0,
     horizon_bars: int = 96,
     spread: float | FloatArray,
-    max_gap_seconds: int = 3600,
+    frame: Timeframe = USUAL,
+    max_gap_bars: int = MOST_GAP_BARS,
     seams: npt.NDArray[np.int64] | None = None,
 ) -> Labels:
     """Label every bar by what a long and a short entered at the next open would have done.
@@ -191,8 +196,10 @@ def triple_barrier(
         Bars after the signal bar within which a barrier must be hit.
     spread : float or ndarray of shape (n,)
         Ask minus bid in USD, of each bar when an array. Always paid, so always stated.
-    max_gap_seconds : int
-        Neighbouring bars whose opens lie further apart make a gap no label may span.
+    frame : Timeframe
+        Of the bars.
+    max_gap_bars : int
+        Neighbouring bars whose opens lie further apart, in lengths of a bar, make a gap no label may span.
     seams : ndarray of int64, optional
         Moments (seconds since 1970-01-01 UTC) at which the bars change venue; no label
         may span one either.
@@ -239,7 +246,7 @@ def triple_barrier(
         np.array([bars[name] for name in ("open", "high", "low", "close")], dtype=np.float64),
         _spread_column(spread, n),
         np.array(atr, dtype=np.float64),
-        unbroken_until(epoch_seconds(bars), max_gap_seconds, seams),
+        unbroken_until(epoch_seconds(bars), max_gap_bars * frame.seconds, seams),
         np.array([tp_mult, sl_mult], dtype=np.float64),
         horizon_bars,
         labels.side,

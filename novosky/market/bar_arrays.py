@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from novosky.errors import DataError
-from novosky.market.bars import M15_SECONDS, REQUIRED_COLUMNS, epoch_seconds
+from novosky.market.bars import REQUIRED_COLUMNS, epoch_seconds
+from novosky.market.timeframe import USUAL
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -37,7 +38,7 @@ class BarArrays:
     low: FloatArray
     close: FloatArray
     volume: FloatArray
-    bar_seconds: int = M15_SECONDS
+    bar_seconds: int = USUAL.seconds
 
     @classmethod
     def from_bars(cls, bars: pd.DataFrame) -> BarArrays:

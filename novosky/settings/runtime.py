@@ -12,11 +12,15 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_validator, mode
 
 from novosky.errors import SettingsError
 from novosky.market.costs import Carry, CostModel, Fees
+from novosky.market.instrument import USUAL_SYMBOL, Instrument, TradingCalendar, currencies_of
+from novosky.market.timeframe import TRADED, USUAL, Timeframe, timeframe
 from novosky.market.trading_hours import Weekday
 from novosky.settings.base import Section
 from novosky.settings.profiles import ProfileName
 from novosky.web_address import check_web_address
 
+HOUSE_CURRENCY = "USD"
+"""In which settings state prices and money."""
 Percent = Field(gt=0, le=100)
 _PRINTED = r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"
 """One line of text, without blanks around it."""
@@ -312,8 +316,8 @@ class Settings(Section):
 
     schema_reference: str | None = Field(None, alias="$schema")
     """Where editors find the JSON Schema of this file."""
-    symbol: str = Field("BTCUSD", min_length=1, max_length=64, pattern=_PRINTED)
-    timeframe: Literal["M15"] = "M15"
+    symbol: str = Field(USUAL_SYMBOL, min_length=1, max_length=64, pattern=_PRINTED)
+    timeframe: str = Field(USUAL.name, json_schema_extra={"enum": list(TRADED)})
     account_type: Literal["standard", "cent"] = "standard"
     """On a cent account one lot is a hundredth of a standard lot; all sums here stay in USD."""
     dynamic_position_sizing: DynamicPositionSizing = DynamicPositionSizing()
@@ -340,6 +344,41 @@ class Settings(Section):
     costs: Costs
     account: Account = Account()
     broker: Broker = Broker()
+
+    @field_validator("timeframe")
+    @classmethod
+    def _traded(cls, name: str) -> str:
+        timeframe(name)
+        # Features, labels and the paper market are proved on these; another length would be served unproved.
+        if name not in TRADED:
+            raise ValueError(f"{name} bars are not traded yet; choose {', '.join(TRADED)}")
+        return name
+
+    @property
+    def frame(self) -> Timeframe:
+        """The length of the bars that decide."""
+        return timeframe(self.timeframe)
+
+    @property
+    def instrument(self) -> Instrument:
+        """What is traded, as far as the settings know it.
+
+        Prices and sums of the settings are in USD, so profit and margin are too.
+        """
+        broker = self.broker
+        base, quote = currencies_of(self.symbol)
+        return Instrument(
+            symbol=self.symbol,
+            timeframe=self.frame,
+            point=broker.point,
+            digits=broker.digits,
+            contract_size=broker.contract_size,
+            base_currency=base,
+            quote_currency=quote,
+            profit_currency=HOUSE_CURRENCY,
+            margin_currency=HOUSE_CURRENCY,
+            calendar=TradingCalendar(broker.server_clock, broker.trading_hours),
+        )
 
     @property
     def money_digits(self) -> int:

@@ -98,7 +98,7 @@ def test_one_snapshot_is_no_line() -> None:
 
 
 def test_a_day_is_reported_once_with_its_picture(host: TelegramHost, tmp_path: Path) -> None:
-    journal = Journal(sqlite_url(tmp_path / "bot.db"), durable=False, channels=("telegram",))
+    journal = Journal(sqlite_url(tmp_path / "bot.db"), symbol="BTCUSD", durable=False, channels=("telegram",))
     report = DailyReport(DAY, [], snapshots(500, 505))
     for second in range(3):
         journal.outbox.enqueue(daily_message(report, tmp_path / "reports", NEXT_MORNING + second))

@@ -12,11 +12,11 @@ from typing import Any
 from engine.breakers import count_closed, judge_close, start_guard
 from engine.fills import rounded
 from engine.records import Account, Guard, Params, Trade, from_bytes, new_record, to_bytes
+from novosky.market.instrument import BOT_MAGIC as MAGIC
 from tests.campaigns.faults import HAND, HAND_VOLUME
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.simulated.book import OpenPosition, finite
 from trading.brokers.simulated.server import TradeServer
-from trading.cycle.bookings import MAGIC
 
 CENT = 0.005
 

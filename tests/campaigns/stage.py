@@ -92,7 +92,7 @@ class MortalJournal(Journal):
     """A journal at whose writes the process can die."""
 
     def __init__(self, path: Path, reaper: Reaper, witness: Witness) -> None:
-        super().__init__(sqlite_url(path), durable=False)
+        super().__init__(sqlite_url(path), symbol="BTCUSD", durable=False)
         self.reaper, self._witness, self.writing = reaper, witness, ""
         self.outbox = MortalOutbox(self)
 
@@ -230,7 +230,7 @@ class World:
         self._broker: WatchedBroker | None = None
         self._journal: MortalJournal | None = None
         self._armed_for = self._halted_for = 0
-        Journal(sqlite_url(self.journal_file), durable=False).close()
+        Journal(sqlite_url(self.journal_file), symbol="BTCUSD", durable=False).close()
         audited = build_params(self.scenario.settings, self.scenario.ml_settings)
         self.auditor = Auditor(self.server, self.journal_file, self.witness.file, audited)
 

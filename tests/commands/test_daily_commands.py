@@ -151,7 +151,7 @@ def invoke(*arguments: object) -> Result:
 
 
 def closed_trades(journal: Path) -> list[Trade]:
-    books = Journal(sqlite_url(journal), durable=True, read_only=True)
+    books = Journal(sqlite_url(journal), symbol="BTCUSD", durable=True, read_only=True)
     try:
         return [from_bytes(Trade, content) for content in books.trades()]
     finally:

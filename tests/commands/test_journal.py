@@ -81,7 +81,7 @@ def closed_trades(session: LiveSession) -> int:
 def test_the_advice_for_a_lost_journal_leads_to_a_bot_that_trades(
     desk: LiveDesk, bridged: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trades = Journal(sqlite_url(desk.logs / "novosky.sqlite"), durable=False).trades()
+    trades = Journal(sqlite_url(desk.logs / "novosky.sqlite"), symbol="BTCUSD", durable=False).trades()
     assert len(trades) > 2
     forget(desk)
     with pytest.raises(BrokerError, match="run `novosky journal adopt`") as refusal:
@@ -105,7 +105,7 @@ def test_the_advice_for_a_lost_journal_leads_to_a_bot_that_trades(
 def test_another_database_begins_where_the_file_ended(
     desk: LiveDesk, bridged: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trades = len(Journal(sqlite_url(desk.logs / "novosky.sqlite"), durable=False).trades())
+    trades = len(Journal(sqlite_url(desk.logs / "novosky.sqlite"), symbol="BTCUSD", durable=False).trades())
     with serving_postgres() as server:
         url = address(server)
         monkeypatch.setenv("NOVOSKY_DATABASE_URL", url)
@@ -118,10 +118,10 @@ def test_another_database_begins_where_the_file_ended(
 
 
 def test_an_older_copy_that_was_put_back_is_brought_up_to_date(desk: LiveDesk, bridged: None, tmp_path: Path) -> None:
-    trades = Journal(sqlite_url(desk.logs / "novosky.sqlite"), durable=False).trades()
+    trades = Journal(sqlite_url(desk.logs / "novosky.sqlite"), symbol="BTCUSD", durable=False).trades()
     forget(desk)
     shutil.copy(tmp_path / "older.sqlite", desk.logs / "novosky.sqlite")
-    assert len(Journal(sqlite_url(desk.logs / "novosky.sqlite"), durable=False).trades()) < len(trades)
+    assert len(Journal(sqlite_url(desk.logs / "novosky.sqlite"), symbol="BTCUSD", durable=False).trades()) < len(trades)
     with pytest.raises(BrokerError, match="run `novosky journal adopt`"):
         desk.run(1)
     done = command(tmp_path, "adopt", "--yes")
@@ -150,7 +150,7 @@ def test_without_a_broker_it_says_what_to_set(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_stop_is_shown_and_lifted(desk: LiveDesk, bridged: None, tmp_path: Path) -> None:
-    books = Journal(sqlite_url(desk.logs / "novosky.sqlite"), durable=False)
+    books = Journal(sqlite_url(desk.logs / "novosky.sqlite"), symbol="BTCUSD", durable=False)
     books.set_flag(UNKNOWN_ORDERS, "position 7 (BUY 0.36)", 0)
     assert "position 7" in command(tmp_path, "show").out
     assert command(tmp_path, "adopt", "--yes").code == 0

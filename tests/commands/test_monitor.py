@@ -16,6 +16,7 @@ from commands import monitor
 from engine.outputs.tables import TRADE_COLUMNS, trade_row, write_trades
 from engine.records import Guard, new_record, to_bytes
 from novosky.errors import DataError
+from novosky.market.timeframe import TIMEFRAMES
 from tests.engine.outputs.test_tables import trade_with
 from tests.helpers.command_line import Answer, run_script
 from tests.hosts.telegram_host import OWNER, PARTNER, TOKEN, TelegramHost, failure, telegram_host
@@ -31,7 +32,7 @@ from trading.reports.performance import (
     read_trades,
     trades_of_records,
 )
-from trading.reports.performance_alert import FRESH_SECONDS, alert_message, queue_alert, served_outbox
+from trading.reports.performance_alert import FRESH_BARS, alert_message, queue_alert, served_outbox
 
 USUAL = Limits(min_win_rate=0.55, min_profit_factor=2.0, most_losses=7)
 GOOD = [3.0, 3.0, -1.0] * 20
@@ -175,7 +176,7 @@ def write_csv(folder: Path, net: Sequence[float]) -> Path:
 def write_journal(folder: Path, net: Sequence[float], identity: str = "demo account ...123 on S, BTCUSD (a)") -> Path:
     path = folder / "logs" / "novosky.sqlite"
     path.parent.mkdir(exist_ok=True)
-    books = Journal(sqlite_url(path), durable=False)
+    books = Journal(sqlite_url(path), symbol="BTCUSD", durable=False)
     status = BotStatus(identity, START, 1, 0, 0, 500.0, new_record(Guard), "rf", finished=False)
     rows, balance = [], 500.0
     for k, value in enumerate(net):
@@ -298,7 +299,7 @@ def health_of(identity: str, written: int, state: str = "running") -> Health:
     ("identity", "age", "state", "served"),
     [
         ("real account ...1 on S, BTCUSD (a)", 60, "running", True),
-        ("real account ...1 on S, BTCUSD (a)", FRESH_SECONDS + 1, "running", False),
+        ("real account ...1 on S, BTCUSD (a)", FRESH_BARS * TIMEFRAMES["M15"].seconds + 1, "running", False),
         ("real account ...1 on S, BTCUSD (a)", 60, "stopped", False),
         ("embedded market:1", 60, "running", False),
     ],
@@ -316,7 +317,7 @@ def test_a_day_has_one_alert_in_the_queue(tmp_path: Path) -> None:
     journal = write_journal(tmp_path, BAD)
     for seconds in (0, HOUR, 25 * HOUR):
         queue_alert(journal, alert_message(judged(BAD), "the journal", START + seconds), ["telegram"])
-    books = Journal(sqlite_url(journal), durable=False, channels=("telegram",))
+    books = Journal(sqlite_url(journal), symbol="BTCUSD", durable=False, channels=("telegram",))
     queued = books.outbox.due(START + 100 * HOUR, 10)
     books.close()
     assert [message.key for message in queued] == ["performance:2024-03-01", "performance:2024-03-02"]
@@ -328,7 +329,7 @@ def test_beside_a_live_bot_the_alert_joins_its_queue(host: TelegramHost, tmp_pat
     write_health(health_file(journal), health_of("demo account ...123 on S, BTCUSD (a)", int(time.time())))
     assert "queued in the bot's outbox" in run(tmp_path, "--alert").out
     assert "told today already" in run(tmp_path, "--alert").out
-    books = Journal(sqlite_url(journal), durable=False, channels=("telegram",))
+    books = Journal(sqlite_url(journal), symbol="BTCUSD", durable=False, channels=("telegram",))
     assert len(books.outbox.due(2**40, 10)) == 1
     books.close()
     assert host.sent == []

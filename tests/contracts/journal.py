@@ -36,7 +36,7 @@ LATER = BAR + 900
 class Place(Protocol):
     """A database of its own for one test, empty at first."""
 
-    def open(self, *, read_only: bool = False) -> Journal:
+    def open(self, *, read_only: bool = False, symbol: str | None = "BTCUSD") -> Journal:
         """Open the journal; whoever opens it closes it."""
 
     def open_as_second_bot(self) -> None:
@@ -459,3 +459,77 @@ class PlaceContract:
             place.open(read_only=True)
         with pytest.raises(Exception, match="bot_status"):
             place.run("SELECT * FROM bot_status")
+
+
+class SymbolContract:
+    """Two symbols in one journal. A test class inherits it and gives the fixture `place`."""
+
+    def test_the_bots_of_two_symbols_keep_one_journal_and_see_their_own_rows(self, place: Place) -> None:
+        for symbol, volume in (("BTCUSD", 0.05), ("ETHUSD", 1.5)):
+            journal = place.open(symbol=symbol)
+            assert journal.status() is None
+            # One bar, one intent's name, one ticket: what told rows apart for one symbol alone.
+            journal.record_bar(
+                status_at(identity=symbol, cash=volume),
+                decision_at(action="entry", price=volume),
+                [replace(entry_at(), volume=volume)],
+                [deal(7, 2, 0) | {"volume": volume}],
+                [],
+                notes=BarNotes([PositionEvent(2, BAR, "opened", symbol)], [ModelMetric(BAR, "a", volume)]),
+            )
+            journal.close()
+        for symbol, volume in (("BTCUSD", 0.05), ("ETHUSD", 1.5)):
+            journal = place.open(symbol=symbol)
+            status, decision = journal.status(), journal.decision(BAR)
+            assert status is not None
+            assert decision is not None
+            assert (status.identity, status.cash, decision["price"]) == (symbol, volume, volume)
+            assert [intent.volume for intent in journal.open_intents()] == [volume]
+            assert [row["volume"] for row in journal.deals()] == [volume]
+            assert [event.detail for event in journal.position_events()] == [symbol]
+            assert [metric.value for metric in journal.model_metrics("a")] == [volume]
+            assert journal.symbols() == ["BTCUSD", "ETHUSD"]
+            journal.close()
+
+    def test_what_one_bot_ends_leaves_the_other_as_it_was(self, place: Place) -> None:
+        for symbol in ("BTCUSD", "ETHUSD"):
+            journal = place.open(symbol=symbol)
+            journal.record_bar(status_at(), decision_at(action="entry"), [entry_at()], [], [])
+            journal.close()
+        journal = place.open(symbol="ETHUSD")
+        journal.close_intent(entry_at(), INTENT_REJECTED, 10_019, 0, gates=1)
+        journal.record_bar(status_at(LATER), decision_at(LATER), [], [], [])
+        assert journal.open_intents() == []
+        journal.close()
+        journal = place.open(symbol="BTCUSD")
+        status, decision = journal.status(), journal.decision(BAR)
+        assert status is not None
+        assert decision is not None
+        assert (status.last_bar, decision["action"]) == (BAR, "entry")
+        assert len(journal.open_intents()) == 1
+        journal.close()
+
+    def test_a_reader_need_not_name_the_only_symbol_and_must_name_one_of_two(self, place: Place) -> None:
+        journal = place.open()
+        journal.save_status(status_at())
+        journal.close()
+        reader = place.open(read_only=True, symbol=None)
+        assert (reader.symbol, reader.status() is None) == ("BTCUSD", False)
+        reader.close()
+        other = place.open(symbol="ETHUSD")
+        assert other.stranger() == "me", "whose journal it is, for a bot that finds no row of its own"
+        other.save_status(status_at(identity="other"))
+        assert other.stranger() is None
+        other.close()
+        reader = place.open(read_only=True, symbol=None)
+        with pytest.raises(StorageError, match=r"holds BTCUSD, ETHUSD.*whose rows"):
+            reader.status()
+        reader.close()
+
+    def test_nothing_is_written_of_a_symbol_that_nobody_has_named(self, place: Place) -> None:
+        journal = place.open(symbol=None)
+        assert journal.status() is None
+        assert journal.deals() == []
+        with pytest.raises(StorageError, match=r"is new, and nobody says"):
+            journal.save_status(status_at())
+        journal.close()

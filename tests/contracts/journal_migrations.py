@@ -155,6 +155,26 @@ class MigrationContract:
         with database.connect() as connection:
             assert described(connection) == new
 
+    @pytest.mark.parametrize(
+        ("identity", "symbol"),
+        [
+            ("demo account ...123 on Broker, Inc-Demo, EURUSD.r (0123456789ab)", "EURUSD.r"),
+            ("replay of a.csv:0", "BTCUSD"),
+        ],
+        ids=["a live journal names its symbol", "a paper account's rows are its bot's"],
+    )
+    def test_every_row_says_of_which_symbol_it_is(self, database: Database, identity: str, symbol: str) -> None:
+        with database.connect() as connection:
+            write_version_1(connection, sample_rows(3, results=True))
+            connection.execute(text("UPDATE bot_status SET identity = :identity"), {"identity": identity})
+        database.open().close()
+        with database.connect() as connection:
+            for table in ("bot_status", "decisions", "intents", "deals", "trades"):
+                found = connection.execute(text(f"SELECT DISTINCT symbol FROM {table}")).scalars().all()
+                assert found == [symbol], table
+            shown = connection.execute(text("SELECT DISTINCT symbol FROM trades_readable")).scalars().all()
+            assert shown == [symbol]
+
     def test_what_is_new_works(self, database: Database) -> None:
         with database.connect() as connection:
             write_version_1(connection, sample_rows(3, results=True))

@@ -242,11 +242,13 @@ def rows_as_version_1(journal: Path, *, results: bool) -> Rows:
         connection.row_factory = sqlite3.Row
 
         def rows_of(table: str, columns: str = "*") -> list[dict[str, Any]]:
-            return [dict(row) for row in connection.execute(f"SELECT {columns} FROM {table}")]
+            rows = (dict(row) for row in connection.execute(f"SELECT {columns} FROM {table}"))
+            # Only from version 4 on a row says whose it is.
+            return [{name: value for name, value in row.items() if name != "symbol"} for row in rows]
 
-        known = "id, identity, last_bar, bars_processed, bars_missed, last_deal, cash, guard, models, finished"
+        known = "identity, last_bar, bars_processed, bars_missed, last_deal, cash, guard, models, finished"
         (status,) = rows_of("bot_status", known)
-        status["schema_version"] = 1
+        status |= {"id": 1, "schema_version": 1}
         # Every version so far has only ever added to the guard's end.
         status["guard"] = status["guard"][: (SECOND_GUARD if results else FIRST_GUARD).itemsize]
         decisions = [

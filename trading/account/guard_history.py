@@ -11,7 +11,7 @@ import pandas as pd
 from engine.breakers import start_guard
 from engine.fills import floating_equity, rounded
 from engine.records import Account, Guard, Params, new_record
-from novosky.market.bars import M15_SECONDS, epoch_seconds
+from novosky.market.bars import epoch_seconds
 from trading.account.opening_balance import balance_problem, is_below_halt
 from trading.cycle.bookings import Booked, ClosedTrade, entry_of
 from trading.cycle.money import events_of, judge_account
@@ -89,10 +89,11 @@ def replay_guard(guard: Guard, params: Params, history: AccountHistory, until: i
     """
     since = history.since or _start(guard, params, history, until)
     fits = bool(history.since) or not balance_problem(float(guard.equity), params.starting_balance, params)
-    prices = dict(zip((epoch_seconds(history.bars) + M15_SECONDS).tolist(), history.bars["close"], strict=True))
+    length = int(params.bar_seconds)
+    prices = dict(zip((epoch_seconds(history.bars) + length).tolist(), history.bars["close"], strict=True))
     # A deal from before `since` that is new to the guard is counted at the first close there is.
     rows = sorted(history.booked.deals, key=lambda row: int(row["time"]))
-    closes = {max(int(row["time"]) // M15_SECONDS * M15_SECONDS + M15_SECONDS, since) for row in rows}
+    closes = {max(int(row["time"]) // length * length + length, since) for row in rows}
     running = list(history.held)
     closed, balance, seen = list(history.booked.closed), history.opening, 0
     # What was paid in before the bot began is in the balance it began with.
@@ -123,7 +124,7 @@ def replay_guard(guard: Guard, params: Params, history: AccountHistory, until: i
 def _start(guard: Guard, params: Params, history: AccountHistory, until: int) -> int:
     """Begin where the bot must have begun: before the first of its own deals."""
     own = [int(entry["time"]) for held in history.held for entry in held.entries]
-    first = min(own, default=until) // M15_SECONDS * M15_SECONDS
+    first = min(own, default=until) // int(params.bar_seconds) * int(params.bar_seconds)
     balance = float(rounded(history.balance_at(first if first < until else None), params.money_scale))
     start_guard(guard, params, first, balance)
     return first

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 from engine.fills import EXIT_MANUAL, EXIT_STOP, EXIT_STOP_OUT, EXIT_TARGET, rounded
 from engine.records import Params, Trade, new_record, to_bytes
 from trading.brokers.port import MONEY_CREDIT, Deal, DealEntry, DealReason
-from trading.cycle.own_orders import MAGIC, Books, intent_behind
+from trading.cycle.own_orders import Books, intent_behind
 from trading.journal import BotStatus, MoneyMove
 
-__all__ = ["MAGIC", "Booked", "ClosedTrade", "DealSource", "beginning_of", "book_deals", "entry_of"]
+__all__ = ["Booked", "ClosedTrade", "DealSource", "beginning_of", "book_deals", "entry_of"]
 
 _EXIT_REASONS = {DealReason.STOP: EXIT_STOP, DealReason.TARGET: EXIT_TARGET, DealReason.STOP_OUT: EXIT_STOP_OUT}
 
@@ -137,7 +137,7 @@ def book_deals(
         rows.append(row)
         if deal.entry == DealEntry.IN:
             entries.setdefault(deal.position, list(journal.entry_deals(deal.position))).append(row)
-            if deal.magic == MAGIC and intent_behind(journal, deal.position, deal.comment) is None:
+            if deal.magic == journal.magic and intent_behind(journal, deal.position, deal.comment) is None:
                 unknown.append(deal)
         elif deal.entry == DealEntry.OUT:
             entry = entry_of(entries.get(deal.position) or journal.entry_deals(deal.position))
@@ -151,7 +151,7 @@ def book_deals(
                 trade.commission = rounded(paid + deal.commission, params.money_scale)
                 partial = gone[deal.position] < entry["volume"] - _VOLUME_NOISE
                 closed.append(ClosedTrade(deal.ticket, deal.position, trade, bar, partial))
-            elif deal.magic == MAGIC:
+            elif deal.magic == journal.magic:
                 unknown.append(deal)
     own = {position for position, opening in entries.items() if _intent_of(journal, opening[0]) is not None}
     still_open = frozenset(own - {trade.position for trade in closed})
@@ -168,7 +168,7 @@ def _row(deal: Deal) -> dict[str, Any]:
 
 def _intent_of(journal: Books, entry: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """Return the intent behind an entry deal of the bot's own, None for all others."""
-    if entry is None or entry["magic"] != MAGIC:
+    if entry is None or entry["magic"] != journal.magic:
         return None
     return intent_behind(journal, entry["position"], entry["comment"])
 
@@ -220,7 +220,7 @@ def _trade_of(
 ) -> tuple[Trade, int]:
     """Return the trade and the close at which its entry was decided."""
     exit_intent = journal.intent(exit_deal.comment) if exit_deal.comment else None
-    if exit_intent is None and exit_deal.magic == MAGIC:
+    if exit_intent is None and exit_deal.magic == journal.magic:
         exit_intent = journal.exit_of(exit_deal.position)
     trade = new_record(Trade)
     trade.entry_time, trade.exit_time = entry["time"], exit_deal.time

@@ -11,6 +11,7 @@ import logging
 
 from engine.gates import MARGIN, MARKET_CLOSED, STOPS_LEVEL, VOLUME, gate_names
 from engine.outputs.tables import SIDE_NAMES, volume_text
+from engine.records import Params
 from novosky.errors import BrokerError
 from trading.brokers.port import Broker, Deal, DealEntry, OrderRequest, OrderResult, Outcome, Position
 from trading.cycle.messages import Announcer
@@ -65,8 +66,9 @@ class Intents:
     journal : Journal
     announcer : Announcer
     magic : int
-    fresh_seconds : int
-        How long after its bar's close an order that certainly never left may still be sent.
+    params : Params
+        Their `entry_valid_seconds` tell how long after its bar's close an order that certainly never left may
+        still be sent.
 
     Attributes
     ----------
@@ -74,9 +76,10 @@ class Intents:
         True while an intent may be without an outcome.
     """
 
-    def __init__(self, broker: Broker, journal: Journal, announcer: Announcer, magic: int, fresh_seconds: int) -> None:
+    def __init__(self, broker: Broker, journal: Journal, announcer: Announcer, magic: int, params: Params) -> None:
         self._broker, self._journal, self._announcer = broker, journal, announcer
-        self._magic, self._fresh_seconds = magic, fresh_seconds
+        self._magic, self._fresh_seconds = magic, int(params.entry_valid_seconds)
+        self._bar_seconds = int(params.bar_seconds)
         self._waiting: dict[str, str] = {}
         """Orders that could not leave, and why."""
         self._alerted: str | None = None
@@ -138,7 +141,7 @@ class Intents:
             return None
         if self._journal.intent(deal.comment) or self._journal.intent_of_order(deal.position):
             return None
-        return self._journal.refused_entry(deal.time, deal.volume)
+        return self._journal.refused_entry(deal.time, deal.volume, self._bar_seconds)
 
     def protect(self, position: Position, now: int) -> Position | None:
         """Give a position that has lost its stop or target the levels it was opened with.

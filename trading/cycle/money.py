@@ -14,7 +14,7 @@ from engine.breakers import count_closed, judge_equity, move_references
 from engine.fills import rounded
 from engine.records import Account, Guard, Params, Trade
 from trading.brokers.port import BrokerUnavailable
-from trading.cycle.bookings import MAGIC, Booked, beginning_of
+from trading.cycle.bookings import Booked, beginning_of
 from trading.journal import BotStatus, Journal, Message, MoneyMove
 
 PATIENCE = 20
@@ -163,7 +163,7 @@ def last_gap(journal: Journal, status: BotStatus) -> float | None:
     """
     if status.bars_processed == 0:
         return None
-    if journal.is_flat(MAGIC):
+    if journal.is_flat():
         return float(status.guard.equity) - status.cash
     seen = [each for each in journal.account_snapshots(status.last_bar) if each.time == status.last_bar]
     # What was ordered at that bar may have cost something before the snapshot was taken.

@@ -13,14 +13,16 @@ from typing import Any, Protocol
 from trading.brokers.port import Outcome
 from trading.journal import INTENT_REJECTED
 
-MAGIC = 770_001
-"""Marks the bot's own orders and positions at the broker."""
 _NEVER_LATE = Outcome.TOO_MANY_POSITIONS
 """Refused because there is a position: the one with its name is another bot's. Other refusals can be mistaken."""
 
 
 class Books(Protocol):
     """What is asked of a journal to tell its own deals from others, see `trading.journal.Journal`."""
+
+    @property
+    def magic(self) -> int:
+        """The mark of the bot's own orders and positions at the broker."""
 
     def intent(self, intent_id: str) -> Mapping[str, Any] | None:
         """Return one intent's row, or None."""

@@ -18,7 +18,6 @@ from engine.inputs.models import Models
 from engine.records import Account, Candidate, Close, Guard, Params, Run, new_record
 from ml.feature_engineering import live_window_bars
 from novosky.market.bar_arrays import BarArrays
-from novosky.market.bars import M15_SECONDS
 from novosky.settings import MlSettings, Settings
 from trading.brokers.port import Position, Quote
 from trading.cycle.decide import Decider
@@ -41,7 +40,8 @@ def warm_up(models: Models, settings: Settings, ml_settings: MlSettings, params:
     params : Params
         The rules in force; they are read and stay as they are.
     """
-    bars = invented_bars(live_window_bars())
+    seconds = settings.frame.seconds
+    bars = invented_bars(live_window_bars(), seconds)
     close, quote = bars.newest_close, Quote(bars.newest_close, _PRICE, _PRICE + _SPREAD)
     # Without news: a calendar's answers are numpy's, and asking a real one may leave traces.
     signals = SignalSource(models.signal, settings, ml_settings, None, models.sltp)
@@ -49,7 +49,7 @@ def warm_up(models: Models, settings: Settings, ml_settings: MlSettings, params:
     decider = Decider(params, signals, positions, models.risk, lambda: False)
     account, guard = new_record(Account), new_record(Guard)
     account.balance = _PRICE
-    start_guard(guard, params, close - M15_SECONDS, _PRICE)
+    start_guard(guard, params, close - seconds, _PRICE)
     _call_breakers(account, guard, params, close)
     decider.decide(account, guard, None, bars, quote, close, exposed=False)
     # Whether the invented bars make a candidate is the model's affair: its way is called by itself.
@@ -63,9 +63,9 @@ def warm_up(models: Models, settings: Settings, ml_settings: MlSettings, params:
         models.risk.multiplier(equity_state(guard, params))
     account = new_record(Account)
     account.balance = _PRICE
-    account.side, account.volume, account.entry_time = 1, 0.01, close - M15_SECONDS
+    account.side, account.volume, account.entry_time = 1, 0.01, close - seconds
     account.entry_price, account.sl, account.tp = _PRICE, _PRICE - 100.0, _PRICE + 200.0
-    held = Position(1, 1, 0.01, close - M15_SECONDS, _PRICE, account.sl, account.tp, 0.0, 0.0, 0.0, 0, "")
+    held = Position(1, 1, 0.01, close - seconds, _PRICE, account.sl, account.tp, 0.0, 0.0, 0.0, 0, "")
     decider.decide(account, guard, held, bars, quote, close, exposed=False)
     inputs = position_inputs(account, params, close, _PRICE, _SPREAD)
     if positions is not None:
@@ -73,14 +73,14 @@ def warm_up(models: Models, settings: Settings, ml_settings: MlSettings, params:
     position_verdict(params, 0.4, 0.3, 0.3)
 
 
-def invented_bars(count: int) -> BarArrays:
-    """Return bars in which every feature has a value: prices and volumes in waves."""
+def invented_bars(count: int, seconds: int) -> BarArrays:
+    """Return bars of this length in which every feature has a value: prices and volumes in waves."""
     place = np.arange(count, dtype=np.float64)
     close = _PRICE + 500.0 * np.sin(place / 7.0) + 2_000.0 * np.sin(place / 150.0)
     opened = np.concatenate((close[:1], close[:-1]))
     high, low = np.maximum(opened, close) + 40.0, np.minimum(opened, close) - 40.0
-    times = np.arange(count, dtype=np.int64) * M15_SECONDS
-    return BarArrays(times, opened, high, low, close, 100.0 + 50.0 * np.sin(place / 5.0))
+    times = np.arange(count, dtype=np.int64) * seconds
+    return BarArrays(times, opened, high, low, close, 100.0 + 50.0 * np.sin(place / 5.0), seconds)
 
 
 def _call_breakers(account: Account, guard: Guard, params: Params, close: int) -> None:

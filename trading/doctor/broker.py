@@ -8,7 +8,7 @@ import numpy as np
 
 from novosky.environment import BROKER
 from novosky.errors import BrokerError
-from novosky.market.server_time import ServerClock
+from novosky.market.server_time import ZONE_STEP, ServerClock
 from novosky.settings import Settings
 from trading.brokers.facts import UNITS_PER_USD, BrokerProbe, SymbolFacts
 from trading.brokers.family import account_kinds, kind_named, names_of
@@ -16,8 +16,6 @@ from trading.brokers.margin import margin_problem
 from trading.doctor.balance import HaltState, check_account
 from trading.doctor.finding import Finding, fail, ok, warn
 
-QUARTER = 900
-"""Server clocks differ from UTC by whole quarters of an hour."""
 FRESH_SECONDS = 120
 """A tick further from every quarter than this is old and tells nothing of the clock."""
 
@@ -137,7 +135,7 @@ def check_clock_offset(server: int | None, settings: Settings, now: float) -> Fi
     if server is None:
         return warn("clock offset", "no tick yet", "run again while the market is open")
     offset = server - now
-    measured = round(offset / QUARTER) * QUARTER
+    measured = round(offset / ZONE_STEP) * ZONE_STEP
     if abs(offset - measured) > FRESH_SECONDS:
         text = "the newest tick is old, or this machine's clock is off"
         return warn("clock offset", text, "run again while the market is open; check network time")

@@ -10,9 +10,10 @@ from sqlalchemy import URL, Connection, func, select, text
 from alerts.message import Message
 from engine.records import Guard, from_bytes, to_bytes
 from novosky.database.connection import Database
+from novosky.database.prepared import Prepared
 from novosky.database.use import Use
 from novosky.errors import StorageError
-from novosky.market.bars import M15_SECONDS
+from novosky.market.instrument import BOT_MAGIC
 from trading.journal.outbox import Outbox
 from trading.journal.readable import status_columns, trade_columns
 from trading.journal.statements import Statements
@@ -48,6 +49,10 @@ class Journal(Takeover):
     ----------
     url : URL or str
         `sqlite_url` of a file, or `journal_url` of a database.
+    symbol : str or None
+        Whose rows are read and written; None takes the only symbol that the journal holds.
+    magic : int
+        Marks the orders and positions of the bot whose journal this is.
     durable : bool
         Sync every commit to the disk (live and paper); False for replays, which can be
         repeated if the machine itself dies.
@@ -61,6 +66,7 @@ class Journal(Takeover):
     Attributes
     ----------
     outbox : Outbox
+    magic : int
 
     Raises
     ------
@@ -75,6 +81,8 @@ class Journal(Takeover):
         url: URL | str,
         *,
         durable: bool,
+        symbol: str | None = None,
+        magic: int = BOT_MAGIC,
         read_only: bool = False,
         patience: float = 60.0,
         channels: Sequence[str] = (),
@@ -82,11 +90,12 @@ class Journal(Takeover):
         database = Database(url, JOURNAL, durable=durable, read_only=read_only, patience=patience)
         try:
             database.claim()
-            bring_up_to_date(database)
+            bring_up_to_date(database, symbol)
         except BaseException:
             database.close()
             raise
-        super().__init__(database)
+        super().__init__(database, symbol)
+        self.magic = magic
         self.outbox = Outbox(database, channels)
         self._statements = Statements(database)
         # The newest bar this journal is known to hold: what is found before a write must be the same.
@@ -94,11 +103,11 @@ class Journal(Takeover):
 
     def check_writable(self) -> None:
         """Fail at once, with `StorageError`, when the database is read-only."""
-        self._database.write(lambda connection: connection.execute(text("UPDATE bot_status SET id = id")))
+        self._database.write(lambda connection: connection.execute(text("UPDATE bot_status SET symbol = symbol")))
 
     def status(self) -> BotStatus | None:
         """Return where the bot stands, or None for a new journal."""
-        row = self._one(select(BOT_STATUS))
+        row = self._one(self._read(BOT_STATUS))
         if row is None:
             return None
         try:
@@ -120,6 +129,13 @@ class Journal(Takeover):
             models=row["models"],
             finished=bool(row["finished"]),
         )
+
+    def stranger(self) -> str | None:
+        """Return what the journal belongs to where it holds bots, and none of them trades this symbol."""
+        rows = self._database.read(select(BOT_STATUS.c.symbol, BOT_STATUS.c.identity))
+        if self._symbol is None or any(row["symbol"] == self._symbol for row in rows):
+            return None
+        return str(rows[0]["identity"]) if rows else None
 
     def save_status(self, status: BotStatus, messages: Sequence[Message] = ()) -> None:
         """Write the status alone: at the first start, at the end of a replay, at a halt by order."""
@@ -153,18 +169,18 @@ class Journal(Takeover):
         """
 
         def write(connection: Connection) -> None:
-            self._statements.insert_deal.run_each(connection, deals)
+            self._statements.insert_deal.run_each(connection, [self._own(row) for row in deals])
             self._move_within(connection, moves)
             self._write_status(connection, status)
 
-        begun = select(DEALS.c.ticket).where(DEALS.c.ticket == status.last_deal)
+        begun = self._read(DEALS, DEALS.c.ticket == status.last_deal)
         self._database.write(write, arrived=begun)
         self._stands_at = status.last_bar
 
     def record_order(self, intent: Intent) -> None:
         """Write an intent that no bar has decided: a person's order between two closes."""
-        values = {**intent.__dict__, "state": INTENT_NEW}
-        arrived = select(INTENTS).where(INTENTS.c.id == intent.id)
+        values = self._own({**intent.__dict__, "state": INTENT_NEW})
+        arrived = self._read(INTENTS, INTENTS.c.id == intent.id)
         insert = self._statements.insert_intent
         self._database.write(lambda connection: insert.run(connection, values), arrived=arrived)
 
@@ -200,18 +216,18 @@ class Journal(Takeover):
         statements = self._statements
 
         def write(connection: Connection) -> None:
-            statements.insert_decision.run(connection, decision.__dict__)
-            statements.insert_deal.run_each(connection, deals)
-            rows = [{**row, **trade_columns(row["trade"])} for row in trades]
+            statements.insert_decision.run(connection, self._own(decision.__dict__))
+            statements.insert_deal.run_each(connection, [self._own(row) for row in deals])
+            rows = [self._own({**row, **trade_columns(row["trade"])}) for row in trades]
             statements.insert_trade.run_each(connection, rows)
-            new = [{**intent.__dict__, "state": INTENT_NEW} for intent in intents]
+            new = [self._own({**intent.__dict__, "state": INTENT_NEW}) for intent in intents]
             statements.insert_intent.run_each(connection, new)
             self.outbox.enqueue_within(connection, messages)
             self._note_within(connection, notes)
             self._check_standing(connection)
             self._write_status(connection, status)
 
-        recorded = select(DECISIONS.c.bar).where(DECISIONS.c.bar == decision.bar)
+        recorded = self._read(DECISIONS, DECISIONS.c.bar == decision.bar)
         self._database.write(write, arrived=recorded)
         self._stands_at = status.last_bar
 
@@ -219,7 +235,7 @@ class Journal(Takeover):
         """Refuse to go on in a journal that was emptied, or replaced by another copy, under a running bot."""
         if self._stands_at is None:
             return
-        rows = self._statements.newest_bar.rows(connection, {})
+        rows = self._statements.newest_bar.rows(connection, {"of_symbol": self.symbol})
         found = rows[0]["last_bar"] if rows else None
         if found != self._stands_at:
             raise StorageError(
@@ -230,7 +246,7 @@ class Journal(Takeover):
 
     def open_intents(self) -> list[Intent]:
         """Return the intents whose order has no known outcome, oldest first."""
-        query = select(INTENTS).where(INTENTS.c.state == INTENT_NEW).order_by(INTENTS.c.bar)
+        query = self._read(INTENTS, INTENTS.c.state == INTENT_NEW).order_by(INTENTS.c.bar)
         names = Intent.__dataclass_fields__
         return [Intent(**{name: row[name] for name in names}) for row in self._database.read(query)]
 
@@ -255,60 +271,62 @@ class Journal(Takeover):
         code : str
             The broker's own code for it, empty where it gave none.
         """
-        statements = self._statements
+        statements, mine = self._statements, {"of_symbol": self.symbol}
         # A plain text: not every database driver stores an enumeration by its value.
         ended = {"state": state, "outcome": str(outcome), "broker_code": code or None, "order": order}
 
         def write(connection: Connection) -> None:
-            statements.close_intent.run(connection, {**ended, "intent": intent.id})
+            statements.close_intent.run(connection, {**ended, **mine, "intent": intent.id})
             if intent.kind == "entry" and state == INTENT_REJECTED:
-                blocked = {"action": "blocked", "gates": gates, "at": intent.bar}
+                blocked = {"action": "blocked", "gates": gates, **mine, "at": intent.bar}
                 statements.block_decision.run(connection, blocked)
             if intent.kind == "entry" and state == INTENT_FILLED:
-                statements.unblock_decision.run(connection, {"action": "entry", "gates": 0, "at": intent.bar})
+                entered = {"action": "entry", "gates": 0, **mine, "at": intent.bar}
+                statements.unblock_decision.run(connection, entered)
             self.outbox.enqueue_within(connection, messages)
 
         self._database.write(write)
 
     def refused_intent(self, intent_id: str) -> Intent | None:
         """Return an intent whose order is recorded as refused, or None."""
-        return _first_intent(self._database.find(self._statements.refused_intent, intent=intent_id))
+        return _first_intent(self._find(self._statements.refused_intent, intent=intent_id))
 
-    def refused_entry(self, time: int, volume: float) -> Intent | None:
+    def refused_entry(self, time: int, volume: float, bar_seconds: int) -> Intent | None:
         """Return the newest entry of this volume that was refused in the bar before `time`, UTC epoch seconds."""
-        query = self._statements.refused_entry
-        return _first_intent(self._database.find(query, until=time, after=time - M15_SECONDS, lots=volume))
+        within = {"until": time, "after": time - bar_seconds, "lots": volume}
+        return _first_intent(self._find(self._statements.refused_entry, **within))
 
     def intents_of(self, bar: int) -> Sequence[Mapping[str, Any]]:
         """Return the rows of the intents decided at a bar's close (UTC epoch seconds)."""
-        return self._database.read(select(INTENTS).where(INTENTS.c.bar == bar).order_by(INTENTS.c.id))
+        return self._database.read(self._read(INTENTS, INTENTS.c.bar == bar).order_by(INTENTS.c.id))
 
     def intent(self, intent_id: str) -> Mapping[str, Any] | None:
         """Return one intent's row, or None."""
-        return _first(self._database.find(self._statements.intent, intent=intent_id))
+        return _first(self._find(self._statements.intent, intent=intent_id))
 
     def intent_of_order(self, order: int) -> Mapping[str, Any] | None:
         """Return the row of the entry whose order had this ticket, or None; brokers overwrite comments."""
-        return _first(self._database.find(self._statements.intent_of_order, ticket=order))
+        return _first(self._find(self._statements.intent_of_order, ticket=order))
 
     def exit_of(self, position: int) -> Mapping[str, Any] | None:
         """Return the row of the newest intent to close a position, or None."""
-        return _first(self._database.find(self._statements.exit_of, ticket=position))
+        return _first(self._find(self._statements.exit_of, ticket=position))
 
     def entry_deals(self, position: int) -> Sequence[Mapping[str, Any]]:
         """Return the rows of the deals that opened a position, in order of their tickets."""
-        return self._database.find(self._statements.entry_deals, ticket=position)
+        return self._find(self._statements.entry_deals, ticket=position)
 
     def closed_volume(self, position: int) -> float:
         """Return the lots of a position that recorded deals have closed."""
-        rows = self._database.find(self._statements.closed_lots, ticket=position)
+        rows = self._find(self._statements.closed_lots, ticket=position)
         return float(sum(row["volume"] for row in rows))
 
-    def is_flat(self, magic: int) -> bool:
-        """Tell whether every lot that was opened with this magic is recorded as closed."""
-        opened = (DEALS.c.magic == magic) & (DEALS.c.entry == 0)
+    def is_flat(self) -> bool:
+        """Tell whether every lot that was opened with the bot's magic is recorded as closed."""
+        mine = DEALS.c.symbol == self.symbol
+        opened = mine & (DEALS.c.magic == self.magic) & (DEALS.c.entry == 0)
         own = DEALS.c.position.in_(select(DEALS.c.position).where(opened))
-        lots = select(DEALS.c.position, DEALS.c.entry, func.sum(DEALS.c.volume).label("lots")).where(own)
+        lots = select(DEALS.c.position, DEALS.c.entry, func.sum(DEALS.c.volume).label("lots")).where(mine, own)
         left: dict[int, float] = {}
         for row in self._database.read(lots.group_by(DEALS.c.position, DEALS.c.entry)):
             left[row["position"]] = left.get(row["position"], 0.0) + (
@@ -316,46 +334,54 @@ class Journal(Takeover):
             )
         return all(abs(each) < VOLUME_NOISE for each in left.values())
 
-    def held_positions(self, magic: int) -> frozenset[int]:
-        """Return the positions that were opened with this magic and of which nothing was closed yet."""
-        own = (DEALS.c.magic == magic) & (DEALS.c.entry == 0)
-        query = select(DEALS.c.position).where(own, DEALS.c.position.not_in(select(TRADES.c.position)))
+    def held_positions(self) -> frozenset[int]:
+        """Return the positions that were opened with the bot's magic and of which nothing was closed yet."""
+        closed = select(TRADES.c.position).where(TRADES.c.symbol == self.symbol)
+        opened = self._read(DEALS, DEALS.c.magic == self.magic, DEALS.c.entry == 0)
+        query = opened.where(DEALS.c.position.not_in(closed))
         return frozenset(row["position"] for row in self._database.read(query))
 
     def trades(self) -> list[bytes]:
         """Return the records of all closed trades in order of exit."""
-        query = select(TRADES).order_by(TRADES.c.exit_time, TRADES.c.deal)
+        query = self._read(TRADES).order_by(TRADES.c.exit_time, TRADES.c.deal)
         return [row["trade"] for row in self._database.read(query)]
 
     def blocks(self) -> Sequence[Mapping[str, Any]]:
         """Return the decisions that were blocked, oldest first."""
-        query = select(DECISIONS).where(DECISIONS.c.action == "blocked").order_by(DECISIONS.c.bar)
+        query = self._read(DECISIONS, DECISIONS.c.action == "blocked").order_by(DECISIONS.c.bar)
         return self._database.read(query)
 
     def table_sizes(self) -> tuple[int, int]:
         """Return how many trades were closed and how many decisions were blocked so far."""
-        blocked = select(func.count()).select_from(DECISIONS).where(DECISIONS.c.action == "blocked")
-        row = self._one(
-            select(func.count().label("trades"), blocked.scalar_subquery().label("blocked")).select_from(TRADES)
+        blocked = self._read(DECISIONS, DECISIONS.c.action == "blocked").subquery()
+        trades = self._read(TRADES).subquery()
+        counts = (
+            select(func.count()).select_from(each).scalar_subquery().label(name)
+            for each, name in ((trades, "trades"), (blocked, "blocked"))
         )
+        row = self._one(select(*counts))
         assert row is not None, "counting always gives a row"
         return row["trades"], row["blocked"]
 
     def decision(self, bar: int) -> Mapping[str, Any] | None:
         """Return the row of the decision at a bar's close (UTC epoch seconds), or None."""
-        return self._one(select(DECISIONS).where(DECISIONS.c.bar == bar))
+        return self._one(self._read(DECISIONS, DECISIONS.c.bar == bar))
 
     def decisions(self) -> Sequence[Mapping[str, Any]]:
         """Return the rows of all decisions, oldest first."""
-        return self._database.read(select(DECISIONS).order_by(DECISIONS.c.bar))
+        return self._database.read(self._read(DECISIONS).order_by(DECISIONS.c.bar))
 
     def intents(self) -> Sequence[Mapping[str, Any]]:
         """Return the rows of all intents, oldest first."""
-        return self._database.read(select(INTENTS).order_by(INTENTS.c.bar))
+        return self._database.read(self._read(INTENTS).order_by(INTENTS.c.bar))
 
     def deals(self) -> Sequence[Mapping[str, Any]]:
         """Return the rows of all deals in order of their tickets, foreign ones and deposits too."""
-        return self._database.read(select(DEALS).order_by(DEALS.c.ticket))
+        return self._database.read(self._read(DEALS).order_by(DEALS.c.ticket))
+
+    def _find(self, query: Prepared, **values: Any) -> Sequence[Mapping[str, Any]]:
+        """Return what a prepared query finds among this symbol's rows."""
+        return self._database.find(query, **values, of_symbol=self._named)
 
     def _one(self, query: Any) -> Mapping[str, Any] | None:
         return _first(self._database.read(query))
@@ -363,8 +389,8 @@ class Journal(Takeover):
     def _write_status(self, connection: Connection, status: BotStatus) -> None:
         values = {**status.__dict__, "guard": to_bytes(status.guard), "finished": int(status.finished)}
         values |= status_columns(status.guard)
-        if self._statements.update_status.run(connection, values) == 0:
-            self._statements.insert_status.run(connection, {**values, "id": 1})
+        if self._statements.update_status.run(connection, {**values, "of_symbol": self.symbol}) == 0:
+            self._statements.insert_status.run(connection, self._own(values))
 
     def close(self) -> None:
         """Release the database."""

@@ -6,13 +6,33 @@ version stands in `trading.journal.versions.migrations` alone.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Select,
+    String,
+    Table,
+    UniqueConstraint,
+    select,
+)
 
 from trading.journal.readable import GUARD_COUNTS, GUARD_MONEY, TRADE_NUMBERS
 
 SCHEMA_VERSION = 4
 
 METADATA = MetaData()
+
+
+def _symbol() -> Column[str]:
+    """Return the column that says whose row it is: the bots of several symbols may keep one journal."""
+    return Column("symbol", String, primary_key=True)
+
 
 SCHEMA = Table(
     "schema_version",
@@ -23,7 +43,7 @@ SCHEMA = Table(
 BOT_STATUS = Table(
     "bot_status",
     METADATA,
-    Column("id", Integer, primary_key=True, autoincrement=False),
+    _symbol(),
     Column("identity", String, nullable=False),
     Column("last_bar", BigInteger, nullable=False),
     Column("bars_processed", BigInteger, nullable=False),
@@ -40,6 +60,7 @@ BOT_STATUS = Table(
 DECISIONS = Table(
     "decisions",
     METADATA,
+    _symbol(),
     Column("bar", BigInteger, primary_key=True, autoincrement=False),
     Column("action", String, nullable=False),
     Column("side", Integer),
@@ -58,6 +79,7 @@ DECISIONS = Table(
 INTENTS = Table(
     "intents",
     METADATA,
+    _symbol(),
     Column("id", String, primary_key=True),
     Column("bar", BigInteger, nullable=False),
     Column("kind", String, nullable=False),
@@ -77,6 +99,7 @@ INTENTS = Table(
 DEALS = Table(
     "deals",
     METADATA,
+    _symbol(),
     Column("ticket", BigInteger, primary_key=True, autoincrement=False),
     Column("position", BigInteger, nullable=False, index=True),
     Column("time", BigInteger, nullable=False),
@@ -93,6 +116,7 @@ DEALS = Table(
 TRADES = Table(
     "trades",
     METADATA,
+    _symbol(),
     Column("deal", BigInteger, primary_key=True, autoincrement=False),
     Column("position", BigInteger, nullable=False, index=True),
     Column("trade", LargeBinary, nullable=False),
@@ -107,6 +131,7 @@ TRADES = Table(
 POSITION_EVENTS = Table(
     "position_events",
     METADATA,
+    _symbol(),
     Column("ticket", BigInteger, primary_key=True, autoincrement=False),
     Column("time", BigInteger, primary_key=True, autoincrement=False),
     Column("kind", String, primary_key=True),
@@ -142,6 +167,7 @@ NEWS_EVENTS = Table(
 MODEL_METRICS = Table(
     "model_metrics",
     METADATA,
+    _symbol(),
     Column("time", BigInteger, primary_key=True, autoincrement=False),
     Column("name", String, primary_key=True),
     Column("value", Float, nullable=False),
@@ -171,3 +197,16 @@ FLAGS = Table(
     Column("value", String, nullable=False),
     Column("time", BigInteger, nullable=False),
 )
+
+OF_SYMBOL = (BOT_STATUS, DECISIONS, INTENTS, DEALS, TRADES, POSITION_EVENTS, MODEL_METRICS)
+"""Tables whose rows are one symbol's. The others tell of the account, of releases, or of messages."""
+
+
+def columns_of(table: Table) -> list[Column[Any]]:
+    """Return a table's columns without the one that repeats the symbol."""
+    return [column for column in table.c if column.name != "symbol"]
+
+
+def rows_of(table: Table, symbol: str) -> Select[Any]:
+    """Return the query of a symbol's rows, without the column that repeats it."""
+    return select(*columns_of(table)).where(table.c.symbol == symbol)

@@ -45,11 +45,11 @@ class Takeover(History):
         insert = self._database.insert_new
         for intent, order in rows.entries:
             row = {**intent.__dict__, "state": INTENT_FILLED, "outcome": None, "order": order}
-            connection.execute(insert(INTENTS), row)
+            connection.execute(insert(INTENTS), self._own(row))
         for deal in rows.deals:
-            connection.execute(insert(DEALS), dict(deal))
+            connection.execute(insert(DEALS), self._own(deal))
         for trade in rows.trades:
-            connection.execute(insert(TRADES), {**trade, **trade_columns(trade["trade"])})
+            connection.execute(insert(TRADES), self._own({**trade, **trade_columns(trade["trade"])}))
         self._move_within(connection, rows.moves)
-        self._insert_event.run_each(connection, [event.__dict__ for event in rows.events])
+        self._insert_event.run_each(connection, [self._own(event.__dict__) for event in rows.events])
         connection.execute(delete(FLAGS).where(FLAGS.c.name == rows.lifted))

@@ -92,7 +92,14 @@ def open_account(parts: AccountParts) -> Iterator[OpenAccount]:
         if parts.database is None:
             stack.enter_context(single_instance(parts.journal, "stop it first"))
             check_account_files(parts.journal)
-        journal = Journal(parts.database or sqlite_url(parts.journal), durable=parts.durable, channels=parts.channels)
+        instrument = parts.settings.instrument
+        journal = Journal(
+            parts.database or sqlite_url(parts.journal),
+            durable=parts.durable,
+            symbol=instrument.symbol,
+            magic=instrument.magic,
+            channels=parts.channels,
+        )
         stack.callback(journal.close)
         journal.check_writable()
         yield OpenAccount(lock, journal, reach.open(parts.settings, parts.clock, parts.rng))

@@ -274,7 +274,7 @@ def open_session(
         market.first,
         settings,
         params,
-        no_minutes() if market.m1 is None else minutes_of(market.frame, market.m1),
+        no_minutes() if market.m1 is None else minutes_of(market.frame, market.m1, settings.frame),
         settings.risk_profile.starting_balance_usd,
         store=SqliteStore(broker_file(journal_path), durable=durable),
         identity=identity,
@@ -283,7 +283,8 @@ def open_session(
         growing=market.growing,
     )
     known = None if news is None else FixedNews(news)
-    journal = Journal(database or sqlite_url(journal_path), durable=durable)
+    traded = settings.instrument
+    journal = Journal(database or sqlite_url(journal_path), durable=durable, symbol=traded.symbol, magic=traded.magic)
     journal.check_writable()
     _check_pair(journal, server, journal_path, market)
     if now is not None and not market.growing:

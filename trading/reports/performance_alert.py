@@ -13,14 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from alerts.message import Message
+from novosky.market.timeframe import TIMEFRAMES
 from trading.journal import Journal, sqlite_url
 from trading.reports.health import health_file, read_health
 from trading.reports.performance import Judgement
 
 LIVE_IDENTITIES = ("demo account ", "real account ")
 """How the identity of a live bot's journal begins (`trading.live.access.account_name`); a paper bot sends nothing."""
-FRESH_SECONDS = 45 * 60
-"""A bot at work writes its health after every bar; three bars without a word and it is not counted on."""
+FRESH_BARS = 3
+"""A bot at work writes its health after every bar; so many bars without a word and it is not counted on."""
 
 
 def alert_message(judgement: Judgement, source: str, now: float) -> Message:
@@ -61,7 +62,7 @@ def served_outbox(journal: Path, now: float) -> bool:
         health is not None
         and health.state == "running"
         and health.identity.startswith(LIVE_IDENTITIES)
-        and now - health.written <= FRESH_SECONDS
+        and now - health.written <= FRESH_BARS * TIMEFRAMES[health.timeframe].seconds
     )
 
 

@@ -16,7 +16,6 @@ from novosky.clock import Clock
 from novosky.measures.score import MIN_TRADES, score_of
 from novosky.settings import MlSettings, Settings
 from trading.brokers.port import AccountState, Broker, Position, Quote
-from trading.cycle.bookings import MAGIC
 from trading.cycle.news import NewsSource
 from trading.cycle.switches import Switches
 from trading.journal import BotStatus, Journal
@@ -123,7 +122,7 @@ class LiveView:
     def positions(self) -> Sequence[PositionView]:
         """The bot's own open positions as last seen."""
         sight = self._watch.sight
-        return [self._position(each, sight.quote) for each in sight.positions if each.magic == MAGIC]
+        return [self._position(each, sight.quote) for each in sight.positions if each.magic == self._journal.magic]
 
     def _position(self, position: Position, quote: Quote | None) -> PositionView:
         price = None if quote is None else quote.bid if position.side > 0 else quote.ask

@@ -44,7 +44,7 @@ def host() -> Iterator[TelegramHost]:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal(sqlite_url(tmp_path / "bot.db"), durable=False, channels=("telegram",))
+    journal = Journal(sqlite_url(tmp_path / "bot.db"), symbol="BTCUSD", durable=False, channels=("telegram",))
     yield journal
     journal.close()
 

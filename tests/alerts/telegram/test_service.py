@@ -56,7 +56,7 @@ class Machine:
     def __init__(self, host: TelegramHost, folder: Path) -> None:
         self.host, self.folder, self.clock = host, folder, FakeClock()
         self.bot = Bot()
-        self.journal = Journal(sqlite_url(folder / "bot.db"), durable=False, channels=("telegram",))
+        self.journal = Journal(sqlite_url(folder / "bot.db"), symbol="BTCUSD", durable=False, channels=("telegram",))
         self.services: list[TelegramService] = []
 
     def start(self, *chats: int, controls: object = None, clock: object = None) -> TelegramService:

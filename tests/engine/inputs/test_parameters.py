@@ -16,6 +16,7 @@ from engine.inputs.parameters import ASIAN, LONDON, NEW_YORK, build_params, buil
 from engine.records import Params, dtype_of
 from novosky.errors import DataError
 from novosky.market.news import NewsCalendar
+from novosky.market.timeframe import USUAL
 from novosky.settings import MlSettings, Settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -235,7 +236,7 @@ def test_bar_columns_carry_the_frame() -> None:
 def test_minutes_belong_to_the_bar_they_open_in() -> None:
     frame = bars_at("2024-01-01 00:00", "2024-01-01 00:15", high=[9.0, 9.0], low=[0.1, 0.1])
     m1 = bars_at("2024-01-01 00:00", "2024-01-01 00:14", "2024-01-01 00:15", high=[1.0, 2.0, 3.0], low=[0.1, 0.2, 0.3])
-    minutes = minutes_of(frame, m1)
+    minutes = minutes_of(frame, m1, USUAL)
     assert minutes.begin.tolist() == [0, 2, 3]
     assert minutes.high.tolist() == [1.0, 2.0, 3.0]
     assert minutes.low.tolist() == [0.1, 0.2, 0.3]
@@ -253,14 +254,14 @@ def test_minutes_outside_every_bar_are_left_out() -> None:
         "2024-01-01 01:15",
         high=[1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
     )
-    minutes = minutes_of(frame, m1)
+    minutes = minutes_of(frame, m1, USUAL)
     assert minutes.begin.tolist() == [0, 1, 2]
     assert minutes.high.tolist() == [2.0, 5.0]
 
 
 def test_a_bar_without_minutes_owns_none() -> None:
     frame = bars_at("2024-01-01 00:00", "2024-01-01 00:15", "2024-01-01 00:30")
-    minutes = minutes_of(frame, bars_at("2024-01-01 00:31", high=[7.0]))
+    minutes = minutes_of(frame, bars_at("2024-01-01 00:31", high=[7.0]), USUAL)
     assert minutes.begin.tolist() == [0, 0, 0, 1]
 
 

@@ -72,7 +72,7 @@ def test_a_live_bot_refuses_to_begin_far_from_its_starting_balance(
 
 class Looking:
     def __init__(self, desk: LiveDesk) -> None:
-        self.journal = Journal(sqlite_url(desk.logs / "novosky.sqlite"), durable=False, read_only=True)
+        self.journal = Journal(sqlite_url(desk.logs / "novosky.sqlite"), symbol="BTCUSD", durable=False, read_only=True)
 
     def __enter__(self) -> Journal:
         return self.journal

@@ -44,7 +44,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Journal:
     session = open_scenario(with_position_model(), folder / "journal.sqlite")
     finish(session)
     session.close()
-    return Journal(sqlite_url(folder / "journal.sqlite"), durable=False, read_only=True)
+    return Journal(sqlite_url(folder / "journal.sqlite"), symbol="BTCUSD", durable=False, read_only=True)
 
 
 def of_kind(journal: Journal, kind: str) -> list[PositionEvent]:
@@ -236,7 +236,7 @@ def test_a_trade_counts_for_the_models_that_opened_it(tmp_path: Path) -> None:
 
 
 def session_trades(folder: Path) -> list[bytes]:
-    journal = Journal(sqlite_url(folder / "journal.sqlite"), durable=False, read_only=True)
+    journal = Journal(sqlite_url(folder / "journal.sqlite"), symbol="BTCUSD", durable=False, read_only=True)
     try:
         return journal.trades()
     finally:
@@ -248,7 +248,7 @@ def test_a_killed_and_restarted_bot_leaves_the_same_notes(journal: Journal, tmp_
 
     mortal(7)  # type: ignore[operator]
     live_through(with_position_model(), tmp_path)
-    again = Journal(sqlite_url(tmp_path / "journal.sqlite"), durable=False, read_only=True)
+    again = Journal(sqlite_url(tmp_path / "journal.sqlite"), symbol="BTCUSD", durable=False, read_only=True)
     assert again.position_events() == journal.position_events()
     assert again.model_metrics_between(0, 2**40) == journal.model_metrics_between(0, 2**40)
     again.close()

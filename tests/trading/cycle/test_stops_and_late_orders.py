@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from novosky.market.instrument import BOT_MAGIC as MAGIC
 from tests.helpers.live_runs import LiveDesk
 from tests.helpers.mt5_runs import Mt5Session, open_mt5, trade_server
 from tests.helpers.paper_runs import Scenario, backtest_outcome, planted_bars
@@ -15,7 +16,6 @@ from trading.brokers.simulated.book import OpenPosition
 from trading.brokers.simulated.faults import Fault, answers, overwritten_comment
 from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.store import MemoryStore
-from trading.cycle.bookings import MAGIC
 from trading.cycle.notes import STOP_REPAIRED
 from trading.cycle.switches import Switches
 from trading.live.loop import Rhythm

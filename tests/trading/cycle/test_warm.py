@@ -100,7 +100,7 @@ def test_warming_up_changes_no_rule() -> None:
 
 
 def test_the_invented_bars_have_every_feature_and_real_bars_their_form() -> None:
-    bars = invented_bars(live_window_bars())
+    bars = invented_bars(live_window_bars(), 900)
     assert np.isfinite(latest_bar(bars).features).all()
     real = BarArrays.from_bars(planted_bars(1))
     form = {name: (value.dtype, value.flags.writeable) for name, value in vars(real).items() if name != "bar_seconds"}

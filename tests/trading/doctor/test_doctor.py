@@ -549,7 +549,7 @@ def test_what_is_named_of_the_broker_is_judged_at_once_and_never_asked_for_again
 def test_the_journal_looked_at_is_that_of_the_bot_here(desk: Desk, bench: Path) -> None:
     (bench / "logs").mkdir(exist_ok=True)
     for name in ("paper", "novosky"):
-        Journal(sqlite_url(bench / "logs" / f"{name}.sqlite"), durable=False).close()
+        Journal(sqlite_url(bench / "logs" / f"{name}.sqlite"), symbol="BTCUSD", durable=False).close()
         _, findings = examine(desk)
         assert f"{name}.sqlite" in findings["journal"]["text"]
     with single_instance(bench / "logs" / "novosky.sqlite"):

@@ -41,7 +41,9 @@ class FileDatabase:
         self.file = file
 
     def open(self, *, read_only: bool = False) -> Journal:
-        return Journal(sqlite_url(self.file), durable=True, read_only=read_only, channels=("telegram",))
+        return Journal(
+            sqlite_url(self.file), symbol="BTCUSD", durable=True, read_only=read_only, channels=("telegram",)
+        )
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:

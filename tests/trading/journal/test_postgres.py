@@ -24,6 +24,7 @@ from tests.contracts.journal import (
     HistoryContract,
     OutboxContract,
     PlaceContract,
+    SymbolContract,
     decision_at,
     entry_at,
     message,
@@ -54,9 +55,9 @@ class ServerPlace:
         self.server = server
         self.port = server.port
 
-    def open(self, *, read_only: bool = False, patience: float = PATIENCE) -> Journal:
+    def open(self, *, read_only: bool = False, symbol: str | None = "BTCUSD", patience: float = PATIENCE) -> Journal:
         url = journal_url(self.server.url().set(port=self.port).render_as_string(hide_password=False))
-        return Journal(url, durable=True, read_only=read_only, patience=patience, channels=("telegram",))
+        return Journal(url, symbol=symbol, durable=True, read_only=read_only, patience=patience, channels=("telegram",))
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -122,6 +123,10 @@ class TestOutbox(OutboxContract):
     pass
 
 
+class TestSymbols(SymbolContract):
+    pass
+
+
 class TestHistory(HistoryContract):
     pass
 
@@ -148,7 +153,7 @@ def test_the_lock_ends_with_its_holder(journal: Journal, place: ServerPlace) -> 
 def test_bots_in_schemas_of_their_own_do_not_meet(journal: Journal, place: ServerPlace, server: PostgresServer) -> None:
     place.run("CREATE SCHEMA other")
     url = server.url().set(drivername="postgresql+psycopg", query={"options": "-csearch_path=other"})
-    other = Journal(url, durable=True, patience=0.2)
+    other = Journal(url, symbol="BTCUSD", durable=True, patience=0.2)
     other.save_status(status_at())
     assert journal.status() is None
     other.close()
@@ -288,7 +293,7 @@ def test_a_bot_that_is_killed_and_cut_off_trades_what_the_backtest_trades(
 def test_the_password_is_in_no_message(server: PostgresServer) -> None:
     def words_of(url: Any) -> str:
         with pytest.raises(StorageError) as refusal:
-            Journal(url, durable=True, patience=0.1)
+            Journal(url, symbol="BTCUSD", durable=True, patience=0.1)
         return str(refusal.value)
 
     wrong = journal_url(server.url(password="open sesame").render_as_string(hide_password=False))

@@ -36,7 +36,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_trades_stand_in_plain_columns_with_utc_text_and_words(file: Path) -> None:
-    journal = Journal(sqlite_url(file), durable=True, read_only=True)
+    journal = Journal(sqlite_url(file), symbol="BTCUSD", durable=True, read_only=True)
     trades = [from_bytes(Trade, content) for content in journal.trades()]
     journal.close()
     read = rows(file, "SELECT * FROM trades_readable ORDER BY exit_time, deal")
@@ -54,7 +54,7 @@ def test_trades_stand_in_plain_columns_with_utc_text_and_words(file: Path) -> No
 
 def test_decisions_name_their_failing_gates_and_the_status_its_money(file: Path) -> None:
     assert tuple(_GATES) == GATE_NAMES
-    journal = Journal(sqlite_url(file), durable=True, read_only=True)
+    journal = Journal(sqlite_url(file), symbol="BTCUSD", durable=True, read_only=True)
     decisions, status = journal.decisions(), journal.status()
     journal.close()
     read = rows(file, "SELECT * FROM decisions_readable ORDER BY bar")
@@ -76,7 +76,7 @@ def test_an_old_journal_is_filled_when_it_is_brought_up_to_date(tmp_path: Path) 
     with engine.begin() as connection:
         write_version_1(connection, old)
     engine.dispose()
-    journal = Journal(sqlite_url(path), durable=True)
+    journal = Journal(sqlite_url(path), symbol="BTCUSD", durable=True)
     trades, status = [from_bytes(Trade, content) for content in journal.trades()], journal.status()
     journal.close()
     read = rows(path, "SELECT * FROM trades_readable ORDER BY exit_time, deal")

@@ -23,7 +23,6 @@ from trading.brokers.mt5.entry import TerminalReach, account_access
 from trading.brokers.mt5.terms import Access
 from trading.brokers.port import BrokerUnavailable
 from trading.brokers.simulated.faults import pipe_cut_before
-from trading.cycle.own_orders import MAGIC
 from trading.cycle.switches import Switches
 from trading.doctor.broker import check_broker
 from trading.journal import Journal, sqlite_url
@@ -147,7 +146,7 @@ def test_a_stop_ends_the_wait_for_a_broker(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="sends itself a signal")
 def test_sigterm_ends_the_wait_between_two_steps(tmp_path: Path) -> None:
-    journal = Journal(sqlite_url(tmp_path / "j.sqlite"), durable=False)
+    journal = Journal(sqlite_url(tmp_path / "j.sqlite"), symbol="BTCUSD", durable=False)
     stop = Stop()
     threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
     with stop.signals():
@@ -157,7 +156,7 @@ def test_sigterm_ends_the_wait_between_two_steps(tmp_path: Path) -> None:
 
 
 def test_an_order_ends_the_wait(tmp_path: Path) -> None:
-    journal = Journal(sqlite_url(tmp_path / "j.sqlite"), durable=False)
+    journal = Journal(sqlite_url(tmp_path / "j.sqlite"), symbol="BTCUSD", durable=False)
     switches = Switches(journal, RealClock(), "test", tmp_path / "flag")
     switches.close_all()
     Stop().wait(60.0, switches)
@@ -168,7 +167,7 @@ def test_the_doctors_probe_finds_the_terminal_as_the_settings_say(tmp_path: Path
     desk = LiveDesk(Scenario(planted_bars(2)), tmp_path)
     desk.server.advance()
     parts = desk.parts()
-    with parts.reach.probe("BTCUSD", parts.clock, MAGIC) as probe:
+    with parts.reach.probe("BTCUSD", parts.clock, parts.settings.instrument.magic) as probe:
         findings = check_broker(probe, parts.settings, parts.clock.now())
     assert [finding.grade.name for finding in findings] == ["OK"] * 5
 
@@ -177,5 +176,8 @@ def test_the_doctors_probe_says_when_the_terminal_is_away(tmp_path: Path) -> Non
     desk = LiveDesk(Scenario(planted_bars(2)), tmp_path)
     desk.faults.plan(pipe_cut_before().on("initialize"))
     parts = desk.parts()
-    with parts.reach.probe("BTCUSD", parts.clock, MAGIC) as probe, pytest.raises(BrokerUnavailable):
+    with (
+        parts.reach.probe("BTCUSD", parts.clock, parts.settings.instrument.magic) as probe,
+        pytest.raises(BrokerUnavailable),
+    ):
         probe.facts()

@@ -26,6 +26,7 @@ from novosky.data.synthetic import synthetic_bars
 from novosky.errors import DataError, StorageError, UsageError
 from novosky.market.bars import epoch_seconds
 from novosky.market.news import NewsCalendar
+from novosky.market.timeframe import USUAL
 from tests.helpers.bridge_module import TOKEN
 from tests.helpers.command_line import ROOT
 from tests.helpers.desk import Desk
@@ -64,7 +65,7 @@ def bars_of(count: int, start: str = "2024-03-01") -> pd.DataFrame:
 @pytest.mark.parametrize(("count", "step"), [(HISTORY + 700, WEEK), (HISTORY + 120, DAY), (HISTORY + 5, 900)])
 def test_bars_move_by_whole_weeks_where_there_are_enough_else_by_days_else_by_bars(count: int, step: int) -> None:
     bars = bars_of(count)
-    placement = placement_of(bars, HISTORY, NOW)
+    placement = placement_of(bars, USUAL, HISTORY, NOW)
     assert placement.shift % step == 0
     assert placement.first >= HISTORY
     opens = epoch_seconds(shifted(bars, placement.shift))
@@ -74,31 +75,31 @@ def test_bars_move_by_whole_weeks_where_there_are_enough_else_by_days_else_by_ba
 def test_a_file_with_a_closed_market_now_opens_with_its_next_bar() -> None:
     bars = bars_of(HISTORY + 1400)
     opens = epoch_seconds(bars)
-    placement = placement_of(bars, HISTORY, NOW)
+    placement = placement_of(bars, USUAL, HISTORY, NOW)
     # Without the bars of the hour in which now falls.
     hour = (opens + placement.shift) // 3600 != int(NOW) // 3600
     holed = bars[hour].reset_index(drop=True)
-    found = placement_of(holed, HISTORY, NOW)
+    found = placement_of(holed, USUAL, HISTORY, NOW)
     assert found.shift == placement.shift
     assert epoch_seconds(shifted(holed, found.shift))[found.first] == int(NOW) // 3600 * 3600 + 3600
 
 
 def test_too_few_bars_are_refused() -> None:
     with pytest.raises(DataError, match="two must follow"):
-        placement_of(bars_of(HISTORY + 1), HISTORY, NOW)
+        placement_of(bars_of(HISTORY + 1), USUAL, HISTORY, NOW)
 
 
 def test_the_placement_of_a_kept_account_is_found_again_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     account = tmp_path / "account.sqlite"
-    assert kept_placement(account) is None
+    assert kept_placement(account, USUAL) is None
     keep_placement(account, Placement(WEEK, 30))
-    assert kept_placement(account) is None, "without the account it places nothing"
+    assert kept_placement(account, USUAL) is None, "without the account it places nothing"
     account.touch()
-    assert kept_placement(account) == Placement(WEEK, 30)
+    assert kept_placement(account, USUAL) == Placement(WEEK, 30)
     for text in ("{}", "[", '{"shift": 7, "first": 30}', '{"shift": 900, "first": 0}'):
         placement_file(account).write_text(text)
         with pytest.raises(StorageError, match=r"rehearsal\.json is damaged"):
-            kept_placement(account)
+            kept_placement(account, USUAL)
 
 
 def account(login: int, server: str, *, real: bool) -> TerminalReach:
@@ -168,7 +169,7 @@ def test_a_live_bot_enters_and_closes_trades_of_a_file_of_another_year(desk: Des
     )
     frame, wall = load_bars(desk.bars), Wall(NOW // 900 * 900 + late)
     assert frame["time"].iloc[-1].year < 2025
-    placement = placement_of(frame, live_window_bars(), wall.now())
+    placement = placement_of(frame, USUAL, live_window_bars(), wall.now())
     moved = shifted(frame, placement.shift)
     terminal, paced = simulated_market(moved, settings, ml_settings, 1.0, wall.now, None, placement.first)
     served = Served(terminal, RehearsedServer(paced.server, wall.now).catch_up)

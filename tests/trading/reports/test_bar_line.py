@@ -11,9 +11,10 @@ from engine.gates import GATE_NAMES
 from engine.outputs.gate_numbers import Refusal, refusal_text
 from engine.records import Candidate, Guard, Params, new_record, to_bytes
 from novosky.clock import RealClock
+from novosky.market.instrument import BOT_MAGIC as MAGIC
+from novosky.market.timeframe import USUAL
 from tests.helpers.paper_runs import settings_with
 from trading.brokers.port import Position
-from trading.cycle.bookings import MAGIC
 from trading.journal import BotStatus, Journal
 from trading.reports.bar_line import WIDTH, BarView, bar_line, decision_text
 from trading.reports.narrator import Narrator
@@ -36,6 +37,7 @@ def view(**changes: Any) -> BarView:
         "position": None,
         "decision": "no signal",
         "equity": 1_000.0,
+        "frame": USUAL,
     }
     return BarView(**values | changes)
 
@@ -155,7 +157,7 @@ def standing(position: Position | None = None, bars: int = 2, **latched: int) ->
     for name, value in latched.items():
         setattr(guard, name, value)
     status = BotStatus("paper", CLOSE if bars else 0, bars, 0, 0, 1_000.0, guard, "", finished=False)
-    return Standing("BTCUSD", 2, status, position, CLOSE + 20.0)
+    return Standing("BTCUSD", USUAL, 2, status, position, CLOSE + 20.0)
 
 
 def test_the_start_says_where_the_bot_stands_and_what_it_may_do() -> None:

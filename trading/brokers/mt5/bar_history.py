@@ -12,18 +12,18 @@ import pandas as pd
 
 from novosky.clock import Clock
 from novosky.errors import BrokerError
+from novosky.market.timeframe import Timeframe
 from trading.brokers.mt5.clock import OffsetCheck, ServerTime
 from trading.brokers.mt5.link import Link
 from trading.brokers.mt5.symbols import has_quote, resolve_symbol
 from trading.brokers.mt5.terms import Access, Timing
-from trading.brokers.mt5_package.constants import ModuleConstants as C
+from trading.brokers.mt5.timeframes import terminal_code
 
 Rates = npt.NDArray[Any]
 
 PAGE = 20_000
 """Bars asked for at once: about a megabyte, well below what terminals and the bridge hand out."""
 
-_TIMEFRAMES = {60: C.TIMEFRAME_M1, 300: C.TIMEFRAME_M5, 900: C.TIMEFRAME_M15}
 _SETTLING_READS = 5
 """How often a first page is read again while it still grows; history trickles in after a login."""
 
@@ -70,7 +70,7 @@ class BarHistory:
         self,
         name: str,
         rule: str,
-        seconds: int,
+        frame: Timeframe,
         since: int | None,
         progress: Callable[[int], None] | None = None,
     ) -> History:
@@ -82,8 +82,7 @@ class BarHistory:
             The symbol; a broker's suffix is found.
         rule : str
             The server's clock, as in `broker.server_clock`.
-        seconds : int
-            Length of a bar: 60, 300 or 900.
+        frame : Timeframe
         since : int, optional
             UTC epoch seconds; None reads all that the terminal has.
         progress : callable, optional
@@ -103,7 +102,7 @@ class BarHistory:
         confirmed = self._check_clock(symbol, time)
         info = self._link.read("symbol_info", symbol)
         first = None if since is None else time.stamp(since)
-        rows = self._pages(symbol, _TIMEFRAMES[seconds], first, progress or (lambda _: None))
+        rows = self._pages(symbol, terminal_code(frame), first, progress or (lambda _: None))
         if not len(rows):
             raise BrokerError(
                 f"the terminal has no closed bars of {symbol}; open its chart once, so that it loads them"

@@ -12,12 +12,12 @@ import pandas as pd
 
 from novosky.clock import Clock
 from novosky.market.bar_arrays import BarArrays
-from novosky.market.bars import M15_SECONDS
 from novosky.market.clock_changes import Placed, folded_column
+from novosky.market.timeframe import Timeframe
 from trading.brokers.mt5.clock import ServerTime
 from trading.brokers.mt5.link import Link
 from trading.brokers.mt5.terms import Timing
-from trading.brokers.mt5_package.constants import ModuleConstants as C
+from trading.brokers.mt5.timeframes import terminal_code
 
 Rates = npt.NDArray[Any]
 _log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _AHEAD = 2.0
 
 
 class BarReader:
-    """Reads one symbol's M15 bars.
+    """Reads one symbol's bars of one time frame.
 
     Parameters
     ----------
@@ -46,11 +46,15 @@ class BarReader:
     timing : Timing
     volume_unit : float
         A frame's volume is `tick_volume` over this.
+    frame : Timeframe
     """
 
-    def __init__(self, link: Link, time: ServerTime, clock: Clock, timing: Timing, volume_unit: float) -> None:
+    def __init__(
+        self, link: Link, time: ServerTime, clock: Clock, timing: Timing, volume_unit: float, frame: Timeframe
+    ) -> None:
         self._link, self._time, self._clock, self._timing = link, time, clock, timing
         self._volume_unit = volume_unit
+        self._seconds, self._code = frame.seconds, terminal_code(frame)
         self._complete = self._end = 0
         self._recent = _EMPTY
         self._columns = pd.Index(list(_COLUMNS))
@@ -75,7 +79,7 @@ class BarReader:
         """Return the same bars as arrays, copied: rows are written into these columns later."""
         begin, end = self._newest(symbol, count)
         opened, high, low, close, volume = self._values[:, begin:end].copy()
-        return BarArrays(self._utc[begin:end].copy(), opened, high, low, close, volume)
+        return BarArrays(self._utc[begin:end].copy(), opened, high, low, close, volume, self._seconds)
 
     def _newest(self, symbol: str, count: int) -> tuple[int, int]:
         """Read what has closed since and return where the newest `count` closed bars stand."""
@@ -84,7 +88,7 @@ class BarReader:
             settled = self._complete >= count and self._near_change()
             self._read_all(symbol, count, tries=0 if settled else _SETTLING_READS)
         # Where the server's clock was set back the newest rows by stamp are not the newest by time.
-        newest = self._clock.now() + _AHEAD - M15_SECONDS
+        newest = self._clock.now() + _AHEAD - self._seconds
         end = int(np.searchsorted(self._utc[: self._end], newest, side="right"))
         if end == self._end and self._near_change() and self._goes_on(symbol):
             end -= 1
@@ -95,18 +99,18 @@ class BarReader:
 
     def _goes_on(self, symbol: str) -> bool:
         """Tell whether the newest bar, cut short by a change of the clock, goes on in the forming one."""
-        forming: Rates = self._link.read("copy_rates_from_pos", symbol, C.TIMEFRAME_M15, 0, 1)
+        forming: Rates = self._link.read("copy_rates_from_pos", symbol, self._code, 0, 1)
         if len(forming) == 0:
             return True
         utc = self._place(np.concatenate((self._recent, forming))).utc
-        return bool(utc[-1] - utc[-2] < M15_SECONDS)
+        return bool(utc[-1] - utc[-2] < self._seconds)
 
     def _append(self, symbol: str) -> bool:
         """Add what has closed since; False when the known rows and the terminal's do not fit together."""
         known = self._recent
         if len(known) == 0:
             return False
-        recent: Rates = self._link.read("copy_rates_from_pos", symbol, C.TIMEFRAME_M15, 1, _RECENT)
+        recent: Rates = self._link.read("copy_rates_from_pos", symbol, self._code, 1, _RECENT)
         place = np.flatnonzero(recent["time"] == known["time"][-1]) if len(recent) else np.empty(0, dtype=np.int64)
         if len(place) == 0:
             return False
@@ -171,15 +175,15 @@ class BarReader:
 
     def _page(self, symbol: str, start: int, size: int, *, first: bool) -> Rates:
         if first:
-            page: Rates = self._link.read("copy_rates_from_pos", symbol, C.TIMEFRAME_M15, start, size)
+            page: Rates = self._link.read("copy_rates_from_pos", symbol, self._code, start, size)
             return page if len(page) else _EMPTY.copy()
-        answer = self._link.ask("copy_rates_from_pos", symbol, C.TIMEFRAME_M15, start, size)
+        answer = self._link.ask("copy_rates_from_pos", symbol, self._code, start, size)
         # Beyond the oldest bar the terminal answers with a failure, not with nothing.
         return _EMPTY.copy() if answer.value is None or len(answer.value) == 0 else answer.value
 
     def _place(self, rows: Rates) -> Placed:
         volume = rows["tick_volume"].astype(np.float64)
-        return self._time.bars(rows["time"].astype(np.int64), self._clock.now(), M15_SECONDS, volume)
+        return self._time.bars(rows["time"].astype(np.int64), self._clock.now(), self._seconds, volume)
 
     def _say(self, placed: Placed) -> None:
         """Log what the clock's change asked for, each thing once."""

@@ -99,7 +99,7 @@ class Mt5Broker:
         offset = OffsetCheck(self._time)
         self._desk = Desk(self._link, clock, self._time, offset, lookup, settings, access, timing, deviation=deviation)
         self._orders = Orders(self._desk, clock)
-        self._bars = BarReader(self._link, self._time, clock, timing, volume_unit)
+        self._bars = BarReader(self._link, self._time, clock, timing, volume_unit, settings.frame)
         self._margins: dict[tuple[int, float], float] = {}
         self._held: dict[int, int] = {}
         self._newest: tuple[int, int] | None = None

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from novosky.clock import Clock
-from novosky.market.bars import M15_SECONDS
 from trading.brokers.margin import margin_problem
 from trading.brokers.mt5.desk import Desk
 from trading.brokers.mt5.guard import check_account, refusal_of_entry
@@ -260,7 +259,8 @@ class Orders:
         spent = self._clock.now() - attempt.began
         if attempt.request.position:
             return spent < self._timing.exit_seconds
-        same_bar = int(self._clock.now()) // M15_SECONDS == int(attempt.began) // M15_SECONDS
+        frame = self._desk.settings.frame
+        same_bar = frame.floor(self._clock.now()) == frame.floor(attempt.began)
         return same_bar and spent < self._timing.requote_seconds
 
     def _requote(self, attempt: _Attempt, refused: OrderResult) -> OrderResult | None:

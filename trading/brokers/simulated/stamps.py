@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from novosky.market.server_time import ServerClock
+from novosky.market.server_time import ZONE_STEP, ServerClock
 
-QUARTER = 900
 _BLOCK = 1_024
 """Quarters whose offsets are worked out at once: time goes forward, and asking for one costs as much as for all."""
 _KEPT = 64
@@ -28,10 +27,10 @@ class Stamps:
 
     def _shift(self, utc: int) -> int:
         # Every zone keeps one offset for a whole quarter of an hour.
-        block, place = divmod(utc // QUARTER, _BLOCK)
+        block, place = divmod(utc // ZONE_STEP, _BLOCK)
         shifts = self._shifts.get(block)
         if shifts is None:
-            moments = np.arange(block * _BLOCK, (block + 1) * _BLOCK, dtype=np.int64) * QUARTER
+            moments = np.arange(block * _BLOCK, (block + 1) * _BLOCK, dtype=np.int64) * ZONE_STEP
             if len(self._shifts) == _KEPT:
                 self._shifts.clear()
             shifts = self._shifts[block] = (self.clock.from_utc(moments) - moments).tolist()

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from engine.records import Params, new_record
+from novosky.market.timeframe import USUAL, Timeframe
 from novosky.market.trading_hours import Weekday
 from trading.brokers.mt5_package.constants import SYMBOL_EXPIRATION_ALL, SYMBOL_ORDER_ALL
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 
 if TYPE_CHECKING:
     from novosky.settings import Settings
-
-BAR_SECONDS = 900
 
 
 @dataclass(frozen=True)
@@ -150,6 +149,7 @@ def engine_params(
     spec: SymbolSpec,
     *,
     leverage: float,
+    frame: Timeframe = USUAL,
     stop_out_level: float = 0.5,
     commission_per_lot: float = 0.0,
     slippage: float = 0.0,
@@ -160,6 +160,8 @@ def engine_params(
 
     Parameters
     ----------
+    frame : Timeframe
+        Of the market's bars.
     leverage, stop_out_level : float
         Of the account; the stop-out as a share of margin.
     commission_per_lot, swap_long, swap_short : float
@@ -168,7 +170,7 @@ def engine_params(
         In the symbol's price.
     """
     params = new_record(Params)
-    params.bar_seconds = BAR_SECONDS
+    params.bar_seconds = frame.seconds
     params.lot_units = spec.contract_size
     params.price_scale = 10.0**spec.digits
     params.money_scale = 100.0

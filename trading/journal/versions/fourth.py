@@ -8,10 +8,11 @@ from sqlalchemy import Connection
 
 from trading.journal.versions.fourth_alerts import add_channel
 from trading.journal.versions.fourth_outcomes import name_outcomes
+from trading.journal.versions.fourth_symbol import add_symbol
 
 Step = Callable[[Connection], None]
 
-STEPS: tuple[Step, ...] = (add_channel, name_outcomes)
+STEPS: tuple[Step, ...] = (add_channel, name_outcomes, add_symbol)
 """Each part of the change, in order; all of them run in the migration's one transaction."""
 
 

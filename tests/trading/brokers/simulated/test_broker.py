@@ -85,7 +85,7 @@ class CaseRun:
         )
         access = Access(terms.login, terms.server, real=False)
         self.broker = Mt5Broker(SimulatedTerminal(self.server), settings, TerminalClock(self.server), access)
-        self.journal = Journal(sqlite_url(folder / "journal.sqlite"), durable=False)
+        self.journal = Journal(sqlite_url(folder / "journal.sqlite"), symbol="BTCUSD", durable=False)
         names = {"identity": case.id, "models": "", "frozen": lambda: False}
         signals: Any = CaseSignals(case)
         names["positions"] = CasePositions(case)
