@@ -33,7 +33,7 @@ from engine.fills import (
     settle_touch,
     touched,
 )
-from engine.gates import MARGIN, MARKET_CLOSED, STOPS_LEVEL, failing_gates
+from engine.gates import MARGIN, MARKET_CLOSED, ORDER_SHIFT, STOPS_LEVEL, failing_gates
 from engine.prefetch import prefetch
 from engine.records import FOREVER, Account, Bars, Candidate, Guard, Minutes, Params, Rollovers, Run
 from engine.sizing import FITS, plan_order
@@ -51,7 +51,6 @@ _OPEN = 0
 _POSITION = 1
 _CANDIDATE = 2
 _MULTIPLIER = 3
-_ORDER_BIT = 15
 
 
 def hold_until(bar: int) -> float:
@@ -102,7 +101,7 @@ def judge_candidate(
     if verdict != FITS and multiplier > 1.0:
         # The risk model scales a trade; it never keeps one from fitting.
         verdict, volume, sl, tp = plan_order(candidate, account, params, bid, spread, 1.0)
-    return mask | verdict << _ORDER_BIT, volume, sl, tp
+    return mask | verdict << ORDER_SHIFT, volume, sl, tp
 
 
 @compiled
