@@ -25,7 +25,7 @@ from engine.gates import MARKET_CLOSED
 from engine.history import asks_multiplier, judge_candidate, wants_exit
 from engine.inputs.models import RiskModel
 from engine.outputs.tables import SIDE_NAMES, utc_text, volume_text
-from engine.records import Account, Candidate, Guard, Params, from_bytes, new_record, to_bytes
+from engine.records import Account, Candidate, Guard, Params, from_bytes, new_record, to_bytes, to_text
 from novosky.errors import BrokerError, SettingsError
 from novosky.market.bars import M15_SECONDS, epoch_seconds
 from trading.account.opening_balance import balance_problem, is_below_halt
@@ -469,5 +469,5 @@ def _describe(decision: Decision, candidate: Candidate, mask: int) -> Decision:
         confidence=float(candidate.confidence),
         gap=float(candidate.gap),
         gates=mask,
-        candidate=to_bytes(candidate),
+        candidate=to_text(candidate),
     )

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.gates import GATE_OF, gate_names
+from engine.gates import GATE_OF
 from engine.records import Candidate, Guard, Params
 
 
@@ -32,13 +33,13 @@ class Refusal:
     spread: float
 
 
-def refusal_text(mask: int, refusal: Refusal) -> str:
-    """Return the first failing gate of a mask with its number and limit, and how many more failed.
+def refusal_text(failing: Sequence[str], refusal: Refusal) -> str:
+    """Return the first failing gate with its number and limit, and how many more failed.
 
     Parameters
     ----------
-    mask : int
-        At least one bit over `engine.gates.GATE_NAMES`.
+    failing : sequence of str
+        Names of the failing gates, the block reason first; at least one.
     refusal : Refusal
 
     Returns
@@ -46,6 +47,8 @@ def refusal_text(mask: int, refusal: Refusal) -> str:
     str
         For example "confidence 0.58 < 0.62 (+2)".
     """
-    first, *more = gate_names(mask)
-    text = GATE_OF[first].told(refusal.candidate, refusal.guard, refusal.params, refusal.spread)
+    first, *more = failing
+    gate = GATE_OF.get(first)
+    # A journal may name a gate that this program no longer has.
+    text = first if gate is None else gate.told(refusal.candidate, refusal.guard, refusal.params, refusal.spread)
     return f"{text} (+{len(more)})" if more else text

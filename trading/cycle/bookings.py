@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from engine.fills import EXIT_MANUAL, EXIT_STOP, EXIT_STOP_OUT, EXIT_TARGET, rounded
-from engine.records import Params, Trade, new_record, to_bytes
+from engine.records import Params, Trade, new_record, to_text
 from trading.brokers.port import (
     DEAL_ENTRY_IN,
     DEAL_ENTRY_OUT,
@@ -63,7 +63,7 @@ class ClosedTrade:
         return {
             "deal": self.deal,
             "position": self.position,
-            "trade": to_bytes(self.trade),
+            "trade": to_text(self.trade),
             "exit_time": int(self.trade.exit_time),
         }
 

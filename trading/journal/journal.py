@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, func, select, text, update
 
-from engine.records import Guard, from_bytes, to_bytes
+from engine.gates import gate_names
+from engine.records import Guard, from_text, to_text
 from novosky.database.connection import Database
 from novosky.errors import StorageError
 from novosky.market.bars import M15_SECONDS
@@ -99,7 +100,7 @@ class Journal(Takeover):
         if row is None:
             return None
         try:
-            guard = from_bytes(Guard, row["guard"])
+            guard = from_text(Guard, row["guard"])
         except ValueError as error:
             raise StorageError(
                 f"journal {self._database.place} was written by another version ({error}); use the matching release"
@@ -196,7 +197,7 @@ class Journal(Takeover):
         """
 
         def write(connection: Connection) -> None:
-            connection.execute(INSERT_DECISION, decision.__dict__)
+            connection.execute(INSERT_DECISION, {**decision.__dict__, "gates": _gate_text(decision.gates)})
             if deals:
                 connection.execute(INSERT_DEAL, [dict(row) for row in deals])
             if trades:
@@ -252,13 +253,12 @@ class Journal(Takeover):
                 update(INTENTS).where(INTENTS.c.id == intent.id).values(state=state, retcode=retcode, order=order)
             )
             if state == INTENT_REJECTED and intent.kind == "entry":
-                connection.execute(
-                    update(DECISIONS).where(DECISIONS.c.bar == intent.bar).values(action="blocked", gates=gates)
-                )
+                blocked = update(DECISIONS).where(DECISIONS.c.bar == intent.bar)
+                connection.execute(blocked.values(action="blocked", gates=_gate_text(gates)))
             if state == INTENT_FILLED and intent.kind == "entry":
                 # An order that was taken for refused had marked the decision so.
                 late = (DECISIONS.c.bar == intent.bar) & (DECISIONS.c.action == "blocked")
-                connection.execute(update(DECISIONS).where(late).values(action="entry", gates=0))
+                connection.execute(update(DECISIONS).where(late).values(action="entry", gates=""))
             self.outbox.enqueue_within(connection, messages)
 
         self._database.write(write)
@@ -323,8 +323,8 @@ class Journal(Takeover):
         query = select(DEALS.c.position).where(own, DEALS.c.position.not_in(select(TRADES.c.position)))
         return frozenset(row["position"] for row in self._database.read(query))
 
-    def trades(self) -> list[bytes]:
-        """Return the records of all closed trades in order of exit."""
+    def trades(self) -> list[str]:
+        """Return the records of all closed trades in order of exit, as `engine.layouts.to_text` writes them."""
         query = select(TRADES).order_by(TRADES.c.exit_time, TRADES.c.deal)
         return [row["trade"] for row in self._database.read(query)]
 
@@ -367,8 +367,13 @@ class Journal(Takeover):
         self._database.close()
 
 
+def _gate_text(mask: int | None) -> str | None:
+    """Return the names of the failing gates as the column holds them."""
+    return None if mask is None else " ".join(gate_names(mask))
+
+
 def _write_status(connection: Connection, status: BotStatus) -> None:
-    values = {**status.__dict__, "guard": to_bytes(status.guard), "finished": int(status.finished)}
+    values = {**status.__dict__, "guard": to_text(status.guard), "finished": int(status.finished)}
     values |= status_columns(status.guard)
     if connection.execute(UPDATE_STATUS, values).rowcount == 0:
         connection.execute(INSERT_STATUS, {**values, "id": 1})

@@ -1,4 +1,4 @@
-"""The tables of the journal, version 3, as SQLAlchemy knows them.
+"""The tables of the journal, version 4, as SQLAlchemy knows them.
 
 Times are UTC epoch seconds, money USD, volumes lots. What a table looked like in an older
 version stands in `trading.journal.versions.migrations` alone.
@@ -6,11 +6,11 @@ version stands in `trading.journal.versions.migrations` alone.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, insert, update
+from sqlalchemy import BigInteger, Column, Float, Integer, MetaData, String, Table, insert, update
 
 from trading.journal.readable import GUARD_COUNTS, GUARD_MONEY, TRADE_NUMBERS
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 METADATA = MetaData()
 
@@ -30,7 +30,8 @@ BOT_STATUS = Table(
     Column("bars_missed", BigInteger, nullable=False),
     Column("last_deal", BigInteger, nullable=False),
     Column("cash", Float, nullable=False),
-    Column("guard", LargeBinary, nullable=False),
+    # Records are JSON objects by field name: a new field is no new version of the journal.
+    Column("guard", String, nullable=False, server_default=""),
     Column("models", String, nullable=False),
     Column("finished", Integer, nullable=False),
     # What the breakers' record holds, in columns that SQL can read.
@@ -46,11 +47,12 @@ DECISIONS = Table(
     Column("votes", Integer),
     Column("confidence", Float),
     Column("gap", Float),
-    Column("gates", BigInteger),
+    # Names of the failing gates, the block reason first, with blanks between; empty when all passed.
+    Column("gates", String),
     Column("price", Float, nullable=False),
     Column("spread", Float, nullable=False),
     Column("atr", Float),
-    Column("candidate", LargeBinary),
+    Column("candidate", String),
     Column("equity", Float, nullable=False),
     # NULL where version 1 decided: what the risk model answered was not written down.
     Column("multiplier", Float),
@@ -92,7 +94,7 @@ TRADES = Table(
     METADATA,
     Column("deal", BigInteger, primary_key=True, autoincrement=False),
     Column("position", BigInteger, nullable=False, index=True),
-    Column("trade", LargeBinary, nullable=False),
+    Column("trade", String, nullable=False, server_default=""),
     Column("exit_time", BigInteger, nullable=False),
     # What the record holds, in columns that SQL can read.
     Column("entry_time", BigInteger),

@@ -11,6 +11,7 @@ records of the program go on changing and what a version looked like does not.
 | 2 | `schema_version`; deals under their own name; events, snapshots, news, metrics, outbox, flags; \
 the multiplier of a decision; the guard's results |
 | 3 | what outside testing asked for: see `trading.journal.versions.third` |
+| 4 | names in place of numbers: see `trading.journal.versions.fourth` |
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from sqlalchemy import Connection, inspect, select, text
 from novosky.database.connection import LOCK_CLASS, Database
 from novosky.errors import StorageError
 from trading.journal.tables import METADATA, SCHEMA, SCHEMA_VERSION
+from trading.journal.versions.fourth import third_to_fourth
+from trading.journal.versions.fourth_names import create_named_views
 from trading.journal.versions.old_records import GUARD_1, GUARD_2, GUARD_RING, TRADE_1
 from trading.journal.versions.older_copy import keep_copy
 from trading.journal.versions.third import second_to_third
-from trading.journal.versions.third_readable import create_views
 
 Migration = Callable[[Connection], None]
 
@@ -59,7 +61,7 @@ def bring_up_to_date(database: Database) -> None:
         if version is None:
             METADATA.create_all(connection, checkfirst=False)
             connection.execute(SCHEMA.insert().values(id=1, version=SCHEMA_VERSION))
-            create_views(connection)
+            create_named_views(connection)
         for number in range(version or SCHEMA_VERSION, SCHEMA_VERSION):
             MIGRATIONS[number](connection)
         connection.execute(SCHEMA.update().values(version=SCHEMA_VERSION))
@@ -183,5 +185,5 @@ def _net_result(stored: bytes) -> float:
     return float(np.copysign(np.floor(abs(net) * 100.0 + 0.5) / 100.0, net)) + 0.0
 
 
-MIGRATIONS: Mapping[int, Migration] = {1: _first_to_second, 2: second_to_third}
+MIGRATIONS: Mapping[int, Migration] = {1: _first_to_second, 2: second_to_third, 3: third_to_fourth}
 """What turns a version into the next."""
