@@ -91,6 +91,19 @@ class TrainedEnsemble:
     out_of_fold: Float64Array
     fold_of: npt.NDArray[np.int8]
 
+    @property
+    def trees(self) -> dict[str, int]:
+        """Boosting rounds, or trees of the forest, of every member."""
+        return {name: tree_count(name, member.base) for name, member in self.members.items()}
+
+    def metrics(
+        self, labels: ClassArray, weights: Float64Array, class_names: tuple[str, ...] = CLASS_NAMES
+    ) -> dict[str, dict[str, Any]]:
+        """Return the out-of-fold `probability_metrics` of every member and of their mean, `ensemble`."""
+        tables = {name: self.out_of_fold[:, at] for at, name in enumerate(MEMBERS)}
+        tables["ensemble"] = self.out_of_fold.mean(axis=1)
+        return {name: probability_metrics(table, labels, weights, class_names) for name, table in tables.items()}
+
 
 def planned_total(name: str, settings: EnsembleModel, warm: WarmStart | None) -> int:
     """Return the number of trees the finished member has: the configured, or a warm start's growth."""

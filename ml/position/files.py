@@ -10,7 +10,7 @@ from ml.position.trainer import PositionDataset, bracket_of
 from ml.sets.compat import hash_position_settings
 from ml.sets.ensemble_files import POSITION_FILES
 from ml.signal.files import write_members
-from ml.stages.report import TrainingReport, iso_text
+from ml.stages.report import TrainingReport
 from novosky.files import write_json
 from novosky.settings import MlSettings, Settings
 
@@ -37,11 +37,7 @@ def write_position(
     scaling = write_members(staging, POSITION_FILES, models, dataset.features, onnx=onnx)
     bracket = bracket_of(settings, ml_settings)
     metadata: dict[str, Any] = {
-        "symbol": settings.symbol,
-        "timeframe": settings.timeframe,
-        "train_start": iso_text(report.train_start),
-        "train_end": iso_text(report.train_end),
-        "train_cutoff_date": iso_text(report.train_cutoff),
+        **report.opening(settings),
         "entries": len(dataset.first),
         "rows": report.rows,
         "class_balance": dict(report.class_balance),
@@ -53,9 +49,6 @@ def write_position(
         "bracket": vars(bracket),
         "position_model": ml_settings.position_model.model_dump(mode="json"),
         "config_hash": hash_position_settings(ml_settings),
-        "seed": seed,
-        "device": report.device,
-        "seconds": round(report.seconds, 1),
-        "notes": list(report.notes),
+        **report.closing(seed),
     }
     write_json(staging / POSITION_FILES.metadata, metadata)

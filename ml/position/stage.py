@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
-from ml.arrays import MEMBERS
 from ml.ensemble.device import choose_devices
-from ml.ensemble.members import tree_count
-from ml.ensemble.trainer import TrainedEnsemble, probability_metrics
 from ml.position.files import write_position
-from ml.position.trainer import PositionDataset, build_position_dataset, train_position
+from ml.position.trainer import build_position_dataset, train_position
 from ml.sets.ensemble_files import POSITION_FILES
 from ml.stages.predecessors import foundation_of
 from ml.stages.report import TrainingReport
 from ml.stages.run import StageRun, class_balance, thread_count
 
 
-def train_position_stage(run: StageRun) -> TrainingReport:
+def train_stage(run: StageRun) -> TrainingReport:
     """Train the position ensemble and write its files into the staging directory.
 
     Parameters
@@ -49,20 +45,16 @@ def train_position_stage(run: StageRun) -> TrainingReport:
     )
     run.tell("writing the set", 1, 1)
     model = ml_settings.position_model
-    report = TrainingReport(
-        models_dir=run.models_dir,
-        stages=("position",),
-        bars=len(bars),
+    report = run.report(
+        "position",
+        bars,
         rows=len(dataset.labels),
-        train_start=bars["time"].iloc[0],
-        train_end=bars["time"].iloc[-1],
-        train_cutoff=dataset.cutoff,
-        class_balance=class_balance(dataset.labels, POSITION_FILES.class_names),
-        metrics=_metrics(models, dataset),
-        trees={name: tree_count(name, models.members[name].base) for name in MEMBERS},
-        warm_start=False,
+        cutoff=dataset.cutoff,
+        balance=class_balance(dataset.labels, POSITION_FILES.class_names),
+        metrics=models.metrics(dataset.labels, dataset.weights, POSITION_FILES.class_names),
+        trees=models.trees,
         device=devices.explanation,
-        seconds=time.perf_counter() - started,
+        started=started,
         notes=(
             f"{len(dataset.first)} trades from out-of-fold entries with confidence {model.entry_confidence:g} "
             f"and gap {model.entry_min_gap:g}",
@@ -70,12 +62,3 @@ def train_position_stage(run: StageRun) -> TrainingReport:
     )
     write_position(run.staging, models, dataset, report, run.settings, ml_settings, chosen_seed, run.onnx)
     return report
-
-
-def _metrics(models: TrainedEnsemble, dataset: PositionDataset) -> dict[str, dict[str, Any]]:
-    tables = {name: models.out_of_fold[:, at] for at, name in enumerate(MEMBERS)}
-    tables["ensemble"] = models.out_of_fold.mean(axis=1)
-    return {
-        name: probability_metrics(table, dataset.labels, dataset.weights, POSITION_FILES.class_names)
-        for name, table in tables.items()
-    }

@@ -23,7 +23,7 @@ from ml.risk_trainer import (
 )
 from ml.sets.stage_files import RISK_METADATA, RISK_MODEL, RISK_SCALER
 from ml.stages.predecessors import Foundation, distances_of, foundation_of
-from ml.stages.report import TrainingReport, iso_text
+from ml.stages.report import TrainingReport
 from ml.stages.run import StageRun, TradeSequence
 from novosky.errors import UsageError
 from novosky.files import write_bytes, write_json
@@ -37,7 +37,7 @@ for."""
 _STEPS = 4
 
 
-def train_risk_stage(run: StageRun) -> TrainingReport:
+def train_stage(run: StageRun) -> TrainingReport:
     """Train the risk model and write its files into the staging directory.
 
     Parameters
@@ -70,21 +70,16 @@ def train_risk_stage(run: StageRun) -> TrainingReport:
     dataset = build_risk_dataset(sequences, ml_settings)
     trained = train_risk(dataset, ml_settings, seed=seed)
     run.tell("writing the set", _STEPS, _STEPS)
-    report = TrainingReport(
-        models_dir=run.models_dir,
-        stages=("risk",),
-        bars=len(bars),
+    report = run.report(
+        "risk",
+        bars,
         rows=len(dataset.labels),
-        train_start=bars["time"].iloc[0],
-        train_end=bars["time"].iloc[-1],
         # The backtest may have held its last trade to the last bar.
-        train_cutoff=bars["time"].iloc[-1],
-        class_balance={},
+        cutoff=bars["time"].iloc[-1],
         metrics={"multiplier": {**measured, **describe_multipliers(trained, sequences[0].states)}},
         trees={"lgb": trained.booster.current_iteration()},
-        warm_start=False,
         device="CPU: one small regressor",
-        seconds=time.perf_counter() - started,
+        started=started,
         notes=_notes(sequences, measured),
     )
     _write_risk(run, trained, report, len(sequences[0].returns), seed)
@@ -131,10 +126,7 @@ def _write_risk(run: StageRun, trained: TrainedRisk, report: TrainingReport, tra
     # A fixed protocol: the same set has the same bytes under every Python.
     write_bytes(run.staging / RISK_SCALER, pickle.dumps(trained.scaler, protocol=5))
     metadata: dict[str, Any] = {
-        "symbol": settings.symbol,
-        "timeframe": settings.timeframe,
-        **{name: iso_text(getattr(report, name)) for name in ("train_start", "train_end")},
-        "train_cutoff_date": iso_text(report.train_cutoff),
+        **report.opening(settings),
         "trades": trades,
         "samples": report.rows,
         "features": list(RISK_FEATURES),
@@ -147,9 +139,6 @@ def _write_risk(run: StageRun, trained: TrainedRisk, report: TrainingReport, tra
         "bracket_range": [list(limits) for limits in bracket_ranges(settings, ml_settings)],
         "risk_model": ml_settings.risk_model.model_dump(mode="json"),
         "config_hash": hash_risk_settings(ml_settings),
-        "seed": seed,
-        "device": report.device,
-        "seconds": round(report.seconds, 1),
-        "notes": list(report.notes),
+        **report.closing(seed),
     }
     write_json(run.staging / RISK_METADATA, metadata)

@@ -17,7 +17,7 @@ from ml.ensemble.trainer import TrainedEnsemble
 from ml.sets.ensemble_files import METADATA_NAME, SIGNAL_FILES, EnsembleFiles
 from ml.sets.stage_files import OUT_OF_FOLD_NAME
 from ml.signal.trainer import SignalDataset
-from ml.stages.report import TrainingReport, iso_text
+from ml.stages.report import TrainingReport
 from novosky.errors import ModelError
 from novosky.files import write_bytes, write_json
 from novosky.market.news import NewsCalendar
@@ -52,11 +52,8 @@ def write_signal(
     scaling = write_members(staging, SIGNAL_FILES, models, dataset.features, onnx=onnx)
     write_bytes(staging / OUT_OF_FOLD_NAME, _out_of_fold_bytes(models, dataset))
     metadata = {
-        "symbol": settings.symbol,
-        "timeframe": settings.timeframe,
+        **report.opening(settings),
         "synthetic": bars.attrs.get("synthetic"),
-        **{name: iso_text(getattr(report, name)) for name in ("train_start", "train_end")},
-        "train_cutoff_date": iso_text(report.train_cutoff),
         "news_events": None if news is None else len(news.event_times),
         "bars": report.bars,
         "rows": report.rows,
@@ -68,11 +65,8 @@ def write_signal(
         "trees": dict(report.trees),
         "labeling": ml_settings.labeling.model_dump(mode="json"),
         "signal_model": ml_settings.signal_model.model_dump(mode="json"),
-        "seed": seed,
         "warm_start": report.warm_start,
-        "device": report.device,
-        "seconds": round(report.seconds, 1),
-        "notes": list(report.notes),
+        **report.closing(seed),
     }
     write_json(staging / METADATA_NAME, metadata)
 

@@ -13,12 +13,12 @@ from ml.sets.stage_files import SLTP_METADATA, SLTP_OUT_OF_FOLD, SLTP_STOP, SLTP
 from ml.sltp.predictor import SIDE_INPUT, hash_sltp_settings
 from ml.sltp.trainer import SltpDataset, TrainedSltp, build_sltp_dataset, distance_metrics, terms_of, train_sltp
 from ml.stages.predecessors import foundation_of
-from ml.stages.report import TrainingReport, iso_text
+from ml.stages.report import TrainingReport
 from ml.stages.run import StageRun
 from novosky.files import write_bytes, write_json, write_text
 
 
-def train_sltp_stage(run: StageRun) -> TrainingReport:
+def train_stage(run: StageRun) -> TrainingReport:
     """Train the SLTP models and write their files into the staging directory.
 
     Parameters
@@ -47,20 +47,15 @@ def train_sltp_stage(run: StageRun) -> TrainingReport:
     )
     run.tell("writing the set", 1, 1)
     longs = int(np.count_nonzero(dataset.entries.side > 0))
-    report = TrainingReport(
-        models_dir=run.models_dir,
-        stages=("sltp",),
-        bars=len(bars),
+    report = run.report(
+        "sltp",
+        bars,
         rows=len(dataset.entries.bar),
-        train_start=bars["time"].iloc[0],
-        train_end=bars["time"].iloc[-1],
-        train_cutoff=dataset.cutoff,
-        class_balance={},
+        cutoff=dataset.cutoff,
         metrics=distance_metrics(dataset, models, ml_settings),
         trees={"stop": models.stop.num_trees(), "target": models.target.num_trees()},
-        warm_start=False,
         device="CPU",
-        seconds=time.perf_counter() - started,
+        started=started,
         notes=(
             f"{longs} longs and {len(dataset.entries.bar) - longs} shorts from out-of-fold entries with confidence "
             f"{model.entry_confidence:g} and gap {model.entry_min_gap:g}",
@@ -81,11 +76,7 @@ def _write_models(staging: Path, models: TrainedSltp, dataset: SltpDataset) -> N
 def _metadata(run: StageRun, report: TrainingReport, seed: int) -> dict[str, Any]:
     ml_settings = run.ml_settings
     return {
-        "symbol": run.settings.symbol,
-        "timeframe": run.settings.timeframe,
-        "train_start": iso_text(report.train_start),
-        "train_end": iso_text(report.train_end),
-        "train_cutoff_date": iso_text(report.train_cutoff),
+        **report.opening(run.settings),
         "entries": report.rows,
         "features": [*ml_settings.features, SIDE_INPUT],
         "quantiles": {"stop": ml_settings.ml_sltp.stop_quantile, "target": ml_settings.ml_sltp.target_quantile},
@@ -94,8 +85,5 @@ def _metadata(run: StageRun, report: TrainingReport, seed: int) -> dict[str, Any
         "excursions": vars(terms_of(run.settings, ml_settings)),
         "ml_sltp": ml_settings.ml_sltp.model_dump(mode="json"),
         "config_hash": hash_sltp_settings(ml_settings),
-        "seed": seed,
-        "device": report.device,
-        "seconds": round(report.seconds, 1),
-        "notes": list(report.notes),
+        **report.closing(seed),
     }

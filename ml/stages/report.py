@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ml.sets.stage_files import Stage
+from novosky.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,25 @@ class TrainingReport:
     seconds: float
     notes: tuple[str, ...]
     later: tuple[TrainingReport, ...] = ()
+
+    def opening(self, settings: Settings) -> dict[str, Any]:
+        """Return how every metadata file begins: the market, and the window that was learned from."""
+        return {
+            "symbol": settings.symbol,
+            "timeframe": settings.timeframe,
+            "train_start": iso_text(self.train_start),
+            "train_end": iso_text(self.train_end),
+            "train_cutoff_date": iso_text(self.train_cutoff),
+        }
+
+    def closing(self, seed: int) -> dict[str, Any]:
+        """Return how every metadata file ends: how the training went."""
+        return {
+            "seed": seed,
+            "device": self.device,
+            "seconds": round(self.seconds, 1),
+            "notes": list(self.notes),
+        }
 
 
 def iso_text(moment: pd.Timestamp) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from ml.arrays import ClassArray, Float64Array
 from ml.ensemble.trainer import Progress
 from ml.labels.out_of_fold import OutOfFold, OutOfFoldDistances
 from ml.sets.stage_files import Stage
+from ml.stages.report import TrainingReport
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
 
@@ -75,6 +77,8 @@ class StageRun:
         The stages of this run; what they build on is in `staging`, otherwise in `models_dir`.
     onnx : bool
         Whether ONNX copies are written.
+    warm_start : bool
+        Whether the signal stage continues the models in place.
     """
 
     bars: pd.DataFrame
@@ -88,6 +92,53 @@ class StageRun:
     trade_history: TradeHistory | None
     trained: tuple[Stage, ...]
     onnx: bool = True
+    warm_start: bool = True
+
+    def report(
+        self,
+        stage: Stage,
+        bars: pd.DataFrame,
+        *,
+        rows: int,
+        cutoff: pd.Timestamp,
+        metrics: Mapping[str, Mapping[str, Any]],
+        trees: Mapping[str, int],
+        device: str,
+        started: float,
+        notes: tuple[str, ...],
+        balance: Mapping[str, float] | None = None,
+        warm_start: bool = False,
+    ) -> TrainingReport:
+        """Return what a stage did.
+
+        Parameters
+        ----------
+        stage : str
+        bars : pandas.DataFrame
+            The bars that it learned from.
+        rows, cutoff, metrics, trees, device, notes, warm_start
+            See `TrainingReport`.
+        started : float
+            `time.perf_counter()` at its beginning.
+        balance : mapping of str to float, optional
+            Share of each class; regressors have none.
+        """
+        return TrainingReport(
+            models_dir=self.models_dir,
+            stages=(stage,),
+            bars=len(bars),
+            rows=rows,
+            train_start=bars["time"].iloc[0],
+            train_end=bars["time"].iloc[-1],
+            train_cutoff=cutoff,
+            class_balance=balance or {},
+            metrics=metrics,
+            trees=trees,
+            warm_start=warm_start,
+            device=device,
+            seconds=time.perf_counter() - started,
+            notes=notes,
+        )
 
 
 def thread_count(ml_settings: MlSettings) -> int:
