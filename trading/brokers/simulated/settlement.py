@@ -35,9 +35,10 @@ from trading.brokers.simulated.book import OpenPosition, PendingOrder, order_sid
 from trading.brokers.simulated.calc import margin_usd, update_conversion
 from trading.brokers.simulated.checks import boundless
 from trading.brokers.simulated.market import Feed
+from trading.brokers.simulated.venue import copied
 
 if TYPE_CHECKING:
-    from trading.brokers.simulated.venue import Venue, copied
+    from trading.brokers.simulated.venue import Venue
 
 _REASONS = {EXIT_STOP: C.DEAL_REASON_SL, EXIT_TARGET: C.DEAL_REASON_TP, EXIT_STOP_OUT: C.DEAL_REASON_SO}
 _LABELS = {C.DEAL_REASON_SL: "sl", C.DEAL_REASON_TP: "tp", C.DEAL_REASON_SO: "so"}
