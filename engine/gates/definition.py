@@ -2,7 +2,10 @@
 
 A gate is added by writing one `Gate` into the tuple of its group (`signal`, `market`, `trend`,
 `account`, `order`): its rule, what the rule reads of a candidate (the group's `Inputs`) and of
-the settings (the group's `Limits`), and what a person is told. Nothing else lists gates.
+the settings (the group's `Limits`), and what a person is told. Nothing else lists gates. An
+input that comes later declares the value it has in a journal that does not know it yet
+(`hour: F8 = -1.0`). Its column is computed in `engine.inputs.context.market_context`, its key
+stands in `novosky.settings`.
 """
 
 from __future__ import annotations

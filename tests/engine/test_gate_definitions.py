@@ -13,11 +13,12 @@ from numba.core.dispatcher import Dispatcher
 from engine.gates import GATES, ORDER_SHIFT, Gate, failing_gates, gate_names, mask_of, order
 from engine.gates.reading import GateInputs, GateLimits
 from engine.inputs.context import MarketContext
-from engine.records import Block, Candidate, Guard, dtype_of, new_record
+from engine.records import Block, Candidate, Guard, Trade, dtype_of, new_record
 from engine.sizing import BAD_STOPS, BAD_VOLUME, NO_MARGIN
 from novosky.settings import load_ml_settings, load_settings
 from novosky.settings.places import setting_at
 from tests.engine.market import one_candidate, realistic_params
+from trading.journal.versions.old_records import CANDIDATE_1, GUARD_3, TRADE_1
 
 RULED = [gate for gate in GATES if gate.rule is not None]
 
@@ -82,3 +83,11 @@ def test_words_are_for_people_and_numbers_fit_a_line(gate: Gate) -> None:
     told: Any = gate.told(one_candidate(), new_record(Guard), realistic_params(), 10.0)
     assert gate.words and "_" not in gate.words + told
     assert 0 < len(told) <= 60
+
+
+@pytest.mark.parametrize(("layout", "known"), [(Candidate, CANDIDATE_1), (Guard, GUARD_3), (Trade, TRADE_1)])
+def test_a_field_older_journals_do_not_know_declares_its_value(layout: type, known: np.dtype[Any]) -> None:
+    """Without one a journal of yesterday could not be read any more."""
+    later = names_of(layout) - set(known.names or ())
+    assert [name for name in later if not hasattr(layout, name)] == []
+    assert set(known.names or ()) <= names_of(layout)
