@@ -13,9 +13,10 @@ from trading.brokers.simulated.book import OpenPosition, PendingOrder, order_sid
 from trading.brokers.simulated.market import Feed, Quote
 from trading.brokers.simulated.replies import reply
 from trading.brokers.simulated.settlement import book_server_exit, enter, entry_deal, exit_params, finish_order
+from trading.brokers.simulated.venue import copied
 
 if TYPE_CHECKING:
-    from trading.brokers.simulated.venue import Venue, copied
+    from trading.brokers.simulated.venue import Venue
 
 DAY = 86_400
 _LIMIT_OF = {C.ORDER_TYPE_BUY_STOP_LIMIT: C.ORDER_TYPE_BUY_LIMIT, C.ORDER_TYPE_SELL_STOP_LIMIT: C.ORDER_TYPE_SELL_LIMIT}
