@@ -29,8 +29,9 @@ from backtest.result import BacktestResult
 from backtest.run import Prepared, prepare, simulate
 from engine.bar import HOLD
 from engine.breakers import judge_close, start_guard
-from engine.candidates import MarketContext, likeliest_sides
+from engine.candidates import likeliest_sides
 from engine.equity import equity_state
+from engine.inputs.context import MarketContext
 from engine.inputs.parameters import build_params
 from engine.records import Account, Guard, Params, new_record
 from ml.labels.out_of_fold import OutOfFold, OutOfFoldDistances

@@ -18,12 +18,12 @@ import pandas as pd
 from backtest.result import BacktestResult
 from engine.bar import ASK_MULTIPLIER, ASK_POSITION, DONE, HOLD
 from engine.breakers import start_guard
-from engine.candidates import MarketContext, find_candidates
+from engine.candidates import find_candidates
 from engine.history import advance
 from engine.inputs.bar_spreads import BarSpreads, bar_spreads
 from engine.inputs.brackets import bracket_multiples, side_distances
 from engine.inputs.columns import bar_columns, minutes_of, window_rows
-from engine.inputs.context import market_context
+from engine.inputs.context import MarketContext, market_context
 from engine.inputs.models import SignalModel, SltpModel
 from engine.inputs.parameters import build_params, build_rollovers
 from engine.records import (

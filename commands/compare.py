@@ -36,8 +36,6 @@ Examples:
   python scripts/compare_configs.py --old-config config_backup.json --old-ml ml_config.json --oos-only --spread 16.95
   python scripts/compare_configs.py --old-config a.json --old-ml b.json --old-models models_old --json compared.json
 """
-# Sections that describe the account and the market, not the strategy.
-_WORLD = ("account.", "account_type", "broker.", "costs.", "risk_profile.starting_balance_usd", "symbol", "timeframe")
 
 
 @dataclass(frozen=True)
@@ -194,13 +192,16 @@ def _print(console: Any, comparison: Comparison, changes: list[Change]) -> None:
 
     from backtest.comparison import FIGURES, difference_of
     from backtest.report.summary import notices, print_notices, window
+    from novosky.settings import Settings
+    from novosky.settings.roles import Role, places_with
 
     console.print(Text(f"Compared  {window(comparison.new)}"), soft_wrap=True)
     print_notices(console, dict.fromkeys(each for run in (comparison.old, comparison.new) for each in notices(run)))
     console.print(Text("What differs: " + ("" if changes else "nothing")), soft_wrap=True)
     for change in changes:
         console.print(Text(f"  {change}"), soft_wrap=True)
-    world = [change.place for change in changes if change.place.removeprefix("config.").startswith(_WORLD)]
+    described = tuple(f"config.{place}." for place in places_with(Settings, Role.WORLD))
+    world = [change.place for change in changes if f"{change.place}.".startswith(described)]
     if world:
         text = f"Note: account or cost assumptions differ ({', '.join(world)}), so part of the difference is theirs."
         console.print(Text(text, style="yellow"), soft_wrap=True)

@@ -25,7 +25,7 @@ from engine.fills import (
     settle_touch,
     touched,
 )
-from engine.gates import MARGIN, MARKET_CLOSED, STOPS_LEVEL, failing_gates
+from engine.gates import MARGIN, MARKET_CLOSED, ORDER_SHIFT, STOPS_LEVEL, failing_gates
 from engine.records import Account, Bar, Candidate, Close, Guard, Minutes, Params, Run, Trade, new_records
 from engine.sizing import FITS, plan_order
 from engine.touch import BOTH_TOUCHED, NOT_TOUCHED
@@ -48,7 +48,6 @@ OPEN = 0
 _POSITION = 1
 _CANDIDATE = 2
 _MULTIPLIER = 3
-_ORDER_BIT = 15
 
 
 NOBODY = new_records(Candidate, 1)
@@ -153,7 +152,7 @@ def judge_candidate(
     if verdict != FITS and multiplier > 1.0:
         # The risk model scales a trade; it never keeps one from fitting.
         verdict, volume, sl, tp = plan_order(candidate, account, params, close.bid, close.spread, 1.0)
-    return mask | verdict << _ORDER_BIT, volume, sl, tp
+    return mask | verdict << ORDER_SHIFT, volume, sl, tp
 
 
 @compiled

@@ -1,36 +1,69 @@
 """The flat records the engine works on, declared once as annotated classes.
 
-Each class below is a layout, not a thing to instantiate: `new_record(Account)` returns a
-numpy record with these attributes, zeroed, and `dtype_of(Account)` its dtype. Times are
-UTC epoch seconds, prices and money USD, volumes lots, distances USD unless a field says
-ATR multiples. Flags are 0 or 1.
+Times are UTC epoch seconds, prices and money USD, volumes lots, distances USD unless a field says
+ATR multiples. Flags are 0 or 1. What a gate reads of a candidate and of the settings is declared
+beside the gate (`engine.gates`) and inherited here.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Hashable
-from typing import Annotated, Any, NamedTuple, TypeVar, cast, get_type_hints
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-F8 = Annotated[float, "f8"]
-I8 = Annotated[int, "i8"]
-I1 = Annotated[int, "i1"]
-U4 = Annotated[int, "u4"]
+from engine.gates.reading import GateInputs, GateLimits
+from engine.gates.signal import SESSIONS
+from engine.layouts import (
+    F8,
+    I1,
+    I8,
+    U4,
+    dtype_of,
+    from_bytes,
+    from_text,
+    new_record,
+    new_records,
+    to_bytes,
+    to_text,
+    values_of,
+)
+from engine.state import RING, Account, Guard
 
-RING = 32
-"""How many closing balances the guard remembers."""
-SESSIONS = 8
-"""Combinations of the London, New York and Asian session bits."""
+__all__ = [
+    "FOREVER",
+    "RING",
+    "SESSIONS",
+    "Account",
+    "Bar",
+    "Bars",
+    "Block",
+    "Candidate",
+    "Close",
+    "Guard",
+    "Minutes",
+    "Params",
+    "Rollovers",
+    "Run",
+    "Trade",
+    "Window",
+    "dtype_of",
+    "from_bytes",
+    "from_text",
+    "new_record",
+    "new_records",
+    "no_minutes",
+    "no_rollovers",
+    "to_bytes",
+    "to_text",
+    "values_of",
+]
+
 FOREVER = 2**62
 """Seconds; stands for "never" in validity limits."""
 
-R = TypeVar("R")
 
-
-class Params:
+class Params(GateLimits):
     """Everything configurable about the rules; built from settings outside the engine."""
 
     bar_seconds: I8
@@ -75,32 +108,6 @@ class Params:
     max_risk_fraction: F8
     """Share of equity that the loss at the stop never exceeds."""
     half_kelly: I1
-    min_votes: I8
-    confidence: Annotated[npt.NDArray[np.float64], "f8", SESSIONS]
-    """Confidence threshold for each combination of sessions."""
-    min_gap: F8
-    min_atr: F8
-    max_spread_atr: F8
-    """Largest spread as a share of ATR."""
-    news_minutes: F8
-    """Entries are blocked while a high-impact event is nearer than this; negative never."""
-    ema_trend: I1
-    min_adx: F8
-    """0 turns the gate off."""
-    max_consecutive_losses: I8
-    max_daily_loss: F8
-    """Share of the day's opening equity."""
-    max_weekly_drawdown: F8
-    """Share of the week's highest equity."""
-    max_total_drawdown: F8
-    """Share of the starting balance."""
-    starting_balance: F8
-    equity_curve: I1
-    equity_curve_trades: I8
-    equity_curve_drawdown: F8
-    """Share below the mean of the last balances."""
-    equity_curve_pause: I8
-    """Seconds."""
     position_model: I1
     """1 hands an open position to the position model at every close."""
     position_horizon: F8
@@ -117,101 +124,14 @@ class Params:
     """1 asks the risk model for a multiplier once a candidate has passed the gates."""
 
 
-class Account:
-    """What the broker holds: cash, at most one position, at most one order on its way."""
-
-    time: I8
-    """Open of the newest bar that has begun."""
-    balance: F8
-    """Booked money; an open position's swap and profit are not in it."""
-    side: I1
-    """1 long, -1 short, 0 flat."""
-    volume: F8
-    entry_time: I8
-    entry_price: F8
-    sl: F8
-    tp: F8
-    swap: F8
-    """Accumulated on the open position, booked when it closes."""
-    commission: F8
-    """Booked at entry for the open position (negative or zero)."""
-    margin: F8
-    spread_paid: F8
-    """Cost attribution of the open position in USD, not booked separately."""
-    slippage_paid: F8
-    pending_side: I1
-    """An entry waiting for the next open: its side, or 0."""
-    pending_exit: I1
-    """An exit waiting for the next open: its reason, or 0."""
-    pending_time: I8
-    """When the waiting order was decided."""
-    pending_volume: F8
-    pending_sl: F8
-    pending_tp: F8
-    closed: I8
-    """Positions closed so far."""
-    last_net: F8
-    """Net result of the newest closed position, all costs included."""
-
-
-class Guard:
-    """What the breakers remember; the bot stores it after every bar."""
-
-    time: I8
-    """Close of the newest bar that was judged."""
-    equity: F8
-    """Floating equity at that close."""
-    peak_equity: F8
-    next_day: I8
-    next_week: I8
-    day_equity: F8
-    """Equity when the UTC day began."""
-    day_losses: I8
-    """Losses in a row since the UTC day began."""
-    day_blocked: I1
-    """1 once the day's loss reached its limit."""
-    week_peak: F8
-    week_blocked: I1
-    losses: I8
-    """Losses in a row, whatever the day."""
-    wins: I8
-    halted: I1
-    halt_balance: F8
-    """The starting balance the halt was measured from; another one lifts the halt."""
-    paused_until: I8
-    closed: I8
-    """Closed positions already counted."""
-    balances: Annotated[npt.NDArray[np.float64], "f8", RING]
-    """Balance after each of the last closed positions, at index (count - 1) % RING."""
-    results: Annotated[npt.NDArray[np.float64], "f8", RING]
-    """Net result of each of the same, all costs included; deposits are in balances, not here."""
-    halt_moved: F8
-    """USD by which money paid in or out has moved the base of the hard halt away from the starting balance."""
-
-
-class Candidate:
+class Candidate(GateInputs):
     """A bar at whose close the signal model names a side, with all the gates need to know."""
 
     bar: I8
     """Index of the bar in the frame."""
-    side: I1
-    votes: I1
-    """Models whose own first choice is this side."""
-    session: I1
-    """Session bits: 1 London, 2 New York, 4 Asian."""
-    market_open: I1
-    confidence: F8
-    gap: F8
-    """Confidence minus the probability of the next class."""
-    atr: F8
     sl_mult: F8
     """ATR multiples."""
     tp_mult: F8
-    ema_distance: F8
-    """Close minus EMA200, in ATR."""
-    adx: F8
-    news_minutes: F8
-    """Minutes to the nearest high-impact event, infinity when none is near."""
 
 
 class Trade:
@@ -360,64 +280,6 @@ class Window(NamedTuple):
     trades: npt.NDArray[Any]
     blocks: npt.NDArray[Any]
     equity: npt.NDArray[Any]
-
-
-def dtype_of(layout: type[Any]) -> np.dtype[Any]:
-    """Return the numpy dtype of a layout class."""
-    return _dtype_of(cast(Hashable, layout))
-
-
-@functools.cache
-def _dtype_of(layout: Hashable) -> np.dtype[Any]:
-    fields: list[Any] = []
-    for name, hint in get_type_hints(layout, include_extras=True).items():
-        code, *shape = hint.__metadata__
-        fields.append((name, code, *[(size,) for size in shape]))
-    return np.dtype(fields)
-
-
-@functools.cache
-def _record_dtype(layout: Hashable) -> np.dtype[Any]:
-    """Return the dtype whose single elements have attributes, which a plain one's lack."""
-    return np.dtype((np.record, _dtype_of(layout)))
-
-
-def new_records(layout: type[Any], count: int) -> npt.NDArray[Any]:
-    """Return `count` zeroed records as an array that also works uncompiled."""
-    return np.zeros(count, dtype=dtype_of(layout)).view(np.recarray)
-
-
-def new_record(layout: type[R]) -> R:
-    """Return one zeroed record, typed as its layout."""
-    return cast(R, np.zeros(1, dtype=_record_dtype(cast(Hashable, layout)))[0])
-
-
-def values_of(record: Any) -> dict[str, Any]:
-    """Return a record's fields as plain Python numbers by name; fields of several numbers as arrays.
-
-    All at once, because each attribute of a numpy record takes as long to read as ten of an object.
-    """
-    return dict(zip(record.dtype.names, record.item(), strict=True))
-
-
-def to_bytes(record: Any) -> bytes:
-    """Return a record's bytes, for the journal."""
-    return bytes(np.asarray(record).tobytes())
-
-
-def from_bytes(layout: type[R], content: bytes) -> R:
-    """Return the record stored by `to_bytes`.
-
-    Raises
-    ------
-    ValueError
-        The bytes belong to another version of the layout.
-    """
-    dtype = _record_dtype(cast(Hashable, layout))
-    if len(content) != dtype.itemsize:
-        raise ValueError(f"{layout.__name__} takes {dtype.itemsize} bytes, found {len(content)}")
-    # Over bytes that can be written: the engine changes the record in place.
-    return cast(R, np.frombuffer(bytearray(content), dtype=dtype)[0])
 
 
 def no_minutes() -> Minutes:

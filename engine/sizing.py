@@ -10,6 +10,7 @@ from engine.records import Account, Candidate, Params
 from novosky.compiled import compiled
 
 FITS = 0
+# A bit for each gate of `engine.gates.order`, in its order.
 BAD_STOPS = 1
 BAD_VOLUME = 2
 NO_MARGIN = 4

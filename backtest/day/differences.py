@@ -19,7 +19,7 @@ from backtest.day.live_day import OPEN, Held, JournalDay, exact_usd, is_refused
 from engine.fills import EXIT_HALT, EXIT_MANUAL, EXIT_MODEL, EXIT_NAMES
 from engine.gates import gate_names
 from engine.outputs.tables import SIDE_NAMES, utc_text, volume_text
-from engine.records import Candidate, Params, from_bytes
+from engine.records import Candidate, Params, from_text
 
 SIGNAL, GATE, PRICE, COST, MISSED, UNEXPLAINED = "signal", "gate", "price", "cost", "missed", "unexplained"
 CATEGORIES = (SIGNAL, GATE, PRICE, COST, MISSED, UNEXPLAINED)
@@ -171,15 +171,16 @@ class Comparison:
         row = self._rows.get(close)
         if row is None:
             return MISSED, "the bot did not process this bar"
-        intent, mask = self._entries.get(close), self._replayed.blocks.get(close, 0)
-        live = None if row["candidate"] is None else from_bytes(Candidate, row["candidate"])
+        intent, replayed = self._entries.get(close), gate_names(self._replayed.blocks.get(close, 0))
+        failed = (row["gates"] or "").split()
+        live = None if row["candidate"] is None else from_text(Candidate, row["candidate"])
         words = _unlike(live, self._replayed.candidates.get(close))
         if words is not None and close > self._day.start:
             return SIGNAL, words
         if is_refused(intent) and close < self._day.end:
-            return None if mask == row["gates"] else (MISSED, _refusal(intent))
-        if mask != (row["gates"] or 0) and close > self._day.start:
-            return GATE, _gate_words(int(row["gates"] or 0), mask)
+            return None if replayed == failed and row["gates"] is not None else (MISSED, _refusal(intent))
+        if replayed != failed and close > self._day.start:
+            return GATE, _gate_words(failed, replayed)
         return None
 
     def _parts(self, live: Held, replay: Held) -> list[Difference]:
@@ -321,9 +322,9 @@ def _unlike(live: Candidate | None, replay: Candidate | None) -> str | None:
     return None
 
 
-def _gate_words(live: int, replay: int) -> str:
-    only = [f"{name} blocked live only" for name in gate_names(live & ~replay)]
-    return ", ".join(only + [f"{name} blocked the replay only" for name in gate_names(replay & ~live)])
+def _gate_words(live: list[str], replay: list[str]) -> str:
+    only = [f"{name} blocked live only" for name in live if name not in replay]
+    return ", ".join(only + [f"{name} blocked the replay only" for name in replay if name not in live])
 
 
 def _refusal(intent: Row | None) -> str:

@@ -17,7 +17,7 @@ from backtest.run import Opening
 from engine.breakers import count_closed, judge_equity, start_guard
 from engine.fills import floating_profit, required_margin, rounded
 from engine.outputs.tables import utc_text
-from engine.records import Account, Guard, Params, Trade, from_bytes, new_record
+from engine.records import Account, Guard, Params, Trade, from_text, new_record
 from novosky.errors import DataError
 from trading.brokers.port import DealEntry
 from trading.cycle.money import take_in
@@ -192,7 +192,7 @@ def read_journal_day(journal: Journal, day: int, bar_seconds: int) -> JournalDay
         rows=[row for row in rows if row["bar"] <= day + DAY_SECONDS],
         intents=journal.intents(),
         deals=journal.deals(),
-        trades=[from_bytes(Trade, content) for content in journal.trades()],
+        trades=[from_text(Trade, content) for content in journal.trades()],
         moves=journal.money_moves(),
         magic=journal.magic,
     )

@@ -11,28 +11,12 @@ from typing import Any
 import numpy as np
 
 from backtest.report.summary import percent
-from backtest.sweep.axes import (
-    ADX,
-    CLOSED,
-    CONFIDENCE,
-    EMA,
-    EXIT,
-    EXIT_GAP,
-    GAP,
-    HELD,
-    MIN_ATR,
-    RISK,
-    SESSIONS,
-    SPREAD,
-    STOP,
-    TAKE,
-    Axis,
-    Value,
-)
+from backtest.sweep.axes import Axis
 from backtest.sweep.run import SweepOutcome, ranking, unusable_rows
 from novosky.measures.statistics import Floats
 from novosky.pages.shell import document
 from novosky.provenance import Provenance
+from novosky.settings.swept import Value
 
 TOP_ROWS = 15
 """Rows in the console's and the page's table, the present configuration aside."""
@@ -48,22 +32,6 @@ _SHOWN_FIGURES = {
     "total_return": "return",
     "sharpe": "Sharpe",
 }
-_TITLES = {
-    CONFIDENCE: "confidence",
-    GAP: "gap",
-    SESSIONS[0]: "sessions",
-    MIN_ATR: "min ATR",
-    SPREAD: "spread/ATR",
-    EMA: "EMA200",
-    ADX[0]: "ADX",
-    RISK: "risk %",
-    STOP: "SL",
-    TAKE: "TP",
-    EXIT: "exit",
-    EXIT_GAP: "exit gap",
-    HELD: "held",
-}
-"""Axes in short, by their first key."""
 _SCALE = [[0.0, "#e4edfb"], [1.0, "#1d4fa8"]]
 """One hue from low to high: red and green would call the lower of two equal scores bad."""
 
@@ -97,28 +65,12 @@ window.addEventListener('afterprint',function(){
 
 def level(axis: Axis, values: tuple[Value, ...]) -> str:
     """Return a choice of an axis in a few words."""
-    if axis.keys == SESSIONS:
-        stated = [
-            f"{_session(key.name)} {'closed' if value == CLOSED else format(value, 'g')}"
-            for key, value in zip(axis.keys, values, strict=True)
-            if value is not None
-        ]
-        return ", ".join(stated) or "alike"
-    if axis.keys == ADX:
-        return f"at least {values[1]:g}" if values[0] else "off"
-    (value,) = values
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return "none" if value is None else f"{value:g}"
-
-
-def _session(key: str) -> str:
-    return key.removeprefix("confidence_").replace("_", " ")
+    return axis.told(values)
 
 
 def axis_title(axis: Axis) -> str:
     """Return what an axis is called in tables and pictures."""
-    return _TITLES[axis.keys[0]]
+    return axis.title
 
 
 def shown_axes(outcome: SweepOutcome) -> list[int]:

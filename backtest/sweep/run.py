@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from backtest.run import Prepared
-from backtest.sweep.axes import CONFIDENCE, Design, Key, Target, Value, axes_for, design
+from backtest.sweep.axes import KEYS, Design, Key, Target, axes_for, design
 from backtest.sweep.inputs import SweepInputs, sweep_inputs
 from backtest.sweep.opinions import with_opinions
 from backtest.sweep.params import param_rows
@@ -37,6 +37,7 @@ from novosky.measures.statistics import Floats, Ints
 from novosky.settings import MlSettings, Settings
 from novosky.settings.profile_application import apply_profile, labels_of
 from novosky.settings.profiles import Profile
+from novosky.settings.swept import Value
 
 MIN_CHOICE_TRADES = 30
 """A configuration with fewer closed trades is never chosen."""
@@ -353,7 +354,7 @@ def apply_best(
         section = contents[file]
         for part in path[:-1]:
             section = section.setdefault(part, {})
-        if dotted == CONFIDENCE.dotted and value is not None and section.get(path[-1]) != value:
+        if dotted == KEYS["confidence_threshold"].dotted and value is not None and section.get(path[-1]) != value:
             least, most = profile.confidence
             value = min(max(value, least), most)
         section[path[-1]] = value

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from engine.records import SESSIONS, Params, Rollovers, new_record
+from engine.gates import GATES
+from engine.records import Params, Rollovers, new_record
 from novosky.market.costs import CostModel
 from novosky.market.server_time import ServerClock
 from novosky.market.trading_hours import WEEKDAYS
 from novosky.settings import MlSettings, Settings
+from novosky.settings.places import setting_at
 
 _DAY = 86_400
-LONDON, NEW_YORK, ASIAN = 1, 2, 4
-MIN_VOTES = 2
-"""Members of the ensemble that must name the side."""
 
 
 def build_params(settings: Settings, ml_settings: MlSettings) -> Params:
     """Return the engine's parameters for these settings.
 
-    The starting balance of the hard halt is `risk_profile.starting_balance_usd`.
+    What the gates compare is declared beside each gate (`engine.gates`).
     """
     broker, sizing = settings.broker, settings.dynamic_position_sizing
     params = new_record(Params)
@@ -41,7 +39,12 @@ def build_params(settings: Settings, ml_settings: MlSettings) -> Params:
     params.risk_fraction = sizing.risk_percent / 100.0
     params.max_risk_fraction = sizing.max_risk_per_trade_pct / 100.0
     params.half_kelly = settings.ml_active_management.enabled
-    _set_gates(params, settings, ml_settings)
+    for gate in GATES:
+        for limit in gate.limits:
+            values = (setting_at(key, settings, ml_settings) for key in limit.keys)
+            params[limit.field] = limit.value(*values)  # type: ignore[index]
+    _set_position_model(params, ml_settings)
+    params.risk_model = settings.risk_model.enabled
     return params
 
 
@@ -63,29 +66,6 @@ def set_costs(params: Params, costs: CostModel, share: float) -> None:
     params.funding_rate = carry.funding
 
 
-def _set_gates(params: Params, settings: Settings, ml_settings: MlSettings) -> None:
-    params.min_votes = MIN_VOTES
-    params.confidence[:] = session_thresholds(settings, ml_settings)
-    params.min_gap = ml_settings.prediction.min_probability_diff
-    params.min_atr = settings.risk_management.min_atr_threshold
-    params.max_spread_atr = settings.risk_management.max_spread_atr
-    params.news_minutes = settings.news_block_minutes if settings.news_block_minutes > 0 else -1.0
-    params.ema_trend = settings.enable_ema_trend_filter
-    params.min_adx = settings.adx_filter.min_adx if settings.adx_filter.enabled else 0.0
-    params.max_consecutive_losses = settings.max_consecutive_losses
-    params.max_daily_loss = settings.max_daily_loss / 100.0
-    params.max_weekly_drawdown = settings.max_weekly_drawdown_pct / 100.0
-    params.max_total_drawdown = settings.max_total_drawdown_pct / 100.0
-    params.starting_balance = settings.risk_profile.starting_balance_usd
-    curve = settings.equity_curve_filter
-    params.equity_curve = curve.enabled
-    params.equity_curve_trades = curve.lookback_trades
-    params.equity_curve_drawdown = curve.max_drawdown_pct / 100.0
-    params.equity_curve_pause = round(curve.pause_hours * 3600)
-    _set_position_model(params, ml_settings)
-    params.risk_model = settings.risk_model.enabled
-
-
 def _set_position_model(params: Params, ml_settings: MlSettings) -> None:
     model = ml_settings.position_model
     params.position_model = model.enabled
@@ -94,25 +74,6 @@ def _set_position_model(params: Params, ml_settings: MlSettings) -> None:
     params.exit_min_gap = model.min_prob_diff
     params.min_bars_held = model.min_bars_held
     params.add_threshold = model.add_threshold
-
-
-def session_thresholds(settings: Settings, ml_settings: MlSettings) -> npt.NDArray[np.float64]:
-    """Return the confidence threshold of each combination of session bits, shape (8,).
-
-    Sessions without an override use `prediction.confidence_threshold`; where sessions with
-    overrides overlap, the highest of them applies.
-    """
-    by_bit = (
-        (LONDON, settings.session_confidence.london),
-        (NEW_YORK, settings.session_confidence.new_york),
-        (ASIAN, settings.session_confidence.asian),
-    )
-    thresholds = np.full(SESSIONS, ml_settings.prediction.confidence_threshold)
-    for sessions in range(SESSIONS):
-        overrides = [value for bit, value in by_bit if value is not None and sessions & bit]
-        if overrides:
-            thresholds[sessions] = max(overrides)
-    return thresholds
 
 
 def build_rollovers(settings: Settings, start: int, end: int) -> Rollovers:

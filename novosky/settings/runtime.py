@@ -6,7 +6,7 @@ targets as multiples of ATR(14). Every default stands here and nowhere else.
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
@@ -17,6 +17,18 @@ from novosky.market.timeframe import TRADED, USUAL, Timeframe, timeframe
 from novosky.market.trading_hours import Weekday
 from novosky.settings.base import Section
 from novosky.settings.profiles import ProfileName
+from novosky.settings.roles import Role
+from novosky.settings.swept import (
+    Swept,
+    at_most,
+    filter_told,
+    filtered,
+    or_times,
+    sessions,
+    sessions_told,
+    switched_on,
+    within,
+)
 from novosky.web_address import check_web_address
 
 HOUSE_CURRENCY = "USD"
@@ -24,19 +36,22 @@ HOUSE_CURRENCY = "USD"
 Percent = Field(gt=0, le=100)
 _PRINTED = r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"
 """One line of text, without blanks around it."""
+_MODEL_NAMES_DISTANCES = "ml_config.ml_sltp.enabled"
 BusinessDay = Literal["monday", "tuesday", "wednesday", "thursday", "friday"]
 
 
 class DynamicPositionSizing(Section):
     """How the lot size follows from equity and the distance to the stop."""
 
-    risk_percent: float = Field(1.5, gt=0, le=10)
+    risk_percent: Annotated[
+        float, Role.STRATEGY, Swept(("risk_percent",), "risk %", within(lambda reach: reach.profile.risk_percent, 3))
+    ] = Field(1.5, gt=0, le=10)
     """Percent of equity put at risk by one trade before multipliers."""
-    min_lot: float = Field(0.01, gt=0)
+    min_lot: Annotated[float, Role.LIMIT] = Field(0.01, gt=0)
     """Smallest lot to send; a trade that cannot fit at this size is blocked (`volume`)."""
-    max_lot: float = Field(10.0, gt=0)
+    max_lot: Annotated[float, Role.LIMIT] = Field(10.0, gt=0)
     """Largest lot to send."""
-    max_risk_per_trade_pct: float = Field(4.0, gt=0, le=20)
+    max_risk_per_trade_pct: Annotated[float, Role.LIMIT] = Field(4.0, gt=0, le=20)
     """The loss at the stop never exceeds this percent of equity, whatever the multipliers say."""
 
     @model_validator(mode="after")
@@ -69,15 +84,19 @@ class AtrMultRange(Section):
 class RiskManagement(Section):
     """Bracket distances and the market-quality gates."""
 
-    sl_atr_mult: float = Field(1.0, gt=0, le=10)
+    sl_atr_mult: Annotated[
+        float, Swept(("sl_atr_mult",), "SL", within(lambda reach: reach.stops, 5), unless=_MODEL_NAMES_DISTANCES)
+    ] = Field(1.0, gt=0, le=10)
     """Stop distance in ATR when the SLTP model is off."""
-    tp_atr_mult: float = Field(1.0, gt=0, le=10)
+    tp_atr_mult: Annotated[
+        float, Swept(("tp_atr_mult",), "TP", within(lambda reach: reach.targets, 5), unless=_MODEL_NAMES_DISTANCES)
+    ] = Field(1.0, gt=0, le=10)
     """Target distance in ATR when the SLTP model is off."""
     atr_mult_range: AtrMultRange | None = None
     """Range the SLTP model's distances are clamped to; null takes the profile's, see `risk_profile.scale`."""
-    min_atr_threshold: float = Field(15.0, ge=0)
+    min_atr_threshold: Annotated[float, Swept(("min_atr_threshold",), "min ATR", or_times(8.0))] = Field(15.0, ge=0)
     """Gate `atr_floor`: no entries while ATR is below this many USD."""
-    max_spread_atr: float = Field(0.35, gt=0, le=5)
+    max_spread_atr: Annotated[float, Swept(("max_spread_atr",), "spread/ATR", at_most(0.15))] = Field(0.35, gt=0, le=5)
     """Gate `spread`: no entries while the spread exceeds this share of ATR."""
 
 
@@ -92,17 +111,17 @@ class SessionConfidence(Section):
 class News(Section):
     """Which scheduled releases count as news, and where the running bot reads the schedule."""
 
-    currencies: tuple[str, ...] = Field(("USD",), min_length=1)
+    currencies: Annotated[tuple[str, ...], Role.LEARNED] = Field(("USD",), min_length=1)
     """Whose releases count."""
-    impacts: tuple[Literal["high", "medium", "low"], ...] = Field(("high",), min_length=1)
+    impacts: Annotated[tuple[Literal["high", "medium", "low"], ...], Role.LEARNED] = Field(("high",), min_length=1)
     """How weighty a release must be to count. The models were trained on high ones."""
-    base_url: str = Field("https://nfs.faireconomy.media", pattern="^https?://")
+    base_url: Annotated[str, Role.OWNER] = Field("https://nfs.faireconomy.media", pattern="^https?://")
     """Host of the Forex Factory weekly export."""
-    refresh_minutes: float = Field(60.0, ge=5, le=24 * 60)
+    refresh_minutes: Annotated[float, Role.OWNER] = Field(60.0, ge=5, le=24 * 60)
     """From an answer to the next request; the host refuses those who ask more than about twice in five minutes."""
-    stale_after_hours: float = Field(24.0, gt=0, le=7 * 24)
+    stale_after_hours: Annotated[float, Role.OWNER] = Field(24.0, gt=0, le=7 * 24)
     """A schedule not confirmed by its host for so long counts as stale; it is still used, and the bot says so."""
-    missing: Literal["trade", "block"] = "trade"
+    missing: Annotated[Literal["trade", "block"], Role.OWNER] = "trade"
     """What a calendar means that is missing, or whose week is over: "trade" goes on as if nothing were
     scheduled, and the bot says so; "block" opens no position until the schedule is known. A backtest
     without --calendar is judged the same way."""
@@ -135,12 +154,12 @@ class EquityCurveFilter(Section):
 class RiskProfile(Section):
     """Which row of the profile table this configuration follows."""
 
-    name: ProfileName = "balanced"
-    scale: Literal["selectivity", "absolute"] = "selectivity"
+    name: Annotated[ProfileName, Role.OWNER] = "balanced"
+    scale: Annotated[Literal["selectivity", "absolute"], Role.OWNER] = "selectivity"
     """How the profile's table is read: `selectivity` lets stops and targets lie within a third of the labels'
     multiples and judges no confidence by the table, which belongs to models of another kind; `absolute` takes the
     table's own numbers, right for labels of about 1 ATR."""
-    starting_balance_usd: float = Field(500.0, gt=0)
+    starting_balance_usd: Annotated[float, Role.WORLD] = Field(500.0, gt=0)
     """The hard halt measures from here; changing it is the only way to lift a halt."""
 
 
@@ -314,36 +333,44 @@ class Broker(Section):
 class Settings(Section):
     """Everything in `config.json`."""
 
-    schema_reference: str | None = Field(None, alias="$schema")
+    schema_reference: Annotated[str | None, Role.OWNER] = Field(None, alias="$schema")
     """Where editors find the JSON Schema of this file."""
-    symbol: str = Field(USUAL_SYMBOL, min_length=1, max_length=64, pattern=_PRINTED)
-    timeframe: str = Field(USUAL.name, json_schema_extra={"enum": list(TRADED)})
-    account_type: Literal["standard", "cent"] = "standard"
+    symbol: Annotated[str, Role.WORLD] = Field(USUAL_SYMBOL, min_length=1, max_length=64, pattern=_PRINTED)
+    timeframe: Annotated[str, Role.WORLD] = Field(USUAL.name, json_schema_extra={"enum": list(TRADED)})
+    account_type: Annotated[Literal["standard", "cent"], Role.WORLD] = "standard"
     """On a cent account one lot is a hundredth of a standard lot; all sums here stay in USD."""
     dynamic_position_sizing: DynamicPositionSizing = DynamicPositionSizing()
-    ml_active_management: ActiveManagement = ActiveManagement()
-    risk_management: RiskManagement = RiskManagement()
-    session_confidence: SessionConfidence = SessionConfidence()
-    news_block_minutes: float = Field(30.0, ge=0, le=24 * 60)
+    ml_active_management: Annotated[ActiveManagement, Role.STRATEGY] = ActiveManagement()
+    risk_management: Annotated[RiskManagement, Role.STRATEGY] = RiskManagement()
+    session_confidence: Annotated[
+        SessionConfidence,
+        Role.STRATEGY,
+        Swept(
+            ("confidence_london", "confidence_new_york", "confidence_asian"), "sessions", sessions, told=sessions_told
+        ),
+    ] = SessionConfidence()
+    news_block_minutes: Annotated[float, Role.STRATEGY] = Field(30.0, ge=0, le=24 * 60)
     """Gate `news_block`: no entries this many minutes before and after high-impact news."""
     news: News = News()
-    enable_ema_trend_filter: bool = False
+    enable_ema_trend_filter: Annotated[bool, Role.STRATEGY, Swept(("ema_trend_filter",), "EMA200", switched_on)] = False
     """Gate `ema_trend`: BUY only above EMA200, SELL only below."""
-    adx_filter: AdxFilter = AdxFilter()
-    max_consecutive_losses: int = Field(5, ge=1)
+    adx_filter: Annotated[
+        AdxFilter, Role.STRATEGY, Swept(("adx_filter", "min_adx"), "ADX", filtered(20.0), told=filter_told)
+    ] = AdxFilter()
+    max_consecutive_losses: Annotated[int, Role.LIMIT] = Field(5, ge=1)
     """Gate `circuit_breaker`: this many losses in a row stop entries until 00:00 UTC."""
-    max_daily_loss: float = Percent
+    max_daily_loss: Annotated[float, Role.LIMIT] = Percent
     """Gate `daily_loss`: percent of the day's opening equity, floating losses included."""
-    equity_curve_filter: EquityCurveFilter = EquityCurveFilter()
-    max_weekly_drawdown_pct: float = Percent
+    equity_curve_filter: Annotated[EquityCurveFilter, Role.STRATEGY] = EquityCurveFilter()
+    max_weekly_drawdown_pct: Annotated[float, Role.LIMIT] = Percent
     """Gate `weekly_drawdown`: percent below the week's highest equity; pauses until Monday 00:00 UTC."""
-    max_total_drawdown_pct: float = Percent
+    max_total_drawdown_pct: Annotated[float, Role.LIMIT] = Percent
     """Gate `hard_halt`: percent below `risk_profile.starting_balance_usd`; permanent."""
     risk_profile: RiskProfile = RiskProfile()
-    risk_model: RiskModelSwitch = RiskModelSwitch()
-    costs: Costs
-    account: Account = Account()
-    broker: Broker = Broker()
+    risk_model: Annotated[RiskModelSwitch, Role.STRATEGY] = RiskModelSwitch()
+    costs: Annotated[Costs, Role.WORLD]
+    account: Annotated[Account, Role.WORLD] = Account()
+    broker: Annotated[Broker, Role.WORLD] = Broker()
 
     @field_validator("timeframe")
     @classmethod

@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from commands import monitor
 from engine.outputs.tables import TRADE_COLUMNS, trade_row, write_trades
-from engine.records import Guard, new_record, to_bytes
+from engine.records import Guard, new_record, to_text
 from novosky.errors import DataError
 from novosky.market.timeframe import TIMEFRAMES
 from tests.engine.outputs.test_tables import trade_with
@@ -139,7 +139,7 @@ def test_the_file_a_bot_exports_holds_the_trades_of_its_journal(tmp_path: Path) 
     records = [trade_with(profit=4.98, commission=-0.3, swap=-1.05), trade_with(profit=-2.0, exit_time=START + HOUR)]
     write_trades(tmp_path / "trades.csv", (trade_row(record, 2) for record in records))
     from_file = read_trades(tmp_path / "trades.csv")
-    from_journal = trades_of_records(map(to_bytes, records))
+    from_journal = trades_of_records(map(to_text, records))
     assert from_file == from_journal
     assert from_file[0].net == pytest.approx(3.63)
 
@@ -182,7 +182,7 @@ def write_journal(folder: Path, net: Sequence[float], identity: str = "demo acco
     for k, value in enumerate(net):
         balance += value
         record = trade_with(profit=value, commission=0.0, swap=0.0, balance=balance, exit_time=START + k * HOUR)
-        rows.append({"deal": k + 1, "position": k + 1, "trade": to_bytes(record), "exit_time": START + k * HOUR})
+        rows.append({"deal": k + 1, "position": k + 1, "trade": to_text(record), "exit_time": START + k * HOUR})
     books.record_bar(status, Decision(START, "none", 1.0, 1.0, 500.0), [], [], rows)
     books.close()
     return path

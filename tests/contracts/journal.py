@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from engine.records import Candidate, Guard, Trade, from_bytes, new_record, to_bytes
+from engine.gates import GATE_NAMES
+from engine.records import Candidate, Guard, Trade, from_text, new_record, to_bytes, to_text
 from novosky.errors import LockedError, StorageError
 from trading.journal import (
     INTENT_FILLED,
@@ -82,7 +83,7 @@ def deal(ticket: int, position: int, entry: int, **changes: Any) -> dict[str, An
 def trade_row(deal_ticket: int, exit_time: int, profit: float) -> dict[str, Any]:
     trade = new_record(Trade)
     trade.exit_time, trade.profit = exit_time, profit
-    return {"deal": deal_ticket, "position": deal_ticket - 1, "trade": to_bytes(trade), "exit_time": exit_time}
+    return {"deal": deal_ticket, "position": deal_ticket - 1, "trade": to_text(trade), "exit_time": exit_time}
 
 
 def message(key: str = "closed:9", **changes: Any) -> Message:
@@ -166,12 +167,12 @@ class BarContract:
             gap=0.2,
             gates=(1 << 18) - 1,
             atr=120.5,
-            candidate=b"\x00\xff",
+            candidate='{"adx":"NaN"}',
             multiplier=0.35,
         )
         journal.record_bar(status_at(), said, [], [], [])
         row = journal.decision(BAR)
-        assert row == said.__dict__
+        assert row == {**said.__dict__, "gates": " ".join(GATE_NAMES)}
 
     def test_a_size_that_nobody_scaled_has_a_multiplier_of_one(self, journal: Journal) -> None:
         journal.record_bar(status_at(), decision_at(), [], [], [])
@@ -189,11 +190,12 @@ class BarContract:
         assert list(journal.blocks()) == []
 
     def test_a_rejected_entry_turns_its_decision_into_a_block(self, journal: Journal) -> None:
-        candidate = to_bytes(new_record(Candidate))
+        candidate = to_text(new_record(Candidate))
         journal.record_bar(status_at(), decision_at(action="entry", candidate=candidate, gates=0), [entry_at()], [], [])
         journal.close_intent(entry_at(), INTENT_REJECTED, "market closed", 0, gates=1)
         (block,) = journal.blocks()
-        assert (block["bar"], block["gates"], block["candidate"], block["price"]) == (BAR, 1, candidate, 50_000.0)
+        assert (block["bar"], block["gates"]) == (BAR, "market_closed")
+        assert (block["candidate"], block["price"]) == (candidate, 50_000.0)
 
     def test_a_rejected_exit_blocks_nothing(self, journal: Journal) -> None:
         leave = replace(entry_at(), id="x1", kind="exit")
@@ -211,7 +213,7 @@ class BarContract:
     def test_trades_come_in_order_of_exit(self, journal: Journal) -> None:
         journal.record_bar(status_at(), decision_at(), [], [], [trade_row(9, LATER, 2.0), trade_row(5, BAR, 1.0)])
         journal.record_bar(status_at(LATER), decision_at(LATER), [], [], [trade_row(12, LATER, 3.0)])
-        assert [float(from_bytes(Trade, content).profit) for content in journal.trades()] == [1.0, 2.0, 3.0]
+        assert [float(from_text(Trade, content).profit) for content in journal.trades()] == [1.0, 2.0, 3.0]
 
     def test_blocks_come_in_order_of_time(self, journal: Journal) -> None:
         for bar in (LATER, BAR):

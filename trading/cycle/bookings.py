@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from engine.fills import EXIT_MANUAL, EXIT_STOP, EXIT_STOP_OUT, EXIT_TARGET, rounded
-from engine.records import Params, Trade, new_record, to_bytes
+from engine.records import Params, Trade, new_record, to_text
 from trading.brokers.port import MONEY_CREDIT, Deal, DealEntry, DealReason
 from trading.cycle.own_orders import Books, intent_behind
 from trading.journal import BotStatus, MoneyMove
@@ -55,7 +55,7 @@ class ClosedTrade:
         return {
             "deal": self.deal,
             "position": self.position,
-            "trade": to_bytes(self.trade),
+            "trade": to_text(self.trade),
             "exit_time": int(self.trade.exit_time),
         }
 

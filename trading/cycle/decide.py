@@ -18,7 +18,7 @@ from engine.fills import EXIT_NAMES, rounded
 from engine.gates import MARKET_CLOSED
 from engine.inputs.models import RiskModel
 from engine.outputs.tables import utc_text
-from engine.records import Account, Candidate, Close, Guard, Params, Run, new_record, to_bytes
+from engine.records import Account, Candidate, Close, Guard, Params, Run, new_record, to_text
 from novosky.market.bar_arrays import BarArrays
 from trading.brokers.port import Position, Quote
 from trading.cycle.position_source import PositionSource
@@ -156,7 +156,7 @@ def _entry(decision: Decision, candidate: Candidate, mask: int, account: Account
         confidence=float(candidate.confidence),
         gap=float(candidate.gap),
         gates=mask,
-        candidate=to_bytes(candidate),
+        candidate=to_text(candidate),
     )
     if mask != 0:
         return decision, []

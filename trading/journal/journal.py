@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import URL, Connection, func, select, text
 
 from alerts.message import Message
-from engine.records import Guard, from_bytes, to_bytes
+from engine.gates import gate_names
+from engine.records import Guard, from_text, to_text
 from novosky.database.connection import Database
 from novosky.database.prepared import Prepared
 from novosky.database.use import Use
@@ -111,7 +112,7 @@ class Journal(Takeover):
         if row is None:
             return None
         try:
-            guard = from_bytes(Guard, row["guard"])
+            guard = from_text(Guard, row["guard"])
         except ValueError as error:
             raise StorageError(
                 f"journal {self._database.place} was written by another version ({error}); use the matching release"
@@ -216,7 +217,8 @@ class Journal(Takeover):
         statements = self._statements
 
         def write(connection: Connection) -> None:
-            statements.insert_decision.run(connection, self._own(decision.__dict__))
+            decided = {**decision.__dict__, "gates": _gate_text(decision.gates)}
+            statements.insert_decision.run(connection, self._own(decided))
             statements.insert_deal.run_each(connection, [self._own(row) for row in deals])
             rows = [self._own({**row, **trade_columns(row["trade"])}) for row in trades]
             statements.insert_trade.run_each(connection, rows)
@@ -278,10 +280,10 @@ class Journal(Takeover):
         def write(connection: Connection) -> None:
             statements.close_intent.run(connection, {**ended, **mine, "intent": intent.id})
             if intent.kind == "entry" and state == INTENT_REJECTED:
-                blocked = {"action": "blocked", "gates": gates, **mine, "at": intent.bar}
+                blocked = {"action": "blocked", "gates": _gate_text(gates), **mine, "at": intent.bar}
                 statements.block_decision.run(connection, blocked)
             if intent.kind == "entry" and state == INTENT_FILLED:
-                entered = {"action": "entry", "gates": 0, **mine, "at": intent.bar}
+                entered = {"action": "entry", "gates": "", **mine, "at": intent.bar}
                 statements.unblock_decision.run(connection, entered)
             self.outbox.enqueue_within(connection, messages)
 
@@ -341,8 +343,8 @@ class Journal(Takeover):
         query = opened.where(DEALS.c.position.not_in(closed))
         return frozenset(row["position"] for row in self._database.read(query))
 
-    def trades(self) -> list[bytes]:
-        """Return the records of all closed trades in order of exit."""
+    def trades(self) -> list[str]:
+        """Return the records of all closed trades in order of exit, as `engine.layouts.to_text` writes them."""
         query = self._read(TRADES).order_by(TRADES.c.exit_time, TRADES.c.deal)
         return [row["trade"] for row in self._database.read(query)]
 
@@ -387,7 +389,7 @@ class Journal(Takeover):
         return _first(self._database.read(query))
 
     def _write_status(self, connection: Connection, status: BotStatus) -> None:
-        values = {**status.__dict__, "guard": to_bytes(status.guard), "finished": int(status.finished)}
+        values = {**status.__dict__, "guard": to_text(status.guard), "finished": int(status.finished)}
         values |= status_columns(status.guard)
         if self._statements.update_status.run(connection, {**values, "of_symbol": self.symbol}) == 0:
             self._statements.insert_status.run(connection, self._own(values))
@@ -395,6 +397,11 @@ class Journal(Takeover):
     def close(self) -> None:
         """Release the database."""
         self._database.close()
+
+
+def _gate_text(mask: int | None) -> str | None:
+    """Return the names of the failing gates as the column holds them."""
+    return None if mask is None else " ".join(gate_names(mask))
 
 
 def _first(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

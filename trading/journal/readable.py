@@ -1,7 +1,7 @@
 """Plain columns beside the records: what SQL and a database browser can read without this program.
 
-A trade and the breakers are stored as the engine's own records, whose bytes carry no names. The
-columns here are written in the same statement as the record they repeat, and never read back.
+A trade and the breakers are stored as the engine's own records, one JSON object each. The columns
+here are written in the same statement as the record they repeat, and never read back.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.fills import EXIT_NAMES
-from engine.records import Guard, Trade, from_bytes, values_of
+from engine.records import Guard, Trade, from_text, values_of
 
 TRADE_NUMBERS = (
     "volume",
@@ -37,9 +37,9 @@ GUARD_COUNTS = (
 )
 
 
-def trade_columns(content: bytes) -> dict[str, Any]:
+def trade_columns(content: str) -> dict[str, Any]:
     """Return the plain columns of a row of `trades`, from its record."""
-    trade = values_of(from_bytes(Trade, content))
+    trade = values_of(from_text(Trade, content))
     return {
         "entry_time": trade["entry_time"],
         "side": trade["side"],

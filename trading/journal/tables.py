@@ -13,7 +13,6 @@ from sqlalchemy import (
     Column,
     Float,
     Integer,
-    LargeBinary,
     MetaData,
     Select,
     String,
@@ -50,7 +49,8 @@ BOT_STATUS = Table(
     Column("bars_missed", BigInteger, nullable=False),
     Column("last_deal", BigInteger, nullable=False),
     Column("cash", Float, nullable=False),
-    Column("guard", LargeBinary, nullable=False),
+    # Records are JSON objects by field name: a new field is no new version of the journal.
+    Column("guard", String, nullable=False, server_default=""),
     Column("models", String, nullable=False),
     Column("finished", Integer, nullable=False),
     # What the breakers' record holds, in columns that SQL can read.
@@ -67,11 +67,12 @@ DECISIONS = Table(
     Column("votes", Integer),
     Column("confidence", Float),
     Column("gap", Float),
-    Column("gates", BigInteger),
+    # Names of the failing gates, the block reason first, with blanks between; empty when all passed.
+    Column("gates", String),
     Column("price", Float, nullable=False),
     Column("spread", Float, nullable=False),
     Column("atr", Float),
-    Column("candidate", LargeBinary),
+    Column("candidate", String),
     Column("equity", Float, nullable=False),
     # NULL where version 1 decided: what the risk model answered was not written down.
     Column("multiplier", Float),
@@ -119,7 +120,7 @@ TRADES = Table(
     _symbol(),
     Column("deal", BigInteger, primary_key=True, autoincrement=False),
     Column("position", BigInteger, nullable=False, index=True),
-    Column("trade", LargeBinary, nullable=False),
+    Column("trade", String, nullable=False, server_default=""),
     Column("exit_time", BigInteger, nullable=False),
     # What the record holds, in columns that SQL can read.
     Column("entry_time", BigInteger),

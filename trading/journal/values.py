@@ -69,7 +69,9 @@ class Decision:
     Attributes
     ----------
     gates : int or None
-        Bit mask of the failing gates, see `engine.gates`.
+        Bit mask of the failing gates, see `engine.gates`; stored by their names.
+    candidate : str or None
+        The record as `engine.layouts.to_text` writes it.
     multiplier : float
         What the risk model made of the size; 1.0 where it was not asked.
     """
@@ -85,7 +87,7 @@ class Decision:
     gap: float | None = None
     gates: int | None = None
     atr: float | None = None
-    candidate: bytes | None = None
+    candidate: str | None = None
     multiplier: float = 1.0
 
 

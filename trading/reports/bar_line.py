@@ -10,7 +10,7 @@ from typing import Any
 from engine.outputs.gate_numbers import Refusal, refusal_text
 from engine.outputs.reasons import EXIT_WORDS
 from engine.outputs.tables import SIDE_NAMES, money_text, volume_text
-from engine.records import Candidate, Guard, Params, from_bytes
+from engine.records import Candidate, Guard, Params, from_text
 from novosky.market.timeframe import Timeframe
 from trading.brokers.port import Position
 from trading.journal import INTENT_FILLED, INTENT_REJECTED
@@ -115,5 +115,5 @@ def decision_text(row: Any, intents: Sequence[Any], guard: Guard, params: Params
         return f"{side} filled" if INTENT_FILLED in states else f"{side} sent, not filled yet"
     if row["candidate"] is None or not row["gates"]:
         return f"no {side}"
-    candidate = from_bytes(Candidate, row["candidate"])
-    return f"no {side}: {refusal_text(int(row['gates']), Refusal(candidate, guard, params, float(row['spread'])))}"
+    candidate = from_text(Candidate, row["candidate"])
+    return f"no {side}: {refusal_text(row['gates'].split(), Refusal(candidate, guard, params, float(row['spread'])))}"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from alerts.views import AccountView, HealthItem, PerformanceView, PositionView, ProfileView, StatusView, TradeView
 from engine.fills import EXIT_NAMES
-from engine.records import Guard, Trade, from_bytes
+from engine.records import Guard, Trade, from_text
 from novosky.clock import Clock
 from novosky.measures.score import MIN_TRADES, score_of
 from novosky.settings import MlSettings, Settings
@@ -143,9 +143,9 @@ class LiveView:
         """The newest closed trades, newest first."""
         return [self.trade(content) for content in reversed(self._journal.trades()[-limit:])]
 
-    def trade(self, content: bytes) -> TradeView:
+    def trade(self, content: str) -> TradeView:
         """Return a trade of the journal as people see it."""
-        trade = from_bytes(Trade, content)
+        trade = from_text(Trade, content)
         return TradeView(
             symbol=self._settings.symbol,
             side=int(trade.side),
@@ -161,7 +161,7 @@ class LiveView:
 
     def performance(self) -> PerformanceView:
         """Closed trades in sum."""
-        trades = [from_bytes(Trade, content) for content in self._journal.trades()]
+        trades = [from_text(Trade, content) for content in self._journal.trades()]
         return performance_of(trades, self._started)
 
     def profile(self) -> ProfileView:

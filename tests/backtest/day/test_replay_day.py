@@ -171,7 +171,9 @@ def test_a_refused_order_is_missed(
             "WHERE bar = ? AND kind = 'entry'",
             (held.decided,),
         )
-        connection.execute("UPDATE decisions SET action = 'blocked', gates = 1 WHERE bar = ?", (held.decided,))
+        connection.execute(
+            "UPDATE decisions SET action = 'blocked', gates = 'market_closed' WHERE bar = ?", (held.decided,)
+        )
         position = "(SELECT position FROM deals WHERE time = ? AND entry = 0)"
         connection.execute(f"DELETE FROM trades WHERE position = {position}", (held.entry_time,))
         connection.execute(f"DELETE FROM deals WHERE position = {position}", (held.entry_time,))

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from engine.gates.signal import ASIAN, LONDON, NEW_YORK
 from engine.inputs.columns import bar_columns, minutes_of, window_rows
 from engine.inputs.context import market_context
-from engine.inputs.parameters import ASIAN, LONDON, NEW_YORK, build_params, build_rollovers, session_thresholds
+from engine.inputs.parameters import build_params, build_rollovers
 from engine.records import Params, dtype_of
 from novosky.errors import DataError
 from novosky.market.news import NewsCalendar
@@ -171,7 +172,7 @@ def test_the_exit_rule_reaches_the_engine() -> None:
 def thresholds(**sessions: float) -> dict[int, float]:
     """Confidence thresholds by session bits, with 0.6 for sessions without their own."""
     settings = settings_with(session_confidence=sessions)
-    by_bits = session_thresholds(settings, ml_settings_with(prediction={"confidence_threshold": 0.6}))
+    by_bits = build_params(settings, ml_settings_with(prediction={"confidence_threshold": 0.6})).confidence
     return dict(enumerate(by_bits.tolist()))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from engine.inputs.parameters import build_params
-from engine.records import Guard, Trade, from_bytes
+from engine.records import Guard, Trade, from_text
 from novosky.errors import BrokerError
 from novosky.market.instrument import BOT_MAGIC as MAGIC
 from tests.helpers.mt5_runs import Mt5Session, open_mt5, trade_server
@@ -91,7 +91,7 @@ def world(scenario: Scenario, tmp_path: Path) -> World:
 
 def facts_of(trade: bytes) -> dict[str, Any]:
     """Return what a history can tell of a trade: all but the bot's own reason to leave."""
-    record = from_bytes(Trade, trade)
+    record = from_text(Trade, trade)
     names = [name for name in record.dtype.names or () if name != "reason"]
     return {name: record[name].item() for name in names}
 

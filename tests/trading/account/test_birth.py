@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 
 from engine.breakers import start_guard
 from engine.inputs.parameters import build_params
-from engine.records import Guard, Params, from_bytes, new_record, to_bytes
+from engine.records import Guard, Params, from_bytes, new_record, to_bytes, to_text
 from novosky.errors import SettingsError
 from tests.helpers.live_runs import LiveDesk, bot_of
 from tests.helpers.paper_runs import Scenario, go_on, open_scenario, planted_bars, settings_with
@@ -170,7 +170,7 @@ def test_a_restored_bot_says_what_is_in_force(tmp_path: Path, caplog: pytest.Log
     session.close()
     guard.halted = guard.week_blocked = 1
     with create_engine(sqlite_url(file)).begin() as connection:
-        connection.execute(text("UPDATE bot_status SET guard = :guard"), {"guard": to_bytes(guard)})
+        connection.execute(text("UPDATE bot_status SET guard = :guard"), {"guard": to_text(guard)})
     told: list[str] = []
     from tests.helpers.paper_runs import SilentNotifier
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engine.fills import EXIT_NAMES
-from engine.records import Trade, from_bytes
+from engine.records import Trade, from_text
 from novosky.data.calendar.forex_factory import Release
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings
@@ -63,7 +63,7 @@ def test_every_entry_is_an_event_with_side_volume_and_price(journal: Journal) ->
 
 
 def test_every_exit_is_an_event_with_its_reason_and_result(journal: Journal) -> None:
-    trades = [from_bytes(Trade, content) for content in journal.trades()]
+    trades = [from_text(Trade, content) for content in journal.trades()]
     closed = of_kind(journal, "closed")
     assert len(closed) == len(trades) > 10
     for event, trade in zip(closed, trades, strict=True):
@@ -197,7 +197,7 @@ def test_after_each_day_its_confidence_is_summed_up(journal: Journal) -> None:
 
 
 def nets(contents: Sequence[bytes]) -> list[float]:
-    trades = [from_bytes(Trade, content) for content in contents]
+    trades = [from_text(Trade, content) for content in contents]
     return [round(trade.profit + trade.commission + trade.swap, 2) for trade in trades]
 
 

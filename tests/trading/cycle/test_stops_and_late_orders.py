@@ -141,7 +141,7 @@ def test_an_order_answered_as_refused_but_carried_out_is_no_refused_one(
     assert (row["state"], row["order"], row["outcome"]) == ("filled", ticket, "filled")
     decision = session.journal.decision(refused["bar"])
     assert decision is not None
-    assert (decision["action"], decision["gates"]) == ("entry", 0)
+    assert (decision["action"], decision["gates"]) == ("entry", "")
     assert [row for row in session.journal.blocks() if row["bar"] == refused["bar"]] == []
     assert any("was taken for refused and was carried out" in text for text in messages.texts)
     session.finish()

@@ -144,7 +144,7 @@ def test_a_damaged_file_is_refused_at_the_start(place: FilePlace) -> None:
     journal = place.open()
     for number in range(40):
         bar = BAR + 900 * number
-        journal.record_bar(status_at(bar), decision_at(bar, candidate=bytes(2_000)), [], [], [])
+        journal.record_bar(status_at(bar), decision_at(bar, candidate="x" * 2_000), [], [], [])
     journal.close()
     content = bytearray(place.file.read_bytes())
     # Every page but the first: the header still says it is a database.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.inputs.parameters import build_params
-from engine.records import Guard, Params, Trade, from_bytes, new_record
+from engine.records import Guard, Params, Trade, from_text, new_record
 from novosky.errors import StorageError
 from novosky.market.instrument import BOT_MAGIC as MAGIC
 from tests.helpers.live_runs import LiveDesk, bot_of
@@ -191,7 +191,7 @@ def test_a_bot_begins_with_the_balance_itself_where_old_deals_are_cut_off(
     assert session.bot.status.cash == 545.0
     session.go_on_until(lambda: len(session.journal.trades()) > 2)
     assert session.bot.status.cash == session.broker.account().balance
-    newest = from_bytes(Trade, session.journal.trades()[-1])
+    newest = from_text(Trade, session.journal.trades()[-1])
     assert newest.balance == pytest.approx(server.book.balance, abs=1e-9) or holds(server)
     session.close()
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from alerts.notify import SilentNotifier
-from engine.gates import MARKET_CLOSED
 from engine.inputs.parameters import build_params
 from engine.records import no_minutes
 from novosky.errors import NetworkError, UsageError
@@ -149,7 +148,7 @@ def test_bars_that_passed_unseen_are_missed_and_nothing_is_entered_at_a_price_of
     assert run.session.journal.trades() == []
     blocked = run.session.journal.blocks()
     assert blocked, "the models named sides"
-    assert all(row["gates"] & MARKET_CLOSED for row in blocked)
+    assert all("market_closed" in row["gates"].split() for row in blocked)
     run.session.close()
 
 

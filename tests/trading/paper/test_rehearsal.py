@@ -190,7 +190,7 @@ def test_a_live_bot_enters_and_closes_trades_of_a_file_of_another_year(desk: Des
     until = wall.now() + 2 * 86_400
     with live_session(parts) as session:
         session.run(lambda: len(session.journal.trades()) >= 2 or wall.now() > until)
-        refused = [row for row in session.journal.blocks() if row["gates"] == 1]
+        refused = [row for row in session.journal.blocks() if row["gates"] == "market_closed"]
         trades = session.tables.trades.read_text().splitlines()[1:]
     assert len(trades) >= 2, "in two days of an eager set"
     assert trades[0][:10] >= "2025-12-31"

@@ -9,7 +9,7 @@ import pytest
 
 from engine.gates import GATE_NAMES
 from engine.outputs.gate_numbers import Refusal, refusal_text
-from engine.records import Candidate, Guard, Params, new_record, to_bytes
+from engine.records import Candidate, Guard, Params, new_record, to_text
 from novosky.clock import RealClock
 from novosky.market.instrument import BOT_MAGIC as MAGIC
 from novosky.market.timeframe import USUAL
@@ -108,17 +108,16 @@ WORDS = {
 
 @pytest.mark.parametrize("name", GATE_NAMES)
 def test_a_refusal_names_the_first_failing_gate_with_number_and_limit(name: str) -> None:
-    bit = 1 << GATE_NAMES.index(name)
-    assert refusal_text(bit, refused()) == WORDS[name]
+    assert refusal_text([name], refused()) == WORDS[name]
     line = bar_line(view(decision=f"no sell: {WORDS[name]}"))
     assert len(line) <= WIDTH
     assert len(bar_line(view(earlier=0, equity=1_000.0, decision=f"no sell: {WORDS[name]} (+2)"))) <= WIDTH
 
 
 def test_further_failing_gates_are_counted_and_close_numbers_stay_apart() -> None:
-    assert refusal_text(0b111100, refused()) == "confidence 0.58 < 0.62 (+3)"
-    assert refusal_text(1 << 2, refused(confidence=0.6199)) == "confidence 0.6199 < 0.6200"
-    assert refusal_text(1 << 2, refused(confidence=float("nan"))).startswith("confidence nan")
+    assert refusal_text(GATE_NAMES[2:6], refused()) == "confidence 0.58 < 0.62 (+3)"
+    assert refusal_text(["session_conf"], refused(confidence=0.6199)) == "confidence 0.6199 < 0.6200"
+    assert refusal_text(["session_conf"], refused(confidence=float("nan"))).startswith("confidence nan")
 
 
 def row(action: str, **values: Any) -> dict[str, Any]:
@@ -137,7 +136,7 @@ def row(action: str, **values: Any) -> dict[str, Any]:
         (row("entry", side=1), [{"state": "filled"}], "buy filled"),
         (row("entry", side=-1), [{"state": "new"}], "sell sent, not filled yet"),
         (
-            row("blocked", side=1, gates=4, candidate=to_bytes(refused().candidate)),
+            row("blocked", side=1, gates="session_conf", candidate=to_text(refused().candidate)),
             [],
             "no buy: confidence 0.58 < 0.62",
         ),

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from trading.journal.versions.fourth_alerts import add_channel
+from trading.journal.versions.fourth_names import name_records
 from trading.journal.versions.fourth_outcomes import name_outcomes
 from trading.journal.versions.fourth_symbol import add_symbol
 
 Step = Callable[[Connection], None]
 
-STEPS: tuple[Step, ...] = (add_channel, name_outcomes, add_symbol)
+# Names before symbols: the former still finds the status by its number, and makes the views that the latter changes.
+STEPS: tuple[Step, ...] = (add_channel, name_outcomes, name_records, add_symbol)
 """Each part of the change, in order; all of them run in the migration's one transaction."""
 
 

@@ -25,11 +25,11 @@ from novosky.database.connection import Database
 from novosky.errors import StorageError
 from trading.journal.tables import METADATA, SCHEMA, SCHEMA_VERSION
 from trading.journal.versions.fourth import third_to_fourth
+from trading.journal.versions.fourth_names import create_named_views
 from trading.journal.versions.fourth_symbol import has_unnamed, name_rows, show_symbol
 from trading.journal.versions.old_records import GUARD_1, GUARD_2, GUARD_RING, TRADE_1
 from trading.journal.versions.older_copy import keep_copy
 from trading.journal.versions.third import second_to_third
-from trading.journal.versions.third_readable import create_views
 
 Migration = Callable[[Connection], None]
 
@@ -69,7 +69,7 @@ def bring_up_to_date(database: Database, symbol: str | None = None) -> None:
         if version is None:
             METADATA.create_all(connection, checkfirst=False)
             connection.execute(SCHEMA.insert().values(id=1, version=SCHEMA_VERSION))
-            create_views(connection)
+            create_named_views(connection)
             show_symbol(connection)
         for number in range(version or SCHEMA_VERSION, SCHEMA_VERSION):
             MIGRATIONS[number](connection)

@@ -136,7 +136,7 @@ def test_53_with_the_button_off_entries_wait_with_one_message_and_trading_resume
 ) -> None:
     session.server.conditions.algo_trading = False
     session.go_on(60)
-    refused = [row for row in session.journal.blocks() if row["gates"] == 1]
+    refused = [row for row in session.journal.blocks() if row["gates"] == "market_closed"]
     assert len(refused) > 3
     assert messages.about("Algo Trading is switched off") == 1
     assert session.server.book.orders == []

@@ -11,8 +11,7 @@ import pytest
 
 from alerts.notify import SilentNotifier
 from engine.fills import EXIT_NAMES
-from engine.gates import gate_names
-from engine.records import Candidate, Trade, from_bytes
+from engine.records import Candidate, Trade, from_text
 from novosky.market.server_time import ServerClock
 from tests.engine.cases.bar_cases import CASES, BarCase, Booked, case_market, case_params
 from tests.helpers.paper_runs import settings_with
@@ -111,14 +110,14 @@ class CaseRun:
                 EXIT_NAMES[trade.reason],
                 *(float(value) for value in (trade.profit, trade.commission, trade.swap)),
             )
-            for trade in (from_bytes(Trade, content) for content in self.journal.trades())
+            for trade in (from_text(Trade, content) for content in self.journal.trades())
         )
 
     @property
     def blocks(self) -> tuple[tuple[int, tuple[str, ...]], ...]:
         """Blocked candidates in the words of the table."""
         signal_at = {self.case.times[signal.bar]: row for row, signal in enumerate(self.case.signals)}
-        return tuple((signal_at[row["bar"] - BAR], tuple(gate_names(row["gates"]))) for row in self.journal.blocks())
+        return tuple((signal_at[row["bar"] - BAR], tuple(row["gates"].split())) for row in self.journal.blocks())
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
