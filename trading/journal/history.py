@@ -156,8 +156,7 @@ class History:
     def news_events(self, start: int, end: int) -> Sequence[NewsEvent]:
         """Return the releases from `start` until before `end`, UTC epoch seconds, oldest first."""
         table = NEWS_EVENTS
-        mine = select(*columns_of(table)).where(table.c.symbol == bindparam("of_symbol"))
-        span = mine.where(table.c.time >= start, table.c.time < end)
+        span = select(table).where(table.c.time >= start, table.c.time < end)
         rows = self._database.read(span.order_by(table.c.time, table.c.currency, table.c.title))
         return [NewsEvent(**row) for row in rows]
 
