@@ -70,7 +70,7 @@ def keys_of(section: type[Settings] | type[MlSettings]) -> set[str]:
 def command_of_script(script: str) -> click.Command:
     """Return the click command that a script runs."""
     found = re.search(
-        r"^from (novosky\.cli\.(?!main)\w+) import (\w+)$", (ROOT / script).read_text(encoding="utf-8"), re.MULTILINE
+        r"^from (commands\.(?!main)\w+) import (\w+)$", (ROOT / script).read_text(encoding="utf-8"), re.MULTILINE
     )
     assert found is not None, f"{script} runs no command"
     command = getattr(importlib.import_module(found[1]), found[2])
