@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from trading.brokers.mt5.bar_history import History
+    from trading.brokers.mt5.bars.history import History
     from trading.brokers.mt5.entry import TerminalReach
 
 
@@ -122,7 +122,7 @@ def _since(request: Request, output: Path) -> int | None:
 def _history(
     request: Request, reach: TerminalReach, clock: Clock, symbol: str, rule: str, since: int | None
 ) -> History:
-    from trading.brokers.mt5.bar_history import BarHistory, history_link
+    from trading.brokers.mt5.bars.history import BarHistory, history_link
     from trading.brokers.mt5.terms import Timing
 
     timing = Timing()

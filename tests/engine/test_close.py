@@ -13,8 +13,7 @@ from engine.breakers import start_guard
 from engine.fills import EXIT_HALT, EXIT_MANUAL, EXIT_MODEL
 from engine.gates import gate_names
 from engine.records import Account, Close, Guard, Run, new_record
-
-from .market import BAR, WEDNESDAY, one_candidate, realistic_params
+from tests.engine.market import BAR, WEDNESDAY, one_candidate, realistic_params
 
 CLOSE = WEDNESDAY + 10 * BAR
 ways = pytest.mark.parametrize("way", [close_bar, inspect.unwrap(getattr(close_bar, "py_func", close_bar))])

@@ -27,7 +27,7 @@ from trading.brokers.mt5_package.errors import CALL_FAILED
 from trading.brokers.port import OrderRequest, Outcome
 from trading.brokers.simulated.accounts import AccountTerms
 from trading.brokers.simulated.faults import Fault
-from trading.brokers.simulated.symbols import SymbolSpec
+from trading.brokers.simulated.markets.symbols import SymbolSpec
 from trading.doctor.broker import check_margin
 from trading.doctor.finding import Grade
 

@@ -19,7 +19,7 @@ from novosky.market.timeframe import USUAL
 from tests.helpers.mt5_stage import stage
 from tests.hosts.late_clock import Keeping, LateServer, Minutes, change_of, random_minutes, true_bars
 from tests.novosky.market.test_clock_changes import frame
-from trading.brokers.mt5.bars import _EMPTY, BarReader
+from trading.brokers.mt5.bars.reader import _EMPTY, BarReader
 from trading.brokers.mt5.clock import OffsetCheck, ServerTime
 from trading.brokers.mt5.terms import Timing
 from trading.brokers.mt5_package.constants import ModuleConstants as C

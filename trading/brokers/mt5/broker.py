@@ -14,7 +14,7 @@ from novosky.market.bar_arrays import BarArrays
 from novosky.settings import Settings
 from trading.brokers.clock_watch import Measured
 from trading.brokers.margin import check_margin
-from trading.brokers.mt5.bars import BarReader
+from trading.brokers.mt5.bars.reader import BarReader
 from trading.brokers.mt5.clock import OffsetCheck, ServerTime
 from trading.brokers.mt5.desk import Desk
 from trading.brokers.mt5.guard import check_account

@@ -11,7 +11,7 @@ from trading.brokers.mt5_package.structs import OrderSendResult, TradeDeal, Trad
 from trading.brokers.simulated import checks, netting, pending
 from trading.brokers.simulated.book import OpenPosition, PendingOrder, finite, order_side, order_type
 from trading.brokers.simulated.faults import Fault
-from trading.brokers.simulated.market import Feed
+from trading.brokers.simulated.markets.market import Feed
 from trading.brokers.simulated.replies import refusal, reply
 from trading.brokers.simulated.settlement import begin_bar, book_exit, enter, entry_deal, leave, new_order, split
 

@@ -8,7 +8,7 @@ from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.structs import OrderSendResult, TradeDeal, TradeRequest
 from trading.brokers.simulated import checks, netting
 from trading.brokers.simulated.book import OpenPosition, PendingOrder, order_side
-from trading.brokers.simulated.market import Feed, Quote
+from trading.brokers.simulated.markets.market import Feed, Quote
 from trading.brokers.simulated.replies import reply
 from trading.brokers.simulated.settlement import book_server_exit, enter, entry_deal, exit_params, finish_order
 from trading.brokers.simulated.venue import Venue, copied

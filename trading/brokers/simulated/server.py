@@ -21,7 +21,7 @@ from trading.brokers.simulated.accounts import AccountTerms
 from trading.brokers.simulated.book import OpenPosition, PendingOrder
 from trading.brokers.simulated.dealing import execute
 from trading.brokers.simulated.faults import Fault
-from trading.brokers.simulated.market import Feed
+from trading.brokers.simulated.markets.market import Feed
 from trading.brokers.simulated.replies import reply
 from trading.brokers.simulated.store import MemoryStore, TerminalStore
 from trading.brokers.simulated.venue import Venue

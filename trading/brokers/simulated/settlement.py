@@ -30,7 +30,7 @@ from trading.brokers.simulated.accounts import below_stop_out
 from trading.brokers.simulated.book import OpenPosition, PendingOrder, order_side, order_struct, order_type
 from trading.brokers.simulated.calc import margin_usd, update_conversion
 from trading.brokers.simulated.checks import boundless
-from trading.brokers.simulated.market import Feed
+from trading.brokers.simulated.markets.market import Feed
 from trading.brokers.simulated.venue import Venue, copied
 
 _REASONS = {EXIT_STOP: C.DEAL_REASON_SL, EXIT_TARGET: C.DEAL_REASON_TP, EXIT_STOP_OUT: C.DEAL_REASON_SO}

@@ -12,9 +12,9 @@ from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.structs import Tick
 from trading.brokers.simulated.accounts import AccountTerms, Funds
 from trading.brokers.simulated.book import Book
-from trading.brokers.simulated.history import current_tick
-from trading.brokers.simulated.market import Feed, Quote
-from trading.brokers.simulated.stamps import Stamps
+from trading.brokers.simulated.markets.history import current_tick
+from trading.brokers.simulated.markets.market import Feed, Quote
+from trading.brokers.simulated.markets.stamps import Stamps
 
 
 @dataclass

@@ -10,13 +10,13 @@ import pandas as pd
 
 from novosky.clock import Clock
 from novosky.settings import Settings
-from trading.brokers.mt5.bars import folded_rows
+from trading.brokers.mt5.bars.reader import folded_rows
+from trading.brokers.mt5.bars.timeframes import terminal_code
 from trading.brokers.mt5.clock import ServerTime
 from trading.brokers.mt5.link import Link
 from trading.brokers.mt5.module import TerminalModule
 from trading.brokers.mt5.symbols import await_tick, has_quote, resolve_symbol
 from trading.brokers.mt5.terms import Access, Timing
-from trading.brokers.mt5.timeframes import terminal_code
 from trading.brokers.mt5.worker import LinkWedged
 from trading.brokers.port import BrokerUnavailable
 from trading.paper.feed.port import FeedUnavailable, Window, window_of

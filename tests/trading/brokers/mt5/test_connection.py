@@ -20,7 +20,7 @@ from trading.brokers.mt5_package.errors import AUTH_FAILED, NO_CONNECTION, TIMEO
 from trading.brokers.port import BrokerUnavailable, Outcome
 from trading.brokers.simulated.faults import Fault, call_failed, disconnected, nothing_yet, terminal_restart
 from trading.brokers.simulated.functions.views import Installation
-from trading.brokers.simulated.symbols import EURUSD, SymbolSpec
+from trading.brokers.simulated.markets.symbols import EURUSD, SymbolSpec
 
 
 @pytest.mark.parametrize(

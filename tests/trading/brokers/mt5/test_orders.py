@@ -27,7 +27,7 @@ from trading.brokers.mt5_package.errors import API_DISABLED, INVALID_ARGUMENTS, 
 from trading.brokers.mt5_package.structs import Tick
 from trading.brokers.port import DealReason, OrderRequest, Outcome
 from trading.brokers.simulated.faults import Fault, answers, partial_fill, requote
-from trading.brokers.simulated.symbols import SymbolSpec
+from trading.brokers.simulated.markets.symbols import SymbolSpec
 
 ORDER = buy(comment="e6595a2c4")
 MANY = replace(HEDGING, limit_positions=0)

@@ -21,11 +21,11 @@ from trading.brokers.mt5.terms import Access
 from trading.brokers.simulated.accounts import AccountTerms
 from trading.brokers.simulated.clock import TerminalClock
 from trading.brokers.simulated.functions.terminal import SimulatedTerminal
-from trading.brokers.simulated.market import Feed
+from trading.brokers.simulated.markets.market import Feed
+from trading.brokers.simulated.markets.stamps import Stamps
+from trading.brokers.simulated.markets.symbols import SymbolSpec
 from trading.brokers.simulated.server import TradeServer
-from trading.brokers.simulated.stamps import Stamps
 from trading.brokers.simulated.store import SqliteStore
-from trading.brokers.simulated.symbols import SymbolSpec
 from trading.journal import Journal, sqlite_url
 
 BAR = 900

@@ -14,10 +14,10 @@ from novosky.clock import Clock
 from novosky.market.bar_arrays import BarArrays
 from novosky.market.clock_changes import Placed, folded_column
 from novosky.market.timeframe import Timeframe
+from trading.brokers.mt5.bars.timeframes import terminal_code
 from trading.brokers.mt5.clock import ServerTime
 from trading.brokers.mt5.link import Link
 from trading.brokers.mt5.terms import Timing
-from trading.brokers.mt5.timeframes import terminal_code
 
 Rates = npt.NDArray[Any]
 _log = logging.getLogger(__name__)

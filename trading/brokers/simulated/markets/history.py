@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.structs import Tick
-from trading.brokers.simulated.market import RATES_DTYPE, Feed, Rates
+from trading.brokers.simulated.markets.market import RATES_DTYPE, Feed, Rates
 
 TICKS_DTYPE = np.dtype(
     [

@@ -13,11 +13,11 @@ import pandas as pd
 from novosky.clock import Clock
 from novosky.errors import BrokerError
 from novosky.market.timeframe import Timeframe
+from trading.brokers.mt5.bars.timeframes import terminal_code
 from trading.brokers.mt5.clock import OffsetCheck, ServerTime
 from trading.brokers.mt5.link import Link
 from trading.brokers.mt5.symbols import has_quote, resolve_symbol
 from trading.brokers.mt5.terms import Access, Timing
-from trading.brokers.mt5.timeframes import terminal_code
 
 Rates = npt.NDArray[Any]
 

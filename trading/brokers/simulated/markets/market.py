@@ -16,8 +16,8 @@ import pandas as pd
 from engine.fills import nights_until
 from engine.records import Bars, Minutes, Params, Rollovers, no_minutes, no_rollovers
 from novosky.market.trading_hours import open_at
-from trading.brokers.simulated.stamps import Stamps
-from trading.brokers.simulated.symbols import SymbolSpec
+from trading.brokers.simulated.markets.stamps import Stamps
+from trading.brokers.simulated.markets.symbols import SymbolSpec
 
 RATES_DTYPE = np.dtype(
     [
