@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from alerts.notify import SilentNotifier
 from engine.fills import EXIT_NAMES
 from engine.records import Candidate, Trade, from_text
+from novosky.market.bar_arrays import BarArrays
 from novosky.market.server_time import ServerClock
 from tests.engine.cases.bar_cases import CASES, BarCase, Booked, case_market, case_params
 from tests.helpers.paper_runs import settings_with
@@ -40,9 +40,9 @@ class CaseSignals:
         candidates = case_market(case).candidates
         self._by_open = {case.times[row.bar]: row for row in candidates}
 
-    def candidate(self, bars: pd.DataFrame) -> tuple[Candidate | None, float | None]:
+    def candidate(self, bars: BarArrays) -> tuple[Candidate | None, float | None]:
         """Return the candidate of the newest bar."""
-        found: Any = self._by_open.get(int(bars["time"].iloc[-1].timestamp()))
+        found: Any = self._by_open.get(int(bars.times[-1]))
         return found, None if found is None else float(found.atr)
 
 
@@ -52,9 +52,9 @@ class CasePositions:
     def __init__(self, case: BarCase) -> None:
         self._leaving = {case.times[bar] for bar in case.exits if bar < len(case.times)}
 
-    def opinion(self, bars: pd.DataFrame, inputs: tuple[float, ...]) -> tuple[float, float, float]:
+    def opinion(self, bars: BarArrays, inputs: tuple[float, ...]) -> tuple[float, float, float]:
         """Return the probabilities of HOLD, EXIT and ADD at the newest bar."""
-        leave = int(bars["time"].iloc[-1].timestamp()) in self._leaving
+        leave = int(bars.times[-1]) in self._leaving
         return (0.0, 1.0, 0.0) if leave else (1.0, 0.0, 0.0)
 
 
