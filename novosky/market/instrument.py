@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from novosky.market.timeframe import Timeframe
-from novosky.market.trading_hours import Weekday
+
+if TYPE_CHECKING:
+    # Opening hours are computed with pandas, for which `--help` must not wait.
+    from novosky.market.trading_hours import Weekday
 
 USUAL_SYMBOL = "BTCUSD"
 """Taken where nobody names one: the default of config.json, and what the embedded market stands in for."""

@@ -98,7 +98,7 @@ assert refusal_text(["first_hour"], Refusal(candidates[0], guard, params, 1.0)) 
 assert strategy_of(settings)["risk_management"]["first_hour"] == 9.0
 assert parameters_in_force(settings, ml_settings)["config.risk_management.first_hour"] == 9.0
 assert KEYS["first_hour"].dotted == "config.risk_management.first_hour"
-journal = Journal(sqlite_url(journal_file), durable=True)
+journal = Journal(sqlite_url(journal_file), symbol="BTCUSD", durable=True)
 status = BotStatus("me", 900, 1, 0, 0, 1.0, guard, "", False)
 journal.record_bar(
     status, Decision(900, "blocked", 1.0, 1.0, 1.0, gates=masks[0], candidate=to_text(candidates[0])), [], [], []
