@@ -13,12 +13,13 @@ from novosky.errors import StorageError
 from trading.journal import BarNotes, BotStatus, Decision, Intent, Journal, ModelMetric, sqlite_url
 from trading.journal.tables import MODEL_METRICS
 
-ROW = {"time": 900, "name": "signal.confidence@x", "value": 0.1 + 0.2}
+FIGURE = ModelMetric(900, "signal.confidence@x", 0.1 + 0.2)
+ROW = {"symbol": "BTCUSD", **FIGURE.__dict__}
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    opened = Journal(sqlite_url(tmp_path / "journal.sqlite"), durable=True)
+    opened = Journal(sqlite_url(tmp_path / "journal.sqlite"), symbol="BTCUSD", durable=True)
     status = BotStatus("x", 0, 0, 0, 0, 0.0, new_record(Guard), "none", finished=False)
     opened.save_status(status)
     return opened
@@ -45,10 +46,10 @@ def test_values_a_statement_fixes_stay_and_the_touched_rows_are_counted(journal:
     assert [row["value"] for row in database.read(select(MODEL_METRICS))] == [2.0, ROW["value"]]
 
 
-@pytest.mark.parametrize("values", [{"time": 900, "name": "x"}, {**ROW, "valeu": 1.0}])
+@pytest.mark.parametrize("values", [{"symbol": "BTCUSD", "time": 900, "name": "x"}, {**ROW, "valeu": 1.0}])
 def test_a_value_that_is_missing_or_has_no_column_is_refused(journal: Journal, values: dict[str, object]) -> None:
     put = journal._database.prepare(insert(MODEL_METRICS))
-    with pytest.raises(KeyError, match="takes time, name, value"):
+    with pytest.raises(KeyError, match="takes symbol, time, name, value"):
         journal._database.write(lambda connection: put.run(connection, values))
     assert journal._database.read(select(MODEL_METRICS)) == []
 
@@ -75,7 +76,7 @@ def test_a_bar_is_one_transaction(journal: Journal) -> None:
     statements.clear()
     status = BotStatus("x", 900, 1, 0, 0, 0.0, new_record(Guard), "none", finished=False)
     order = Intent("e384", 900, "entry", 1, 0.1, 1.0, 3.0, 0, 0)
-    notes = BarNotes([], [ModelMetric(**ROW)], [])
+    notes = BarNotes([], [FIGURE], [])
     journal.record_bar(status, Decision(900, "entry", 2.0, 0.0, 0.0), [order], [], [], (), notes)
     kinds = [line.split()[0] for line in statements]
     assert kinds == ["BEGIN", "INSERT", "INSERT", "INSERT", "SELECT", "UPDATE", "COMMIT"]
