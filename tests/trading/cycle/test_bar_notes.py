@@ -26,7 +26,10 @@ from trading.cycle.model_figures import mark_of
 from trading.cycle.news import FixedNews
 from trading.journal import Journal, ModelMetric, NewsEvent, PositionEvent, sqlite_url
 
+BAR = 900
 DAY = 86_400
+MIN_BARS_HELD = 4
+"""As ml_config.json has it."""
 BARS = 300
 
 
@@ -177,7 +180,15 @@ def test_the_confidence_of_every_named_side_is_kept_with_the_models_mark(journal
 def test_the_position_models_word_is_kept_at_every_close_it_was_asked(journal: Journal) -> None:
     rows = journal.decisions()
     asked = [(row["bar"], row["confidence"]) for row in rows if row["confidence"] is not None and not row["candidate"]]
-    assert len(asked) > 20
+    # Before its least holding time nothing follows from the answer, so the model is not asked.
+    entered, due = 0, []
+    for row in rows:
+        entered = row["bar"] if row["action"] == "entry" else entered
+        held = row["action"] in ("hold", "add") or row["action"].startswith("exit")
+        if held and row["bar"] - entered >= MIN_BARS_HELD * BAR:
+            due.append(row["bar"])
+    assert [bar for bar, _ in asked] == due
+    assert len(due) > 5
     assert [(metric.time, metric.value) for metric in figures(journal, "position.exit")] == asked
 
 
