@@ -106,7 +106,7 @@ def unleash(monkeypatch: pytest.MonkeyPatch) -> Callable[[Reaper], None]:
         places: list[tuple[type, str, Callable[..., Any]]] = [
             (Journal, "save_status", lambda status: status.last_bar),
             (Journal, "record_bar", lambda status, *_: status.last_bar),
-            (Journal, "close_intent", lambda intent, state, *_: (intent.id, state)),
+            (Journal, "close_intent", lambda intent, state, *_, **__: (intent.id, state)),
             (Mt5Broker, "send", lambda request: request.comment),
             (TradeServer, "advance", lambda: 0),
         ]
