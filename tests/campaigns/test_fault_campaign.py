@@ -211,8 +211,8 @@ def test_the_audit_sees_a_lost_stop_at_the_second_cycle(tmp_path: Path) -> None:
 
 TAMPERING = {
     "a deal is missing": "DELETE FROM deals WHERE ticket = (SELECT max(ticket) FROM deals)",
-    "a deal is there twice": "INSERT INTO deals SELECT symbol, ticket + 1, position, time, entry, reason, volume, price, "
-    "commission, swap, profit, magic, comment FROM deals WHERE ticket = (SELECT max(ticket) FROM deals)",
+    "a deal is there twice": "INSERT INTO deals SELECT symbol, ticket + 1, position, time, entry, reason, volume, "
+    "price, commission, swap, profit, magic, comment FROM deals WHERE ticket = (SELECT max(ticket) FROM deals)",
     "a trade is missing": "DELETE FROM trades WHERE deal = (SELECT max(deal) FROM trades)",
     "the cash is wrong": "UPDATE bot_status SET cash = cash + 0.01",
     "a breaker is lost": "UPDATE bot_status SET guard = json_set(guard, '$.peak_equity', 0.0, '$.closed', 0)",
