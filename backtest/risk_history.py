@@ -37,6 +37,7 @@ from ml.labels.out_of_fold import OutOfFold, OutOfFoldDistances
 from ml.stages.run import TradeSequence
 from novosky.compiled import compiled
 from novosky.errors import DataError
+from novosky.market.bars import venue_seams
 from novosky.market.news import NewsCalendar
 from novosky.measures.statistics import stationary_bootstrap
 from novosky.settings import MlSettings, Settings
@@ -121,7 +122,7 @@ def out_of_fold_sequences(
     prepared = prepare_out_of_fold(bars, signal, distances, settings, ml_settings, news)
     recorder = StateRecorder(build_params(settings, ml_settings))
     result = simulate(prepared, settings, ml_settings, answers=recorder)
-    trades = completed_trades(result, recorder.states, np.array(bars.attrs.get("seams", ()), dtype=np.int64))
+    trades = completed_trades(result, recorder.states, venue_seams(bars))
     return [
         TradeSequence(trades.states, trades.returns),
         *resampled_sequences(trades, result.params, ml_settings, np.random.default_rng(seed)),

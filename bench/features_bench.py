@@ -43,7 +43,7 @@ def measure_features(context: BenchContext) -> Iterator[Result]:
 def measure_labels(context: BenchContext) -> Iterator[Result]:
     """Measure triple-barrier labels over a history."""
     from ml.feature_engineering import add_all_features
-    from ml.labels.barrier import triple_barrier
+    from ml.labels.barrier import label_bars
 
     bars = context.bars(40_000 if context.quick else HISTORY_BARS)
     atr = add_all_features(bars)["atr"].to_numpy(dtype=np.float64)
@@ -51,14 +51,7 @@ def measure_labels(context: BenchContext) -> Iterator[Result]:
     context.say(f"labels on {len(bars):,} bars")
 
     def label() -> None:
-        triple_barrier(
-            bars,
-            atr,
-            tp_mult=rule.atr_tp_mult,
-            sl_mult=rule.atr_sl_mult,
-            horizon_bars=rule.horizon_bars,
-            spread=rule.spread,
-        )
+        label_bars(bars, atr, rule, context.settings.frame)
 
     label()
     yield result_of("labels.history", "seconds", repeated(label, 5), bars=len(bars), horizon_bars=rule.horizon_bars)

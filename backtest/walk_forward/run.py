@@ -32,7 +32,7 @@ from ml.sets.compat import library_versions
 from ml.sets.stage_files import STAGE_ORDER
 from ml.train import TrainingReport, train
 from novosky.errors import DataError, ModelError
-from novosky.market.bars import epoch_seconds
+from novosky.market.bars import epoch_seconds, venue_seams
 from novosky.market.news import NewsCalendar
 from novosky.measures.statistics import Floats, Ints
 from novosky.settings import MlSettings, Settings
@@ -196,7 +196,9 @@ def run_fold(plan: WalkPlan, window: FoldWindow) -> FoldOutcome:
     """
     past = training_bars(plan.history, window)
     with _named(window):
-        yardstick = fit_yardstick(past, plan.ml_settings, seed=plan.seed, quantile=plan.quantile, news=plan.news)
+        yardstick = fit_yardstick(
+            past, plan.ml_settings, frame=plan.settings.frame, seed=plan.seed, quantile=plan.quantile, news=plan.news
+        )
     alone = _switched(plan, ())
     with tempfile.TemporaryDirectory(prefix="walk-forward-") as folder:
         models = Path(folder) / "models"
@@ -360,7 +362,7 @@ def fold_key(plan: WalkPlan, window: FoldWindow, bars: pd.DataFrame) -> str:
         "random_runs": plan.random_runs,
         "fixed_spread": plan.fixed_spread,
         "all_models": plan.all_models,
-        "seams": [int(moment) for moment in bars.attrs.get("seams", ())],
+        "seams": venue_seams(bars).tolist(),
         "libraries": library_versions(),
         "code": code_hash(),
     }

@@ -15,9 +15,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from ml.feature_engineering import add_all_features
-from ml.labels.barrier import triple_barrier
+from ml.labels.barrier import label_bars
 from novosky.errors import DataError
 from novosky.market.news import NewsCalendar
+from novosky.market.timeframe import Timeframe
 from novosky.settings import MlSettings
 
 Floats = npt.NDArray[np.float64]
@@ -93,6 +94,7 @@ def fit_yardstick(
     bars: pd.DataFrame,
     ml_settings: MlSettings,
     *,
+    frame: Timeframe,
     seed: int,
     quantile: float = QUANTILE,
     news: NewsCalendar | None = None,
@@ -106,6 +108,8 @@ def fit_yardstick(
         a label may look at.
     ml_settings : MlSettings
         Features and labels, the same as the ensemble's.
+    frame : Timeframe
+        Of the bars.
     seed : int
         Same bars, same seed: same predictions.
     quantile : float
@@ -119,18 +123,9 @@ def fit_yardstick(
     """
     from lightgbm import LGBMRegressor
 
-    frame = add_all_features(bars, news)
-    rule = ml_settings.labeling
-    labels = triple_barrier(
-        bars,
-        frame["atr"].to_numpy(dtype=np.float64),
-        tp_mult=rule.atr_tp_mult,
-        sl_mult=rule.atr_sl_mult,
-        horizon_bars=rule.horizon_bars,
-        spread=rule.spread,
-        seams=np.array(bars.attrs.get("seams", ()), dtype=np.int64),
-    )
-    features = frame[list(ml_settings.features)].to_numpy(dtype=np.float64)
+    featured = add_all_features(bars, news)
+    labels = label_bars(bars, featured["atr"].to_numpy(dtype=np.float64), ml_settings.labeling, frame)
+    features = featured[list(ml_settings.features)].to_numpy(dtype=np.float64)
     rows = np.flatnonzero(labels.valid & np.isfinite(features).all(axis=1))
     if len(rows) < _LEAST_ROWS:
         raise DataError(f"the yardstick needs {_LEAST_ROWS} labelled rows, found {len(rows)}: train on more bars")

@@ -21,8 +21,9 @@ import pandas as pd
 from engine.touch import STOP_TOUCHED, TARGET_TOUCHED, bracket_touch, touch_price
 from novosky.compiled import compiled
 from novosky.errors import DataError, UsageError
-from novosky.market.bars import epoch_seconds
-from novosky.market.timeframe import USUAL, Timeframe
+from novosky.market.bars import epoch_seconds, venue_seams
+from novosky.market.timeframe import Timeframe
+from novosky.settings.ml import Labeling
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -178,7 +179,7 @@ def triple_barrier(
     sl_mult: float = 1.0,
     horizon_bars: int = 96,
     spread: float | FloatArray,
-    frame: Timeframe = USUAL,
+    frame: Timeframe,
     max_gap_bars: int = MOST_GAP_BARS,
     seams: npt.NDArray[np.int64] | None = None,
 ) -> Labels:
@@ -220,10 +221,11 @@ def triple_barrier(
     Examples
     --------
     >>> import numpy as np, pandas as pd
+    >>> from novosky.market.timeframe import timeframe
     >>> time = pd.date_range("2024-01-01", periods=3, freq="15min", tz="UTC")
     >>> bars = pd.DataFrame({"time": time, "open": 100.0, "high": [101.0, 101.0, 112.0],
     ...                      "low": 99.0, "close": 100.0, "volume": 1.0})
-    >>> labels = triple_barrier(bars, np.array([10.0, 10.0, 10.0]), spread=1.0)
+    >>> labels = triple_barrier(bars, np.array([10.0, 10.0, 10.0]), spread=1.0, frame=timeframe("M15"))
     >>> int(labels.side[0]), int(labels.end_index[0]), labels.valid.tolist()
     (1, 2, [True, True, False])
     """
@@ -256,3 +258,33 @@ def triple_barrier(
         labels.short_r,
     )
     return labels
+
+
+def label_bars(bars: pd.DataFrame, atr: FloatArray, rule: Labeling, frame: Timeframe) -> Labels:
+    """Label every bar by the rule of ml_config.json; what changes venue within the bars is known from them.
+
+    Parameters
+    ----------
+    bars : pandas.DataFrame
+        Bar frame, n rows.
+    atr : ndarray, shape (n,)
+        USD, NaN where unknown.
+    rule : Labeling
+    frame : Timeframe
+        Of the bars.
+
+    Raises
+    ------
+    UsageError, DataError
+        See `triple_barrier`.
+    """
+    return triple_barrier(
+        bars,
+        atr,
+        tp_mult=rule.atr_tp_mult,
+        sl_mult=rule.atr_sl_mult,
+        horizon_bars=rule.horizon_bars,
+        spread=rule.spread,
+        frame=frame,
+        seams=venue_seams(bars),
+    )

@@ -22,7 +22,7 @@ from ml.labels.position import Entries
 from novosky.compiled import compiled
 from novosky.errors import UsageError
 from novosky.market.bars import PRICE_COLUMNS, epoch_seconds
-from novosky.market.timeframe import USUAL, Timeframe
+from novosky.market.timeframe import Timeframe
 
 IntArray = npt.NDArray[np.int64]
 
@@ -126,7 +126,7 @@ def label_excursions(
     terms: ExcursionTerms,
     seams: IntArray | None = None,
     *,
-    frame: Timeframe = USUAL,
+    frame: Timeframe,
     max_gap_bars: int = MOST_GAP_BARS,
 ) -> Excursions:
     """Measure the excursions of every entry over the horizon.
@@ -158,11 +158,13 @@ def label_excursions(
 
     Examples
     --------
+    >>> from novosky.market.timeframe import timeframe
     >>> time = pd.date_range("2024-01-01", periods=3, freq="15min", tz="UTC")
     >>> bars = pd.DataFrame({"time": time, "open": 100.0, "high": [101.0, 101.0, 112.0],
     ...                      "low": [99.0, 96.0, 99.0], "close": 100.0})
     >>> entry = Entries(np.array([0]), np.array([1], dtype=np.int8))
-    >>> found = label_excursions(bars, np.full(3, 10.0), entry, ExcursionTerms(1.0, 2, 1.0))
+    >>> terms = ExcursionTerms(1.0, 2, 1.0)
+    >>> found = label_excursions(bars, np.full(3, 10.0), entry, terms, frame=timeframe("M15"))
     >>> found.stop.tolist(), found.target.tolist()
     ([0.5], [1.1])
     """

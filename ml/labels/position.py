@@ -21,7 +21,7 @@ from ml.labels.barrier import MOST_GAP_BARS, FloatArray, unbroken_until
 from novosky.compiled import compiled
 from novosky.errors import UsageError
 from novosky.market.bars import PRICE_COLUMNS, epoch_seconds
-from novosky.market.timeframe import USUAL, Timeframe
+from novosky.market.timeframe import Timeframe
 
 IntArray = npt.NDArray[np.int64]
 
@@ -199,7 +199,7 @@ def label_positions(
     bracket: Bracket,
     seams: IntArray | None = None,
     *,
-    frame: Timeframe = USUAL,
+    frame: Timeframe,
     max_gap_bars: int = MOST_GAP_BARS,
 ) -> PositionLabels:
     """Follow every entry to its end and label the closes on the way.

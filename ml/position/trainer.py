@@ -20,7 +20,7 @@ from ml.labels.position import Bracket, PositionLabels, label_positions, thin_ro
 from ml.sets.ensemble_files import POSITION_FILES
 from ml.signal.trainer import average_uniqueness
 from novosky.errors import DataError
-from novosky.market.bars import epoch_seconds
+from novosky.market.bars import epoch_seconds, venue_seams
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
 
@@ -145,9 +145,10 @@ def follow_entries(
     entries = find_entries(bars, out_of_fold, model.entry_confidence, model.entry_min_gap)
     _check_entries(len(entries.bar), ml_settings)
     frame = add_all_features(bars, news)
-    seams = np.array(bars.attrs.get("seams", ()), dtype=np.int64)
     atr = frame["atr"].to_numpy(dtype=np.float64)
-    labels = label_positions(bars, atr, entries, bracket_of(settings, ml_settings), seams, frame=settings.frame)
+    labels = label_positions(
+        bars, atr, entries, bracket_of(settings, ml_settings), venue_seams(bars), frame=settings.frame
+    )
     _check_entries(len(labels.first), ml_settings)
     return frame, labels
 

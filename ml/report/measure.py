@@ -18,7 +18,7 @@ import pandas as pd
 from ml.arrays import MEMBERS, N_CLASSES, Float64Array
 from ml.ensemble.predictor import EnsemblePredictor
 from ml.feature_engineering import PROTECTED_FEATURES, add_all_features
-from ml.labels.barrier import Labels, triple_barrier
+from ml.labels.barrier import Labels, label_bars
 from ml.labels.out_of_fold import IntArray, OutOfFold, find_entries
 from ml.report.drift import measure_drift, rank_drifts
 from ml.report.figures import (
@@ -41,6 +41,7 @@ from novosky.errors import DataError, ModelError
 from novosky.files import sha256_of
 from novosky.market.bars import epoch_seconds, slice_bars
 from novosky.market.news import NewsCalendar
+from novosky.market.timeframe import Timeframe
 from novosky.settings import MlSettings, Settings
 
 MIN_ROWS = 500
@@ -119,7 +120,7 @@ def build_report(
     check_training_bars(bars, record.manifest)
     bars = _needed_bars(bars, record, end, training_only)
     unseen = np.zeros(len(bars), dtype=np.bool_) if training_only else _unseen(bars, record, start, end)
-    market = _market(bars, record, ml_settings, news)
+    market = _market(bars, record, ml_settings, settings.frame, news)
     training, live = _training_answers(market, record), _live_answers(market, predictor, unseen)
     rates = _rates(market, training.rows)
     reason = "left out by --training-only" if training_only else None
@@ -176,20 +177,13 @@ def _unseen(
     return unseen.to_numpy(dtype=np.bool_)
 
 
-def _market(bars: pd.DataFrame, record: TrainingRecord, ml_settings: MlSettings, news: NewsCalendar | None) -> _Market:
+def _market(
+    bars: pd.DataFrame, record: TrainingRecord, ml_settings: MlSettings, frame: Timeframe, news: NewsCalendar | None
+) -> _Market:
     """Compute features and labels once for both windows; labels by the rule the models were trained with."""
-    frame = add_all_features(bars, news)
-    rule = record.labeling
-    labels = triple_barrier(
-        bars,
-        frame["atr"].to_numpy(dtype=np.float64),
-        tp_mult=rule.atr_tp_mult,
-        sl_mult=rule.atr_sl_mult,
-        horizon_bars=rule.horizon_bars,
-        spread=rule.spread,
-        seams=np.array(bars.attrs.get("seams", ()), dtype=np.int64),
-    )
-    features = frame[list(ml_settings.features)].to_numpy(dtype=np.float64)
+    featured = add_all_features(bars, news)
+    labels = label_bars(bars, featured["atr"].to_numpy(dtype=np.float64), record.labeling, frame)
+    features = featured[list(ml_settings.features)].to_numpy(dtype=np.float64)
     return _Market(bars, epoch_seconds(bars), features, labels)
 
 

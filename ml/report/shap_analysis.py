@@ -33,6 +33,7 @@ from novosky.errors import ModelCompatibilityError, ModelError, UsageError
 from novosky.files import sha256_of
 from novosky.market.bars import slice_bars
 from novosky.market.news import NewsCalendar
+from novosky.market.timeframe import Timeframe
 from novosky.settings.ml import MlSettings
 
 SAMPLE_ROWS = 2_000
@@ -63,6 +64,7 @@ def explain_signal(
     models_dir: Path,
     ml_settings: MlSettings,
     bars: pd.DataFrame,
+    frame: Timeframe,
     news: NewsCalendar | None = None,
     *,
     rows: int = SAMPLE_ROWS,
@@ -78,6 +80,8 @@ def explain_signal(
     ml_settings : MlSettings
     bars : pandas.DataFrame
         Bar frame that contains the window the models were trained on.
+    frame : Timeframe
+        Of the bars.
     news : NewsCalendar, optional
         Given exactly when training had one.
     rows : int
@@ -109,7 +113,7 @@ def explain_signal(
     tell = progress or _silent
     loaded = _load(models_dir, ml_settings)
     tell("features", 0, len(MEMBERS) + 1)
-    dataset = _training_rows(loaded, models_dir, bars, ml_settings, news)
+    dataset = _training_rows(loaded, models_dir, bars, ml_settings, frame, news)
     sample = stratified_rows(len(dataset.labels), rows, np.random.default_rng(chosen_seed))
     scaled = loaded.scaling.apply(dataset.features[sample])
     tables = {}
@@ -277,11 +281,16 @@ def _load(models_dir: Path, ml_settings: MlSettings) -> _SignalSet:
 
 
 def _training_rows(
-    loaded: _SignalSet, models_dir: Path, bars: pd.DataFrame, ml_settings: MlSettings, news: NewsCalendar | None
+    loaded: _SignalSet,
+    models_dir: Path,
+    bars: pd.DataFrame,
+    ml_settings: MlSettings,
+    frame: Timeframe,
+    news: NewsCalendar | None,
 ) -> SignalDataset:
     """Return the rows the models were fitted on."""
     check_calendar(news, loaded.news_events, models_dir)
     check_training_bars(bars, loaded.manifest)
     first, last = pd.Timestamp(loaded.manifest.train_start), pd.Timestamp(loaded.manifest.train_end)
     window = slice_bars(bars, first, last + pd.Timedelta(seconds=1), source="the training window of the models")
-    return build_dataset(window, ml_settings, news)
+    return build_dataset(window, ml_settings, frame, news)

@@ -17,6 +17,7 @@ from ml.ensemble.device import Devices
 from ml.ensemble.trainer import Progress, TrainedEnsemble, TrainingRows, WarmStart, train_ensemble
 from novosky.errors import DataError
 from novosky.market.news import NewsCalendar
+from novosky.market.timeframe import Timeframe
 from novosky.settings.ml import MlSettings
 
 IntArray = npt.NDArray[np.int64]
@@ -79,7 +80,9 @@ def average_uniqueness(start: IntArray, end: IntArray, n_bars: int) -> Float64Ar
     return np.asarray((share[end + 1] - share[start]) / (end - start + 1), dtype=np.float64)
 
 
-def build_dataset(bars: pd.DataFrame, ml_settings: MlSettings, news: NewsCalendar | None = None) -> SignalDataset:
+def build_dataset(
+    bars: pd.DataFrame, ml_settings: MlSettings, frame: Timeframe, news: NewsCalendar | None = None
+) -> SignalDataset:
     """Compute features and labels and keep the rows that have both.
 
     Parameters
@@ -87,6 +90,8 @@ def build_dataset(bars: pd.DataFrame, ml_settings: MlSettings, news: NewsCalenda
     bars : pandas.DataFrame
         Bar frame of the training window.
     ml_settings : MlSettings
+    frame : Timeframe
+        Of the bars.
     news : NewsCalendar, optional
 
     Raises
@@ -97,24 +102,14 @@ def build_dataset(bars: pd.DataFrame, ml_settings: MlSettings, news: NewsCalenda
         Too few labelled rows, or a class that never occurs.
     """
     from ml.feature_engineering import add_all_features, get_feature_names
-    from ml.labels.barrier import triple_barrier
+    from ml.labels.barrier import label_bars
     from ml.labels.splits import label_end_positions
     from ml.sets.compat import check_known_features
 
     check_known_features(ml_settings.features, get_feature_names())
-    frame = add_all_features(bars, news)
-    features = frame[list(ml_settings.features)].to_numpy(dtype=np.float64)
-    rule = ml_settings.labeling
-    labels = triple_barrier(
-        bars,
-        frame["atr"].to_numpy(dtype=np.float64),
-        tp_mult=rule.atr_tp_mult,
-        sl_mult=rule.atr_sl_mult,
-        horizon_bars=rule.horizon_bars,
-        spread=rule.spread,
-        # A step between two venues is no move that a trade could have earned.
-        seams=np.array(bars.attrs.get("seams", ()), dtype=np.int64),
-    )
+    featured = add_all_features(bars, news)
+    features = featured[list(ml_settings.features)].to_numpy(dtype=np.float64)
+    labels = label_bars(bars, featured["atr"].to_numpy(dtype=np.float64), ml_settings.labeling, frame)
     kept = np.flatnonzero(labels.valid & np.isfinite(features).all(axis=1)).astype(np.int64)
     side = labels.side[kept]
     _check_rows(side, bars, ml_settings)

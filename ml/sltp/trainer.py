@@ -22,7 +22,7 @@ from ml.labels.splits import PurgedSpanKFold
 from ml.signal.trainer import average_uniqueness
 from ml.sltp.predictor import SIDE_INPUT, predict_distances
 from novosky.errors import DataError
-from novosky.market.bars import epoch_seconds
+from novosky.market.bars import epoch_seconds, venue_seams
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
 from novosky.settings.ml import LightGbm
@@ -130,9 +130,10 @@ def build_sltp_dataset(
     found = find_entries(bars, out_of_fold, model.entry_confidence, model.entry_min_gap)
     _check_entries(len(found.bar), ml_settings)
     frame = add_all_features(bars, news)
-    seams = np.array(bars.attrs.get("seams", ()), dtype=np.int64)
     terms = terms_of(settings, ml_settings)
-    entries = label_excursions(bars, frame["atr"].to_numpy(dtype=np.float64), found, terms, seams, frame=settings.frame)
+    entries = label_excursions(
+        bars, frame["atr"].to_numpy(dtype=np.float64), found, terms, venue_seams(bars), frame=settings.frame
+    )
     _check_entries(len(entries.bar), ml_settings)
     uniqueness = average_uniqueness(entries.bar + 1, entries.last, len(bars))
     features = frame[list(ml_settings.features)].to_numpy(dtype=np.float64)

@@ -28,8 +28,9 @@ from ml.signal.trainer import SignalDataset, build_dataset
 from ml.tune.objective import check_past, fixed_settings
 from ml.tune.scoring import FoldResult, one_at_a_time
 from ml.tune.search_space import SIGNAL_SPACE, Parameter
-from novosky.market.bars import epoch_seconds
+from novosky.market.bars import epoch_seconds, venue_seams
 from novosky.market.news import NewsCalendar
+from novosky.market.timeframe import Timeframe
 from novosky.settings import MlSettings, Settings
 
 
@@ -41,6 +42,8 @@ class SignalObjective:
     ----------
     bars : pandas.DataFrame
         Bar frame of the training window; nothing after it is known here.
+    frame : Timeframe
+        Of the bars.
     atr : ndarray of float64
         USD, one per bar.
     dataset : SignalDataset
@@ -53,6 +56,7 @@ class SignalObjective:
     """
 
     bars: pd.DataFrame
+    frame: Timeframe
     atr: Float64Array
     dataset: SignalDataset
     folds: list[tuple[IntArray, IntArray]]
@@ -85,7 +89,7 @@ class SignalObjective:
         from ml.feature_engineering import add_all_features
         from ml.labels.splits import PurgedWalkForward
 
-        dataset = build_dataset(bars, ml_settings, news)
+        dataset = build_dataset(bars, ml_settings, settings.frame, news)
         model = ml_settings.signal_model
         splitter = PurgedWalkForward(folds, label_end=dataset.label_end, embargo=model.embargo_bars)
         walk = list(splitter.split(dataset.features))
@@ -94,6 +98,7 @@ class SignalObjective:
         bracket = bracket_of(settings, ml_settings)
         return cls(
             bars=bars,
+            frame=settings.frame,
             atr=add_all_features(bars, news)["atr"].to_numpy(dtype=np.float64),
             dataset=dataset,
             folds=walk,
@@ -133,7 +138,7 @@ class SignalObjective:
         entries = find_entries(
             self.bars, OutOfFold(times, probabilities), rule.confidence_threshold, rule.min_probability_diff
         )
-        results = take_trades(self.bars, self.atr, entries, self.bracket)
+        results = take_trades(self.bars, self.atr, entries, self.bracket, self.frame)
         return FoldResult(gains=results, results=results, acted=len(results))
 
     def _predict(self, train: IntArray, test: IntArray, ml_settings: MlSettings, progress: Progress) -> Float64Array:
@@ -162,7 +167,9 @@ class SignalObjective:
         return np.stack([trained.members[name].predict_proba(scaled) for name in MEMBERS], axis=1)
 
 
-def take_trades(bars: pd.DataFrame, atr: Float64Array, entries: Entries, bracket: Bracket) -> Float64Array:
+def take_trades(
+    bars: pd.DataFrame, atr: Float64Array, entries: Entries, bracket: Bracket, frame: Timeframe
+) -> Float64Array:
     """Return the results of the entries in R, costs paid, taken one at a time.
 
     An entry whose order no broker would accept, or whose trade a gap or the end of the bars
@@ -175,7 +182,8 @@ def take_trades(bars: pd.DataFrame, atr: Float64Array, entries: Entries, bracket
         USD, one per bar.
     entries : Entries
     bracket : Bracket
+    frame : Timeframe
+        Of the bars.
     """
-    seams = np.array(bars.attrs.get("seams", ()), dtype=np.int64)
-    trades = label_positions(bars, atr, entries, bracket, seams)
+    trades = label_positions(bars, atr, entries, bracket, venue_seams(bars), frame=frame)
     return trades.final_r[one_at_a_time(trades.first, trades.last)]

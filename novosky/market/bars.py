@@ -56,6 +56,14 @@ def epoch_seconds(bars: pd.DataFrame) -> npt.NDArray[np.int64]:
     return np.asarray(times.asi8 // _TICKS_PER_SECOND[times.unit], dtype=np.int64)
 
 
+def venue_seams(bars: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return the moments at which the bars change venue, seconds since 1970-01-01 UTC; empty where they never do.
+
+    A step between two venues is no move that a trade could have earned.
+    """
+    return np.array(bars.attrs.get("seams", ()), dtype=np.int64)
+
+
 def nanoseconds_within(counts: npt.NDArray[np.int64], unit: int, *, source: str) -> npt.NDArray[np.int64]:
     """Return times in nanoseconds since 1970-01-01 UTC, each within the years in which bars can open.
 

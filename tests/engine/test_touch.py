@@ -11,6 +11,7 @@ from engine.records import Account, new_record
 from engine.touch import BOTH_TOUCHED, NOT_TOUCHED, STOP_TOUCHED, TARGET_TOUCHED, bracket_touch, touch_price
 from ml.labels.barrier import triple_barrier
 from ml.labels.position import Bracket, Entries, label_positions
+from novosky.market.timeframe import USUAL
 from tests.engine.market import neutral_params
 
 # open, worst and best of the bar as the distance from the entry in the trade's favour; stop at -10, target at +10
@@ -83,7 +84,7 @@ def test_a_labelled_trade_ends_where_the_fills_would_end_it(side: int, seed: int
     """What the position model learns from is what the execution rules would have booked."""
     bars, spread = random_bars(300, seed, 6), 2.0
     entries = Entries(np.arange(290), np.full(290, side, dtype=np.int8))
-    labels = label_positions(bars, np.full(300, 10.0), entries, Bracket(1.0, 1.5, 40, spread, 0.0, 0.1))
+    labels = label_positions(bars, np.full(300, 10.0), entries, Bracket(1.0, 1.5, 40, spread, 0.0, 0.1), frame=USUAL)
     params = neutral_params()
     columns = [bars[name].to_numpy() for name in ("open", "high", "low")]
     ended = 0
@@ -123,7 +124,7 @@ FROZEN_TRADES = [
 
 def test_labels_are_the_ones_of_the_first_rule() -> None:
     labels = triple_barrier(
-        random_bars(60, 5, 6), np.full(60, 8.0), tp_mult=1.5, sl_mult=1.0, horizon_bars=6, spread=1.0
+        random_bars(60, 5, 6), np.full(60, 8.0), tp_mult=1.5, sl_mult=1.0, horizon_bars=6, spread=1.0, frame=USUAL
     )
     assert labels.side[:24].tolist() == FROZEN_SIDES
     assert labels.end_index[:24].tolist() == FROZEN_ENDS
@@ -133,6 +134,8 @@ def test_labels_are_the_ones_of_the_first_rule() -> None:
 
 def test_position_labels_are_the_ones_of_the_first_rule() -> None:
     entries = Entries(np.arange(24), np.where(np.arange(24) % 2 == 0, 1, -1).astype(np.int8))
-    labels = label_positions(random_bars(60, 5, 6), np.full(60, 8.0), entries, Bracket(1.0, 1.5, 6, 1.0, 0.5, 0.2))
+    labels = label_positions(
+        random_bars(60, 5, 6), np.full(60, 8.0), entries, Bracket(1.0, 1.5, 6, 1.0, 0.5, 0.2), frame=USUAL
+    )
     rows = zip(labels.first.tolist(), labels.last.tolist(), labels.final_r.tolist(), strict=True)
     assert list(rows) == FROZEN_TRADES

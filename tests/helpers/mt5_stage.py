@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.records import Bars, Rollovers
 from novosky.market.server_time import ServerClock
+from novosky.market.timeframe import USUAL
 from novosky.settings import Settings
 from tests.contracts.broker import BAR, QUIET, SPREAD, START, Row, Terms
 from tests.helpers.paper_runs import settings_with
@@ -51,7 +52,7 @@ def market(
     return Feed(
         spec,
         bars,
-        engine_params(spec, leverage=leverage, **costs),
+        engine_params(spec, **{"frame": USUAL, "leverage": leverage, **costs}),
         Stamps(ServerClock(rule)),
         rollovers=Rollovers(moments, np.ones(len(moments))),
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.records import Bars, Rollovers
 from novosky.market.server_time import ServerClock
+from novosky.market.timeframe import USUAL
 from trading.brokers.mt5_package.structs import OrderSendResult, TradePosition
 from trading.brokers.simulated.accounts import AccountTerms
 from trading.brokers.simulated.faults import FaultPlan
@@ -57,7 +58,7 @@ def market(
 ) -> Feed:
     """Return a symbol's market; a server midnight precedes each bar of `midnights`."""
     bars = columns([QUIET] * 6 if rows is None else rows, spread, start, slots)
-    params = engine_params(spec, **{"leverage": 100.0, **costs})
+    params = engine_params(spec, **{"frame": USUAL, "leverage": 100.0, **costs})
     moments = bars.time[list(midnights)]
     rollovers = Rollovers(moments, np.array(nights or [1.0] * len(moments)))
     return Feed(spec, bars, params, stamps, rollovers=rollovers, first=first)

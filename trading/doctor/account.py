@@ -11,7 +11,7 @@ from sqlalchemy import URL
 
 from novosky.database.place import is_here
 from novosky.errors import DataError, NovoskyError
-from novosky.market.timeframe import USUAL, Timeframe
+from novosky.market.timeframe import Timeframe
 from novosky.supervision.freeze import is_frozen
 from trading.doctor.finding import Finding, fail, ok, warn
 from trading.journal import SCHEMA_VERSION, Journal
@@ -96,7 +96,7 @@ def check_freeze(flag: Path) -> Finding:
     return ok("freeze flag", "not set")
 
 
-def check_bars(file: Path, now: float, frame: Timeframe = USUAL) -> Finding:
+def check_bars(file: Path, now: float, frame: Timeframe) -> Finding:
     """Validate the stored bars, where there are any, and tell their age."""
     from novosky.data.store import load_bars
 

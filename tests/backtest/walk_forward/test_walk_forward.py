@@ -116,7 +116,7 @@ def test_folds_that_measure_nothing_are_refused(folds: int, days: int, embargo: 
 def test_training_rows_fill_the_window_and_no_label_looks_past_it(planted: Walk) -> None:
     for window in example_windows():
         bars = training_bars(fold_bars(planted.plan.history, window), window)
-        dataset = build_dataset(bars, planted.plan.ml_settings)
+        dataset = build_dataset(bars, planted.plan.ml_settings, USUAL)
         assert dataset.times[0].timestamp() == window.train_start
         assert dataset.cutoff.timestamp() < window.train_end < window.test_start
         # The last labels do reach up to the edge: what is cut is the embargo, not more.
@@ -136,7 +136,7 @@ def test_another_future_trains_the_same_model(planted: Walk) -> None:
     later = epoch_seconds(changed) >= window.train_end
     changed.loc[later, ["open", "high", "low", "close"]] *= 1.5
     first, second = (
-        fit_yardstick(training_bars(fold_bars(bars, window), window), planted.plan.ml_settings, seed=7)
+        fit_yardstick(training_bars(fold_bars(bars, window), window), planted.plan.ml_settings, frame=USUAL, seed=7)
         for bars in (planted.plan.history, changed)
     )
     assert first.long.model_to_string() == second.long.model_to_string()
@@ -188,10 +188,10 @@ def test_the_yardstick_enters_the_side_above_its_threshold_and_the_better_of_two
 def test_the_yardstick_trades_about_the_share_it_was_told_to(planted: Walk) -> None:
     window = example_windows()[0]
     past = training_bars(fold_bars(planted.plan.history, window), window)
-    dataset = build_dataset(past, planted.plan.ml_settings)
+    dataset = build_dataset(past, planted.plan.ml_settings, USUAL)
     shares = []
     for quantile in (0.8, 0.95):
-        fitted = fit_yardstick(past, planted.plan.ml_settings, seed=7, quantile=quantile)
+        fitted = fit_yardstick(past, planted.plan.ml_settings, frame=USUAL, seed=7, quantile=quantile)
         shares.append(float(np.mean(fitted.sides(dataset.features) != 0)))
     # Two sides, one quantile each, on the very rows the quantile was taken from.
     assert shares == [pytest.approx(0.4, abs=0.06), pytest.approx(0.1, abs=0.015)]

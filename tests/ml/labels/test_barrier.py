@@ -13,6 +13,7 @@ import pytest
 from ml.labels.barrier import BUY, HOLD, SELL, Labels, triple_barrier
 from novosky.errors import DataError, UsageError
 from novosky.market.bars import epoch_seconds
+from novosky.market.timeframe import USUAL
 
 Bar = tuple[float, float, float, float]
 SIGNAL: Bar = (100.0, 101.0, 99.0, 100.0)
@@ -42,7 +43,14 @@ def label(
     """Label hand-made bars with an ATR of 10 USD."""
     atr = np.full(len(candles), ATR)
     return triple_barrier(
-        frame(candles, times), atr, tp_mult=tp, sl_mult=sl, horizon_bars=horizon, spread=spread, seams=seams
+        frame(candles, times),
+        atr,
+        tp_mult=tp,
+        sl_mult=sl,
+        horizon_bars=horizon,
+        spread=spread,
+        frame=USUAL,
+        seams=seams,
     )
 
 
@@ -123,7 +131,7 @@ def test_a_label_decided_before_the_end_of_the_bars_is_valid() -> None:
 
 @pytest.mark.parametrize("atr", [np.nan, 0.0])
 def test_without_a_known_atr_there_is_no_label(atr: float) -> None:
-    labels = triple_barrier(frame([SIGNAL, (100, 110, 90, 100)]), np.array([atr, atr]), spread=0.0)
+    labels = triple_barrier(frame([SIGNAL, (100, 110, 90, 100)]), np.array([atr, atr]), spread=0.0, frame=USUAL)
     assert not labels.valid.any()
 
 
@@ -158,9 +166,9 @@ def test_a_valid_label_does_not_change_when_the_bars_after_its_end_do() -> None:
         (o, max(o, c) * 1.0005, min(o, c) * 0.9995, c) for o, c in zip(opened.tolist(), close.tolist(), strict=True)
     ]
     atr = np.full(600, 90.0)
-    whole = triple_barrier(frame(candles), atr, spread=17.0)
+    whole = triple_barrier(frame(candles), atr, spread=17.0, frame=USUAL)
     for cut in (300, 450):
-        shorter = triple_barrier(frame(candles[:cut]), atr[:cut], spread=17.0)
+        shorter = triple_barrier(frame(candles[:cut]), atr[:cut], spread=17.0, frame=USUAL)
         known = whole.valid[:cut] & (whole.end_index[:cut] < cut)
         assert known.sum() > 200
         np.testing.assert_array_equal(shorter.side[known], whole.side[:cut][known])
@@ -173,7 +181,7 @@ def test_no_label_of_real_bars_spans_a_gap_or_the_change_of_venue(shared_data: P
     bars = bars.loc[(bars["time"] >= "2017-12-20") & (bars["time"] < "2018-03-01")].reset_index(drop=True)
     seam = pd.Timestamp("2018-01-01", tz="UTC")
     atr = np.full(len(bars), 150.0)
-    labels = triple_barrier(bars, atr, spread=17.0, seams=np.array([seam.timestamp()], dtype=np.int64))
+    labels = triple_barrier(bars, atr, spread=17.0, frame=USUAL, seams=np.array([seam.timestamp()], dtype=np.int64))
     rows = np.flatnonzero(labels.valid)
     times = epoch_seconds(bars)
     begin, end = times[rows], times[labels.end_index[rows]]
@@ -195,6 +203,7 @@ def test_multiples_and_horizon_must_be_positive(wrong: dict[str, float]) -> None
             sl_mult=settings["sl_mult"],
             horizon_bars=int(settings["horizon_bars"]),
             spread=0.0,
+            frame=USUAL,
         )
 
 
@@ -206,6 +215,6 @@ def test_an_unknown_or_negative_spread_is_refused(spread: float) -> None:
 
 def test_arrays_of_another_length_are_refused() -> None:
     with pytest.raises(DataError, match="2 bars"):
-        triple_barrier(frame([SIGNAL, QUIET]), np.array([1.0]), spread=0.0)
+        triple_barrier(frame([SIGNAL, QUIET]), np.array([1.0]), spread=0.0, frame=USUAL)
     with pytest.raises(DataError, match="one per bar"):
         label([SIGNAL, QUIET], spread=np.array([1.0]))

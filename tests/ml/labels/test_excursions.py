@@ -11,6 +11,7 @@ import pytest
 from ml.labels.excursions import Excursions, ExcursionTerms, label_excursions
 from ml.labels.position import Entries
 from novosky.errors import UsageError
+from novosky.market.timeframe import USUAL
 from tests.helpers.sets.sltp_sets import loud_and_quiet_bars
 
 Row = tuple[float, float, float, float]
@@ -36,7 +37,7 @@ def measured(
 ) -> Excursions:
     entry = Entries(np.array([0]), np.array([side], dtype=np.int8))
     crossed = None if seams is None else np.array(seams, dtype=np.int64)
-    return label_excursions(bars, np.full(len(bars), ATR), entry, terms, crossed)
+    return label_excursions(bars, np.full(len(bars), ATR), entry, terms, crossed, frame=USUAL)
 
 
 # Bids. A long is decided at the ask 50,010 and leaves on the bid; its stop lies at 49,910.
@@ -117,7 +118,7 @@ def test_the_excursions_of_a_hand_made_market(side: int, after: list[Row], stop:
 def test_distances_are_in_atr_of_the_decision_bar() -> None:
     bars = bars_of([DECISION, (50_000, 50_000, 49_980, 50_000), (50_000, 50_150, 50_000, 50_150), quiet(50_100)])
     entry = Entries(np.array([0]), np.array([1], dtype=np.int8))
-    found = label_excursions(bars, np.array([200.0, 1.0, 1.0, 1.0]), entry, TERMS)
+    found = label_excursions(bars, np.array([200.0, 1.0, 1.0, 1.0]), entry, TERMS, frame=USUAL)
     assert found.stop.tolist() == [pytest.approx(0.15)]
     assert found.target.tolist() == [pytest.approx(0.70)]
 
@@ -143,8 +144,8 @@ def test_a_short_in_the_mirrored_market_is_the_long() -> None:
         close=80_000 - bars["close"] - SPREAD,
     )
     atr, terms = np.full(len(bars), ATR), replace(TERMS, horizon_bars=24)
-    long = label_excursions(bars, atr, every_fifth(bars, 1), terms)
-    short = label_excursions(mirrored, atr, every_fifth(bars, -1), terms)
+    long = label_excursions(bars, atr, every_fifth(bars, 1), terms, frame=USUAL)
+    short = label_excursions(mirrored, atr, every_fifth(bars, -1), terms, frame=USUAL)
     assert len(long.bar) > 80
     assert short.bar.tolist() == long.bar.tolist()
     np.testing.assert_allclose(short.stop, long.stop, atol=1e-9)
@@ -155,13 +156,15 @@ def test_a_short_in_the_mirrored_market_is_the_long() -> None:
 def test_a_label_knows_no_bar_beyond_its_horizon(side: int) -> None:
     bars = loud_and_quiet_bars(400, seed=6)
     atr, terms = np.full(len(bars), ATR), replace(TERMS, horizon_bars=24)
-    whole = label_excursions(bars, atr, every_fifth(bars, side), terms)
+    whole = label_excursions(bars, atr, every_fifth(bars, side), terms, frame=USUAL)
     for cut in (100, 203, 330):
         known = whole.last < cut
-        short = label_excursions(bars.iloc[:cut], atr[:cut], every_fifth(bars.iloc[: cut + 60], side), terms)
+        short = label_excursions(
+            bars.iloc[:cut], atr[:cut], every_fifth(bars.iloc[: cut + 60], side), terms, frame=USUAL
+        )
         noisy = bars.copy()
         noisy.loc[cut:, ["open", "high", "low", "close"]] *= 1.5
-        disturbed = label_excursions(noisy, atr, every_fifth(bars, side), terms)
+        disturbed = label_excursions(noisy, atr, every_fifth(bars, side), terms, frame=USUAL)
         for name in ("bar", "last", "stop", "target"):
             expected = getattr(whole, name)[known].tobytes()
             assert getattr(short, name)[: known.sum()].tobytes() == expected
@@ -196,7 +199,7 @@ def test_entries_that_cannot_be_followed_are_left_out(bars: pd.DataFrame, seams:
 
 def test_an_entry_without_a_known_atr_is_left_out() -> None:
     entries = Entries(np.array([0, 1]), np.array([1, 1], dtype=np.int8))
-    found = label_excursions(QUIET, np.array([np.nan, *[ATR] * 5]), entries, TERMS)
+    found = label_excursions(QUIET, np.array([np.nan, *[ATR] * 5]), entries, TERMS, frame=USUAL)
     assert found.bar.tolist() == [1]
 
 

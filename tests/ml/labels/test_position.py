@@ -8,6 +8,7 @@ import pytest
 
 from ml.labels.position import ADD, EXIT, HOLD, Bracket, Entries, PositionLabels, label_positions, thin_rows
 from novosky.errors import UsageError
+from novosky.market.timeframe import USUAL
 
 TERMS = Bracket(sl_mult=1.0, tp_mult=2.0, horizon_bars=6, spread=10.0, slippage=0.0, margin_r=0.25)
 ATR = 100.0
@@ -28,7 +29,7 @@ def labels_of(
     bars: pd.DataFrame, side: int = 1, bracket: Bracket = TERMS, at: tuple[int, ...] = (0,)
 ) -> PositionLabels:
     entries = Entries(np.array(at, dtype=np.int64), np.full(len(at), side, dtype=np.int8))
-    return label_positions(bars, np.full(len(bars), ATR), entries, bracket)
+    return label_positions(bars, np.full(len(bars), ATR), entries, bracket, frame=USUAL)
 
 
 def test_leaving_a_long_that_ends_at_its_stop_is_exit() -> None:

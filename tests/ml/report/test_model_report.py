@@ -23,10 +23,13 @@ from ml.report.figures import CLASSES, MODELS, ModelReport
 from ml.report.measure import MIN_ROWS, build_report
 from ml.report.page import model_page, psi_figure, reliability_figure
 from ml.sets.compat import read_manifest, write_manifest
+from ml.sets.ensemble_files import METADATA_NAME
 from ml.sets.stage_files import OUT_OF_FOLD_NAME, STAGE_FILES
 from novosky.data.store import load_bars, save_bars
 from novosky.data.synthetic import synthetic_bars
 from novosky.errors import DataError, ModelCompatibilityError, ModelError, UsageError
+from novosky.files import sha256_of
+from novosky.market.timeframe import USUAL
 from novosky.settings import MlSettings, Settings, load_ml_settings, load_settings
 from tests.helpers.command_line import Answer, listing, run_script
 from tests.helpers.desk import LATER_BARS, Desk
@@ -123,7 +126,7 @@ def test_the_live_window_is_what_the_served_models_say_of_bars_after_the_cutoff(
     report: ModelReport, desk: Desk, ml_settings: MlSettings, bars: pd.DataFrame, cutoff: pd.Timestamp
 ) -> None:
     frame = add_all_features(bars)
-    labels = triple_barrier(bars, frame["atr"].to_numpy(), spread=ml_settings.labeling.spread)
+    labels = triple_barrier(bars, frame["atr"].to_numpy(), spread=ml_settings.labeling.spread, frame=USUAL)
     chosen = np.flatnonzero((bars["time"] > cutoff).to_numpy() & labels.valid)
     features = frame[list(ml_settings.features)].to_numpy()[chosen]
     said = EnsemblePredictor(desk.models, ml_settings).predict_proba(features).mean(axis=1)
@@ -174,6 +177,33 @@ def test_bars_from_the_end_on_are_not_looked_at(
     cut = bars[bars["time"] < end].reset_index(drop=True)
     cut.attrs.update(bars.attrs)
     assert build_report(desk.models, settings, ml_settings, cut) == known
+
+
+def set_of(models: Path, name: str, place: Path) -> Path:
+    """Copy a set and let its metadata say another time frame."""
+    shutil.copytree(models, place)
+    metadata = json.loads((place / METADATA_NAME).read_text(encoding="utf-8"))
+    (place / METADATA_NAME).write_text(json.dumps({**metadata, "timeframe": name}), encoding="utf-8")
+    manifest = read_manifest(place)
+    artifacts = {**manifest.artifacts, METADATA_NAME: sha256_of(place / METADATA_NAME)}
+    write_manifest(place, replace(manifest, artifacts=artifacts))
+    return place
+
+
+def test_the_time_frame_of_the_settings_says_what_a_gap_is(
+    desk: Desk, settings: Settings, ml_settings: MlSettings, bars: pd.DataFrame, cutoff: pd.Timestamp, tmp_path: Path
+) -> None:
+    """A silence of 45 minutes is a gap to bars of M5, and none to those of M15 or H1."""
+    begin = int(bars["time"].searchsorted(cutoff)) + 300
+    missing = np.arange(begin, len(bars) - 2, 200)
+    holed = bars.drop(index=[*missing, *(missing + 1)]).reset_index(drop=True)
+    holed.attrs.update(bars.attrs)
+    rows = {}
+    for name in ("M5", "M15", "H1"):
+        models = set_of(desk.models, name, tmp_path / name)
+        framed = settings.model_copy(update={"timeframe": name})
+        rows[name] = build_report(models, framed, ml_settings, holed).live.rows
+    assert rows["M5"] < rows["M15"] == rows["H1"]
 
 
 def test_rows_that_would_be_traded_are_those_of_the_signal_decision(

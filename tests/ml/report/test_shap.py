@@ -38,6 +38,7 @@ from novosky.data.store import load_bars
 from novosky.errors import DataError, LockedError, ModelCompatibilityError, ModelError, StorageError, UsageError
 from novosky.files import sha256_of
 from novosky.market.news import NewsCalendar
+from novosky.market.timeframe import USUAL
 from novosky.settings import MlSettings, load_ml_settings
 from tests.helpers.command_line import Answer, listing, run_script
 from tests.helpers.desk import Desk
@@ -63,7 +64,7 @@ def bars(desk: Desk) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def summary(desk: Desk, ml_settings: MlSettings, bars: pd.DataFrame) -> ShapSummary:
-    return explain_signal(desk.models, ml_settings, bars)
+    return explain_signal(desk.models, ml_settings, bars, USUAL)
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_contributions_and_base_value_add_up_to_the_output_of_every_row(
 ) -> None:
     scaler = pickle.loads((desk.models / "ensemble_scaler.pkl").read_bytes())
     base = pickle.loads((desk.models / member_file(name, "raw")).read_bytes())
-    features = build_dataset(bars.iloc[:TRAIN_BARS], ml_settings).features
+    features = build_dataset(bars.iloc[:TRAIN_BARS], ml_settings, USUAL).features
     scaled = ((features - scaler.mean_) / scaler.scale_).astype(np.float32)
     contributions, output = member_contributions(name, base, scaled), raw_output(name, base, scaled)
     assert contributions.shape == (len(features), 3, 56)
@@ -171,8 +172,8 @@ def test_the_sample_has_one_row_of_every_stretch_of_the_window() -> None:
 def test_the_same_seed_gives_the_same_summary_and_another_seed_another_sample(
     summary: ShapSummary, desk: Desk, ml_settings: MlSettings, bars: pd.DataFrame
 ) -> None:
-    assert explain_signal(desk.models, ml_settings, bars) == summary
-    other = explain_signal(desk.models, ml_settings, bars, seed=summary.seed + 1)
+    assert explain_signal(desk.models, ml_settings, bars, USUAL) == summary
+    other = explain_signal(desk.models, ml_settings, bars, USUAL, seed=summary.seed + 1)
     assert other.total != summary.total
 
 
@@ -190,7 +191,7 @@ def test_other_bars_than_those_of_the_training_are_refused(
     changed.loc[100, "volume"] += 1.0
     for wrong in (changed, bars.iloc[50:], bars.iloc[: TRAIN_BARS - 50]):
         with pytest.raises(DataError, match=r"are not those the models were trained on; give the file .* --data"):
-            explain_signal(desk.models, ml_settings, wrong.reset_index(drop=True))
+            explain_signal(desk.models, ml_settings, wrong.reset_index(drop=True), USUAL)
 
 
 def test_a_calendar_that_training_did_not_have_is_refused(
@@ -198,7 +199,7 @@ def test_a_calendar_that_training_did_not_have_is_refused(
 ) -> None:
     calendar = NewsCalendar(np.array([1_641_200_000], dtype=np.int64))
     with pytest.raises(UsageError, match="trained without a news calendar; leave --calendar out"):
-        explain_signal(desk.models, ml_settings, bars, calendar)
+        explain_signal(desk.models, ml_settings, bars, USUAL, calendar)
 
 
 class Trap:
@@ -217,7 +218,7 @@ def test_a_foreign_file_is_refused_before_it_is_decoded(
 ) -> None:
     (models / file).write_bytes(pickle.dumps(Trap(tmp_path / "decoded")))
     with pytest.raises(ModelError, match=re.escape(file) + " is damaged or foreign"):
-        explain_signal(models, ml_settings, bars)
+        explain_signal(models, ml_settings, bars, USUAL)
     assert not (tmp_path / "decoded").exists()
 
 
@@ -230,7 +231,7 @@ def test_swapped_members_are_refused_although_their_hashes_fit(
     content["artifacts"][xgb] = content["artifacts"][lgb]
     (models / MANIFEST_NAME).write_text(json.dumps(content))
     with pytest.raises(ModelError, match=re.escape(xgb) + " does not hold the calibrated member xgb"):
-        explain_signal(models, ml_settings, bars)
+        explain_signal(models, ml_settings, bars, USUAL)
 
 
 def test_what_is_written_is_read_back(models: Path, summary: ShapSummary) -> None:

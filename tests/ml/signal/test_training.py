@@ -32,6 +32,7 @@ from ml.signal.trainer import SignalDataset, average_uniqueness, build_dataset, 
 from ml.train import ordered_stages, train
 from novosky.data.synthetic import planted_direction
 from novosky.errors import DataError, ModelCompatibilityError, ModelError, StorageError, UsageError
+from novosky.market.timeframe import USUAL
 from novosky.settings.ml import MlSettings, SignalModel
 from tests.helpers.sets.signal_sets import SMALL_MODELS, SmallSet, small_ml_settings, train_small_set
 
@@ -45,7 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, root: Path) -> SmallSet:
 
 @pytest.fixture(scope="module")
 def dataset(trained: SmallSet) -> SignalDataset:
-    return build_dataset(trained.bars, trained.ml_settings)
+    return build_dataset(trained.bars, trained.ml_settings, trained.settings.frame)
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_on_the_null_market_no_side_is_found_on_later_bars(tmp_path: Path, root:
     null = train_small_set(root, tmp_path / "models", kind="null")
     market = null.later_bars
     atr = add_all_features(market)["atr"].to_numpy()
-    labels = triple_barrier(market, atr, spread=0.0)
+    labels = triple_barrier(market, atr, spread=0.0, frame=USUAL)
     rows = null.later_rows[labels.valid[null.later_rows]]
     answer = EnsemblePredictor(null.models_dir, null.ml_settings).predict_proba(
         null.later_features[rows - null.later_rows[0]]
@@ -126,7 +127,7 @@ def test_the_metadata_state_how_the_set_came_about(trained: SmallSet) -> None:
 def test_the_cutoff_is_the_end_of_the_last_label(trained: SmallSet, dataset: SignalDataset) -> None:
     rule = trained.ml_settings.labeling
     atr = add_all_features(trained.bars)["atr"].to_numpy()
-    labels = triple_barrier(trained.bars, atr, horizon_bars=rule.horizon_bars, spread=rule.spread)
+    labels = triple_barrier(trained.bars, atr, horizon_bars=rule.horizon_bars, spread=rule.spread, frame=USUAL)
     assert dataset.cutoff == trained.bars["time"].iloc[int(labels.end_index[dataset.bar_index].max())]
 
 

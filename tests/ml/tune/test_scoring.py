@@ -9,6 +9,7 @@ import pytest
 from ml.labels.position import Bracket, Entries
 from ml.tune.scoring import TOO_FEW, FoldResult, lower_bound, moments, one_at_a_time, summarise, trial_value
 from ml.tune.signal_objective import take_trades
+from novosky.market.timeframe import USUAL
 
 
 def flat_bars(opens: list[float], highs: dict[int, float], lows: dict[int, float]) -> pd.DataFrame:
@@ -28,17 +29,17 @@ def test_results_are_in_multiples_of_risk_with_spread_and_slippage_paid() -> Non
     bars = flat_bars([100.0] * 6, highs={2: 113.0}, lows={4: 80.0})
     bracket = Bracket(sl_mult=1.0, tp_mult=1.0, horizon_bars=3, spread=2.0, slippage=1.0, margin_r=0.25)
     atr = np.full(6, 10.0)
-    won = take_trades(bars, atr, Entries(np.array([0]), np.array([1], dtype=np.int8)), bracket)
+    won = take_trades(bars, atr, Entries(np.array([0]), np.array([1], dtype=np.int8)), bracket, USUAL)
     assert won == pytest.approx([9.0 / 11.0]), "a target fills at its price"
     # Stop 92 less slippage.
-    lost = take_trades(bars, atr, Entries(np.array([2]), np.array([1], dtype=np.int8)), bracket)
+    lost = take_trades(bars, atr, Entries(np.array([2]), np.array([1], dtype=np.int8)), bracket, USUAL)
     assert lost == pytest.approx([(91.0 - 103.0) / 11.0])
 
 
 def test_a_trade_that_neither_level_ends_is_valued_at_the_horizon() -> None:
     bars = flat_bars([100.0, 100.0, 100.0, 104.0, 104.0], highs={}, lows={})
     bracket = Bracket(sl_mult=1.0, tp_mult=1.0, horizon_bars=3, spread=2.0, slippage=0.0, margin_r=0.25)
-    results = take_trades(bars, np.full(5, 10.0), Entries(np.array([0]), np.array([1], dtype=np.int8)), bracket)
+    results = take_trades(bars, np.full(5, 10.0), Entries(np.array([0]), np.array([1], dtype=np.int8)), bracket, USUAL)
     assert results == pytest.approx([(104.0 - 102.0) / 10.0])
 
 
@@ -47,7 +48,7 @@ def test_trades_are_taken_one_at_a_time() -> None:
     bars = flat_bars([100.0] * 8, highs={2: 113.0, 5: 113.0}, lows={})
     bracket = Bracket(sl_mult=1.0, tp_mult=1.0, horizon_bars=3, spread=2.0, slippage=0.0, margin_r=0.25)
     entries = Entries(np.arange(7), np.ones(7, dtype=np.int8))
-    assert take_trades(bars, np.full(8, 10.0), entries, bracket) == pytest.approx([1.0, 1.0])
+    assert take_trades(bars, np.full(8, 10.0), entries, bracket, USUAL) == pytest.approx([1.0, 1.0])
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,21 @@ def test_no_module_speaks_of_one_length_of_bars() -> None:
     assert not names
 
 
+def test_no_rule_takes_the_usual_time_frame_unless_told_another() -> None:
+    """A default would give the bars of another length the gaps, horizons and windows of M15 without a word."""
+    defaults = []
+    for path in sources():
+        room = path.relative_to(ROOT).as_posix()
+        if room.startswith(("novosky/", "commands/", "bench/")):
+            continue
+        for each in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                given = [*each.args.defaults, *(default for default in each.args.kw_defaults if default is not None)]
+                named = {name.id for default in given for name in ast.walk(default) if isinstance(name, ast.Name)}
+                defaults += [f"{room}:{each.lineno} {each.name}"] * ("USUAL" in named)
+    assert defaults == []
+
+
 def test_the_program_says_which_bars_it_means_wherever_a_default_would_do() -> None:
     silent = []
     for path in sources():

@@ -24,6 +24,7 @@ from ml.feature_engineering import get_feature_names
 from ml.sets.ensemble_files import member_file
 from novosky.errors import BrokerError
 from novosky.market.server_time import ServerClock
+from novosky.market.timeframe import USUAL
 from tests.helpers.command_line import Answer, listing, run_script
 from tests.helpers.desk import Desk
 from tests.helpers.paper_runs import settings_with
@@ -301,10 +302,10 @@ def test_a_set_freeze_flag_warns(tmp_path: Path) -> None:
 
 
 def test_old_bars_warn_and_broken_ones_fail(desk: Desk, tmp_path: Path) -> None:
-    assert grade_of(account.check_bars(tmp_path / "none.parquet", NOW)) is Grade.OK
-    assert grade_of(account.check_bars(desk.bars, NOW)) is Grade.WARN
+    assert grade_of(account.check_bars(tmp_path / "none.parquet", NOW, USUAL)) is Grade.OK
+    assert grade_of(account.check_bars(desk.bars, NOW, USUAL)) is Grade.WARN
     (tmp_path / "broken.parquet").write_text("no bars")
-    assert grade_of(account.check_bars(tmp_path / "broken.parquet", NOW)) is Grade.FAIL
+    assert grade_of(account.check_bars(tmp_path / "broken.parquet", NOW, USUAL)) is Grade.FAIL
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows keeps permissions elsewhere")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from engine.records import Params, new_record
-from novosky.market.timeframe import USUAL, Timeframe
+from novosky.market.timeframe import Timeframe
 from novosky.market.trading_hours import Weekday
 from trading.brokers.mt5_package.constants import SYMBOL_EXPIRATION_ALL, SYMBOL_ORDER_ALL
 from trading.brokers.mt5_package.constants import ModuleConstants as C
@@ -149,7 +149,7 @@ def engine_params(
     spec: SymbolSpec,
     *,
     leverage: float,
-    frame: Timeframe = USUAL,
+    frame: Timeframe,
     stop_out_level: float = 0.5,
     commission_per_lot: float = 0.0,
     slippage: float = 0.0,
