@@ -15,8 +15,8 @@ from alerts.views import AccountSnapshot, TradeView
 from alerts.words import UNKNOWN, money, plain, price
 from novosky.errors import StorageError
 from novosky.files import write_bytes
+from novosky.market.timeframe import DAY_SECONDS
 
-DAY_SECONDS = 86_400
 TRADES_LISTED = 5
 
 

@@ -7,6 +7,15 @@ class UnreachableError(Exception):
     """The host did not answer properly; the message may have arrived. Try again later."""
 
 
+LONGEST_ASKED_WAIT = 3600.0
+"""Seconds that a host may ask to wait and be obeyed; a number beyond is a slip of someone's."""
+
+
+def asked_wait(seconds: float) -> float:
+    """Return how long a host that asks for `seconds` is waited for: a second at least, and not for ever."""
+    return min(max(seconds, 1.0), LONGEST_ASKED_WAIT)
+
+
 class SlowDownError(Exception):
     """The host asks to wait `seconds`."""
 

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from commands.data_sources.naming import digits_of, name_bars, output_for
 from commands.data_sources.request import STORED, Request, Stored, utc
 from commands.shared.options import FILE, UtcDate, check_address_option
+from novosky.choices import MARKET_KINDS
 from novosky.clock import RealClock
 from novosky.errors import UsageError
 from novosky.market.timeframe import USUAL
@@ -54,7 +55,7 @@ _SOURCE_OPTIONS = sorted({name for names in SOURCES.values() for name in names})
 )
 @click.option("--base-url", metavar="URL", help="Another address of the same HTTP interface.")
 @click.option(
-    "--kind", type=click.Choice(["planted", "null"]), default="planted", show_default=True, help="Synthetic market."
+    "--kind", type=click.Choice(MARKET_KINDS), default=MARKET_KINDS[0], show_default=True, help="Synthetic market."
 )
 @click.option("--bars", type=click.IntRange(1), default=40_000, show_default=True, help="Number of synthetic bars.")
 @click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Seed of the synthetic market.")

@@ -90,7 +90,7 @@ def starter(
     watched on bars the models have never seen. A set that learned on invented prices says so
     wherever it is used, and never trades real money.
     """
-    from ml.sets.compat import MANIFEST_NAME
+    from ml.sets.companions import MANIFEST_NAME
     from ml.sets.deployment import Deployment, recover
     from novosky.errors import UsageError
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commands.shared.options import FILE, refuse_collisions
+from commands.trade_modes.live import LOGS
+from novosky.market.timeframe import DAY_SECONDS
 
 if TYPE_CHECKING:
     from novosky.measures.sequential import Reference
@@ -52,7 +54,6 @@ Examples:
   python scripts/performance_monitor.py --lookback 50 --min-wr 0.55 --min-pf 2.0 --max-cl 7 --alert --retrain
   python scripts/performance_monitor.py --trades logs/trades.csv --dry-retrain --json monitor.json
 """
-LOGS = Path("logs")
 STATE_NAME = "performance_monitor.json"
 LOCK_NAME = "performance_retrain.lock"
 DEGRADED, NO_DATA = 1, 3
@@ -289,7 +290,7 @@ def _retrain(command: list[str], folder: Path, now: float, every_days: int, *, d
         return "one is running already; none was started"
     try:
         last = _state(folder).get("retrained")
-        if last is not None and now - datetime.fromisoformat(last).timestamp() < every_days * 86_400:
+        if last is not None and now - datetime.fromisoformat(last).timestamp() < every_days * DAY_SECONDS:
             return f"the last one began {last}, less than {every_days} days ago; none was started"
         # Remembered first: one that fails is not begun again with every run.
         _remember(folder, "retrained", datetime.fromtimestamp(now, tz=UTC).isoformat(timespec="seconds"))

@@ -13,6 +13,7 @@ from commands.setup.answers import Answers, Given, answer
 from commands.shared.options import FILE, FOLDER
 from commands.shared.questions import Amount
 from commands.shared.settings_files import provided_settings
+from novosky.choices import ACCOUNT_TYPES
 from trading.brokers.family import broker_kinds
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def _channel_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command(epilog=EPILOG)
 @click.option("--profile", type=click.IntRange(1, 5), help="1 steady_income … 5 aggressive.")
 @click.option("--balance", type=Amount(), help="Starting balance in USD.")
-@click.option("--account", type=click.Choice(["standard", "cent"]), help="Account type.")
+@click.option("--account", type=click.Choice(ACCOUNT_TYPES), help="Account type.")
 @click.option("--broker", type=click.Choice([kind.name for kind in broker_kinds()]), help="How the account is reached.")
 @click.option("--bridge-url", help="Address of the bridge, for --broker bridge.")
 @_channel_options
@@ -253,7 +254,8 @@ def _doctor(config: Path, ml_config: Path, models: Path, env_file: Path) -> None
 
 def _next(models: Path, answers: Answers) -> None:
     """Say what to do now, as a command for each step that is left."""
-    from ml.sets.compat import MANIFEST_NAME, STARTER_COMMAND
+    from ml.sets.companions import MANIFEST_NAME
+    from ml.sets.compat import STARTER_COMMAND
     from novosky.environment import BROKER
     from novosky.installation import as_installed
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from commands.shared.options import FILE
+from novosky.market.timeframe import DAY_SECONDS, WEEK_SECONDS
 
 if TYPE_CHECKING:
     from trading.reports.status import DailyStatus
 
-WEEK = 7 * 86_400
 
 EPILOG = """\b
 The bot is that of NOVOSKY_DATABASE_URL, or of logs/novosky.sqlite, or where there is neither the
@@ -57,7 +57,7 @@ def _read(journal: Path | None, config: Path, ml_config: Path) -> DailyStatus:
     from trading.doctor.calendar import check_calendar
     from trading.journal import Journal
     from trading.reports.health import health_file, is_running, judge_health, read_health
-    from trading.reports.status import DAY, DailyStatus
+    from trading.reports.status import DailyStatus
 
     settings, ml_settings = load_settings(config), load_ml_settings(ml_config)
     place, url, beside = find_journal(journal)
@@ -68,7 +68,7 @@ def _read(journal: Path | None, config: Path, ml_config: Path) -> DailyStatus:
         if standing is None:
             raise StorageError(f"{place} holds no bot yet; start the bot once")
         decision, intents = books.decision(standing.last_bar), books.intents_of(standing.last_bar)
-        news = books.news_events(int(now), int(now) + WEEK)
+        news = books.news_events(int(now), int(now) + WEEK_SECONDS)
         trades = [from_text(Trade, content) for content in books.trades()]
     finally:
         books.close()
@@ -85,7 +85,7 @@ def _read(journal: Path | None, config: Path, ml_config: Path) -> DailyStatus:
         intents=intents,
         news=news,
         calendar=check_calendar(CALENDAR_FOLDER, settings.news, now).text,
-        closed_today=sum(int(trade.exit_time) // DAY == int(now) // DAY for trade in trades),
+        closed_today=sum(int(trade.exit_time) // DAY_SECONDS == int(now) // DAY_SECONDS for trade in trades),
         frozen=is_frozen(),
         now=now,
     )

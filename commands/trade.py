@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from commands.shared.options import FILE, MOST_DAYS, UtcDate, account_options, check_address_option, file_options
 from commands.trade_modes.live import default_journal
+from commands.trade_modes.paper_markets import FeedName
 
 if TYPE_CHECKING:
     from commands.trade_modes.paper_markets import FeedName
@@ -36,7 +37,7 @@ Examples:
 @click.option("--days", type=click.IntRange(1, MOST_DAYS), help="Replay: window length without --start.  [365]")
 @click.option(
     "--feed",
-    type=click.Choice(["mt5", "bridge", "binance"]),
+    type=click.Choice(get_args(FeedName)),
     help="With --paper: pretend money on real prices of a terminal, a bridge or binance's public bars.",
 )
 @click.option("--feed-url", metavar="URL", help="With --feed binance: another host that speaks its protocol.")

@@ -202,7 +202,8 @@ def _last_start(models: Path) -> pd.Timestamp:
     """Return where the last training window began; UsageError before the first training."""
     import pandas as pd
 
-    from ml.sets.compat import MANIFEST_NAME, read_manifest
+    from ml.sets.companions import MANIFEST_NAME
+    from ml.sets.compat import read_manifest
 
     if not (models / MANIFEST_NAME).exists():
         raise UsageError(

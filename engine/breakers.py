@@ -5,10 +5,9 @@ from __future__ import annotations
 from engine.fills import floating_equity
 from engine.records import RING, Account, Guard, Params
 from novosky.compiled import compiled
+from novosky.market.timeframe import DAY_SECONDS, WEEK_SECONDS
 
-DAY = 86_400
-WEEK = 7 * DAY
-MONDAY = 4 * DAY
+MONDAY = 4 * DAY_SECONDS
 """1970-01-05 was a Monday."""
 NOTHING = 1e-6
 """USD that are no money: less than the smallest unit of any account."""
@@ -20,8 +19,8 @@ def start_guard(guard: Guard, params: Params, time: int, balance: float) -> None
     guard.time = time
     guard.equity = balance
     guard.peak_equity = balance
-    guard.next_day = (time // DAY + 1) * DAY
-    guard.next_week = ((time - MONDAY) // WEEK + 1) * WEEK + MONDAY
+    guard.next_day = (time // DAY_SECONDS + 1) * DAY_SECONDS
+    guard.next_week = ((time - MONDAY) // WEEK_SECONDS + 1) * WEEK_SECONDS + MONDAY
     guard.day_equity = balance
     guard.week_peak = balance
     guard.halt_balance = params.starting_balance
@@ -120,11 +119,11 @@ def roll_calendar(guard: Guard, time: int, equity: float) -> None:
         guard.day_equity = equity if time == guard.next_day else guard.equity
         guard.day_losses = 0
         guard.day_blocked = 0
-        guard.next_day = (time // DAY + 1) * DAY
+        guard.next_day = (time // DAY_SECONDS + 1) * DAY_SECONDS
     if time >= guard.next_week:
         guard.week_peak = equity if time == guard.next_week else guard.equity
         guard.week_blocked = 0
-        guard.next_week = ((time - MONDAY) // WEEK + 1) * WEEK + MONDAY
+        guard.next_week = ((time - MONDAY) // WEEK_SECONDS + 1) * WEEK_SECONDS + MONDAY
 
 
 @compiled

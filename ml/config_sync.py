@@ -20,8 +20,8 @@ from ml.feature_engineering import PROTECTED_FEATURES, get_feature_names
 from ml.risk_predictor import RISK_FEATURES as SERVED_RISK_FEATURES
 from ml.risk_predictor import hash_risk_settings
 from ml.risk_trainer import RISK_FEATURES as TRAINED_RISK_FEATURES
+from ml.sets.companions import MANIFEST_NAME
 from ml.sets.compat import (
-    MANIFEST_NAME,
     PULL_COMMAND,
     Manifest,
     damaged_artifacts,

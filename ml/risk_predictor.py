@@ -14,7 +14,8 @@ import numpy as np
 
 from ml.arrays import Float64Array
 from ml.ensemble.predictor import unpickle
-from ml.sets.compat import MANIFEST_NAME, Manifest, read_artifact, read_manifest, read_metadata
+from ml.sets.companions import MANIFEST_NAME
+from ml.sets.compat import Manifest, read_artifact, read_manifest, read_metadata
 from ml.sets.loading import load_undisturbed
 from ml.sets.stage_files import RISK_METADATA, RISK_MODEL, RISK_SCALER, STAGE_COMMANDS, STAGE_FILES, mend_of
 from novosky.errors import DataError, ModelCompatibilityError, ModelError

@@ -14,8 +14,8 @@ import ml.signal.stage
 import ml.sltp.stage
 from ml.ensemble.onnx_export import require_exporters
 from ml.ensemble.trainer import Progress
+from ml.sets.companions import SUMMARY_NAME
 from ml.sets.model_set import replace_model_set
-from ml.sets.shap_summary import SUMMARY_NAME
 from ml.sets.stage_files import STAGE_ORDER, Stage, outdated_by
 from ml.stages.manifest import write_set_manifest
 from ml.stages.predecessors import require_predecessors

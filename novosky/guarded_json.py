@@ -15,6 +15,8 @@ import reprlib
 from pathlib import Path
 from typing import Any, Final
 
+from novosky.remote_text import SURROGATE, whole_characters
+
 MAX_BYTES: Final = 16 * 1024 * 1024
 """Larger than any file of ours by an order of magnitude, and decoded within a second or two."""
 MAX_DEPTH: Final = 64
@@ -25,7 +27,6 @@ _TOKEN = re.compile(
     r"|(?P<number>-?\d[\d.eE+-]*)|(?P<name>-?[A-Za-z]+)",
     re.DOTALL | re.ASCII,
 )
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_INTEGER = 20
 """Characters; a longer one is out of range, and is never converted to find that out."""
 
@@ -82,7 +83,7 @@ def parse_json(
     except (ValueError, RecursionError) as error:
         raise JsonError(f"{what}: it is not JSON ({type(error).__name__})") from error
     # Only an escape can write half a character, or the text itself where it came as `str`.
-    if "\\u" not in text and not _SURROGATE.search(text):
+    if "\\u" not in text and not SURROGATE.search(text):
         return value
     return _whole_characters(value, what, mend=mend_text)
 
@@ -213,10 +214,10 @@ def _bad_number(written: str) -> str | None:
 def _whole_characters(value: Any, what: str, *, mend: bool) -> Any:
     """Return the value with every lone surrogate replaced, or refuse the first one."""
     if isinstance(value, str):
-        if not _SURROGATE.search(value):
+        if not SURROGATE.search(value):
             return value
         if mend:
-            return _SURROGATE.sub("\ufffd", value)
+            return whole_characters(value)
         raise JsonError(f"{what}: the text {reprlib.repr(value)} holds half a character (a lone surrogate)")
     if isinstance(value, list):
         return [_whole_characters(item, what, mend=mend) for item in value]

@@ -13,10 +13,22 @@ from typing import Final
 LONGEST: Final = 1_000
 """Characters of a title or reason; real ones are below two hundred."""
 _CUT = "…"
-_BROKEN = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half a character: JSON escapes can write it, and no file, database or message takes it."""
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff]")
 """Control characters except tab and line feed, and those that turn the direction of what follows."""
 _SPACE = re.compile(r"\s+")
+
+
+def whole_characters(text: str) -> str:
+    r"""Return the text with U+FFFD in place of every lone surrogate.
+
+    Examples
+    --------
+    >>> whole_characters("a\ud800")
+    'a\ufffd'
+    """
+    return SURROGATE.sub("\ufffd", text)
 
 
 def clean_lines(text: str, longest: int = LONGEST) -> str:
@@ -29,7 +41,7 @@ def clean_lines(text: str, longest: int = LONGEST) -> str:
     >>> clean_lines("a\x00b\ud800")
     'a b\ufffd'
     """
-    whole = _UNSEEN.sub(" ", _BROKEN.sub("\ufffd", text.replace("\r\n", "\n")))
+    whole = _UNSEEN.sub(" ", whole_characters(text.replace("\r\n", "\n")))
     return whole if len(whole) <= longest else whole[: longest - 1] + _CUT
 
 

@@ -42,8 +42,6 @@ PLACE = "receiver"
 """The one place of this channel: a changed address gets what waited for the old one."""
 STEP_SECONDS, CALL_SECONDS = 10.0, 30.0
 """Seconds for each step of a call, and for the whole of it."""
-LONGEST_ASKED_WAIT = 3600.0
-"""Seconds that a receiver may ask to wait and be obeyed; a number beyond is a slip of someone's."""
 GAP_SECONDS = 0.2
 """Between two messages: a backlog of hours must not arrive as a flood."""
 _ADDRESS_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
@@ -262,4 +260,6 @@ def _asked_wait(text: str | None) -> float | None:
         seconds = float(text or "")
     except ValueError:
         return None
-    return min(max(seconds, 1.0), LONGEST_ASKED_WAIT) if math.isfinite(seconds) else None
+    from alerts.failures import asked_wait
+
+    return asked_wait(seconds) if math.isfinite(seconds) else None

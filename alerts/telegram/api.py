@@ -23,6 +23,7 @@ from alerts.failures import (
     RefusedError,
     SlowDownError,
     UnreachableError,
+    asked_wait,
 )
 from alerts.telegram.access import TelegramAccess
 from alerts.telegram.destination import Destination
@@ -40,8 +41,6 @@ ADDRESS_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.
 here already: not every handler they may reach was set up by this program."""
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg")
 
-LONGEST_ASKED_WAIT = 3600.0
-"""Seconds that Telegram may ask to wait and be obeyed; a number beyond is a slip of someone's."""
 _CALL_SECONDS = 4
 """Times of `timeout` that a whole call may take, whose every step may take one."""
 _MALFORMED = re.compile(
@@ -181,4 +180,4 @@ def _seconds(error: failures.RetryAfter) -> float:
     # The library announces another type for a later version; both are read here.
     wait = error.retry_after
     seconds = float(wait) if isinstance(wait, int | float) else wait.total_seconds()
-    return min(max(seconds, 1.0), LONGEST_ASKED_WAIT)
+    return asked_wait(seconds)

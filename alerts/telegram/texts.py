@@ -7,13 +7,12 @@ from collections.abc import Iterable, Sequence
 from alerts.message import QueuedMessage
 from alerts.views import AccountView, HealthItem, PerformanceView, PositionView, ProfileView, StatusView, TradeView
 from alerts.words import MARKED_KINDS, TITLES, UNKNOWN, moment, money, plain, plain_text, price
-from engine.outputs.tables import volume_text
+from engine.outputs.tables import LONG_SHORT, volume_text
 
 TEXT_LENGTH, CAPTION_LENGTH = 4096, 1024
 """Characters that Telegram takes in a message and under a picture."""
 MOST_PIECES = 8
 """Messages that one long text may become."""
-SIDES = {1: "long", -1: "short"}
 _CUT = "\n… (cut)"
 
 
@@ -106,7 +105,7 @@ def account_text(view: AccountView) -> str:
 def position_line(view: PositionView) -> str:
     """Render one open position in two lines."""
     return plain(
-        f"{view.symbol} {SIDES[view.side]} {volume_text(view.volume)} lots since {moment(view.entry_time)}: "
+        f"{view.symbol} {LONG_SHORT[view.side]} {volume_text(view.volume)} lots since {moment(view.entry_time)}: "
         f"{money(view.profit, signed=True)}\n"
         f"  entry {price(view.entry_price)}, now {price(view.price)}, "
         f"stop {price(view.stop)}, target {price(view.target)}"
@@ -126,7 +125,7 @@ def trades_text(views: Sequence[TradeView]) -> str:
         return "No closed trade yet."
     lines = [
         plain(
-            f"{moment(view.exit_time)}: {view.symbol} {SIDES[view.side]} {volume_text(view.volume)} lots, "
+            f"{moment(view.exit_time)}: {view.symbol} {LONG_SHORT[view.side]} {volume_text(view.volume)} lots, "
             f"{price(view.entry_price)} to {price(view.exit_price)} ({view.exit_reason}), "
             f"{money(view.net, signed=True)}"
         )

@@ -19,11 +19,11 @@ from engine.fills import floating_profit, required_margin, rounded
 from engine.outputs.tables import utc_text
 from engine.records import Account, Guard, Params, Trade, from_text, new_record
 from novosky.errors import DataError
+from novosky.market.timeframe import DAY_SECONDS
 from trading.brokers.port import DealEntry
 from trading.cycle.money import take_in
 from trading.journal import INTENT_FILLED, Journal, MoneyMove
 
-DAY_SECONDS = 86_400
 OPEN = 0
 """The exit reason of a position that has not been closed."""
 

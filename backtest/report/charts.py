@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from backtest.result import BacktestResult
-from novosky.measures.statistics import DAY, Ints
+from novosky.market.timeframe import DAY_SECONDS
+from novosky.measures.statistics import Ints
 
 Figure = dict[str, Any]
 """What `Plotly.newPlot` takes: {"data": [...], "layout": {...}}."""
@@ -23,8 +24,8 @@ MAX_POINTS = 10_000
 """Points of a line; browsers draw more than this slowly and eyes see no more."""
 
 _HOUR = 3600
-_STEPS = (_HOUR, 4 * _HOUR, DAY, 7 * DAY)
-_STEP_WORDS = {_HOUR: "hourly", 4 * _HOUR: "four-hourly", DAY: "daily", 7 * DAY: "weekly"}
+_STEPS = (_HOUR, 4 * _HOUR, DAY_SECONDS, 7 * DAY_SECONDS)
+_STEP_WORDS = {_HOUR: "hourly", 4 * _HOUR: "four-hourly", DAY_SECONDS: "daily", 7 * DAY_SECONDS: "weekly"}
 
 
 def display_step(times: Ints, bar_seconds: int) -> int:

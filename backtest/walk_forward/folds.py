@@ -17,8 +17,8 @@ from backtest.metrics import net_results, r_multiples
 from backtest.result import BacktestResult
 from novosky.errors import StorageError, UsageError
 from novosky.files import write_with
-from novosky.market.timeframe import Timeframe
-from novosky.measures.statistics import DAY, Floats, Ints
+from novosky.market.timeframe import DAY_SECONDS, Timeframe
+from novosky.measures.statistics import Floats, Ints
 
 VARIANTS = ("position", "sltp", "risk", "all")
 """What is switched on beside the signal models: one of the others, or all of them."""
@@ -80,14 +80,14 @@ def fold_windows(
     first, last = int(start.timestamp()), int(end.timestamp())
     if folds < 1 or (last - first) // frame.seconds < folds * frame.bars_per_day:
         raise UsageError(f"{start} to {end} cannot be cut into {folds} folds of a day or more; use fewer --folds")
-    if train_days * DAY <= embargo_bars * frame.seconds:
+    if train_days * DAY_SECONDS <= embargo_bars * frame.seconds:
         raise UsageError(f"{train_days} days to train on are shorter than the embargo of {embargo_bars} bars")
     inner = [(first + (last - first) * k // folds) // frame.seconds * frame.seconds for k in range(1, folds)]
     edges = [first, *inner, last]
     return [
         FoldWindow(
             number=number,
-            train_start=begin - train_days * DAY,
+            train_start=begin - train_days * DAY_SECONDS,
             train_end=begin - embargo_bars * frame.seconds,
             test_start=begin,
             test_end=finish,

@@ -13,8 +13,8 @@ from backtest.report.summary import UNKNOWN, number, percent, signed_percent
 from backtest.walk_forward.equity_chart import Line, equity_chart
 from backtest.walk_forward.folds import FoldOutcome
 from backtest.walk_forward.pooled import FoldFigures, Pooled, PooledRandom, fold_figures
+from novosky.market.timeframe import DAY_SECONDS
 from novosky.measures.score import MIN_TRADES
-from novosky.measures.statistics import DAY
 from novosky.pages.shell import plain_document
 from novosky.provenance import Provenance
 
@@ -70,7 +70,7 @@ class WalkForward:
 def day(seconds: int) -> str:
     """Format UTC epoch seconds as a date, with the time where it is not midnight."""
     moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.strftime("%Y-%m-%d" if seconds % DAY == 0 else "%Y-%m-%dT%H:%M")
+    return moment.strftime("%Y-%m-%d" if seconds % DAY_SECONDS == 0 else "%Y-%m-%dT%H:%M")
 
 
 def window_rows(outcomes: Sequence[FoldOutcome]) -> list[tuple[str, str, str]]:

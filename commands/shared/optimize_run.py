@@ -13,7 +13,7 @@ import click
 from commands.shared.options import FOLDER, SEED, UtcDate, account_options, data_option, file_options
 
 if TYPE_CHECKING:
-    from novosky.settings.profiles import ProfileName
+    from novosky.choices import ProfileName
     from optimize.driver import Surroundings
     from optimize.state.resumable import Step
     from optimize.state.run import OptimizeRun, Plan

@@ -10,8 +10,10 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from novosky.choices import PROFILE_NAMES
 from novosky.data.places import configured_bars
 from novosky.errors import UsageError
+from novosky.market.timeframe import MOMENT_YEARS
 from novosky.seeds import MOST_SEED
 from novosky.web_address import check_web_address
 
@@ -20,10 +22,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 SEED = click.IntRange(0, MOST_SEED)
 """A seed of models."""
-PROFILE = click.Choice(["steady_income", "conservative", "balanced", "growth", "aggressive"])
-"""The names of `novosky.settings.profiles`, written out: importing those takes longer than any --help may."""
-YEARS = range(1970, 2200)
-"""Years a bar can lie in; beyond them epoch nanoseconds run over."""
+PROFILE = click.Choice(PROFILE_NAMES)
 MOST_DAYS = 36_500
 """Longest window that --days can ask for: a hundred years."""
 
@@ -56,8 +55,8 @@ class UtcDate(click.ParamType[datetime]):
             moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a date like 2024-01-31 or 2024-01-31T12:00", param, ctx)
-        if moment.year not in YEARS:
-            self.fail(f"{value!r} is not between {YEARS[0]} and {YEARS[-1]}", param, ctx)
+        if moment.year not in MOMENT_YEARS:
+            self.fail(f"{value!r} is not between {MOMENT_YEARS[0]} and {MOMENT_YEARS[-1]}", param, ctx)
         return moment
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from ml.sets.deployment import MANIFEST_NAME, Deployment
+from ml.sets.companions import MANIFEST_NAME
+from ml.sets.deployment import Deployment
 
 DEMO = Path("demo")
 """Where `novosky demo` leaves its files unless told otherwise."""

@@ -8,11 +8,10 @@ from engine.gates import GATES
 from engine.records import Params, Rollovers, new_record
 from novosky.market.costs import CostModel
 from novosky.market.server_time import ServerClock
+from novosky.market.timeframe import DAY_SECONDS
 from novosky.market.trading_hours import WEEKDAYS
 from novosky.settings import MlSettings, Settings
 from novosky.settings.places import setting_at
-
-_DAY = 86_400
 
 
 def build_params(settings: Settings, ml_settings: MlSettings) -> Params:
@@ -96,7 +95,7 @@ def build_rollovers(settings: Settings, start: int, end: int) -> Rollovers:
 
 def _funding_moments(hours: tuple[int, ...], start: int, end: int) -> Rollovers:
     """Return the moments in (start, end] at which funding is due, each charged once."""
-    days = np.arange(start // _DAY, end // _DAY + 1, dtype=np.int64)
-    moments = (days[:, None] * _DAY + np.array(hours, np.int64) * 3_600).ravel()
+    days = np.arange(start // DAY_SECONDS, end // DAY_SECONDS + 1, dtype=np.int64)
+    moments = (days[:, None] * DAY_SECONDS + np.array(hours, np.int64) * 3_600).ravel()
     times = moments[(moments > start) & (moments <= end)]
     return Rollovers(times, np.ones(len(times)))

@@ -32,6 +32,7 @@ TRADE_COLUMNS = (
 )
 BLOCK_COLUMNS = ("time", "symbol", "side", "confidence", "gap", "reason", "failing_gates", "price", "atr", "spread")
 SIDE_NAMES = {1: "buy", -1: "sell"}
+LONG_SHORT = {1: "long", -1: "short"}
 
 
 def utc_text(seconds: int) -> str:

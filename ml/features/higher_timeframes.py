@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from novosky.market.bar_arrays import FloatArray, IntArray
-from novosky.market.timeframe import USUAL
+from novosky.market.timeframe import TIMEFRAMES, USUAL
 
 from . import memory
 from .feature_spec import FeatureSpec, Measure
 from .higher_bars import closed_higher_bars, deviation_score, gather, simple_rsi
 from .indicators import LEAST_RANGE_SHARE, Indicators
 
-_MINUTES_30, _HOUR, _HOURS_4, _DAY = 1_800, 3_600, 14_400, 86_400
+_MINUTES_30, _HOUR, _HOURS_4, _DAY = (TIMEFRAMES[name].seconds for name in ("M30", "H1", "H4", "D1"))
 _RSI_BARS = memory.WILDER_PERIOD + 1
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from novosky.market.timeframe import USUAL
 
-DAY_SECONDS = 86_400
 BARS_PER_DAY = USUAL.bars_per_day
 
 FAST_EMA, MIDDLE_EMA, SLOW_EMA = 20, 50, 200

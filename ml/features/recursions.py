@@ -14,8 +14,7 @@ import numpy as np
 
 from novosky.compiled import compiled
 from novosky.market.bar_arrays import FloatArray, IntArray
-
-from .memory import DAY_SECONDS
+from novosky.market.timeframe import DAY_SECONDS
 
 # Days whose run-ins are computed side by side: the processor starts four steps in the time one takes.
 _TOGETHER = 4

@@ -9,10 +9,10 @@ import numpy as np
 from novosky.compiled import compiled
 from novosky.market.bar_arrays import FloatArray, IntArray
 from novosky.market.sessions import ASIAN, LONDON, NEW_YORK
+from novosky.market.timeframe import DAY_SECONDS
 
 from .feature_spec import FeatureSpec, Measure
 from .indicators import Indicators
-from .memory import DAY_SECONDS
 
 
 @compiled

@@ -11,7 +11,7 @@ from ml.hub.patience import PatientStore
 from ml.hub.revision import MOST_MANIFEST_BYTES, Revision, is_tag, parse_revision, parse_tag
 from ml.hub.signing import PublicKey, manifest_of, unseal
 from ml.hub.store import REVISIONS, AbsentError, blob_name, revision_name
-from ml.sets.deployment import REVISION_NAME
+from ml.sets.companions import REVISION_NAME
 from novosky.errors import ModelError, UsageError
 from novosky.market.same_market import same_symbol
 from novosky.settings import Settings

@@ -23,10 +23,10 @@ from ml.hub.publish import Check, Progress
 from ml.hub.revision import ML_CONFIG, MODELS, STRATEGY, Revision
 from ml.hub.signing import PublicKey
 from ml.hub.store import AbsentError, blob_name
-from ml.sets.compat import MANIFEST_NAME, read_manifest, verify_compat
-from ml.sets.deployment import REVISION_NAME, Deployment, recover, replace_deployment, rollback
+from ml.sets.companions import MANIFEST_NAME, REVISION_NAME, SUMMARY_NAME
+from ml.sets.compat import read_manifest, verify_compat
+from ml.sets.deployment import Deployment, recover, replace_deployment, rollback
 from ml.sets.directories import link_or_copy
-from ml.sets.shap_summary import SUMMARY_NAME
 from novosky.errors import ModelCompatibilityError, ModelError
 from novosky.files import sha256_of, write_bytes
 from novosky.guarded_json import parse_json

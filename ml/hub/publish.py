@@ -24,18 +24,11 @@ from ml.hub.revision import (
 )
 from ml.hub.signing import PublicKey, Signer, public_of, seal
 from ml.hub.store import blob_name, revision_name
-from ml.sets.compat import (
-    MANIFEST_NAME,
-    Manifest,
-    damaged_artifacts,
-    hash_training_settings,
-    read_manifest,
-    verify_compat,
-)
+from ml.sets.companions import MANIFEST_NAME, SUMMARY_NAME
+from ml.sets.compat import Manifest, damaged_artifacts, hash_training_settings, read_manifest, verify_compat
 from ml.sets.deployment import Deployment, recover
 from ml.sets.model_market import require_models_of
 from ml.sets.model_set import lock_model_set
-from ml.sets.shap_summary import SUMMARY_NAME
 from novosky.errors import ModelCompatibilityError, ModelError, StorageError, UsageError
 from novosky.files import sha256_of
 from novosky.settings import MlSettings, Settings, load_ml_settings, load_settings

@@ -11,14 +11,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any
 
-from ml.sets.compat import MANIFEST_NAME
-from ml.sets.shap_summary import SUMMARY_NAME
+from ml.sets.companions import MANIFEST_NAME, SUMMARY_NAME
 from ml.sets.stage_files import STAGE_FILES
+from novosky.choices import PROFILE_NAMES, ProfileName
 from novosky.errors import ModelError, UsageError
 from novosky.guarded_json import parse_json
-from novosky.settings.profiles import PROFILES, Profile, ProfileName
+from novosky.settings.profiles import PROFILES, Profile
 
 MODELS = "models/"
 ML_CONFIG = "ml_config.json"
@@ -184,7 +184,7 @@ def _entries(content: dict[str, Any]) -> dict[str, Any]:
     wrong = [name for name, kind in _KINDS.items() if type(content[name]) is not kind]
     if wrong:
         raise _Refused(f"{wrong[0]} is no {_KINDS[wrong[0]].__name__}")
-    if not is_tag(content["tag"]) or content["profile"] not in get_args(ProfileName):
+    if not is_tag(content["tag"]) or content["profile"] not in PROFILE_NAMES:
         raise _Refused("tag or profile is not one of ours")
     if parse_tag(content["tag"]).name != content["profile"]:
         raise _Refused("the tag names another profile")

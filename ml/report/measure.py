@@ -32,7 +32,8 @@ from ml.report.figures import (
     Traded,
 )
 from ml.report.reliability import BoolArray, Spans, measure, observed_share
-from ml.sets.compat import MANIFEST_NAME, hash_training_settings, read_metadata
+from ml.sets.companions import MANIFEST_NAME
+from ml.sets.compat import hash_training_settings, read_metadata
 from ml.sets.ensemble_files import POSITION_FILES
 from ml.sets.model_market import require_models_of
 from ml.stages.report import iso_text

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.signal.trainer import average_uniqueness
+from novosky.measures.statistics import Z_95
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -28,7 +29,6 @@ BoolArray = npt.NDArray[np.bool_]
 
 BINS = 10
 """Bins of a reliability table, each with as many rows as the next."""
-Z_95 = 1.959963984540054
 """Two-sided 95 % quantile of the normal distribution."""
 PROBABILITY_FLOOR = 1e-12
 """A probability of zero for what happened would be an infinite loss."""

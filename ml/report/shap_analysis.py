@@ -23,7 +23,8 @@ from ml.arrays import CLASS_NAMES, MEMBERS, N_CLASSES, Float32Matrix, Float64Arr
 from ml.ensemble.members import CalibratedMember, Scaling, predict_base
 from ml.ensemble.predictor import unpickle
 from ml.ensemble.trainer import Progress
-from ml.sets.compat import MANIFEST_NAME, MEND, Manifest, read_artifact, read_metadata, verify_compat
+from ml.sets.companions import MANIFEST_NAME
+from ml.sets.compat import MEND, Manifest, read_artifact, read_metadata, verify_compat
 from ml.sets.ensemble_files import METADATA_NAME, SCALER_NAME, member_file
 from ml.sets.model_set import recover_model_set
 from ml.sets.shap_summary import FeatureImportance, ShapSummary, signal_fingerprint

@@ -16,14 +16,15 @@ from typing import Any
 
 import pandas as pd
 
+from ml.sets.companions import MANIFEST_NAME
 from novosky.errors import ModelCompatibilityError, ModelError
 from novosky.file_names import refusal_of_names
 from novosky.files import write_json
 from novosky.guarded_json import JsonError, parse_json, read_json_file
+from novosky.market.timeframe import MOMENT_YEARS
 from novosky.settings.base import Section
 from novosky.settings.ml import MlSettings
 
-MANIFEST_NAME = "model_compat.json"
 TRAIN_COMMAND = "python train_ml_model.py --ensemble --no-warmstart"
 PULL_COMMAND = "python ml/r2_hub.py --pull"
 STARTER_COMMAND = "novosky models starter"
@@ -33,7 +34,6 @@ MEND = (
 )
 LIBRARIES = ("numpy", "scikit-learn", "xgboost", "lightgbm", "onnxruntime")
 _FORMAT = 1
-_YEARS = range(1970, 2200)
 # What decides trades at inference or only switches the model on; it changes no label and no tree.
 _DECISION_KEYS = {"enabled", "exit_threshold", "min_prob_diff", "min_bars_held", "add_threshold"}
 
@@ -162,7 +162,7 @@ def _is_text_map(value: Any) -> bool:
 
 def _is_moment(value: Any) -> bool:
     try:
-        return isinstance(value, str) and pd.Timestamp(value).tz_convert("UTC").year in _YEARS
+        return isinstance(value, str) and pd.Timestamp(value).tz_convert("UTC").year in MOMENT_YEARS
     except (ValueError, TypeError, OverflowError):
         return False
 

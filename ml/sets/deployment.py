@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from ml.sets.companions import COMPANIONS, MANIFEST_NAME
 from ml.sets.directories import carry_over, link_or_copy
 from ml.sets.model_set import lock_model_set, recover_model_set, storage_errors
 from ml.sets.swap_journal import (
@@ -39,11 +40,6 @@ from novosky.persistence import discard_file, remove_file, remove_tree
 
 T = TypeVar("T")
 
-MANIFEST_NAME = "model_compat.json"
-REVISION_NAME = "hub_revision.json"
-"""The signed manifest of the revision a set was pulled as."""
-COMPANIONS = (MANIFEST_NAME, REVISION_NAME, "shap_summary.json")
-"""Files beside the artifacts that describe a set and come and go with it."""
 _RECORD = "deployed.json"
 _READ_ATTEMPTS = 5
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from ml.sets.compat import MANIFEST_NAME, Manifest, verify_compat
+from ml.sets.companions import MANIFEST_NAME
+from ml.sets.compat import Manifest, verify_compat
 from ml.sets.model_set import recover_model_set
 from novosky.errors import ModelError
 from novosky.files import sha256_of

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ml.arrays import MEMBERS
-from ml.sets.compat import MANIFEST_NAME, MEND, Manifest, read_manifest
+from ml.sets.companions import MANIFEST_NAME, SUMMARY_NAME
+from ml.sets.compat import MEND, Manifest, read_manifest
 from ml.sets.ensemble_files import SCALER_NAME, member_file
 from ml.sets.model_set import lock_model_set
 from novosky.errors import ModelError
 from novosky.files import sha256_of, write_json
 from novosky.guarded_json import read_json_file
-
-SUMMARY_NAME = "shap_summary.json"
 
 PROTECTED_NOTE = (
     "A low value is no reason to drop a protected feature: news and sessions are rare or constant in the history "

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from ml.sets.companions import MANIFEST_NAME
 from ml.sets.compat import PULL_COMMAND, Manifest, read_artifact
-from ml.sets.ensemble_files import POSITION_FILES, SIGNAL_FILES
+from ml.sets.ensemble_files import METADATA_NAME, POSITION_FILES, SIGNAL_FILES
 
 Stage = Literal["signal", "position", "sltp", "risk"]
 STAGE_ORDER: tuple[Stage, ...] = ("signal", "position", "sltp", "risk")
@@ -31,6 +32,8 @@ STAGE_FILES: Mapping[Stage, tuple[str, ...]] = {
     "sltp": (SLTP_STOP, SLTP_TARGET, SLTP_METADATA, SLTP_OUT_OF_FOLD),
     "risk": (RISK_MODEL, RISK_SCALER, RISK_METADATA),
 }
+COMMITTED_RECORDS = (MANIFEST_NAME, METADATA_NAME, RISK_METADATA)
+"""Small records of an approved set that git keeps; all other files of a set travel by the hub."""
 STAGE_REQUIRED: Mapping[Stage, tuple[str, ...]] = {
     **STAGE_FILES,
     "signal": (*SIGNAL_FILES.required, OUT_OF_FOLD_NAME),

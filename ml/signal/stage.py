@@ -12,7 +12,8 @@ from ml.arrays import CLASS_NAMES, MEMBERS
 from ml.ensemble.device import choose_devices
 from ml.ensemble.members import Scaling
 from ml.ensemble.trainer import WarmStart, warm_start_exhausted
-from ml.sets.compat import MANIFEST_NAME, Manifest, hash_training_settings, read_artifact, verify_compat
+from ml.sets.companions import MANIFEST_NAME
+from ml.sets.compat import Manifest, hash_training_settings, read_artifact, verify_compat
 from ml.sets.ensemble_files import SCALER_NAME, member_file
 from ml.signal.files import write_signal
 from ml.signal.trainer import build_dataset, train_signal

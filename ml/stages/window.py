@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ml.labels.out_of_fold import OutOfFold
-from ml.sets.compat import MANIFEST_NAME, Manifest, hash_bars, read_artifact, read_metadata, verify_compat
+from ml.sets.companions import MANIFEST_NAME
+from ml.sets.compat import Manifest, hash_bars, read_artifact, read_metadata, verify_compat
 from ml.sets.ensemble_files import METADATA_NAME
 from ml.sets.model_set import recover_model_set
 from ml.sets.stage_files import OUT_OF_FOLD_NAME, mend_of

@@ -11,6 +11,7 @@ import pandas as pd
 from novosky.errors import DataError
 from novosky.market.bars import epoch_seconds
 from novosky.market.instrument import same_instrument
+from novosky.market.timeframe import WEEK_SECONDS
 
 Join = Literal["symbols", "sources"]
 """What may be joined although it differs: two names of one market, two sources of its bars."""
@@ -25,7 +26,7 @@ BETWEEN_SOURCES = " + "
 """Stands between the sources of bars that were joined by request."""
 
 _MEND = "choose another --output, or --replace the stored ones"
-_NEAR_SECONDS, _NEAR_RATIO, _FAR_RATIO = 7 * 86_400, 1.5, 20.0
+_NEAR_SECONDS, _NEAR_RATIO, _FAR_RATIO = WEEK_SECONDS, 1.5, 20.0
 
 
 def joined_labels(old: pd.DataFrame, new: pd.DataFrame, join: Set[Join]) -> dict[str, str]:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from novosky.data.identity import labels_in
 from novosky.errors import DataError
-from novosky.market.bars import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, nanoseconds_within
+from novosky.market.bars import BAR_COLUMNS, REQUIRED_COLUMNS, nanoseconds_within
 
 MOST_ROWS = 50_000_000
 """About a century of minutes; a file that claims more is damaged, and would fill the memory before it is noticed."""
@@ -24,7 +24,6 @@ MOST_ROWS = 50_000_000
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 # Broker exports call the spread column by its unit.
 _ALIASES = {"spread_points": "spread"}
-_KNOWN = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
 _MEND = "delete it and run scripts/download_data.py, or name another file with --data"
 _FOREIGN = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError)
 
@@ -93,7 +92,7 @@ def _wanted(path: Path, schema: pa.Schema) -> dict[str, str]:
     for title in schema.names:
         plain = title.lower()
         name = _ALIASES.get(plain, plain)
-        if name not in _KNOWN and name != "source":
+        if name not in BAR_COLUMNS and name != "source":
             continue
         if name in wanted.values():
             raise DataError(f"{path}: two columns mean the same, {name}; delete one of them")

@@ -18,18 +18,16 @@ stays near 60 to 300 USD while the price wanders; below it fades with the root o
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from novosky.choices import MarketKind
 from novosky.errors import DataError, UsageError
 from novosky.market.bars import validate_bars
 from novosky.market.timeframe import TIMEFRAMES
 
 Floats = npt.NDArray[np.float64]
-MarketKind = Literal["planted", "null"]
 
 MOST_BARS = 1_000_000
 """Twenty-eight years; more would not fit into the memory of a small machine, nor before the calendar ends."""

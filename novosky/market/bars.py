@@ -20,7 +20,7 @@ from novosky.market.timeframe import USUAL
 
 REQUIRED_COLUMNS = ("time", "open", "high", "low", "close", "volume")
 OPTIONAL_COLUMNS = ("spread", "trades", "taker_buy_volume")
-_KNOWN = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
+BAR_COLUMNS = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
 PRICE_COLUMNS = ("open", "high", "low", "close")
 FIRST_YEAR, LAST_YEAR = 1970, 2099
 """Years in which a bar can open; a stamp outside them is damage, whatever its calendar says."""
@@ -131,7 +131,7 @@ def validate_bars(bars: pd.DataFrame, *, source: str, seconds: int = USUAL.secon
         raise DataError(
             f"{source}: missing column(s) {', '.join(missing)}; a bar frame needs {', '.join(REQUIRED_COLUMNS)}"
         )
-    doubled = sorted({str(name) for name in bars.columns[bars.columns.duplicated()]} & {*_KNOWN})
+    doubled = sorted({str(name) for name in bars.columns[bars.columns.duplicated()]} & {*BAR_COLUMNS})
     if doubled:
         raise DataError(f"{source}: has more than one column {', '.join(doubled)}; delete all but one")
     if len(bars) == 0:

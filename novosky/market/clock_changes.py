@@ -32,11 +32,11 @@ import pandas as pd
 from novosky.errors import DataError
 from novosky.market.bars import PRICE_COLUMNS, epoch_text
 from novosky.market.server_time import ClockChange, Seconds, ServerClock
+from novosky.market.timeframe import DAY_SECONDS
 
 Pass = Literal["earlier", "later"]
 Flags = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
-_DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,9 @@ def place_stamps(
     """
     if len(stamps) == 0:
         return Placed(stamps.copy(), np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.intp))
-    first, last = int(stamps.min()) // _DAY - 2, int(stamps.max()) // _DAY + 3
-    changes = clock.changes(first * _DAY, last * _DAY)
-    offsets = np.full(len(stamps), clock.offset(first * _DAY), dtype=np.int64)
+    first, last = int(stamps.min()) // DAY_SECONDS - 2, int(stamps.max()) // DAY_SECONDS + 3
+    changes = clock.changes(first * DAY_SECONDS, last * DAY_SECONDS)
+    offsets = np.full(len(stamps), clock.offset(first * DAY_SECONDS), dtype=np.int64)
     odd = np.zeros(len(stamps), dtype=np.bool_)
     order = np.arange(len(stamps))
     notes = _Notes()

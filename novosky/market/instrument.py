@@ -19,6 +19,8 @@ BOT_MAGIC = 770_001
 """Marks the bot's own orders and positions at the broker. A position opened under another number would be a
 stranger's to the bot after an update, so this never changes; which symbol it is of, the broker says itself."""
 
+VOLUME_NOISE = 1e-9
+"""Lots that two sums of the same fills may differ by: floats, not volumes."""
 _DOLLAR_COINS = ("USDT", "USDC", "FDUSD")
 # BNBUSD, XBTUSD and DOTUSD are priced in dollars: without a separator the last letter of the base
 # cannot be told from the first of these coins.

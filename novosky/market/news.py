@@ -15,9 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from novosky.errors import DataError
+from novosky.market.timeframe import DAY_SECONDS
 
 MINUTES_PER_DAY = 1_440
-_DAY_SECONDS = 86_400
 
 _NEW_YORK = "America/New_York"
 _CURRENCY_OF_COUNTRY = {"US": "USD", "EA": "EUR", "Eurozone": "EUR", "UK": "GBP", "CH": "CHF"}
@@ -70,8 +70,8 @@ class NewsCalendar:
 
     def count_on_day(self, times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return how many events are scheduled on each moment's UTC day, shape (n,)."""
-        midnight = times - times % _DAY_SECONDS
-        until = np.searchsorted(self.event_times, midnight + _DAY_SECONDS, side="left")
+        midnight = times - times % DAY_SECONDS
+        until = np.searchsorted(self.event_times, midnight + DAY_SECONDS, side="left")
         return np.asarray(until - np.searchsorted(self.event_times, midnight, side="left"), dtype=np.int64)
 
     def _distances(

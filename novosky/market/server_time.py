@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from novosky.errors import DataError, SettingsError
+from novosky.market.timeframe import DAY_SECONDS
 
 Seconds = npt.NDArray[np.int64]
 RepeatedHour = Literal["error", "earlier", "later"]
@@ -26,7 +27,6 @@ RepeatedHour = Literal["error", "earlier", "later"]
 _NEW_YORK_RULE = re.compile(r"NewYork(?P<hours>[+-]\d{1,2})\Z")
 ZONE_STEP = 900
 """Seconds: clocks of the world differ from UTC by whole quarters of an hour."""
-_DAY = 86_400
 _BLOCK_DAYS = 4_096
 """Midnights are computed in blocks of about eleven years and kept."""
 
@@ -189,14 +189,14 @@ class ServerClock:
 
     def changes(self, start_utc: int, end_utc: int) -> tuple[ClockChange, ...]:
         """List the changes of the clock between two moments, UTC epoch seconds, ascending."""
-        return _changes(self, start_utc // _DAY, -(-end_utc // _DAY))
+        return _changes(self, start_utc // DAY_SECONDS, -(-end_utc // DAY_SECONDS))
 
     def _changes_of_days(self, first: int, last: int) -> tuple[ClockChange, ...]:
-        days = np.arange(first, last + 1, dtype=np.int64) * _DAY
+        days = np.arange(first, last + 1, dtype=np.int64) * DAY_SECONDS
         offsets = self.from_utc(days) - days
         found = []
         for place in np.flatnonzero(np.diff(offsets)):
-            minutes = days[place] + 60 * np.arange(_DAY // 60 + 1, dtype=np.int64)
+            minutes = days[place] + 60 * np.arange(DAY_SECONDS // 60 + 1, dtype=np.int64)
             within = self.from_utc(minutes) - minutes
             found += [
                 ClockChange(int(minutes[at + 1]), int(within[at]), int(within[at + 1]))
@@ -214,7 +214,7 @@ class ServerClock:
             empty = np.empty(0, dtype=np.int64)
             return Midnights(empty, empty.copy())
         # A server's day begins less than two days from the UTC day of the same number.
-        first, last = (start_utc // _DAY - 2) // _BLOCK_DAYS, (end_utc // _DAY + 2) // _BLOCK_DAYS
+        first, last = (start_utc // DAY_SECONDS - 2) // _BLOCK_DAYS, (end_utc // DAY_SECONDS + 2) // _BLOCK_DAYS
         table = _midnight_table(self, first, last)
         begin, end = np.searchsorted(table.utc, [start_utc, end_utc], side="right")
         # Copies: the table is shared by all who ask.
@@ -223,7 +223,7 @@ class ServerClock:
     def _midnights_of_days(self, days: Seconds) -> Midnights:
         """Return the midnight at which each server day of `days` (since 1970-01-01) begins."""
         zone, shift = self._zone_and_shift()
-        local = _from_seconds(days * _DAY - shift)
+        local = _from_seconds(days * DAY_SECONDS - shift)
         first_pass = np.ones(len(local), dtype=bool)
         utc = _seconds(local.tz_localize(zone, ambiguous=first_pass, nonexistent="shift_forward").tz_convert("UTC"))
         # 1970-01-01 was a Thursday (3); the day before midnight of day d has weekday (d - 1 + 3) % 7.

@@ -20,11 +20,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
+from novosky.market.timeframe import DAY_SECONDS
+
 LONDON = 1
 NEW_YORK = 2
 ASIAN = 4
 
-_DAY_SECONDS = 86_400
 _SATURDAY = 5
 
 
@@ -113,7 +114,7 @@ def session_mask(times: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
     mask = np.zeros(times.shape, dtype=np.uint8)
     if times.size == 0:
         return mask
-    for bit, hours in _hours_around(int(times.min()) // _DAY_SECONDS, int(times.max()) // _DAY_SECONDS):
+    for bit, hours in _hours_around(int(times.min()) // DAY_SECONDS, int(times.max()) // DAY_SECONDS):
         latest = hours[:, 0].searchsorted(times, side="right") - 1
         # Before the first opening the last row is compared: it opens later, and nothing is open.
         is_open = (latest >= 0) & (times < hours[latest, 1])
@@ -125,6 +126,6 @@ def session_mask(times: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
 def _hours_around(first: int, last: int) -> tuple[tuple[np.uint8, npt.NDArray[np.int64]], ...]:
     """Return the bit and the hours of each session that opens from the UTC day `first` to `last`, days since 1970."""
     # A day on either side: the local date of a moment may differ from its UTC date.
-    begin, end = (datetime.fromtimestamp(day * _DAY_SECONDS, UTC).date() for day in (first - 1, last + 1))
+    begin, end = (datetime.fromtimestamp(day * DAY_SECONDS, UTC).date() for day in (first - 1, last + 1))
     found = ((np.uint8(session.bit), _session_hours(session, begin, end)) for session in SESSIONS)
     return tuple((bit, hours) for bit, hours in found if len(hours))

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 DAY_SECONDS = 86_400
+WEEK_SECONDS = 7 * DAY_SECONDS
+"""UTC has no summer time, so every day and every week is as long as another."""
+MOMENT_YEARS = range(1970, 2200)
+"""Years in which a moment may lie; beyond them epoch nanoseconds run over."""
 
 
 @dataclass(frozen=True)

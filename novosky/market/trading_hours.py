@@ -16,11 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from novosky.market.server_time import ServerClock
+from novosky.market.timeframe import DAY_SECONDS, WEEK_SECONDS
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 WEEKDAYS: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-DAY_SECONDS = 86_400
-_WEEK_SECONDS = 7 * DAY_SECONDS
 _EXAMPLE = "for example '00:00-12:00, 13:00-22:00', or '22:00-06:00' over midnight"
 
 
@@ -96,10 +95,10 @@ def week_sessions(hours: Mapping[Weekday, str]) -> tuple[Session, ...]:
     for index, day in enumerate(WEEKDAYS):
         for session in parse_hours(hours.get(day, "00:00-24:00")):
             begin, end = index * DAY_SECONDS + session.begin, index * DAY_SECONDS + session.end
-            found.append(Session(begin, min(end, _WEEK_SECONDS)))
-            if end > _WEEK_SECONDS:
+            found.append(Session(begin, min(end, WEEK_SECONDS)))
+            if end > WEEK_SECONDS:
                 # Sunday's last session goes on into Monday.
-                found.append(Session(0, end - _WEEK_SECONDS))
+                found.append(Session(0, end - WEEK_SECONDS))
     merged: list[Session] = []
     for session in sorted(found):
         if merged and session.begin <= merged[-1].end:
@@ -132,5 +131,5 @@ def open_at(times: npt.NDArray[np.int64], hours: Mapping[Weekday, str], clock: S
     begins = np.array([session.begin for session in sessions], dtype=np.int64)
     ends = np.array([-1, *(session.end for session in sessions)], dtype=np.int64)
     # 1970-01-01 was a Thursday.
-    second = (clock.from_utc(times) + 3 * DAY_SECONDS) % _WEEK_SECONDS
+    second = (clock.from_utc(times) + 3 * DAY_SECONDS) % WEEK_SECONDS
     return np.asarray(second < ends[np.searchsorted(begins, second, side="right")])

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from novosky.market.timeframe import DAY_SECONDS
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-DAY = 86_400
 DAYS_PER_YEAR = 365
 """Daily returns of a year on a market that never closes; one that rests at weekends has about 252."""
 MIN_DAYS = 180
@@ -180,7 +181,7 @@ def day_closes(times: Ints) -> Ints:
     times : ndarray of int, shape (n,)
         Opens of the bars, epoch seconds; a bar belongs to the day it opens in.
     """
-    day = times // DAY
+    day = times // DAY_SECONDS
     last_of_day = np.append(np.flatnonzero(np.diff(day)), len(day) - 1)
     days = np.arange(day[0], day[-1] + 1)
     # The newest close up to the end of each day carries over days on which nothing traded.
@@ -316,7 +317,7 @@ def longest_drawdown_days(times: Ints, equity: Floats, start_balance: float) -> 
     """
     at_peak = drawdowns(equity, start_balance) <= 0.0
     marks = np.concatenate((times[:1], times[at_peak], times[-1:]))
-    return float(np.diff(marks).max()) / DAY
+    return float(np.diff(marks).max()) / DAY_SECONDS
 
 
 @dataclass(frozen=True)

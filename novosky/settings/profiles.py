@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-ProfileName = Literal["steady_income", "conservative", "balanced", "growth", "aggressive"]
+from novosky.choices import ProfileName
+
 Range = tuple[float, float]
 
 

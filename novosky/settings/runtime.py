@@ -10,13 +10,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
+from novosky.choices import AccountType, ProfileName
 from novosky.errors import SettingsError
 from novosky.market.costs import Carry, CostModel, Fees
 from novosky.market.instrument import USUAL_SYMBOL, Instrument, TradingCalendar, currencies_of
 from novosky.market.timeframe import TRADED, USUAL, Timeframe, timeframe
 from novosky.market.trading_hours import Weekday
 from novosky.settings.base import Section
-from novosky.settings.profiles import ProfileName
 from novosky.settings.roles import Role
 from novosky.settings.swept import (
     Swept,
@@ -337,7 +337,7 @@ class Settings(Section):
     """Where editors find the JSON Schema of this file."""
     symbol: Annotated[str, Role.WORLD] = Field(USUAL_SYMBOL, min_length=1, max_length=64, pattern=_PRINTED)
     timeframe: Annotated[str, Role.WORLD] = Field(USUAL.name, json_schema_extra={"enum": list(TRADED)})
-    account_type: Annotated[Literal["standard", "cent"], Role.WORLD] = "standard"
+    account_type: Annotated[AccountType, Role.WORLD] = "standard"
     """On a cent account one lot is a hundredth of a standard lot; all sums here stay in USD."""
     dynamic_position_sizing: DynamicPositionSizing = DynamicPositionSizing()
     ml_active_management: Annotated[ActiveManagement, Role.STRATEGY] = ActiveManagement()

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml.sets.deployment import Deployment
+from novosky.choices import ProfileName
 from novosky.errors import DataError
 from novosky.files import write_json
 from novosky.guarded_json import read_json_file
 from novosky.settings import MlSettings, Settings, load_ml_settings, load_settings
 from novosky.settings.overrides import AccountFlags, apply_flags
-from novosky.settings.profiles import ProfileName
 from optimize.state.workspace import Workspace
 
 if TYPE_CHECKING:

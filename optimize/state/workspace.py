@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml.sets.compat import MANIFEST_NAME
+from ml.sets.companions import MANIFEST_NAME
 from ml.sets.deployment import Deployment, set_files
 from novosky.errors import LockedError, StorageError
 from optimize.state.resumable import STATE_NAME, RunState, digest_of, remove
 
 RUN_PREFIX = "run-"
 _RUN_NAME = re.compile(r"run-\d{8}-\d{6}(-\d+)?", re.ASCII)
+LOCK_WAIT_SECONDS = 10.0
+"""How long a step waits for another command that is replacing the set in place."""
 KEPT_RUNS = 4
 """Ended runs whose folders are kept for a person to look into; each holds a model set."""
 

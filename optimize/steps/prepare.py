@@ -13,19 +13,18 @@ from ml.sets.model_set import lock_model_set
 from novosky.errors import DataError, ModelError, SettingsError, UsageError
 from novosky.files import write_json
 from novosky.guarded_json import read_json_file
-from novosky.market.timeframe import Timeframe
+from novosky.market.timeframe import DAY_SECONDS, Timeframe
 from novosky.settings import MlSettings, Settings
 from novosky.settings.profile_application import apply_confidence, apply_profile, labels_of
 from novosky.settings.profiles import profile_named
+from novosky.settings.sync import STRICT_VARIABLE
 from optimize.state.git import check_tree
 from optimize.state.run import ANALYSIS, WINDOW, OptimizeRun, Window
-from optimize.state.workspace import copy_deployment, is_trained, is_writable
+from optimize.state.workspace import LOCK_WAIT_SECONDS, copy_deployment, is_trained, is_writable
 from optimize.steps.judge import common_start
 
-LOCK_WAIT_SECONDS = 10.0
 SHAP = "shap.json"
 STALE_DAYS = 8
-STRICT_SYNC = "NOVOSKY_STRICT_CONFIG_SYNC"
 
 
 def preflight(run: OptimizeRun) -> str:
@@ -76,9 +75,9 @@ def check_sync(run: OptimizeRun) -> int:
     findings = [
         finding.text for finding in sync_findings(run.live.config, run.live.ml_config, models) if finding.blocks
     ]
-    if findings and run.environment.get(STRICT_SYNC, "") == "1":
+    if findings and run.environment.get(STRICT_VARIABLE, "") == "1":
         raise SettingsError(
-            f"{STRICT_SYNC}=1 and the configuration has drifted: {'; '.join(findings)}; "
+            f"{STRICT_VARIABLE}=1 and the configuration has drifted: {'; '.join(findings)}; "
             "see scripts/config_sync.py --check"
         )
     return len(findings)
@@ -154,7 +153,7 @@ def fix_window(run: OptimizeRun) -> str:
     run.write(WINDOW, asdict(window))
     # Hours of training would only lead to the same answer.
     common_start(run)
-    age = (run.now() - end.timestamp()) / 86_400.0
+    age = (run.now() - end.timestamp()) / DAY_SECONDS
     old = f"; the newest bar is {age:.0f} days old" if age > STALE_DAYS else ""
     return (
         f"training {train_start:%Y-%m-%d} to {oos_start:%Y-%m-%d}, judged to {end:%Y-%m-%d}, "

@@ -15,13 +15,12 @@ from optimize import history as run_history
 from optimize.history.optimize_log import LOG_NAME
 from optimize.state import git
 from optimize.state.run import OptimizeRun
-from optimize.state.workspace import is_trained
+from optimize.state.workspace import LOCK_WAIT_SECONDS, is_trained
 from optimize.steps.judge import JUDGEMENT, Side
 from optimize.steps.promote import DECISION, put_back, tried
 from optimize.steps.smoke import smoke_test
 
 MOMENT = "moment.json"
-LOCK_WAIT_SECONDS = 10.0
 SMOKE, PUSHED, RECORDED, COMMITTED, TOLD = "smoke.json", "pushed.json", "recorded.json", "committed.json", "told.json"
 BEST_NAME = "optimize_best.json"
 HISTORY_NAME = "PERF_HISTORY.md"
@@ -205,13 +204,11 @@ def commit(run: OptimizeRun) -> str:
     if not run.plan.commit:
         run.write(COMMITTED, {"commit": None})
         return "not committed (--no-commit)"
-    from ml.sets.compat import MANIFEST_NAME
-    from ml.sets.ensemble_files import METADATA_NAME
-    from ml.sets.stage_files import RISK_METADATA
+    from ml.sets.stage_files import COMMITTED_RECORDS
 
     live, root = run.live, run.root
     files = [live.config, live.ml_config, root / run_history.PARAMS_NAME, root / HISTORY_NAME]
-    files += [live.models / name for name in (MANIFEST_NAME, METADATA_NAME, RISK_METADATA)]
+    files += [live.models / name for name in COMMITTED_RECORDS]
     found = git.commit(root, [file.resolve() for file in files], _message(run), run.name)
     run.write(COMMITTED, {"commit": found})
     return "nothing had changed" if found is None else f"commit {found}"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ml.sets.compat import MANIFEST_NAME, read_manifest
+from ml.sets.companions import MANIFEST_NAME
+from ml.sets.compat import read_manifest
 from ml.sets.deployment import set_files
 from novosky.errors import ModelError
 from novosky.file_names import LONGEST, refusal_of_name, refusal_of_names

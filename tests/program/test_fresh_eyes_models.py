@@ -17,7 +17,8 @@ from backtest.walk_forward.run import fold_bars, run_fold
 from ml.labels.splits import PurgedWalkForward
 from ml.load_models import load_models
 from ml.position.predictor import PositionPredictor
-from ml.sets.compat import MANIFEST_NAME, read_manifest
+from ml.sets.companions import MANIFEST_NAME
+from ml.sets.compat import read_manifest
 from ml.sets.model_set import replace_model_set
 from ml.sets.stage_files import SLTP_METADATA
 from ml.sltp.predictor import SltpPredictor

@@ -24,7 +24,8 @@ from ml.config_sync import sync_findings
 from ml.hub.folder import FolderStore
 from ml.hub.revision import parse_revision
 from ml.hub.signing import manifest_of, seal, unseal
-from ml.sets.compat import MANIFEST_NAME, read_manifest, verify_compat
+from ml.sets.companions import MANIFEST_NAME
+from ml.sets.compat import read_manifest, verify_compat
 from ml.sets.deployment import set_files
 from ml.sets.ensemble_files import METADATA_NAME
 from ml.sets.model_market import require_models_of

@@ -164,3 +164,74 @@ def test_the_lines_of_the_import_contracts_are_short_and_leave_nothing_out() -> 
         word.strip() for line in told["importlinter:contract:floors"]["layers"].split("\n") for word in line.split(":")
     }
     assert floors - {""} == set(packages())
+
+
+APART = {
+    "trading/journal/versions": "old layouts as they were, frozen: what follows the present house would change with it",
+}
+"""Rooms whose constants are nobody's rule of today."""
+BY_CHANCE = {
+    "'unknown'": "what people are told in alerts; the mark of trades without figures, as journals have it",
+    "Required('at most', 0.5)": "goals of measurements that have nothing to do with each other",
+    "Required('at most', 5.0)": "likewise",
+}
+"""Equal values that are two rules: the value, and why."""
+
+
+def constants_of(file: Path) -> Iterator[tuple[str, str]]:
+    """Yield name and value of a module's constants that say more than a round number or a short word."""
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
+            continue
+        name = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        if isinstance(name, ast.Name) and tells(node.value):
+            yield name.id, ast.unparse(node.value)
+
+
+def tells(value: ast.expr) -> bool:
+    """Tell whether two modules that write this value write one rule twice, and not the same number by chance."""
+    if isinstance(value, ast.Constant):
+        if isinstance(value.value, (str, bytes)):
+            return len(value.value) > 3
+        return isinstance(value.value, (int, float)) and not_round(value.value)
+    if isinstance(value, ast.Call):
+        # range(1970, 2200), Path("logs"), re.compile("..."); a name for a type is a local word.
+        if isinstance(value.func, ast.Name) and value.func.id == "TypeVar":
+            return False
+        return bool(value.args) and all(isinstance(each, ast.Constant) for each in value.args) and not value.keywords
+    if isinstance(value, (ast.Tuple, ast.List, ast.Set)):
+        return len(value.elts) > 1 and all(isinstance(each, ast.Constant) for each in value.elts)
+    written = value.values if isinstance(value, ast.Dict) else []
+    return len(written) > 1 and all(isinstance(each, ast.Constant) for each in written)
+
+
+def not_round(number: float) -> bool:
+    """Tell whether a number has three digits that count, and four places before the point or eight behind it."""
+    counted = len(f"{abs(number):.15g}".partition("e")[0].replace(".", "").strip("0"))
+    power_of_two = float(number).is_integer() and int(number) & (int(number) - 1) == 0
+    return not power_of_two and (counted >= 8 or (counted >= 3 and abs(number) >= 1_000))
+
+
+def written_twice(places: Iterable[tuple[str, Path]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for room, file in places:
+        for name, value in constants_of(file):
+            found[value].append(f"{room} {name}")
+    return {value: where for value, where in found.items() if len({each.split()[0] for each in where}) > 1}
+
+
+def test_no_constant_is_written_in_two_modules() -> None:
+    """What two rooms must agree on stands in one, and the other imports it: then it cannot come apart."""
+    rooms = ((file.relative_to(ROOT).as_posix(), file) for file in files())
+    twice = written_twice((room, file) for room, file in rooms if not room.startswith(tuple(APART)))
+    assert {value: where for value, where in twice.items() if value not in BY_CHANCE} == {}
+    assert set(BY_CHANCE) <= set(twice), "an exception that nothing needs any more goes"
+
+
+def test_a_constant_written_twice_would_be_found(tmp_path: Path) -> None:
+    rules = "A = 'model_compat.json'\nB = {1: 'long', -1: 'short'}\nC = 86_400\nD: range = range(1970, 2200)\n"
+    one = f"{rules}E = 20\nF = 4096\nG = 1e18\nH = 'n/a'\n"
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text(one, encoding="utf-8")
+    found = written_twice((name, tmp_path / f"{name}.py") for name in ("one", "two"))
+    assert set(found) == {"'model_compat.json'", "{1: 'long', -1: 'short'}", "86400", "range(1970, 2200)"}

@@ -12,11 +12,10 @@ from engine.breakers import start_guard
 from engine.fills import floating_equity, rounded
 from engine.records import Account, Guard, Params, new_record
 from novosky.market.bars import epoch_seconds
+from novosky.market.instrument import VOLUME_NOISE
 from trading.account.opening_balance import balance_problem, is_below_halt
 from trading.cycle.bookings import Booked, ClosedTrade, entry_of
 from trading.cycle.money import events_of, judge_account
-
-_VOLUME_NOISE = 1e-9
 
 
 @dataclass
@@ -32,13 +31,13 @@ class Held:
     def over_at(self, close: int) -> bool:
         """Tell whether all of it was closed before a moment."""
         opened = sum(deal["volume"] for deal in self.entries)
-        return bool(opened - sum(lots for time, lots in self.exits if time < close) <= _VOLUME_NOISE)
+        return bool(opened - sum(lots for time, lots in self.exits if time < close) <= VOLUME_NOISE)
 
     def put_into(self, account: Account, close: int) -> None:
         """Describe what was open of it just before a moment."""
         entry = entry_of([deal for deal in self.entries if deal["time"] < close])
         left = 0.0 if entry is None else entry["volume"] - sum(lots for time, lots in self.exits if time < close)
-        if entry is not None and left > _VOLUME_NOISE:
+        if entry is not None and left > VOLUME_NOISE:
             account.side, account.volume = self.side, round(left, 8)
             account.entry_time, account.entry_price = entry["time"], entry["price"]
             account.sl, account.tp = self.sl, self.tp

@@ -26,6 +26,26 @@ if TYPE_CHECKING:
 
 ENTRY = "entry"
 """Every broker's package holds a module of this name."""
+ACCOUNT_KINDS = {"demo": False, "real": True}
+"""The kinds of an account at a broker, and whether it holds real money."""
+
+
+def account_words(real: bool) -> str:
+    """Return how an account at a broker is spoken of; `Reach.shown` begins so, and a live bot's identity with it."""
+    return next(f"{kind} account" for kind, holds_money in ACCOUNT_KINDS.items() if holds_money == real)
+
+
+def of_broker_account(identity: str) -> bool:
+    """Tell whether an identity is that of a bot at a broker's account; a paper bot's begins with its market.
+
+    Examples
+    --------
+    >>> of_broker_account("demo account ...123 on Broker-Demo, BTCUSD (0123456789ab)")
+    True
+    >>> of_broker_account("replay of BTCUSD_M15.parquet:0123456789abcdef")
+    False
+    """
+    return identity.startswith(tuple(f"{account_words(real)} " for real in ACCOUNT_KINDS.values()))
 
 
 class Reach(Protocol):

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from engine.fills import EXIT_MANUAL, EXIT_STOP, EXIT_STOP_OUT, EXIT_TARGET, rounded
 from engine.records import Params, Trade, new_record, to_text
+from novosky.market.instrument import VOLUME_NOISE
 from trading.brokers.port import MONEY_CREDIT, Deal, DealEntry, DealReason
 from trading.cycle.own_orders import Books, intent_behind
 from trading.journal import BotStatus, MoneyMove
@@ -17,7 +18,6 @@ __all__ = ["Booked", "ClosedTrade", "DealSource", "beginning_of", "book_deals", 
 _EXIT_REASONS = {DealReason.STOP: EXIT_STOP, DealReason.TARGET: EXIT_TARGET, DealReason.STOP_OUT: EXIT_STOP_OUT}
 
 
-_VOLUME_NOISE = 1e-9
 _VOLUME_DIGITS = 8
 
 
@@ -149,7 +149,7 @@ def book_deals(
                 trade, bar = _trade_of(journal, params, entry, intent, deal, cash)
                 paid = _commission_of_part(params, entry, before, deal.volume)
                 trade.commission = rounded(paid + deal.commission, params.money_scale)
-                partial = gone[deal.position] < entry["volume"] - _VOLUME_NOISE
+                partial = gone[deal.position] < entry["volume"] - VOLUME_NOISE
                 closed.append(ClosedTrade(deal.ticket, deal.position, trade, bar, partial))
             elif deal.magic == journal.magic:
                 unknown.append(deal)
@@ -208,7 +208,7 @@ def _commission_of_part(params: Params, entry: Mapping[str, Any], before: float,
     """
 
     def up_to(lots: float) -> float:
-        if lots >= entry["volume"] - _VOLUME_NOISE:
+        if lots >= entry["volume"] - VOLUME_NOISE:
             return float(entry["commission"])
         return float(rounded(entry["commission"] * lots / entry["volume"], params.money_scale))
 

@@ -34,6 +34,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from engine.fills import rounded
+from novosky.market.timeframe import DAY_SECONDS
 from trading.cycle.bookings import ClosedTrade
 from trading.journal import Decision, Journal, ModelMetric
 
@@ -42,7 +43,6 @@ CANDIDATES, MEAN, DEVIATION = "signal.candidates", "signal.confidence_mean", "si
 TRADES, WON, HIT_RATE, NET = "trades.closed", "trades.won", "trades.hit_rate", "trades.net"
 UNKNOWN = "unknown"
 """Marks trades whose entry was decided before these figures were kept."""
-_DAY = 86_400
 
 
 def mark_of(fingerprint: str) -> str:
@@ -82,7 +82,8 @@ class ModelFigures:
         last_bar : int
             Close of the bar processed before, UTC epoch seconds; 0 at the first.
         """
-        rows = [] if last_bar == 0 or last_bar // _DAY == decision.bar // _DAY else self._day(last_bar // _DAY * _DAY)
+        day, before = decision.bar // DAY_SECONDS, last_bar // DAY_SECONDS
+        rows = [] if last_bar == 0 or before == day else self._day(before * DAY_SECONDS)
         if decision.confidence is not None:
             asked = CONFIDENCE if decision.candidate is not None else EXIT
             rows.append(ModelMetric(decision.bar, f"{asked}@{self._mark}", decision.confidence))
@@ -90,7 +91,7 @@ class ModelFigures:
 
     def _day(self, midnight: int) -> list[ModelMetric]:
         found: dict[str, list[float]] = {}
-        for metric in self._journal.model_metrics_between(midnight, midnight + _DAY):
+        for metric in self._journal.model_metrics_between(midnight, midnight + DAY_SECONDS):
             figure, _, mark = metric.name.partition("@")
             if figure == CONFIDENCE:
                 found.setdefault(mark, []).append(metric.value)

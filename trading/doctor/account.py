@@ -11,7 +11,7 @@ from sqlalchemy import URL
 
 from novosky.database.place import is_here
 from novosky.errors import DataError, NovoskyError
-from novosky.market.timeframe import Timeframe
+from novosky.market.timeframe import DAY_SECONDS, Timeframe
 from novosky.supervision.freeze import is_frozen
 from trading.doctor.finding import Finding, fail, ok, warn
 from trading.journal import SCHEMA_VERSION, Journal
@@ -19,7 +19,6 @@ from trading.reports.health import is_running
 
 STALE_BARS_DAYS = 8
 """Training data are refreshed every week."""
-DAY = 86_400
 
 
 def check_journal(journal: Path) -> Finding:
@@ -106,7 +105,7 @@ def check_bars(file: Path, now: float, frame: Timeframe) -> Finding:
         newest = load_bars(file, seconds=frame.seconds)["time"].iloc[-1]
     except DataError as error:
         return fail("bars", str(error), "run scripts/download_data.py")
-    days = (now - newest.timestamp()) / DAY
+    days = (now - newest.timestamp()) / DAY_SECONDS
     text = f"{file} ends {newest:%Y-%m-%d %H:%M} UTC, {days:.0f} days ago"
     if days > STALE_BARS_DAYS:
         return warn("bars", text, "run scripts/download_data.py before training")

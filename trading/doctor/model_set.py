@@ -8,13 +8,13 @@ from ml.load_models import load_models
 from ml.sets.compat import MEND, PULL_COMMAND, Manifest, damaged_artifacts, read_manifest, verify_compat
 from ml.sets.stage_files import STAGE_COMMANDS
 from novosky.errors import ModelError
+from novosky.market.timeframe import DAY_SECONDS
 from novosky.settings import MlSettings, Settings
 from trading.doctor.finding import Finding, fail, ok, warn
 from trading.live.practice import PRACTICE_NOTE
 
 MOST_AGE_DAYS = 45
 """Models are retrained every week; after several missed weeks somebody should ask why."""
-DAY = 86_400
 
 
 def check_models(models: Path, settings: Settings | None, ml_settings: MlSettings | None, now: float) -> list[Finding]:
@@ -79,7 +79,7 @@ def check_model_age(cutoff: float, now: float) -> Finding:
     cutoff, now : float
         UTC epoch seconds.
     """
-    days = (now - cutoff) / DAY
+    days = (now - cutoff) / DAY_SECONDS
     text = f"trained on bars up to {days:.0f} days ago"
     if days > MOST_AGE_DAYS:
         return warn("model age", text, "pull a newer revision or retrain")

@@ -14,7 +14,7 @@ from novosky.database.connection import Database
 from novosky.database.prepared import Prepared
 from novosky.database.use import Use
 from novosky.errors import StorageError
-from novosky.market.instrument import BOT_MAGIC
+from novosky.market.instrument import BOT_MAGIC, VOLUME_NOISE
 from trading.journal.outbox import Outbox
 from trading.journal.readable import status_columns, trade_columns
 from trading.journal.statements import Statements
@@ -35,8 +35,6 @@ from trading.journal.versions.migrations import bring_up_to_date
 JOURNAL = Use("journal", "bot", 770_001, "start anew and run `novosky journal adopt`")
 """What a database is to a bot; the lock's number must never change, or an older bot would not be kept away."""
 NOTHING_TO_NOTE = BarNotes()
-VOLUME_NOISE = 1e-9
-"""Lots that are only the noise of sums."""
 
 
 class Journal(Takeover):

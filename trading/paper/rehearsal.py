@@ -22,12 +22,11 @@ from novosky.errors import DataError, StorageError, UsageError
 from novosky.files import write_json
 from novosky.guarded_json import read_json_file
 from novosky.market.bars import epoch_seconds
-from novosky.market.timeframe import Timeframe
+from novosky.market.timeframe import DAY_SECONDS, WEEK_SECONDS, Timeframe
 from trading.brokers.family import Reach
 from trading.brokers.simulated.accounts import AccountTerms
 from trading.brokers.simulated.server import TradeServer
 
-WEEK, DAY = 604_800, 86_400
 LOGIN, SERVER = AccountTerms().login, AccountTerms().server
 """The account that a simulated terminal holds; its password is empty."""
 _log = logging.getLogger(__name__)
@@ -146,7 +145,7 @@ def placement_of(bars: pd.DataFrame, frame: Timeframe, history: int, now: float)
     if len(opens) <= history + 1:
         raise DataError(f"{len(opens)} bars are too few: the bot looks back over {history}, and two must follow")
     current = frame.floor(now)
-    for step in (WEEK, DAY, frame.seconds):
+    for step in (WEEK_SECONDS, DAY_SECONDS, frame.seconds):
         # The whole steps that bring the first possible bar up to the current one, not beyond it.
         shift = (current - int(opens[history])) // step * step
         first = max(history, int(np.searchsorted(opens + shift, current)))

@@ -26,7 +26,7 @@ from trading.brokers.mt5.module import TerminalModule
 from trading.brokers.port import Broker
 from trading.brokers.simulated.entry import STAMPS, simulated_broker
 from trading.brokers.simulated.functions.terminal import SimulatedTerminal
-from trading.brokers.simulated.opening import paper_server
+from trading.brokers.simulated.opening import ACCOUNT_TERMS, paper_server
 from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.store import SqliteStore
 from trading.cycle.news import FixedNews
@@ -112,10 +112,6 @@ class PaperSession:
         self.broker.close()
         self.journal.close()
         self.server.close()
-
-
-ACCOUNT_TERMS = {"symbol", "account_type", "broker", "account", "costs"}
-"""Settings a simulated account is made of; all others only steer the bot that trades on it."""
 
 
 def market_identity(

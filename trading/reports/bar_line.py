@@ -9,15 +9,14 @@ from typing import Any
 
 from engine.outputs.gate_numbers import Refusal, refusal_text
 from engine.outputs.reasons import EXIT_WORDS
-from engine.outputs.tables import SIDE_NAMES, money_text, volume_text
+from engine.outputs.tables import LONG_SHORT, SIDE_NAMES, money_text, volume_text
 from engine.records import Candidate, Guard, Params, from_text
-from novosky.market.timeframe import Timeframe
+from novosky.market.timeframe import DAY_SECONDS, Timeframe
 from trading.brokers.port import Position
 from trading.journal import INTENT_FILLED, INTENT_REJECTED
 
 WIDTH = 80
 """Columns of a terminal nobody has resized."""
-LONG_SHORT = {1: "long", -1: "short"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def bar_line(view: BarView) -> str:
     10:15 63512.34 flat, equity 1000.00, no signal; next 10:30
     """
     moment = clock(view.bar)
-    if view.earlier // 86_400 != view.bar // 86_400:
+    if view.earlier // DAY_SECONDS != view.bar // DAY_SECONDS:
         moment = f"{datetime.fromtimestamp(view.bar, tz=UTC):%m-%d} {moment}"
     line = (
         f"{moment} {view.price:.{view.digits}f} {position_text(view.position)}, equity {money_text(view.equity)}, "

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from alerts.daily_report import DAY_SECONDS, DailyReport, daily_message, day_of, report_key
+from alerts.daily_report import DailyReport, daily_message, day_of, report_key
 from engine.records import Trade, from_text
+from novosky.market.timeframe import DAY_SECONDS
 from trading.journal import Journal
 from trading.reports.view import LiveView
 

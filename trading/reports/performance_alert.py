@@ -14,12 +14,11 @@ from pathlib import Path
 
 from alerts.message import Message
 from novosky.market.timeframe import TIMEFRAMES
+from trading.brokers.family import of_broker_account
 from trading.journal import Journal, sqlite_url
 from trading.reports.health import health_file, read_health
 from trading.reports.performance import Judgement
 
-LIVE_IDENTITIES = ("demo account ", "real account ")
-"""How the identity of a live bot's journal begins (`trading.live.access.account_name`); a paper bot sends nothing."""
 FRESH_BARS = 3
 """A bot at work writes its health after every bar; so many bars without a word and it is not counted on."""
 
@@ -61,7 +60,7 @@ def served_outbox(journal: Path, now: float) -> bool:
     return (
         health is not None
         and health.state == "running"
-        and health.identity.startswith(LIVE_IDENTITIES)
+        and of_broker_account(health.identity)
         and now - health.written <= FRESH_BARS * TIMEFRAMES[health.timeframe].seconds
     )
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from engine.outputs.tables import money_text, volume_text
+from engine.outputs.tables import LONG_SHORT, money_text, volume_text
 from novosky.market.timeframe import Timeframe
 from novosky.supervision.freeze import FREEZE_FLAG
 from trading.brokers.port import Position
 from trading.journal import BotStatus
-from trading.reports.bar_line import LONG_SHORT, WIDTH, position_text
+from trading.reports.bar_line import WIDTH, position_text
 from trading.reports.health import latched_breakers
 
 

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.outputs.tables import money_text, utc_text, volume_text
+from engine.outputs.tables import LONG_SHORT, money_text, utc_text, volume_text
 from engine.records import Guard, Params
+from novosky.market.timeframe import DAY_SECONDS
 from novosky.settings import Settings
 from trading.journal import BotStatus, NewsEvent
-from trading.reports.bar_line import LONG_SHORT, clock, decision_text
+from trading.reports.bar_line import clock, decision_text
 from trading.reports.health import Health, Verdict, latched_breakers
-
-DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -220,7 +219,7 @@ def _position(shown: DailyStatus) -> str:
 
 def _today(shown: DailyStatus) -> str:
     guard, count = shown.status.guard, shown.closed_today
-    if shown.status.last_bar // DAY != int(shown.now) // DAY:
+    if shown.status.last_bar // DAY_SECONDS != int(shown.now) // DAY_SECONDS:
         return "no bar of this UTC day yet"
     closed = f"{count} trade{'' if count == 1 else 's'} closed"
     return f"{_signed(guard.equity - guard.day_equity)} USD since 00:00 UTC, {closed}"

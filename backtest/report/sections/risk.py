@@ -8,7 +8,8 @@ from backtest.report.charts import Figure, known
 from backtest.report.section import Reported, Section, cell, columns, day, framed, note, table
 from backtest.report.summary import TOO_SHORT, percent
 from backtest.result import BacktestResult
-from novosky.measures.statistics import DAY, MIN_DAYS, daily_returns, rolling_sharpe
+from novosky.market.timeframe import DAY_SECONDS
+from novosky.measures.statistics import MIN_DAYS, daily_returns, rolling_sharpe
 
 ROW = 60
 
@@ -23,7 +24,7 @@ def section(told: Reported) -> Section:
             cell(day(drawdown.peak)),
             cell(day(drawdown.trough)),
             cell("not yet" if drawdown.recovered is None else day(drawdown.recovered)),
-            cell("" if drawdown.recovered is None else f"{(drawdown.recovered - drawdown.peak) / DAY:,.1f}"),
+            cell("" if drawdown.recovered is None else f"{(drawdown.recovered - drawdown.peak) / DAY_SECONDS:,.1f}"),
         ]
         for number, drawdown in enumerate(metrics.drawdowns, start=1)
     ]
@@ -43,7 +44,7 @@ def rolling_sharpe_figure(result: BacktestResult) -> Figure | None:
     ratios = rolling_sharpe(daily_returns(times, result.equity, result.start_balance))
     if len(ratios) < 2:
         return None
-    last_days = (int(times[0]) // DAY + MIN_DAYS + np.arange(len(ratios))) * DAY
+    last_days = (int(times[0]) // DAY_SECONDS + MIN_DAYS + np.arange(len(ratios))) * DAY_SECONDS
     return {
         "data": [
             {

@@ -11,7 +11,8 @@ from backtest.metrics import net_results, r_multiples
 from backtest.report.section import Reported, Section, cell, columns, framed, note, table
 from backtest.report.summary import dollars, number, percent
 from novosky.market.sessions import SESSIONS, session_mask
-from novosky.measures.statistics import DAY, GroupResult, group_result, results_by
+from novosky.market.timeframe import DAY_SECONDS
+from novosky.measures.statistics import GroupResult, group_result, results_by
 
 ROW = 90
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -26,8 +27,8 @@ def section(told: Reported) -> Section:
     result = told.result
     entries = result.trades["entry_time"].astype(np.int64)
     net, multiples = net_results(result.trades), r_multiples(result.trades)
-    hours = results_by(entries % DAY // 3600, [f"{hour:02d}:00" for hour in range(24)], net, multiples)
-    weekdays = results_by((entries // DAY + _THURSDAY) % 7, WEEKDAYS, net, multiples)
+    hours = results_by(entries % DAY_SECONDS // 3600, [f"{hour:02d}:00" for hour in range(24)], net, multiples)
+    weekdays = results_by((entries // DAY_SECONDS + _THURSDAY) % 7, WEEKDAYS, net, multiples)
     mask = session_mask(entries)
     sessions = [
         group_result(session.name.replace("_", " ").title(), net[chosen], multiples[chosen])

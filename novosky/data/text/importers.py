@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from novosky.data.text.layouts import EPOCH_NAMES, PRICES, Columns, Layout, columns_of, layout_of, plain_name
+from novosky.data.text.layouts import EPOCH_NAMES, Columns, Layout, columns_of, layout_of, plain_name
 from novosky.data.text.numbers import read_numbers
 from novosky.data.text.stamps import Stamps, offset_of, read_stamps
 from novosky.data.text.table import TextTable, read_table
 from novosky.errors import DataError
-from novosky.market.bars import usual_step, validate_bars
+from novosky.market.bars import PRICE_COLUMNS, usual_step, validate_bars
 from novosky.market.clock_changes import Pass, bars_on_clock
 from novosky.market.server_time import ServerClock
 from novosky.market.timeframe import USUAL
@@ -139,7 +139,7 @@ def _stamp_texts(table: TextTable, columns: Columns) -> list[str]:
 
 def _frame(figures: Mapping[str, _Floats]) -> tuple[pd.DataFrame, list[str]]:
     """Put the figures of a file into the columns of a bar frame, without its times."""
-    bars = pd.DataFrame({name: figures[name] for name in PRICES})
+    bars = pd.DataFrame({name: figures[name] for name in PRICE_COLUMNS})
     notes: list[str] = []
     traded, ticks = figures.get("real_volume"), figures.get("tick_volume")
     # Brokers without an exchange behind them export 0 traded volume in every row.

@@ -13,6 +13,7 @@ from typing import Literal
 
 from novosky.data.text.table import TextTable
 from novosky.errors import DataError
+from novosky.market.bars import PRICE_COLUMNS
 
 Clock = Literal["server", "stated", "utc"]
 
@@ -40,7 +41,6 @@ STAMP_NAMES = (
 )
 _TERMINAL_STAMPS = frozenset(STAMP_NAMES) - {*EPOCH_NAMES, "gmt_time"}
 DATE_NAMES, CLOCK_NAMES = ("date", "day"), ("time", "timestamp", "clock")
-PRICES = ("open", "high", "low", "close")
 _MONEY = frozenset(("usd", "usdt", "usdc", "busd", "fdusd", "eur", "gbp", "jpy", "chf", "currency", "quote"))
 """What a second volume column is counted in: the money that changed hands, not the instrument."""
 
@@ -143,7 +143,7 @@ def _epoch_at(table: TextTable, at: int) -> bool:
 
 
 _DATE, _TIME, _EPOCH = r"\d[\d./-]{7,9}", r"\d{1,2}:\d\d(:\d\d)?(\.\d+)?|\d{4}|\d{6}", r"\d{9,19}"
-_OHLCV = (*PRICES, "volume")
+_OHLCV = (*PRICE_COLUMNS, "volume")
 _NEW_YORK = "NewYork+7"
 
 LAYOUTS: tuple[Layout, ...] = (
@@ -259,7 +259,7 @@ def columns_of(table: TextTable, layout: Layout) -> Columns:
     if not found["volume"] and not found["tick_volume"] and not found["real_volume"]:
         found["volume"] = _volume_of_base(table)
     stamp = _stamp_columns(table)
-    missing = [role for role in PRICES if not found[role]]
+    missing = [role for role in PRICE_COLUMNS if not found[role]]
     if missing:
         angled = table.header[0].startswith("<")
         titles = [f"<{role.upper()}>" if angled else role for role in missing]

@@ -17,12 +17,12 @@ import pyarrow.compute as pc
 from novosky.data.text.table import TextTable
 from novosky.errors import DataError
 from novosky.market.bars import FIRST_YEAR, LAST_YEAR
+from novosky.market.timeframe import DAY_SECONDS
 
 Nanoseconds = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 _SECOND = 10**9
-_DAY = 86_400
 _END = (np.datetime64(f"{LAST_YEAR + 1}-01-01", "s").astype(int)) * _SECOND
 # Epochs are told by their magnitude: seconds since 1973 have 9 or 10 digits, milliseconds 12 or 13, …
 _EPOCH_UNITS = ((8, 1_000_000_000), (11, 1_000_000), (14, 1_000), (17, 1))
@@ -183,7 +183,7 @@ def _calendar(
     broken |= days.astype("datetime64[M]").astype(np.int64) != months
     if broken.any():
         raise _no_time(table, texts, int(np.argmax(broken)))
-    seconds = days.astype(np.int64) * _DAY + hour * 3600 + minute * 60 + second
+    seconds = days.astype(np.int64) * DAY_SECONDS + hour * 3600 + minute * 60 + second
     clock = seconds * _SECOND + parts.fraction()
     return Stamps(clock, _offsets(table, texts, parts))
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from alerts.channels.webhook import LONGEST_ASKED_WAIT, WebhookChannel, body_of, configured
-from alerts.failures import AccessRefusedError, PlaceClosedError, SlowDownError, UnreachableError
+from alerts.channels.webhook import WebhookChannel, body_of, configured
+from alerts.failures import LONGEST_ASKED_WAIT, AccessRefusedError, PlaceClosedError, SlowDownError, UnreachableError
 from alerts.message import QueuedMessage
 from alerts.port import Access, Channel
 from novosky.errors import SettingsError

@@ -28,10 +28,11 @@ from ml.report.shap_analysis import (
     stratified_rows,
 )
 from ml.report.shap_page import shap_page
-from ml.sets.compat import MANIFEST_NAME, read_manifest
+from ml.sets.companions import MANIFEST_NAME, SUMMARY_NAME
+from ml.sets.compat import read_manifest
 from ml.sets.ensemble_files import member_file
 from ml.sets.model_set import replace_model_set
-from ml.sets.shap_summary import SUMMARY_NAME, ShapSummary, read_shap_summary, write_shap_summary
+from ml.sets.shap_summary import ShapSummary, read_shap_summary, write_shap_summary
 from ml.signal.trainer import build_dataset
 from ml.train import train
 from novosky.data.store import load_bars

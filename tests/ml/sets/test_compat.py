@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from ml.sets.companions import MANIFEST_NAME
 from ml.sets.compat import (
-    MANIFEST_NAME,
     Manifest,
     damaged_artifacts,
     feature_hash,

@@ -14,7 +14,8 @@ import pytest
 
 from ml.feature_engineering import add_all_features
 from ml.labels.out_of_fold import OutOfFold, OutOfFoldDistances
-from ml.sets.compat import MANIFEST_NAME, Manifest, read_artifact, read_manifest, write_manifest
+from ml.sets.companions import MANIFEST_NAME
+from ml.sets.compat import Manifest, read_artifact, read_manifest, write_manifest
 from ml.sets.loading import load_undisturbed
 from ml.sets.stage_files import (
     OUT_OF_FOLD_NAME,

@@ -14,7 +14,16 @@ from commands.setup.answers import broker_choices
 from novosky.environment import BROKER, VARIABLES
 from novosky.errors import UsageError
 from novosky.redaction import SECRET_NAME
-from trading.brokers.family import account_kinds, broker_kinds, kind_named, names_of, reach_from_environment
+from trading.brokers.family import (
+    account_kinds,
+    broker_kinds,
+    kind_named,
+    names_of,
+    of_broker_account,
+    reach_from_environment,
+)
+from trading.live.account import account_name
+from trading.reports.health import REPLAY_NAME
 
 ROOT = Path(__file__).parents[3]
 ACCOUNT = {"MT5_LOGIN": "12345678", "MT5_SERVER": "Broker-Demo"}
@@ -89,6 +98,8 @@ def test_an_account_is_shown_without_its_number() -> None:
     reach = reach_from_environment({**ACCOUNT, "NOVOSKY_BROKER": "mt5"})
     assert "12345678" not in reach.key + reach.shown
     assert (reach.shown, reach.real) == ("demo account ...678 on Broker-Demo", False)
+    assert of_broker_account(account_name(reach, "BTCUSD"))
+    assert not of_broker_account(f"{REPLAY_NAME}BTCUSD_M15.parquet:0123456789abcdef")
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,10 @@ from trading.brokers.simulated.functions.terminal import SimulatedTerminal
 from trading.brokers.simulated.markets.market import feed_from_frame
 from trading.brokers.simulated.markets.stamps import Stamps
 from trading.brokers.simulated.markets.symbols import spec_from_settings
-from trading.brokers.simulated.opening import terms_from_settings
+from trading.brokers.simulated.opening import ACCOUNT_TERMS, terms_from_settings
 from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.store import SqliteStore
 
-_TERMS = {"symbol", "account_type", "broker", "account", "costs"}
 """Settings that the account is made of; all others only steer a bot that trades on it."""
 
 
@@ -111,7 +110,7 @@ def simulated_market(
 def _identity(beginning: pd.DataFrame, settings: Settings) -> str:
     """Return a short hash of a market's first bars and the account's terms; later bars may be added."""
     digest = hashlib.sha256(pd.util.hash_pandas_object(beginning, index=False).to_numpy().tobytes())
-    digest.update(settings.model_dump_json(include=_TERMS).encode())
+    digest.update(settings.model_dump_json(include=ACCOUNT_TERMS).encode())
     digest.update(repr(settings.risk_profile.starting_balance_usd).encode())
     return f"bridge:{digest.hexdigest()[:16]}"
 

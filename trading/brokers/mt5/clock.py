@@ -15,11 +15,10 @@ import numpy.typing as npt
 from novosky.errors import BrokerError, DataError
 from novosky.market.clock_changes import Placed, place_stamps
 from novosky.market.server_time import ZONE_STEP, Seconds, ServerClock
+from novosky.market.timeframe import DAY_SECONDS
 from trading.brokers.clock_watch import clock_text
 from trading.brokers.port import BrokerUnavailable
 
-_DAY = 86_400
-"""Time zones differ by whole quarters of an hour."""
 _LASTING = 5_400.0
 """Seconds for which a server that agreed before may contradict its rule: clocks are set late, feeds break."""
 _AHEAD = 5
@@ -44,7 +43,7 @@ class ServerTime:
         """Return the server's stamp of a UTC moment, both in epoch seconds; zero stays zero."""
         if utc == 0:
             return 0
-        offset = self._offset(utc // _DAY)
+        offset = self._offset(utc // DAY_SECONDS)
         if offset is not None:
             return utc + offset
         return int(self._clock.from_utc(np.array([utc], dtype=np.int64))[0])
@@ -65,7 +64,7 @@ class ServerTime:
         """
         if stamp == 0:
             return 0
-        offset = self._offset(stamp // _DAY)
+        offset = self._offset(stamp // DAY_SECONDS)
         if offset is not None:
             return stamp - offset
         return int(self._placed(np.array([stamp], dtype=np.int64), now).utc[0])
@@ -73,15 +72,15 @@ class ServerTime:
     def bars(self, stamps: Seconds, now: float, seconds: int, volume: npt.NDArray[np.float64]) -> Placed:
         """Return where closed bars of so many seconds stand, by their stamps in the terminal's order."""
         if len(stamps):
-            first, last = self._offset(int(stamps[0]) // _DAY), self._offset(int(stamps[-1]) // _DAY)
-            days = (int(stamps[-1]) - int(stamps[0])) // _DAY
+            first, last = self._offset(int(stamps[0]) // DAY_SECONDS), self._offset(int(stamps[-1]) // DAY_SECONDS)
+            days = (int(stamps[-1]) - int(stamps[0])) // DAY_SECONDS
             if first is not None and first == last and 0 <= days < _SHORTEST_SEASON:
                 return Placed(stamps - first, np.zeros(len(stamps), dtype=np.bool_), np.arange(len(stamps)))
         return self._placed(stamps, now, seconds, volume)
 
     def near_change(self, stamp: int) -> bool:
         """Tell whether the clock changes within about a day of a stamp."""
-        return self._offset(stamp // _DAY) is None
+        return self._offset(stamp // DAY_SECONDS) is None
 
     def _placed(
         self, stamps: Seconds, now: float, seconds: int = 0, volume: npt.NDArray[np.float64] | None = None
@@ -105,9 +104,9 @@ class ServerTime:
         int
             Seconds that such a server's stamps are ahead of the rule's.
         """
-        if self._offset(utc // _DAY) is not None:
+        if self._offset(utc // DAY_SECONDS) is not None:
             return 0
-        for change in self._clock.changes(utc - _DAY, utc + _DAY):
+        for change in self._clock.changes(utc - DAY_SECONDS, utc + DAY_SECONDS):
             if 0 <= utc - change.utc < change.slack:
                 return change.before - change.after
             if 0 < change.utc - utc <= change.slack:
@@ -117,7 +116,7 @@ class ServerTime:
     def _offset(self, day: int) -> int | None:
         """Return the offset that holds all through a day and its neighbours, None around a switch."""
         if day not in self._offsets:
-            edges = np.array([day - 1, day + 2], dtype=np.int64) * _DAY
+            edges = np.array([day - 1, day + 2], dtype=np.int64) * DAY_SECONDS
             before, after = self._clock.from_utc(edges) - edges
             self._offsets[day] = int(before) if before == after else None
         return self._offsets[day]

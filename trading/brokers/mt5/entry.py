@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from novosky.environment import ACCOUNT_KIND, BROKER, TERMINAL
 from novosky.errors import BrokerError, SettingsError, UsageError
-from trading.brokers.family import BrokerKind
+from trading.brokers.family import ACCOUNT_KINDS, BrokerKind, account_words
 from trading.brokers.mt5.module import TerminalModule
 from trading.brokers.mt5.terms import Access, Timing, shown_login
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 LOGIN, PASSWORD, SERVER, PATH = (variable.name for variable in TERMINAL)
 ACCOUNT = f"{LOGIN} and {SERVER} name the account"
-_REAL = {"demo": False, "real": True}
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,7 @@ class TerminalReach:
     @property
     def shown(self) -> str:
         """The account in words, of its number the last three digits."""
-        kind = "real" if self.access.real else "demo"
-        return f"{kind} account {shown_login(self.access.login)} on {self.access.server}"
+        return f"{account_words(self.access.real)} {shown_login(self.access.login)} on {self.access.server}"
 
     @property
     def real(self) -> bool:
@@ -133,10 +131,10 @@ def account_access(environment: Mapping[str, str]) -> Access:
             f"{missing} is not set or not valid{comment}; {LOGIN} (digits) and {SERVER} name the account to trade"
         )
     kind = environment.get(ACCOUNT_KIND.name, "demo").strip()
-    if kind not in _REAL:
-        raise UsageError(f"{ACCOUNT_KIND.name} must be demo or real, where real means real money")
+    if kind not in ACCOUNT_KINDS:
+        raise UsageError(f"{ACCOUNT_KIND.name} must be {' or '.join(ACCOUNT_KINDS)}, where real means real money")
     password, path = environment.get(PASSWORD, ""), environment.get(PATH, "").strip()
-    return Access(int(login), server, _REAL[kind], SecretStr(password) if password else None, path or None)
+    return Access(int(login), server, ACCOUNT_KINDS[kind], SecretStr(password) if password else None, path or None)
 
 
 def official_package() -> TerminalModule:

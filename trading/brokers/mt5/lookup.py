@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from novosky.clock import Clock
+from novosky.market.instrument import VOLUME_NOISE
+from novosky.market.timeframe import DAY_SECONDS
 from trading.brokers.mt5.clock import ServerTime
 from trading.brokers.mt5.link import Link
 from trading.brokers.mt5.terms import Timing
@@ -24,8 +26,6 @@ ID_MOST = 16
 """Characters of a comment that every broker seen so far keeps."""
 _LEEWAY = 60
 """Seconds before the send from which on things are looked at: clocks differ."""
-_DAY = 86_400
-_VOLUME_NOISE = 1e-9
 _INTENT_ID = re.compile(r"[ex][0-9a-f]{8}")
 """Names an intent of the bot; whatever carries another intent's name is not what is looked for."""
 _ENDED_UNFILLED = (C.ORDER_STATE_CANCELED, C.ORDER_STATE_REJECTED, C.ORDER_STATE_EXPIRED)
@@ -133,7 +133,7 @@ class Lookup:
 
     def history_end(self) -> int:
         """Return the stamp up to which history is asked for: less than a day ahead misses the newest."""
-        return self._time.stamp(int(self._clock.now())) + _DAY
+        return self._time.stamp(int(self._clock.now())) + DAY_SECONDS
 
     def _entry(
         self, symbol: str, request: OrderRequest, before: Before, order: int, positions: Any, deals: Any
@@ -169,7 +169,7 @@ class Lookup:
 
     def _exit(self, request: OrderRequest, positions: Any, deals: Any) -> _Trace:
         held = [p for p in positions if request.position in (p.ticket, p.identifier)]
-        if held and held[0].volume >= request.volume - _VOLUME_NOISE:
+        if held and held[0].volume >= request.volume - VOLUME_NOISE:
             return _Trace()
         identifier = held[0].identifier if held else request.position
         leaves = [
@@ -220,7 +220,7 @@ def _named(thing: Any, request: OrderRequest) -> bool:
 
 def _fits(thing: Any, request: OrderRequest) -> bool:
     """Tell whether something that lost its name may be what was ordered."""
-    return _INTENT_ID.match(thing.comment) is None and thing.volume <= request.volume + _VOLUME_NOISE
+    return _INTENT_ID.match(thing.comment) is None and thing.volume <= request.volume + VOLUME_NOISE
 
 
 def _is(order: Any, request: OrderRequest, ticket: int) -> bool:

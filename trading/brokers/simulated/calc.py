@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from engine.fills import required_margin
+from novosky.settings.runtime import HOUSE_CURRENCY
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.simulated.markets.market import Feed
 
 _BY_CONTRACT = {C.SYMBOL_CALC_MODE_FOREX, C.SYMBOL_CALC_MODE_FOREX_NO_LEVERAGE}
-DEPOSIT = "USD"
+DEPOSIT = HOUSE_CURRENCY
 
 
 def conversion(feeds: Mapping[str, Feed], currency: str, known: Mapping[str, float] | None = None) -> float | None:

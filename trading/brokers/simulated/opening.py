@@ -9,6 +9,7 @@ from engine.inputs.columns import bar_columns
 from engine.inputs.parameters import build_rollovers
 from engine.records import Minutes, Params
 from novosky.market.server_time import ServerClock
+from novosky.market.timeframe import DAY_SECONDS
 from trading.brokers.simulated.accounts import AccountTerms
 from trading.brokers.simulated.markets.market import feed_from_frame
 from trading.brokers.simulated.markets.stamps import Stamps
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from novosky.settings import Settings
 
 
-_YEARS_AHEAD = 3 * 366 * 86_400
-"""Seconds."""
+ACCOUNT_TERMS = {"symbol", "account_type", "broker", "account", "costs"}
+"""Settings a simulated account is made of; all others only steer the bot that trades on it."""
+_YEARS_AHEAD = 3 * 366 * DAY_SECONDS
 
 
 def terms_from_settings(settings: Settings) -> AccountTerms:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.fills import EXIT_STOP, rounded, settle_touch, touched
 from engine.records import Params, Trade, new_record
+from novosky.market.timeframe import DAY_SECONDS
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.structs import OrderSendResult, TradeDeal, TradeRequest
 from trading.brokers.simulated import checks, netting
@@ -13,7 +14,6 @@ from trading.brokers.simulated.replies import reply
 from trading.brokers.simulated.settlement import book_server_exit, enter, entry_deal, exit_params, finish_order
 from trading.brokers.simulated.venue import Venue, copied
 
-DAY = 86_400
 _LIMIT_OF = {C.ORDER_TYPE_BUY_STOP_LIMIT: C.ORDER_TYPE_BUY_LIMIT, C.ORDER_TYPE_SELL_STOP_LIMIT: C.ORDER_TYPE_SELL_LIMIT}
 
 
@@ -154,9 +154,9 @@ def _expired(server: Venue, order: PendingOrder, stamp: int) -> bool:
     if order.type_time == C.ORDER_TIME_SPECIFIED:
         return stamp >= order.expiration
     if order.type_time == C.ORDER_TIME_SPECIFIED_DAY:
-        return stamp // DAY > order.expiration // DAY
+        return stamp // DAY_SECONDS > order.expiration // DAY_SECONDS
     placed = server.stamps.seconds(order.setup_msc // 1000)
-    return order.type_time == C.ORDER_TIME_DAY and stamp // DAY > placed // DAY
+    return order.type_time == C.ORDER_TIME_DAY and stamp // DAY_SECONDS > placed // DAY_SECONDS
 
 
 def trigger_price(feed: Feed, order: PendingOrder) -> float | None:

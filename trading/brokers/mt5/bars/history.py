@@ -13,6 +13,7 @@ import pandas as pd
 from novosky.clock import Clock
 from novosky.errors import BrokerError
 from novosky.market.timeframe import Timeframe
+from trading.brokers.mt5.bars.reader import SETTLING_READS
 from trading.brokers.mt5.bars.timeframes import terminal_code
 from trading.brokers.mt5.clock import OffsetCheck, ServerTime
 from trading.brokers.mt5.link import Link
@@ -23,9 +24,6 @@ Rates = npt.NDArray[Any]
 
 PAGE = 20_000
 """Bars asked for at once: about a megabyte, well below what terminals and the bridge hand out."""
-
-_SETTLING_READS = 5
-"""How often a first page is read again while it still grows; history trickles in after a login."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +146,7 @@ class BarHistory:
     def _first_page(self, symbol: str, timeframe: int, size: int) -> Rates:
         """Read the newest closed bars; position 0 is the forming one."""
         page: Rates = self._link.read("copy_rates_from_pos", symbol, timeframe, 1, size)
-        for _ in range(_SETTLING_READS):
+        for _ in range(SETTLING_READS):
             if len(page) == size:
                 break
             self._clock.sleep(self._timing.read_pause)

@@ -29,7 +29,7 @@ _ROOM = 2_048
 _COLUMNS = ("open", "high", "low", "close", "volume")
 _EDGE = 64
 """Rows more where the window begins or folds at a change of the clock: the first bars must be whole, too."""
-_SETTLING_READS = 5
+SETTLING_READS = 5
 """How often a window that came short is read again; history trickles in after a login."""
 _AHEAD = 2.0
 """Seconds by which the server's clock may run ahead of this machine's."""
@@ -86,7 +86,7 @@ class BarReader:
         if self._complete < count or not self._append(symbol):
             # At a change of the clock the rows are read anew at every close, not because any are missing.
             settled = self._complete >= count and self._near_change()
-            self._read_all(symbol, count, tries=0 if settled else _SETTLING_READS)
+            self._read_all(symbol, count, tries=0 if settled else SETTLING_READS)
         # Where the server's clock was set back the newest rows by stamp are not the newest by time.
         newest = self._clock.now() + _AHEAD - self._seconds
         end = int(np.searchsorted(self._utc[: self._end], newest, side="right"))

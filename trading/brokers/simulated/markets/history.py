@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from novosky.market.timeframe import DAY_SECONDS, WEEK_SECONDS
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.structs import Tick
 from trading.brokers.simulated.markets.market import RATES_DTYPE, Feed, Rates
@@ -23,16 +24,15 @@ TICKS_DTYPE = np.dtype(
 )
 TICK_FLAGS = C.TICK_FLAG_BID | C.TICK_FLAG_ASK | 128
 """Real ticks carry bits the documentation does not name; so do these."""
-DAY, WEEK = 86_400, 604_800
-_SUNDAY = 3 * DAY
+_SUNDAY = 3 * DAY_SECONDS
 """1970-01-04, to which weeks are aligned."""
 MONTH = -1
 """Stands for the one period that has no length."""
 PERIODS: dict[int, int] = {
     **{getattr(C, f"TIMEFRAME_M{n}"): 60 * n for n in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)},
     **{getattr(C, f"TIMEFRAME_H{n}"): 3_600 * n for n in (1, 2, 3, 4, 6, 8, 12)},
-    C.TIMEFRAME_D1: DAY,
-    C.TIMEFRAME_W1: WEEK,
+    C.TIMEFRAME_D1: DAY_SECONDS,
+    C.TIMEFRAME_W1: WEEK_SECONDS,
     C.TIMEFRAME_MN1: MONTH,
 }
 """Seconds of each timeframe. The codes are no minutes: 60 is not an hour."""
@@ -51,7 +51,7 @@ def rates(feed: Feed, period: int, newest: int) -> Rates:
     if period == base and not feed.folded:
         return feed.seen(max(0, feed.closed - newest))
     # One bar more for a period cut off at the beginning, an hour more for a clock set back.
-    length = 31 * DAY if period == MONTH else period
+    length = 31 * DAY_SECONDS if period == MONTH else period
     begin = max(0, feed.closed - (newest + 1) * (length // base) - 2 * 3600 // base)
     grouped = aggregated(feed.seen(begin), period)
     return grouped if begin == 0 else grouped[1:]
@@ -85,7 +85,7 @@ def period_starts(stamps: npt.NDArray[np.int64], period: int) -> npt.NDArray[np.
     if period == MONTH:
         months = stamps.astype("datetime64[s]").astype("datetime64[M]")
         return months.astype("datetime64[s]").astype(np.int64)
-    anchor = _SUNDAY if period == WEEK else 0
+    anchor = _SUNDAY if period == WEEK_SECONDS else 0
     return stamps - (stamps - anchor) % period
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from engine.fills import nights_until
 from engine.records import Bars, Minutes, Params, Rollovers, no_minutes, no_rollovers
+from novosky.market.timeframe import DAY_SECONDS
 from novosky.market.trading_hours import open_at
 from trading.brokers.simulated.markets.stamps import Stamps
 from trading.brokers.simulated.markets.symbols import SymbolSpec
@@ -33,7 +34,6 @@ RATES_DTYPE = np.dtype(
 )
 _BLOCK = np.dtype((np.void, RATES_DTYPE.itemsize))
 Rates = npt.NDArray[np.void]
-_DAY = 86_400
 _FINEST = 8
 """Decimals of a volume that are kept."""
 
@@ -197,11 +197,11 @@ class Feed:
     def day_open(self) -> float:
         """Return the open of the server's day, for the session figures."""
         # Twice a day's rows hold its first one, however long the market has been going on.
-        day = 2 * _DAY // self.bar_seconds
+        day = 2 * DAY_SECONDS // self.bar_seconds
         rows = self.rows[max(0, self.bar + 1 - day) : self.bar + 1]
         if len(rows) == 0:
             return 0.0
-        midnight = rows["time"][-1] // _DAY * _DAY
+        midnight = rows["time"][-1] // DAY_SECONDS * DAY_SECONDS
         return float(rows["open"][int(np.searchsorted(rows["time"], midnight))])
 
     def seen(self, begin: int = 0) -> Rates:

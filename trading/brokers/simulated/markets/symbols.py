@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.records import Params, new_record
 from novosky.market.timeframe import Timeframe
-from novosky.market.trading_hours import Weekday
+from novosky.market.trading_hours import WEEKDAYS, Weekday
 from trading.brokers.mt5_package.constants import SYMBOL_EXPIRATION_ALL, SYMBOL_ORDER_ALL
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 
@@ -127,7 +127,8 @@ def spec_from_settings(settings: Settings) -> SymbolSpec:
     backtest fills an exit at the next bar whatever the hours say.
     """
     broker = settings.broker
-    days = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
+    # MetaTrader counts the days of a week from Sunday on.
+    days = (*WEEKDAYS[-1:], *WEEKDAYS[:-1])
     triple = settings.costs.triple_swap_day
     return SymbolSpec(
         settings.symbol,
