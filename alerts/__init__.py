@@ -1,1 +1,6 @@
-"""Messages to people: what is told, how it is delivered, and by which channel."""
+"""What the programs tell people: messages, their delivery, and the channels that carry them.
+
+A message is queued once for every configured channel. Each channel has its own place in the
+queue and its own attempts, so that one that fails never holds back another. A channel is a file
+in `alerts.channels`; nothing else lists them.
+"""

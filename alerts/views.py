@@ -53,6 +53,17 @@ class AccountView:
 
 
 @dataclass(frozen=True)
+class AccountSnapshot:
+    """The account at a moment (UTC epoch seconds): USD, and how many positions were open."""
+
+    time: int
+    balance: float
+    equity: float
+    margin: float
+    positions: int
+
+
+@dataclass(frozen=True)
 class PositionView:
     """An open position; side is 1 for long and -1 for short, profit floats."""
 

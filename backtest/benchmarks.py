@@ -24,6 +24,7 @@ from engine.records import (
     Rollovers,
     Run,
     Trade,
+    Window,
     from_bytes,
     new_record,
     new_records,
@@ -276,7 +277,8 @@ def _trade(
     account.balance = run.peak = result.start_balance
     trades = new_records(Trade, len(candidates) + 1)
     blocks = new_records(Block, len(candidates))
-    advance(account, guard, params, run, result.bars, candidates, minutes, rollovers, trades, blocks, np.empty(0), 0.0)
+    window = Window(result.bars, minutes, rollovers, trades, blocks, np.empty(0))
+    advance(account, guard, params, run, candidates, window, 0.0)
     return trades[: account.closed], float(guard.equity)
 
 

@@ -58,6 +58,12 @@ class Assumptions:
     swap_long, swap_short : float
         USD per lot and night, negative is paid.
     leverage : float
+    maker_fee, taker_fee : float
+        Shares of a fill's value, 0.0 where fees are of lots.
+    min_fee : float
+        USD that a fill pays at least.
+    funding_rate : float
+        Share of the position's value at each funding moment, 0.0 where nights are charged.
     m1 : bool
         Whether one-minute bars decided bars that touched stop and target.
     """
@@ -72,6 +78,10 @@ class Assumptions:
     swap_short: float
     leverage: float
     m1: bool
+    maker_fee: float = 0.0
+    taker_fee: float = 0.0
+    min_fee: float = 0.0
+    funding_rate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -361,6 +371,10 @@ def _assumptions(result: BacktestResult, m1: bool) -> Assumptions:
         swap_short=float(params.swap_short),
         leverage=float(params.leverage),
         m1=m1,
+        maker_fee=float(params.maker_fee),
+        taker_fee=float(params.taker_fee),
+        min_fee=float(params.min_fee),
+        funding_rate=float(params.funding_rate),
     )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from backtest.position_opinions import PositionOpinions
 from backtest.run import Prepared
+from engine.bar import HOLD, LEAVE, hold_until
 from engine.equity import equity_state
 from engine.exits import first_exit
-from engine.history import HOLD, LEAVE, hold_until
 from engine.inputs.models import Models, RiskModel
 from engine.inputs.parameters import build_params
-from engine.records import Account, Bars, Guard, Params
+from engine.records import Account, Guard, Params
 from novosky.settings import MlSettings, Settings
 
 
@@ -20,14 +20,12 @@ class ModelAnswers:
     ----------
     params : Params
         With the exit rule.
-    bars : Bars
-        Of the window.
     opinions : PositionOpinions or None
     risk : RiskModel or None
     """
 
-    def __init__(self, params: Params, bars: Bars, opinions: PositionOpinions | None, risk: RiskModel | None) -> None:
-        self._params, self._bars, self._opinions, self._risk = params, bars, opinions, risk
+    def __init__(self, params: Params, opinions: PositionOpinions | None, risk: RiskModel | None) -> None:
+        self._params, self._opinions, self._risk = params, opinions, risk
         self._multipliers: dict[tuple[float, ...], float] = {}
 
     def leave_position(self, bar: int, account: Account, guard: Guard) -> float:
@@ -35,7 +33,7 @@ class ModelAnswers:
         if self._opinions is None:
             return HOLD
         opinion = self._opinions.about(bar, account, self._params)
-        leave = int(first_exit(account, self._params, self._bars, opinion.rows, opinion.probabilities, bar))
+        leave = int(first_exit(self._params, opinion.rows, opinion.probabilities, bar))
         return LEAVE if leave == bar else hold_until(leave if leave > bar else opinion.until)
 
     def risk_multiplier(self, bar: int, account: Account, guard: Guard) -> float:
@@ -59,4 +57,4 @@ def model_answers(models: Models, prepared: Prepared, settings: Settings, ml_set
     """
     models.require(ml_settings)
     opinions = None if models.position is None else PositionOpinions(models.position, prepared)
-    return ModelAnswers(build_params(settings, ml_settings), prepared.bars, opinions, models.risk)
+    return ModelAnswers(build_params(settings, ml_settings), opinions, models.risk)

@@ -27,17 +27,17 @@ import pandas as pd
 from backtest.metrics import net_results
 from backtest.result import BacktestResult
 from backtest.run import Prepared, prepare, simulate
+from engine.bar import HOLD
 from engine.breakers import judge_close, start_guard
-from engine.candidates import MarketContext, likeliest_sides
+from engine.candidates import likeliest_sides
 from engine.equity import equity_state
-from engine.history import HOLD
+from engine.inputs.context import MarketContext
 from engine.inputs.parameters import build_params
 from engine.records import Account, Guard, Params, new_record
 from ml.labels.out_of_fold import OutOfFold, OutOfFoldDistances
 from ml.stages.run import TradeSequence
 from novosky.compiled import compiled
 from novosky.errors import DataError
-from novosky.market.bars import M15_SECONDS
 from novosky.market.news import NewsCalendar
 from novosky.measures.statistics import stationary_bootstrap
 from novosky.settings import MlSettings, Settings
@@ -250,14 +250,14 @@ def completed_trades(
     seams : ndarray of int64, optional
         First opens after each change of venue, UTC epoch seconds.
     """
-    bars, trades = result.bars, result.trades
+    bars, trades, length = result.bars, result.trades, int(result.params.bar_seconds)
     decided = np.asarray(trades["entry_time"], dtype=np.int64)
-    ended = np.asarray(trades["exit_time"], dtype=np.int64) + M15_SECONDS
+    ended = np.asarray(trades["exit_time"], dtype=np.int64) + length
     waits = decided - np.concatenate((bars.time[:1], ended[:-1]))
     net = net_results(trades)
     before = np.asarray(trades["balance"], dtype=np.float64) - net
-    kept = np.flatnonzero(_within_one_venue(decided - M15_SECONDS, ended - M15_SECONDS, seams))
-    begins, ends = np.searchsorted(bars.time, decided), np.searchsorted(bars.time, ended - M15_SECONDS)
+    kept = np.flatnonzero(_within_one_venue(decided - length, ended - length, seams))
+    begins, ends = np.searchsorted(bars.time, decided), np.searchsorted(bars.time, ended - length)
     first = np.concatenate(([0], np.cumsum(ends[kept] - begins[kept] + 1)))
     owner = np.repeat(kept, np.diff(first))
     rows = np.arange(first[-1]) - np.repeat(first[:-1], np.diff(first)) + begins[owner]
@@ -267,7 +267,7 @@ def completed_trades(
         returns=(net / before)[kept],
         waits=waits[kept],
         first=first.astype(np.int64),
-        seconds=bars.time[rows] + M15_SECONDS - decided[owner],
+        seconds=bars.time[rows] + length - decided[owner],
         equity=np.asarray(result.equity[rows] / before[owner]),
     )
 

@@ -16,13 +16,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from backtest.result import BacktestResult
+from engine.bar import ASK_MULTIPLIER, ASK_POSITION, DONE, HOLD
 from engine.breakers import start_guard
-from engine.candidates import MarketContext, find_candidates
-from engine.history import ASK_MULTIPLIER, ASK_POSITION, DONE, HOLD, advance
+from engine.candidates import find_candidates
+from engine.history import advance
 from engine.inputs.bar_spreads import BarSpreads, bar_spreads
 from engine.inputs.brackets import bracket_multiples, side_distances
 from engine.inputs.columns import bar_columns, minutes_of, window_rows
-from engine.inputs.context import market_context
+from engine.inputs.context import MarketContext, market_context
 from engine.inputs.models import SignalModel, SltpModel
 from engine.inputs.parameters import build_params, build_rollovers
 from engine.records import (
@@ -34,6 +35,7 @@ from engine.records import (
     Params,
     Run,
     Trade,
+    Window,
     from_bytes,
     new_record,
     new_records,
@@ -154,7 +156,7 @@ def prepare(
         context=market_context(epoch_seconds(frame)[rows], atr[rows], ema_distance[rows], adx[rows], settings, news),
         # Where the model is mute nothing else may trade either, random entries included.
         atr=np.where(warm, atr, np.nan),
-        minutes=no_minutes() if m1 is None else minutes_of(frame, m1),
+        minutes=no_minutes() if m1 is None else minutes_of(frame, m1, settings.frame),
         train_cutoff=model.train_cutoff,
         distances=None if sltp is None else side_distances(sltp, matrix, probabilities),
         spreads=bar_spreads(frame, settings, fixed=fixed_spread),
@@ -232,10 +234,9 @@ def simulate(
     equity = np.empty(len(bars.time))
     rollovers = build_rollovers(settings, opening.since, int(bars.time[-1]))
     reply = 0.0
+    window = Window(bars, prepared.minutes, rollovers, trades, blocks, equity)
     while True:
-        question = advance(
-            account, guard, params, run, bars, candidates, prepared.minutes, rollovers, trades, blocks, equity, reply
-        )
+        question = advance(account, guard, params, run, candidates, window, reply)
         if question == DONE:
             break
         reply = _answer(question, answers, run, account, guard)

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.context import ROOT, YEAR, BenchContext
 from bench.measure import Required, Result, result_of
+from novosky.market.timeframe import USUAL
 
 COLD = Required("at most", 5.0)
 CACHED = Required("at most", 0.5)
@@ -21,7 +22,7 @@ def measure_backtest(context: BenchContext) -> Iterator[Result]:
     window = YEAR // 12 if context.quick else YEAR
     models = context.model_set
     data = context.folder / "year.parquet"
-    save_bars(data, context.bars(window + warm_up_bars()))
+    save_bars(data, context.bars(window + warm_up_bars()), seconds=USUAL.seconds)
     variants = {
         "backtest": (ROOT / "config.json", context.ml_config),
         "backtest.all_models": (context.config_all, context.ml_config_all),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from novosky.errors import NovoskyError
+from novosky.market.timeframe import USUAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from novosky.settings import MlSettings, Settings
 
 ROOT = Path(__file__).resolve().parents[1]
-YEAR = 35_040
-"""M15 bars of 365 days."""
+YEAR = 365 * USUAL.bars_per_day
+"""Bars of a year of the embedded market."""
 SEED = 7
 
 
@@ -70,7 +71,7 @@ class BenchContext:
             return synthetic_bars("planted", count, seed=SEED)
         from novosky.data.store import load_bars
 
-        stored = load_bars(self.data)
+        stored = load_bars(self.data, seconds=self.settings.frame.seconds)
         if len(stored) < count:
             raise BenchError(f"{self.data} holds {len(stored):,} bars, {count:,} are needed; leave --data out")
         newest = stored.iloc[-count:].reset_index(drop=True)
@@ -170,7 +171,7 @@ def replay_once(context: BenchContext, number: int, *, durable: bool) -> dict[st
 
     count = 300 if context.quick else 2_000
     data = context.folder / "replay.parquet"
-    save_bars(data, context.bars(count + live_window_bars()))
+    save_bars(data, context.bars(count + live_window_bars()), seconds=USUAL.seconds)
     context.say(f"replay of {count:,} bars{', synced journal' if durable else ''}")
     return context.child(
         "bench.runs.replay",

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from bench.context import ROOT, YEAR, BenchContext
 from bench.measure import Required, Result, result_of
+from novosky.market.timeframe import USUAL
 
-QUARTER = 90 * 96
-"""M15 bars of 90 days."""
+QUARTER = 90 * USUAL.bars_per_day
+"""Bars of 90 days."""
 JOBS = 2
 YEAR_REQUIRED = Required("at most", 15.0)
 QUARTER_REQUIRED = Required("at most", 20.0)
@@ -23,7 +24,7 @@ def measure_sweep(context: BenchContext) -> Iterator[Result]:
     from novosky.data.store import save_bars
 
     data = context.folder / "sweep.parquet"
-    save_bars(data, context.bars((YEAR // 12 if context.quick else YEAR) + warm_up_bars()))
+    save_bars(data, context.bars((YEAR // 12 if context.quick else YEAR) + warm_up_bars()), seconds=USUAL.seconds)
     share = 12 if context.quick else 1
     sizes = {
         "sweep.year": (context.ml_config, YEAR // share, 10_000 // share, YEAR_REQUIRED),

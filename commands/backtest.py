@@ -108,7 +108,7 @@ def backtest(
     history = load_market_bars(data, settings)
     served = load_models(models, settings, ml_settings)
     cutoff = served.signal.train_cutoff if oos_only else None
-    window = choose_window(history["time"], start, end or oos_end, days, cutoff)
+    window = choose_window(history["time"], start, end or oos_end, days, cutoff, settings.frame)
     prepared = prepare(
         history,
         settings,
@@ -206,6 +206,7 @@ def write_tables(
     money_digits: int = 2,
 ) -> None:
     """Write the trades and the blocked signals of a backtest, where files are named."""
+    from engine.gates import gate_names
     from engine.outputs.tables import block_row, trade_row, write_blocks, write_trades
 
     if trades_file is not None:
@@ -216,7 +217,8 @@ def write_tables(
             candidate = result.candidates[block.candidate]
             i = candidate.bar
             close = int(result.bars.time[i]) + int(result.params.bar_seconds)
+            failing = gate_names(int(block.gates))
             rows.append(
-                block_row(close, symbol, candidate, block.gates, result.bars.close[i], result.bars.spread[i], digits)
+                block_row(close, symbol, candidate, failing, result.bars.close[i], result.bars.spread[i], digits)
             )
         write_blocks(blocked_file, rows)

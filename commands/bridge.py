@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import threading
     from contextlib import ExitStack
 
+    from novosky.market.timeframe import Timeframe
     from trading.brokers.bridge.client import BridgeModule
     from trading.brokers.bridge.protocol import Hello
     from trading.paper.rehearsal import Pace, RehearsedServer
@@ -116,7 +117,9 @@ def serve(
         stop = _stop_signals()
         click.echo(f"serving {simulated or terminal} on {server.url}; Ctrl-C stops")
         if told is not None:
-            _tell_rehearsal(server.url, told)
+            from novosky.settings import load_settings
+
+            _tell_rehearsal(server.url, told, load_settings(config).frame)
         server.serve(stop)
     click.echo("stopped")
 
@@ -221,8 +224,8 @@ def _rehearsal(
 
     settings, ml_settings = load_settings(config), load_ml_settings(ml_config)
     frame, wall = load_market_bars(bars, settings), RealClock().now
-    kept = None if account is None else rehearsal.kept_placement(account)
-    placement = kept or rehearsal.placement_of(frame, live_window_bars(), wall())
+    kept = None if account is None else rehearsal.kept_placement(account, settings.frame)
+    placement = kept or rehearsal.placement_of(frame, settings.frame, live_window_bars(), wall())
     frame = rehearsal.shifted(frame, placement.shift)
     terminal, paced = simulated_market(frame, settings, ml_settings, rate, wall, account, placement.first)
     if account is not None and kept is None:
@@ -233,7 +236,7 @@ def _rehearsal(
     return terminal, rehearsal.RehearsedServer(server, lambda: pace.at(wall())), pace
 
 
-def _tell_rehearsal(url: str, pace: Pace) -> None:
+def _tell_rehearsal(url: str, pace: Pace, frame: Timeframe) -> None:
     """Say what a bot needs to trade here, and what it should expect."""
     from trading.paper.rehearsal import client_lines
 
@@ -245,7 +248,8 @@ def _tell_rehearsal(url: str, pace: Pace) -> None:
         click.echo("at --pace 0 no bar ever closes")
     elif pace.rate != 1.0:
         click.echo(
-            f"at --pace {pace.rate:g} a bar takes {900 / pace.rate:.1f} s; from 60 on a bot may miss its entries"
+            f"at --pace {pace.rate:g} a bar takes {frame.seconds / pace.rate:.1f} s; "
+            "from 60 on a bot may miss its entries"
         )
 
 

@@ -36,8 +36,6 @@ Examples:
   python scripts/compare_configs.py --old-config config_backup.json --old-ml ml_config.json --oos-only --spread 16.95
   python scripts/compare_configs.py --old-config a.json --old-ml b.json --old-models models_old --json compared.json
 """
-# Sections that describe the account and the market, not the strategy.
-_WORLD = ("account.", "account_type", "broker.", "costs.", "risk_profile.starting_balance_usd", "symbol", "timeframe")
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def compare_configs(
     if new.settings.symbol != old.settings.symbol:
         require_bars_of(history, data, new.settings)
     cutoff = max(side.models.signal.train_cutoff for side in (old, new)) if oos_only else None
-    window = choose_window(history["time"], start, end, days, cutoff)
+    window = choose_window(history["time"], start, end, days, cutoff, old.settings.frame)
     news = load_calendar(calendar) if calendar else None
     results = [_run(side, history, window, news, fixed_spread=account.spread is not None) for side in (old, new)]
     metrics = [compute_metrics(result, np.random.default_rng(seed), m1=False) for result in results]
@@ -194,13 +192,16 @@ def _print(console: Any, comparison: Comparison, changes: list[Change]) -> None:
 
     from backtest.comparison import FIGURES, difference_of
     from backtest.report.summary import notices, print_notices, window
+    from novosky.settings import Settings
+    from novosky.settings.roles import Role, places_with
 
     console.print(Text(f"Compared  {window(comparison.new)}"), soft_wrap=True)
     print_notices(console, dict.fromkeys(each for run in (comparison.old, comparison.new) for each in notices(run)))
     console.print(Text("What differs: " + ("" if changes else "nothing")), soft_wrap=True)
     for change in changes:
         console.print(Text(f"  {change}"), soft_wrap=True)
-    world = [change.place for change in changes if change.place.removeprefix("config.").startswith(_WORLD)]
+    described = tuple(f"config.{place}." for place in places_with(Settings, Role.WORLD))
+    world = [change.place for change in changes if f"{change.place}.".startswith(described)]
     if world:
         text = f"Note: account or cost assumptions differ ({', '.join(world)}), so part of the difference is theirs."
         console.print(Text(text, style="yellow"), soft_wrap=True)

@@ -10,10 +10,11 @@ import click
 from click.core import ParameterSource
 
 from commands.data_sources.naming import digits_of, name_bars, output_for
-from commands.data_sources.request import TIMEFRAMES, Request, Stored, utc
+from commands.data_sources.request import STORED, Request, Stored, utc
 from commands.shared.options import FILE, UtcDate, check_address_option
 from novosky.clock import RealClock
 from novosky.errors import UsageError
+from novosky.market.timeframe import USUAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +42,7 @@ _SOURCE_OPTIONS = sorted({name for names in SOURCES.values() for name in names})
     "--symbol", help="What the bars are of, or the venue's symbol. [the file's own, its name's, or that of --config]"
 )
 @click.option(
-    "--timeframe", type=click.Choice(list(TIMEFRAMES)), default="M15", show_default=True, help="Length of a bar."
+    "--timeframe", type=click.Choice(list(STORED)), default=USUAL.name, show_default=True, help="Length of a bar."
 )
 @click.option("--start", type=UtcDate(), metavar="DATE", help="First bar, UTC.")
 @click.option("--end", type=UtcDate(), metavar="DATE", help="End, UTC, not included.")
@@ -115,8 +116,10 @@ def _check(ctx: click.Context, request: Request) -> None:
         raise UsageError(f"--output {request.output}: bars are stored as Parquet; give a name that ends in .parquet")
     if request.base_url is not None:
         check_address_option("--base-url", request.base_url)
-    if request.source == "synthetic" and (request.end is not None or request.timeframe != "M15"):
-        raise UsageError("the synthetic market has M15 bars from --start on; give their number with --bars, not --end")
+    if request.source == "synthetic" and (request.end is not None or request.timeframe != USUAL.name):
+        raise UsageError(
+            f"the synthetic market has {USUAL.name} bars from --start on; give their number with --bars, not --end"
+        )
     if request.start is not None and request.end is not None and request.end <= request.start:
         raise UsageError(f"--end {request.end} is not after --start {request.start}")
 
@@ -145,16 +148,16 @@ def _generate(request: Request, output: Path) -> pd.DataFrame:
     start = {} if request.start is None else {"start": request.start.isoformat()}
     bars = synthetic_bars(request.kind, request.bars, seed=request.seed, **start)
     if output.exists() and not request.replace:
-        _check_kept(output, bars)
-    save_bars(output, bars)
+        _check_kept(output, bars, request.seconds)
+    save_bars(output, bars, seconds=request.seconds)
     return bars
 
 
-def _check_kept(path: Path, made: pd.DataFrame) -> None:
+def _check_kept(path: Path, made: pd.DataFrame, seconds: int) -> None:
     """Refuse to write `made` where that would lose a stored bar or change it."""
     from novosky.data.store import load_bars
 
-    stored = load_bars(path)
+    stored = load_bars(path, seconds=seconds)
     if "synthetic" not in stored.attrs:
         raise UsageError(f"{path} holds real bars; give another --output, or --replace to lose them")
     again = made.loc[made["time"].isin(stored["time"])].reset_index(drop=True)

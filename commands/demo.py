@@ -14,6 +14,7 @@ import click
 
 from commands.shared.options import FILE, FOLDER, SEED
 from commands.shared.settings_files import provided_settings
+from novosky.data.places import USUAL, stored_bars
 from novosky.installation import as_installed
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class DemoFiles:
     @property
     def bars(self) -> Path:
         """The synthetic market."""
-        return self.folder / "BTCUSD_M15.parquet"
+        return self.folder / stored_bars(*USUAL).name
 
     @property
     def config(self) -> Path:
@@ -176,8 +177,9 @@ def _write_settings(files: DemoFiles, config: Path, ml_config: Path) -> None:
 def _split(bars: Path) -> str:
     """Return the open of the first out-of-sample bar."""
     from novosky.data.store import load_bars
+    from novosky.data.synthetic import BAR
 
-    times: pd.Series[pd.Timestamp] = load_bars(bars)["time"]
+    times: pd.Series[pd.Timestamp] = load_bars(bars, seconds=BAR.seconds)["time"]
     return str(times.iloc[int(len(times) * TRAIN_SHARE)].strftime("%Y-%m-%dT%H:%M"))
 
 

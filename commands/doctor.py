@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from commands.shared.options import FILE, FOLDER, data_option
+from novosky.data.places import configured_bars, configured_frame
 
 if TYPE_CHECKING:
     from commands.trade_modes.bot_here import BotHere
-    from trading.doctor.broker import BrokerProbe
+    from trading.brokers.facts import BrokerProbe
     from trading.doctor.finding import Finding
 
 EPILOG = """\b
@@ -31,7 +32,9 @@ paper bot's logs/paper.sqlite.
 
 @click.command(epilog=EPILOG)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-@click.option("--online", is_flag=True, help="Ask Telegram and the broker, too; otherwise nothing leaves this machine.")
+@click.option(
+    "--online", is_flag=True, help="Ask alert channels and broker, too; otherwise nothing leaves this machine."
+)
 @click.option("--journal", type=FILE, help="Journal file.  [that of the bot here: live, else paper]")
 @data_option("Stored bars.")
 @click.option("--env-file", type=FILE, default=Path(".env"), show_default=True, help="Where secrets are kept.")
@@ -68,7 +71,7 @@ def examine_machine(
     models: Path,
     *,
     journal: Path | None = None,
-    data: Path = Path("data/BTCUSD_M15.parquet"),
+    data: Path | None = None,
     env_file: Path = Path(".env"),
     online: bool = False,
     probe: BrokerProbe | None = None,
@@ -77,7 +80,7 @@ def examine_machine(
     from novosky.clock import RealClock
     from trading.doctor import prices
 
-    now = RealClock().now()
+    now, data = RealClock().now(), data or configured_bars(config)
     environment = _environment(env_file)
     bot = _bot(journal, environment)
     yield from _machine_findings(models, bot.beside, data)
@@ -85,7 +88,7 @@ def examine_machine(
         yield from _settings_findings(config, ml_config, models, now, probe, bot, None)
     else:
         yield from _findings_with_broker(config, ml_config, models, now, environment, bot, online=online)
-    yield from _account_findings(models, bot, data, now, online=online)
+    yield from _account_findings(models, bot, data, config, now, online=online)
     yield prices.check_price_steps(data, config)
     yield from _cost_findings(config, data)
     yield from _secret_findings(env_file, online=online)
@@ -130,10 +133,9 @@ def _findings_with_broker(
     from novosky.environment import BROKER
     from novosky.errors import NovoskyError, SettingsError
     from novosky.settings import load_settings
+    from trading.brokers.family import reach_from_environment
     from trading.doctor.broker import check_broker_access
     from trading.doctor.finding import Grade, fail
-    from trading.doctor.terminal_probe import Mt5Probe
-    from trading.live.access import reach_from_environment
 
     refusal = ""
     try:
@@ -142,14 +144,14 @@ def _findings_with_broker(
         refusal = str(error)
     unasked = check_broker_access(environment.get(BROKER.name, "").strip(), refusal, sys.platform)
     try:
-        symbol = load_settings(config).symbol
+        instrument = load_settings(config).instrument
     except SettingsError:
-        symbol = ""
-    if not online or unasked.grade is Grade.FAIL or not symbol or unasked.mend != "add --online":
+        instrument = None
+    if not online or unasked.grade is Grade.FAIL or instrument is None or unasked.mend != "add --online":
         yield from _settings_findings(config, ml_config, models, now, None, bot, unasked)
         return
     try:
-        probe = Mt5Probe(reach_from_environment(environment), symbol, RealClock())
+        probe = reach_from_environment(environment).probe(instrument.symbol, RealClock(), instrument.magic)
     except NovoskyError as error:
         refused = fail("broker", str(error), "correct it in .env or the environment")
         yield from _settings_findings(config, ml_config, models, now, None, bot, refused)
@@ -228,7 +230,9 @@ def _settings_findings(
     yield from model_set.check_models(models, settings, ml_settings, now)
 
 
-def _account_findings(models: Path, bot: BotHere, data: Path, now: float, *, online: bool) -> Iterator[Finding]:
+def _account_findings(
+    models: Path, bot: BotHere, data: Path, config: Path, now: float, *, online: bool
+) -> Iterator[Finding]:
     from ml.sets.compat import read_manifest
     from novosky.errors import ModelError
     from novosky.installation import installed_file
@@ -241,7 +245,7 @@ def _account_findings(models: Path, bot: BotHere, data: Path, now: float, *, onl
     with suppress(ModelError):
         witnesses["the models' newest bar"] = read_manifest(models).train_cutoff.timestamp()
     yield machine.check_system_clock(now, witnesses)
-    yield account.check_bars(data, now)
+    yield account.check_bars(data, now, configured_frame(config))
     if bot.file is None:
         yield account.check_served_journal(bot.url, bot.words, online=online)
         yield account.check_running(health_file(bot.beside))
@@ -265,7 +269,7 @@ def _secret_findings(env_file: Path, *, online: bool) -> Iterator[Finding]:
     from novosky.environment import read_environment
     from novosky.errors import SettingsError
     from trading.doctor import secrets
-    from trading.doctor.finding import Grade, fail
+    from trading.doctor.finding import fail
 
     yield secrets.check_env_file(env_file)
     try:
@@ -273,10 +277,7 @@ def _secret_findings(env_file: Path, *, online: bool) -> Iterator[Finding]:
     except SettingsError as error:
         yield fail("secrets file", str(error), "correct it; the checks of secrets were left out")
         return
-    telegram = secrets.check_telegram(environment)
-    yield telegram
-    if online and telegram.grade is Grade.OK:
-        yield secrets.check_telegram_online(environment)
+    yield from secrets.check_channels(environment, online=online)
     yield secrets.check_hub(environment)
     yield from secrets.check_database(environment)
 

@@ -87,8 +87,9 @@ def _bars(data: Path | None, start: datetime | None, end: datetime | None, seed:
         bars, source = synthetic_bars("planted", _SYNTHETIC_BARS, seed=seed), "synthetic market"
     else:
         from novosky.data.store import load_bars
+        from novosky.market.timeframe import USUAL
 
-        bars, source = load_bars(data), str(data)
+        bars, source = load_bars(data, seconds=USUAL.seconds), str(data)
     first, last = (None if day is None else pd.Timestamp(day) for day in (start, end))
     return slice_bars(bars, first, last, source=source), source
 

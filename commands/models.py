@@ -10,6 +10,7 @@ import click
 
 from commands.shared.options import FILE, FOLDER, SEED
 from commands.shared.settings_files import provided_settings
+from novosky.market.timeframe import USUAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 TRAIN_BARS = 20_000
 """Seven months of M15 bars: enough for the planted edge, half a minute of training on two idle cores."""
-HELD_BACK_BARS = 96 * 30
+HELD_BACK_BARS = 30 * USUAL.bars_per_day
 """A month that the models never see, to watch them trade on."""
-MOST_REAL_BARS = 96 * 730
+MOST_REAL_BARS = 730 * USUAL.bars_per_day
 """Of given bars the newest two years are learned from; more would take minutes longer."""
 
 EPILOG = """\b
@@ -123,16 +124,15 @@ def _embedded(target: Deployment, seed: int) -> Starter:
 
     from novosky.clock import RealClock
     from novosky.data.store import save_bars
-    from novosky.data.synthetic import synthetic_bars
-    from novosky.market.bars import M15_SECONDS
+    from novosky.data.synthetic import BAR, synthetic_bars
     from novosky.settings import load_settings
 
     count = TRAIN_BARS + HELD_BACK_BARS
-    first = int(RealClock().now()) // M15_SECONDS * M15_SECONDS - count * M15_SECONDS
+    first = BAR.floor(RealClock().now()) - count * BAR.seconds
     bars = synthetic_bars("planted", count, seed=seed, start=pd.Timestamp(first, unit="s", tz="UTC").isoformat())
-    path = Path("data") / f"SYNTHETIC_{load_settings(target.config).symbol}_M15.parquet"
+    path = Path("data") / f"SYNTHETIC_{load_settings(target.config).symbol}_{BAR.name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_bars(path, bars)
+    save_bars(path, bars, seconds=BAR.seconds)
     click.echo(f"bars     {path}: {count:,} SYNTHETIC ones, an invented market with an edge that can be learned")
     return Starter(target, path, bars, bars["time"].iloc[-HELD_BACK_BARS])
 
@@ -140,8 +140,9 @@ def _embedded(target: Deployment, seed: int) -> Starter:
 def _given(target: Deployment, data: Path) -> Starter:
     from novosky.data.store import load_bars
     from novosky.errors import DataError
+    from novosky.settings import load_settings
 
-    bars = load_bars(data)
+    bars = load_bars(data, seconds=load_settings(target.config).frame.seconds)
     if len(bars) <= HELD_BACK_BARS:
         raise DataError(
             f"{data} holds {len(bars):,} bars and {HELD_BACK_BARS:,} are held back to try the models on; give at "
@@ -184,6 +185,7 @@ def _train(starter: Starter, seed: int) -> None:
 
 def _say(starter: Starter, report: TrainingReport) -> None:
     from novosky.installation import as_installed
+    from novosky.settings import load_settings
     from trading.live.practice import PRACTICE_NOTE
 
     seconds = sum(each.seconds for each in (report, *report.later))
@@ -192,7 +194,7 @@ def _say(starter: Starter, report: TrainingReport) -> None:
         click.echo(f"NOTE     {PRACTICE_NOTE}")
     else:
         click.echo("NOTE     a first set, tried by nobody: look at it out of sample before it trades anything")
-    days = HELD_BACK_BARS // 96
+    days = HELD_BACK_BARS // load_settings(starter.target.config).frame.bars_per_day
     watch = f"python trading.py --paper --replay {starter.bars_file.as_posix()} --days {days} --trades trades.csv"
     click.echo("\nnext, a month of trades on bars the models have never seen, and then paper trading as time passes:")
     for line in (watch, "python trading.py --paper"):

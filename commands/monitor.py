@@ -34,7 +34,7 @@ times out of five. Without such a record the claim is only that trades do not lo
 \b
 --min-wr, --min-pf and --max-cl ask for more; where any of them is given they decide instead of
 the test. With fewer than ten closed trades there is no verdict, unless the test has failed, or
-more trades than --max-cl were lost in a row. --alert tells the Telegram chats at most once a day. --retrain
+more trades than --max-cl were lost in a row. --alert tells every alert channel at most once a day. --retrain
 starts scripts/weekly_optimize.py with the profile of config.json and waits for it: never two
 at a time, and not again before --retrain-every days have passed, because new models need
 trades of their own before they can be judged. What was done is kept in
@@ -89,7 +89,7 @@ class Source:
 @click.option("--journal", type=FILE, help="SQLite journal.")
 @click.option("--trades", "trades_file", type=FILE, help="Trades CSV instead of a journal.")
 @click.option("--config", type=FILE, default=Path("config.json"), show_default=True, help="Names the profile.")
-@click.option("--alert", is_flag=True, help="Tell the Telegram chats when degraded, once a day.")
+@click.option("--alert", is_flag=True, help="Tell every alert channel when degraded, once a day.")
 @click.option("--retrain", is_flag=True, help="Start scripts/weekly_optimize.py when degraded.")
 @click.option("--dry-retrain", is_flag=True, help="Only print the command that --retrain would run.")
 @click.option(
@@ -231,24 +231,27 @@ def _print(judgement: Judgement, source: Source) -> None:
 
 
 def _alert(judgement: Judgement, source: Source, environment: Mapping[str, str], now: float) -> str:
-    """Tell the chats unless they were told today; return what was done, in words."""
-    from alerts.telegram.access import TelegramAccess
-    from trading.reports.performance_alert import alert_message, day_of, queue_alert, send_alert, served_outbox
+    """Tell everybody unless they were told today; return what was done, in words."""
+    from alerts.direct import tell_now
+    from alerts.family import configured_channels, how_to_configure
+    from novosky.clock import RealClock
+    from trading.reports.performance_alert import alert_message, day_of, queue_alert, served_outbox
 
-    access = TelegramAccess.from_environment(environment)
-    if access is None:
-        return "Telegram is not configured (TELEGRAM_BOT_TOKEN, TELEGRAM_CHAT_IDS); nobody was told"
+    channels = configured_channels(environment)
+    if not channels:
+        return f"no alert channel is configured ({how_to_configure()}); nobody was told"
     if _state(source.folder).get("alerted") == day_of(now):
         return "told today already"
     message = alert_message(judgement, source.words, now)
     if source.journal is not None and served_outbox(source.journal, now):
-        queue_alert(source.journal, message)
+        queue_alert(source.journal, message, [channel.name for channel in channels])
         done = "queued in the bot's outbox"
     else:
-        problems = send_alert(access, message)
+        told = tell_now(channels, message, now, sleep=RealClock().sleep)
+        problems = [problem for each in told for problem in each.problems]
         if problems:
-            return f"not every chat was reached, tried again at the next run: {'; '.join(problems)}"
-        done = f"sent to {len(access.chats)} chat(s)"
+            return f"not everybody was reached, tried again at the next run: {'; '.join(problems)}"
+        done = f"sent to {', '.join(channel.reach for channel in channels)}"
     _remember(source.folder, "alerted", day_of(now))
     return done
 

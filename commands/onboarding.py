@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from alerts.family import channel_names
 from commands.setup.answers import Answers, Given, answer
 from commands.shared.options import FILE, FOLDER
 from commands.shared.questions import Amount
 from commands.shared.settings_files import provided_settings
+from trading.brokers.family import broker_kinds
 
 if TYPE_CHECKING:
     from ml.sets.deployment import Deployment
@@ -25,13 +28,20 @@ Examples:
 """
 
 
+def _channel_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one switch for each alert channel, in alphabetical order."""
+    for name in reversed(channel_names()):
+        command = click.option(f"--{name}/--no-{name}", default=None, help=f"Whether to use {name.title()}.")(command)
+    return command
+
+
 @click.command(epilog=EPILOG)
 @click.option("--profile", type=click.IntRange(1, 5), help="1 steady_income … 5 aggressive.")
 @click.option("--balance", type=Amount(), help="Starting balance in USD.")
 @click.option("--account", type=click.Choice(["standard", "cent"]), help="Account type.")
-@click.option("--broker", type=click.Choice(["paper", "mt5", "bridge"]), help="How the account is reached.")
+@click.option("--broker", type=click.Choice([kind.name for kind in broker_kinds()]), help="How the account is reached.")
 @click.option("--bridge-url", help="Address of the bridge, for --broker bridge.")
-@click.option("--telegram/--no-telegram", default=None, help="Whether Telegram is to be used.")
+@_channel_options
 @click.option("--hub", help="Where models come from: a folder, s3, or none.")
 @click.option("--non-interactive", is_flag=True, help="Ask nothing: needs --profile, keeps what no option states.")
 @click.option("--yes", is_flag=True, help="Write without asking once more.")
@@ -47,7 +57,6 @@ def onboarding(
     account: str | None,
     broker: str | None,
     bridge_url: str | None,
-    telegram: bool | None,
     hub: str | None,
     non_interactive: bool,
     yes: bool,
@@ -57,6 +66,7 @@ def onboarding(
     config: Path,
     ml_config: Path,
     models: Path,
+    **channels: bool | None,
 ) -> None:
     """Choose a profile and set this machine up.
 
@@ -79,7 +89,8 @@ def onboarding(
 
     settings = load_settings(config)
     original = config.read_bytes()
-    given = Given(profile, balance, account, broker, bridge_url, telegram, hub)
+    stated = {name: used for name, used in channels.items() if used is not None}
+    given = Given(profile, balance, account, broker, bridge_url, stated, hub)
     present = read_environment(env_file, os.environ)
     windows = sys.platform == "win32"
     answers = answer(given, settings, interactive=not non_interactive, present=present, windows=windows)

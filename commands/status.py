@@ -49,7 +49,7 @@ def _read(journal: Path | None, config: Path, ml_config: Path) -> DailyStatus:
     from commands.trade_modes.health import find_journal
     from commands.trade_modes.live import CALENDAR_FOLDER
     from engine.inputs.parameters import build_params
-    from engine.records import Trade, from_bytes
+    from engine.records import Trade, from_text
     from novosky.clock import RealClock
     from novosky.errors import StorageError
     from novosky.settings import load_ml_settings, load_settings
@@ -69,7 +69,7 @@ def _read(journal: Path | None, config: Path, ml_config: Path) -> DailyStatus:
             raise StorageError(f"{place} holds no bot yet; start the bot once")
         decision, intents = books.decision(standing.last_bar), books.intents_of(standing.last_bar)
         news = books.news_events(int(now), int(now) + WEEK)
-        trades = [from_bytes(Trade, content) for content in books.trades()]
+        trades = [from_text(Trade, content) for content in books.trades()]
     finally:
         books.close()
     health = read_health(health_file(beside))

@@ -226,17 +226,17 @@ def _prepared(
     from commands.shared.options import MOST_DAYS
     from ml.load_models import load_models
     from novosky.data.market_bars import load_market_bars
-    from novosky.market.bars import M15_SECONDS
     from novosky.market.news import load_calendar
     from novosky.market.window import choose_window
 
     history = load_market_bars(data, plan.settings)
     served = load_models(models, plan.settings, plan.ml_settings)
-    times = history["time"]
-    start, end = choose_window(times, *window, MOST_DAYS, served.signal.train_cutoff)
+    times, frame = history["time"], plan.settings.frame
+    start, end = choose_window(times, *window, MOST_DAYS, served.signal.train_cutoff, frame)
     assert start is not None and end is not None
     # A share of the bars there are, not of a window that reaches beyond them.
-    first, last = seen_window(max(start, times.iloc[0]), min(end, times.iloc[-1] + pd.Timedelta(seconds=M15_SECONDS)))
+    covered = min(end, times.iloc[-1] + pd.Timedelta(seconds=frame.seconds))
+    first, last = seen_window(max(start, times.iloc[0]), covered, frame)
     prepared = prepare(
         history,
         plan.settings,

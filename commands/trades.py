@@ -35,7 +35,7 @@ def trades(
     """Show the closed trades of the bot, newest last, with their totals."""
     from commands.trade_modes.health import find_journal
     from engine.outputs.tables import TRADE_COLUMNS, csv_text, trade_row
-    from engine.records import Trade, from_bytes
+    from engine.records import Trade, from_text
     from novosky.errors import UsageError
     from novosky.settings import load_settings
     from trading.journal import Journal
@@ -47,7 +47,7 @@ def trades(
     _, url, _ = find_journal(journal)
     books = Journal(url, durable=True, read_only=True)
     try:
-        closed = [from_bytes(Trade, content) for content in books.trades()]
+        closed = [from_text(Trade, content) for content in books.trades()]
     finally:
         books.close()
     if since is not None:

@@ -126,7 +126,7 @@ def walk_forward(
     # Costs of another symbol end the run before its folds are trained, not after.
     bar_spreads(plan.history, settings, fixed=plan.fixed_spread)
     embargo = ml_settings.signal_model.embargo_bars
-    windows = fold_windows(pd.Timestamp(start), pd.Timestamp(end), folds, train_days, embargo)
+    windows = fold_windows(pd.Timestamp(start), pd.Timestamp(end), folds, train_days, embargo, settings.frame)
     with _FoldProgress(len(windows)) as progress:
         outcomes = walk_folds(plan, windows, cache, jobs=jobs, done=progress.show)
     stated = click.get_current_context().get_parameter_source("trials") is not ParameterSource.DEFAULT
@@ -180,14 +180,14 @@ def _ranges(plan: WalkPlan) -> str:
 
 
 def _assumptions(plan: WalkPlan, source: str) -> tuple[tuple[str, str], ...]:
-    costs, levels = plan.settings.costs, plan.settings.risk_management
+    costs, model, levels = plan.settings.costs, plan.settings.costs.model, plan.settings.risk_management
     own = "spread" in plan.history.columns and not plan.fixed_spread
     return (
         ("bars", source),
         ("spread", "of the bars" if own else f"{costs.spread} USD"),
-        ("commission", f"{costs.commission_per_lot} USD per lot and side"),
+        (model.fees.name.lower(), model.fees.text),
         ("slippage", f"{costs.slippage} USD"),
-        ("swap", f"long {costs.swap_long}, short {costs.swap_short} USD per lot and night"),
+        (model.carry.name.lower(), model.carry.text),
         ("stop and target", f"{levels.sl_atr_mult} and {levels.tp_atr_mult} ATR"),
         ("SLTP range", _ranges(plan)),
         ("balance", f"{plan.settings.risk_profile.starting_balance_usd} USD, fresh in every fold"),

@@ -6,8 +6,8 @@ the confidence and the gap of a bar are the same numbers in backtest and bot.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,32 +18,12 @@ CLASS_SIDES = np.array([0, 1, -1], dtype=np.int8)
 """Side of each model class: HOLD, BUY, SELL."""
 
 
-@dataclass(frozen=True)
-class MarketContext:
-    """What the gates ask about each bar besides the model; every array has shape (n,).
+class MarketColumns(Protocol):
+    """What the gates read of each bar besides the model: arrays of shape (n,) by the candidate's field."""
 
-    Attributes
-    ----------
-    atr : ndarray
-        ATR(14) in USD.
-    ema_distance : ndarray
-        Close minus EMA200 in ATR.
-    adx : ndarray
-        ADX(14).
-    session : ndarray of int
-        Session bits at the bar's close: 1 London, 2 New York, 4 Asian.
-    market_open : ndarray of bool
-        Whether the broker deals at the bar's close.
-    news_minutes : ndarray
-        Minutes from the close to the nearest high-impact event, infinity when none is near.
-    """
-
-    atr: npt.NDArray[np.float64]
-    ema_distance: npt.NDArray[np.float64]
-    adx: npt.NDArray[np.float64]
-    session: npt.NDArray[np.uint8]
-    market_open: npt.NDArray[np.bool_]
-    news_minutes: npt.NDArray[np.float64]
+    def columns(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Return every column."""
+        ...
 
 
 def mean_of_members(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -69,7 +49,7 @@ def likeliest_sides(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.in
 def find_candidates(
     probabilities: npt.NDArray[np.float64],
     bars: npt.NDArray[np.int64],
-    context: MarketContext,
+    context: MarketColumns,
     sl_mult: float | npt.NDArray[np.float64],
     tp_mult: float | npt.NDArray[np.float64],
 ) -> npt.NDArray[Any]:
@@ -81,7 +61,7 @@ def find_candidates(
         Calibrated probabilities of HOLD, BUY, SELL by each ensemble member.
     bars : ndarray of int, shape (n,)
         Index of each row's bar in the frame the engine runs over; ascending.
-    context : MarketContext
+    context : MarketColumns
         Arrays of the same n rows.
     sl_mult, tp_mult : float or ndarray, shape (n,)
         Bracket in ATR multiples.
@@ -101,14 +81,10 @@ def find_candidates(
     candidates["bar"] = bars[rows]
     candidates["side"] = CLASS_SIDES[best]
     candidates["votes"] = (probabilities[rows].argmax(axis=2) == best[:, None]).sum(axis=1)
-    candidates["session"] = context.session[rows]
-    candidates["market_open"] = context.market_open[rows]
     candidates["confidence"] = ranked[:, 2]
     candidates["gap"] = ranked[:, 2] - ranked[:, 1]
-    candidates["atr"] = context.atr[rows]
     candidates["sl_mult"] = np.broadcast_to(sl_mult, len(probabilities))[rows]
     candidates["tp_mult"] = np.broadcast_to(tp_mult, len(probabilities))[rows]
-    candidates["ema_distance"] = context.ema_distance[rows]
-    candidates["adx"] = context.adx[rows]
-    candidates["news_minutes"] = context.news_minutes[rows]
+    for name, column in context.columns().items():
+        candidates[name] = column[rows]
     return candidates

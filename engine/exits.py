@@ -54,16 +54,13 @@ def position_inputs(
 
 
 @compiled
-def position_verdict(account: Account, params: Params, time: int, hold: float, leave: float, add: float) -> int:
+def position_verdict(params: Params, hold: float, leave: float, add: float) -> int:
     """Turn the probabilities of HOLD, EXIT and ADD at a close into VERDICT_HOLD, _EXIT or _ADD.
 
-    EXIT needs its threshold, a lead over HOLD and bars held; ADD its threshold.
+    EXIT needs its threshold and a lead over HOLD; ADD its threshold. From which close on
+    the model is asked at all is `engine.bar.asks_position`.
     """
-    if (
-        leave >= params.exit_threshold
-        and leave - hold >= params.exit_min_gap
-        and bars_held(account, params, time) >= params.min_bars_held
-    ):
+    if leave >= params.exit_threshold and leave - hold >= params.exit_min_gap:
         return VERDICT_EXIT
     if add >= params.add_threshold:
         return VERDICT_ADD
@@ -71,33 +68,23 @@ def position_verdict(account: Account, params: Params, time: int, hold: float, l
 
 
 @compiled
-def first_exit(
-    account: Account,
-    params: Params,
-    bars: Bars,
-    rows: npt.NDArray[np.int64],
-    probabilities: npt.NDArray[np.float64],
-    begin: int,
-) -> int:
+def first_exit(params: Params, rows: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64], begin: int) -> int:
     """Return the first of the bars `rows` from `begin` on at whose close the model is followed out, -1 when none.
 
     Parameters
     ----------
-    account : Account
-        With the open position.
     params : Params
-    bars : Bars
     rows : ndarray of int64, shape (k,)
         Ascending.
     probabilities : ndarray, shape (k, 3)
         HOLD, EXIT, ADD at their closes.
     begin : int
+        The bar at whose close the engine asked: the first one that counts.
     """
     for k in range(len(rows)):
         if rows[k] >= begin:
-            time = bars.time[rows[k]] + params.bar_seconds
-            hold, leave, add = probabilities[k, 0], probabilities[k, 1], probabilities[k, 2]
-            if position_verdict(account, params, time, hold, leave, add) == VERDICT_EXIT:
+            verdict = position_verdict(params, probabilities[k, 0], probabilities[k, 1], probabilities[k, 2])
+            if verdict == VERDICT_EXIT:
                 return int(rows[k])
     return -1
 

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.costs import carry, fee
 from engine.records import Account, Minutes, Params, Rollovers, Trade
+from engine.touch import STOP_TOUCHED, TARGET_TOUCHED, bracket_touch, touch_price
 from novosky.compiled import compiled
 
-EXIT_STOP = 1
-EXIT_TARGET = 2
+EXIT_STOP = STOP_TOUCHED
+EXIT_TARGET = TARGET_TOUCHED
 EXIT_STOP_OUT = 3
 EXIT_MODEL = 4
 EXIT_HALT = 5
 EXIT_MANUAL = 6
 EXIT_NAMES = ("", "sl", "tp", "so", "model", "halt", "manual")
-BOTH_TOUCHED = 100
-"""Not an exit: the bar reached stop and target, and something finer must decide."""
 
 ORDER_NONE = 0
 ORDER_FILLED = 1
@@ -95,10 +95,10 @@ def nights_until(rollovers: Rollovers, position: int, time: int) -> tuple[int, f
 
 
 @compiled
-def charge_swap(account: Account, params: Params, nights: float) -> None:
-    """Add the swap of `nights` to the open position; it is booked with the closing deal."""
-    rate = params.swap_long if account.side > 0 else params.swap_short
-    account.swap = rounded(account.swap + rate * account.volume * nights, params.money_scale)
+def charge_carry(account: Account, params: Params, price: float, nights: float) -> None:
+    """Add the swap of `nights`, or the funding, to the open position; it is booked with the closing deal."""
+    earned = carry(params, account.side, account.volume, price, nights)
+    account.swap = rounded(account.swap + earned, params.money_scale)
 
 
 @compiled
@@ -106,7 +106,9 @@ def close_position(account: Account, params: Params, trade: Trade, time: int, pr
     """Book the open position at `price` and write it into `trade`."""
     units = account.volume * params.lot_units
     profit = rounded((price - account.entry_price) * account.side * units, params.money_scale)
-    commission = rounded(-params.commission_per_lot * account.volume, params.money_scale)
+    # A target is the one exit that waits in the book; every other takes what is there.
+    paid = fee(params, account.volume, price, reason == EXIT_TARGET)
+    commission = rounded(-paid, params.money_scale)
     # Sums of cents are rounded again: 0.1 + 0.2 must not travel on as 0.30000000000000004.
     account.balance = rounded(account.balance + profit + commission + account.swap, params.money_scale)
     trade.entry_time = account.entry_time
@@ -185,7 +187,7 @@ def fill_entry(account: Account, params: Params, time: int, bid: float, spread: 
     account.tp = account.pending_tp
     account.margin = margin
     account.swap = 0.0
-    account.commission = rounded(-params.commission_per_lot * account.volume, params.money_scale)
+    account.commission = rounded(-fee(params, account.volume, account.entry_price, False), params.money_scale)
     account.balance = rounded(account.balance + account.commission, params.money_scale)
     account.spread_paid = spread * units if side > 0 else 0.0
     account.slippage_paid = params.slippage * units
@@ -196,7 +198,7 @@ def fill_entry(account: Account, params: Params, time: int, bid: float, spread: 
 def open_of_bar(
     account: Account, params: Params, trade: Trade, time: int, bid: float, spread: float, nights: float
 ) -> int:
-    """Begin a bar: swap of the nights before it, then the waiting exit or entry at its first quote.
+    """Begin a bar: swap or funding of the time before it, then the waiting exit or entry at its first quote.
 
     Returns
     -------
@@ -206,7 +208,7 @@ def open_of_bar(
     account.time = time
     if account.side != 0:
         if nights != 0.0:
-            charge_swap(account, params, nights)
+            charge_carry(account, params, bid, nights)
         if account.pending_exit != 0:
             reason = account.pending_exit
             account.pending_exit = 0
@@ -243,28 +245,15 @@ def effective_stop(account: Account, params: Params) -> tuple[float, int]:
 def touched(account: Account, params: Params, first: float, high: float, low: float, spread: float) -> int:
     """Tell which levels of the open position a bar reached: 0, EXIT_STOP, EXIT_TARGET or BOTH_TOUCHED.
 
-    A bar that opens beyond the target filled it before it could turn to the stop, and one
-    that opens through the stop the reverse. For the stop-out see `effective_stop`; it
-    counts as the stop here.
+    For the stop-out see `effective_stop`; it counts as the stop here.
     """
     stop, _ = effective_stop(account, params)
     if account.side > 0:
-        hit_stop = low <= stop
-        hit_target = high >= account.tp
-        opened_beyond = first >= account.tp
-        opened_through = first <= stop
-    else:
-        # A short leaves at the ask, which is a price on the broker's grid like the level it meets.
-        hit_stop = rounded(high + spread, params.price_scale) >= stop
-        hit_target = rounded(low + spread, params.price_scale) <= account.tp
-        ask = rounded(first + spread, params.price_scale)
-        opened_beyond = ask <= account.tp
-        opened_through = ask >= stop
-    if not hit_target:
-        return EXIT_STOP if hit_stop else 0
-    if opened_beyond or not hit_stop:
-        return EXIT_TARGET
-    return EXIT_STOP if opened_through else BOTH_TOUCHED
+        return bracket_touch(1, stop, account.tp, first, low, high)
+    # A short leaves at the ask, which is a price on the broker's grid like the level it meets.
+    scale = params.price_scale
+    ask, worst, best = rounded(first + spread, scale), rounded(high + spread, scale), rounded(low + spread, scale)
+    return bracket_touch(-1, stop, account.tp, ask, worst, best)
 
 
 @compiled
@@ -291,13 +280,12 @@ def settle_touch(
     account: Account, params: Params, trade: Trade, time: int, first: float, spread: float, touch: int
 ) -> None:
     """Close the position at the level it reached, or at the open when the bar began beyond it."""
+    # Both levels are compared as bids, the price a bar is made of: a short's ask level less the spread.
     shift = 0.0 if account.side > 0 else spread
     if touch == EXIT_TARGET:
-        level = account.tp - shift
-        bid = max(level, first) if account.side > 0 else min(level, first)
+        bid = touch_price(account.side, TARGET_TOUCHED, account.tp - shift, first)
         close_at_quote(account, params, trade, time, bid, spread, EXIT_TARGET, False)
         return
     stop, reason = effective_stop(account, params)
-    level = stop - shift
-    bid = min(level, first) if account.side > 0 else max(level, first)
+    bid = touch_price(account.side, STOP_TOUCHED, stop - shift, first)
     close_at_quote(account, params, trade, time, bid, spread, reason, True)

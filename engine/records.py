@@ -1,36 +1,69 @@
 """The flat records the engine works on, declared once as annotated classes.
 
-Each class below is a layout, not a thing to instantiate: `new_record(Account)` returns a
-numpy record with these attributes, zeroed, and `dtype_of(Account)` its dtype. Times are
-UTC epoch seconds, prices and money USD, volumes lots, distances USD unless a field says
-ATR multiples. Flags are 0 or 1.
+Times are UTC epoch seconds, prices and money USD, volumes lots, distances USD unless a field says
+ATR multiples. Flags are 0 or 1. What a gate reads of a candidate and of the settings is declared
+beside the gate (`engine.gates`) and inherited here.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Hashable
-from typing import Annotated, Any, NamedTuple, TypeVar, cast, get_type_hints
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-F8 = Annotated[float, "f8"]
-I8 = Annotated[int, "i8"]
-I1 = Annotated[int, "i1"]
-U4 = Annotated[int, "u4"]
+from engine.gates.reading import GateInputs, GateLimits
+from engine.gates.signal import SESSIONS
+from engine.layouts import (
+    F8,
+    I1,
+    I8,
+    U4,
+    dtype_of,
+    from_bytes,
+    from_text,
+    new_record,
+    new_records,
+    to_bytes,
+    to_text,
+    values_of,
+)
+from engine.state import RING, Account, Guard
 
-RING = 32
-"""How many closing balances the guard remembers."""
-SESSIONS = 8
-"""Combinations of the London, New York and Asian session bits."""
+__all__ = [
+    "FOREVER",
+    "RING",
+    "SESSIONS",
+    "Account",
+    "Bar",
+    "Bars",
+    "Block",
+    "Candidate",
+    "Close",
+    "Guard",
+    "Minutes",
+    "Params",
+    "Rollovers",
+    "Run",
+    "Trade",
+    "Window",
+    "dtype_of",
+    "from_bytes",
+    "from_text",
+    "new_record",
+    "new_records",
+    "no_minutes",
+    "no_rollovers",
+    "to_bytes",
+    "to_text",
+    "values_of",
+]
+
 FOREVER = 2**62
 """Seconds; stands for "never" in validity limits."""
 
-R = TypeVar("R")
 
-
-class Params:
+class Params(GateLimits):
     """Everything configurable about the rules; built from settings outside the engine."""
 
     bar_seconds: I8
@@ -51,11 +84,19 @@ class Params:
     """An order not filled this long after its decision is dropped (the market had closed)."""
     commission_per_lot: F8
     """USD per lot and side."""
+    maker_fee: F8
+    """Share of a fill's value that a resting order pays; negative is a rebate."""
+    taker_fee: F8
+    """Share of a fill's value that all other orders pay."""
+    min_fee: F8
+    """USD that a fill pays at least; 0 sets no least fee."""
     slippage: F8
     """USD by which market and stop fills are worse than the quote."""
     swap_long: F8
     """USD per lot and night, negative is paid."""
     swap_short: F8
+    funding_rate: F8
+    """Share of the position's value that a long pays, and a short gets, at each funding moment."""
     leverage: F8
     """Value of a position over its margin: the account's leverage over the symbol's margin rate."""
     stop_out_level: F8
@@ -67,32 +108,6 @@ class Params:
     max_risk_fraction: F8
     """Share of equity that the loss at the stop never exceeds."""
     half_kelly: I1
-    min_votes: I8
-    confidence: Annotated[npt.NDArray[np.float64], "f8", SESSIONS]
-    """Confidence threshold for each combination of sessions."""
-    min_gap: F8
-    min_atr: F8
-    max_spread_atr: F8
-    """Largest spread as a share of ATR."""
-    news_minutes: F8
-    """Entries are blocked while a high-impact event is nearer than this; negative never."""
-    ema_trend: I1
-    min_adx: F8
-    """0 turns the gate off."""
-    max_consecutive_losses: I8
-    max_daily_loss: F8
-    """Share of the day's opening equity."""
-    max_weekly_drawdown: F8
-    """Share of the week's highest equity."""
-    max_total_drawdown: F8
-    """Share of the starting balance."""
-    starting_balance: F8
-    equity_curve: I1
-    equity_curve_trades: I8
-    equity_curve_drawdown: F8
-    """Share below the mean of the last balances."""
-    equity_curve_pause: I8
-    """Seconds."""
     position_model: I1
     """1 hands an open position to the position model at every close."""
     position_horizon: F8
@@ -109,101 +124,14 @@ class Params:
     """1 asks the risk model for a multiplier once a candidate has passed the gates."""
 
 
-class Account:
-    """What the broker holds: cash, at most one position, at most one order on its way."""
-
-    time: I8
-    """Open of the newest bar that has begun."""
-    balance: F8
-    """Booked money; an open position's swap and profit are not in it."""
-    side: I1
-    """1 long, -1 short, 0 flat."""
-    volume: F8
-    entry_time: I8
-    entry_price: F8
-    sl: F8
-    tp: F8
-    swap: F8
-    """Accumulated on the open position, booked when it closes."""
-    commission: F8
-    """Booked at entry for the open position (negative or zero)."""
-    margin: F8
-    spread_paid: F8
-    """Cost attribution of the open position in USD, not booked separately."""
-    slippage_paid: F8
-    pending_side: I1
-    """An entry waiting for the next open: its side, or 0."""
-    pending_exit: I1
-    """An exit waiting for the next open: its reason, or 0."""
-    pending_time: I8
-    """When the waiting order was decided."""
-    pending_volume: F8
-    pending_sl: F8
-    pending_tp: F8
-    closed: I8
-    """Positions closed so far."""
-    last_net: F8
-    """Net result of the newest closed position, all costs included."""
-
-
-class Guard:
-    """What the breakers remember; the bot stores it after every bar."""
-
-    time: I8
-    """Close of the newest bar that was judged."""
-    equity: F8
-    """Floating equity at that close."""
-    peak_equity: F8
-    next_day: I8
-    next_week: I8
-    day_equity: F8
-    """Equity when the UTC day began."""
-    day_losses: I8
-    """Losses in a row since the UTC day began."""
-    day_blocked: I1
-    """1 once the day's loss reached its limit."""
-    week_peak: F8
-    week_blocked: I1
-    losses: I8
-    """Losses in a row, whatever the day."""
-    wins: I8
-    halted: I1
-    halt_balance: F8
-    """The starting balance the halt was measured from; another one lifts the halt."""
-    paused_until: I8
-    closed: I8
-    """Closed positions already counted."""
-    balances: Annotated[npt.NDArray[np.float64], "f8", RING]
-    """Balance after each of the last closed positions, at index (count - 1) % RING."""
-    results: Annotated[npt.NDArray[np.float64], "f8", RING]
-    """Net result of each of the same, all costs included; deposits are in balances, not here."""
-    halt_moved: F8
-    """USD by which money paid in or out has moved the base of the hard halt away from the starting balance."""
-
-
-class Candidate:
+class Candidate(GateInputs):
     """A bar at whose close the signal model names a side, with all the gates need to know."""
 
     bar: I8
     """Index of the bar in the frame."""
-    side: I1
-    votes: I1
-    """Models whose own first choice is this side."""
-    session: I1
-    """Session bits: 1 London, 2 New York, 4 Asian."""
-    market_open: I1
-    confidence: F8
-    gap: F8
-    """Confidence minus the probability of the next class."""
-    atr: F8
     sl_mult: F8
     """ATR multiples."""
     tp_mult: F8
-    ema_distance: F8
-    """Close minus EMA200, in ATR."""
-    adx: F8
-    news_minutes: F8
-    """Minutes to the nearest high-impact event, infinity when none is near."""
 
 
 class Trade:
@@ -269,6 +197,48 @@ class Bars(NamedTuple):
     spread: npt.NDArray[np.float64]
 
 
+class Bar(NamedTuple):
+    """One bar: its open time in UTC epoch seconds, its bids and its spread in USD."""
+
+    time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    spread: float
+
+
+class Close(NamedTuple):
+    """A bar's close as a decision sees it: the quote, the candidate that is due, what a person or a broker did.
+
+    Attributes
+    ----------
+    bar : int
+        Index of the bar, in which `engine.bar.hold_until` counts; 0 for who never answers with it.
+    time : int
+        The close, UTC epoch seconds.
+    bid, spread : float
+        The quote, USD.
+    quoted : int
+        When that quote was made, UTC epoch seconds; in history the close itself.
+    candidate : int
+        Row of the candidate of this close, -1 when there is none.
+    frozen : int
+        1 while a person lets no entry be made.
+    exposed : int
+        1 when the open position has lost its stop or target and could not be given it back.
+    """
+
+    bar: int
+    time: int
+    bid: float
+    spread: float
+    quoted: int
+    candidate: int
+    frozen: int
+    exposed: int
+
+
 class Minutes(NamedTuple):
     """One-minute bars inside the bars; all empty when there are none.
 
@@ -281,53 +251,35 @@ class Minutes(NamedTuple):
 
 
 class Rollovers(NamedTuple):
-    """Server midnights in UTC epoch seconds, ascending, and how many nights each counts."""
+    """Server midnights or funding moments in UTC epoch seconds, ascending, and how often each is charged."""
 
     time: npt.NDArray[np.int64]
     nights: npt.NDArray[np.float64]
 
 
-def dtype_of(layout: type[Any]) -> np.dtype[Any]:
-    """Return the numpy dtype of a layout class."""
-    return _dtype_of(cast(Hashable, layout))
+class Window(NamedTuple):
+    """What a run over history reads besides its candidates, and where it writes what came of it.
 
-
-@functools.cache
-def _dtype_of(layout: Hashable) -> np.dtype[Any]:
-    fields: list[Any] = []
-    for name, hint in get_type_hints(layout, include_extras=True).items():
-        code, *shape = hint.__metadata__
-        fields.append((name, code, *[(size,) for size in shape]))
-    return np.dtype(fields)
-
-
-def new_records(layout: type[Any], count: int) -> npt.NDArray[Any]:
-    """Return `count` zeroed records as an array that also works uncompiled."""
-    return np.zeros(count, dtype=dtype_of(layout)).view(np.recarray)
-
-
-def new_record(layout: type[R]) -> R:
-    """Return one zeroed record, typed as its layout."""
-    return cast(R, new_records(layout, 1)[0])
-
-
-def to_bytes(record: Any) -> bytes:
-    """Return a record's bytes, for the journal."""
-    return bytes(np.asarray(record).tobytes())
-
-
-def from_bytes(layout: type[R], content: bytes) -> R:
-    """Return the record stored by `to_bytes`.
-
-    Raises
-    ------
-    ValueError
-        The bytes belong to another version of the layout.
+    Attributes
+    ----------
+    bars : Bars
+        Columns of shape (n,).
+    minutes, rollovers
+        May be empty.
+    trades : ndarray of Trade
+        Room for one more than there are candidates; `Account.closed` of them are filled.
+    blocks : ndarray of Block
+        Room for one per candidate; `Run.blocks` of them are filled.
+    equity : ndarray of float, shape (n,) or (0,)
+        Filled with the floating equity at each close when it has room.
     """
-    dtype = dtype_of(layout)
-    if len(content) != dtype.itemsize:
-        raise ValueError(f"{layout.__name__} takes {dtype.itemsize} bytes, found {len(content)}")
-    return cast(R, np.frombuffer(content, dtype=dtype).copy().view(np.recarray)[0])
+
+    bars: Bars
+    minutes: Minutes
+    rollovers: Rollovers
+    trades: npt.NDArray[Any]
+    blocks: npt.NDArray[Any]
+    equity: npt.NDArray[Any]
 
 
 def no_minutes() -> Minutes:

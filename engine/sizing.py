@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.costs import loss_of_a_lot
 from engine.fills import required_margin, rounded, stops_allowed
 from engine.records import Account, Candidate, Params
 from novosky.compiled import compiled
 
 FITS = 0
+# A bit for each gate of `engine.gates.order`, in its order.
 BAD_STOPS = 1
 BAD_VOLUME = 2
 NO_MARGIN = 4
@@ -36,11 +38,13 @@ def bracket(candidate: Candidate, params: Params, bid: float, spread: float) -> 
 
 
 @compiled
-def lot_size(candidate: Candidate, params: Params, equity: float, distance: float, multiplier: float) -> float:
+def lot_size(
+    candidate: Candidate, params: Params, equity: float, distance: float, multiplier: float, price: float
+) -> float:
     """Return the lots to trade, 0.0 when even the smallest lot would risk too much.
 
     lots = equity * risk / (distance * value of 1 USD per lot), rounded down to the volume
-    step and raised to the smallest lot; the loss at the stop, with both commissions and
+    step and raised to the smallest lot; the loss at the stop, with both fees and
     the slippage of both fills, never exceeds `max_risk_fraction` of equity.
 
     Parameters
@@ -49,6 +53,8 @@ def lot_size(candidate: Candidate, params: Params, equity: float, distance: floa
         USD between the quote and the stop.
     multiplier : float
         The risk model's answer, 1.0 when it is off.
+    price : float
+        The quote, USD: fees can be a share of what is traded.
     """
     if params.fixed_volume > 0.0:
         return params.fixed_volume
@@ -61,8 +67,8 @@ def lot_size(candidate: Candidate, params: Params, equity: float, distance: floa
     if not risk > 0.0:
         return 0.0
     lots = equity * risk / (distance * params.lot_units)
-    loss_per_lot = (distance + 2.0 * params.slippage) * params.lot_units + 2.0 * params.commission_per_lot
-    cap = params.max_risk_fraction * equity / loss_per_lot
+    # The least fee is paid by the smallest order too, so it comes off what may be lost before lots are counted.
+    cap = (params.max_risk_fraction * equity - 2.0 * params.min_fee) / loss_of_a_lot(params, distance, price)
     lots = min(max(lots, params.volume_min), params.volume_max, cap)
     # The tiny addition keeps 0.29 / 0.01 = 28.999999999999996 from losing a step.
     lots = float(np.floor(lots * params.volume_scale + 1e-9) / params.volume_scale)
@@ -87,7 +93,7 @@ def plan_order(
     """
     sl, tp = bracket(candidate, params, bid, spread)
     quote = bid + spread if candidate.side > 0 else bid
-    volume = lot_size(candidate, params, account.balance, abs(quote - sl), multiplier)
+    volume = lot_size(candidate, params, account.balance, abs(quote - sl), multiplier, quote)
     verdict = FITS
     if not stops_allowed(params, candidate.side, bid, spread, sl, tp):
         verdict += BAD_STOPS

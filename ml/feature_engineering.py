@@ -1,8 +1,16 @@
 """Bars into the 55 features, the same code for training, backtest and bot.
 
 `add_all_features` computes a whole history, `latest_features` the newest row of a live
-window. Both run the same kernels, and every measurement looks back over a fixed number of
-bars, so the two give the same bytes as soon as the window holds `live_window_bars()` bars.
+window. Both ask the same functions and the same kernels, the one for all rows, the other
+for one, and each indicator is computed only as far back as that row reads it.
+
+Nothing is carried from bar to bar, and that is on purpose. Every measurement looks back over
+a fixed number of bars: windows are summed afresh, averages restart a fixed lead before each
+UTC day. So a row is a function of the newest `live_window_bars()` bars and of nothing else: not of
+when the bot was started, of a bar that was revised, of a gap, or of how many closes it slept
+through. The running bot, the restarted bot and the backtest therefore get the same bytes, and
+no state has to be checked against the bars, stored or repaired. What a carried state would
+save are the run-ins of the averages, some tens of microseconds a bar.
 """
 
 from __future__ import annotations
@@ -13,18 +21,13 @@ import numpy as np
 import pandas as pd
 
 from ml.features import memory
-from ml.features.bar_arrays import BarArrays, FloatArray
-from ml.features.catalogue import FEATURES, PROTECTED_FEATURES, FeatureSpec
-from ml.features.higher_timeframes import higher_timeframe_features
-from ml.features.indicators import compute_indicators
-from ml.features.momentum import momentum_features
-from ml.features.news_features import news_features
-from ml.features.time_of_week import time_features
-from ml.features.trend import trend_features
-from ml.features.volatility import volatility_features
-from ml.features.volume import volume_features
+from ml.features.catalogue import FEATURES, PROTECTED_FEATURES
+from ml.features.feature_spec import FeatureSpec, Measure
+from ml.features.indicators import Indicators
 from novosky.errors import DataError
+from novosky.market.bar_arrays import BarArrays, FloatArray
 from novosky.market.news import NewsCalendar
+from novosky.market.timeframe import USUAL
 
 __all__ = [
     "CONTEXT_COLUMNS",
@@ -37,16 +40,21 @@ __all__ = [
     "latest_bar",
     "latest_features",
     "live_window_bars",
+    "warm",
     "warm_up_bars",
 ]
 
-# What gates and sizing need beside the features, with the rows each one loses.
-_CONTEXT_WARM_UPS: tuple[tuple[str, int], ...] = (
-    ("atr", memory.WILDER_WARM_UP),
-    ("adx", memory.ADX_WARM_UP),
-    ("ema200_distance", memory.EMA200_WARM_UP),
+# What gates and sizing need beside the features: name, rows lost at the start, measurement.
+_CONTEXT: tuple[tuple[str, int, Measure], ...] = (
+    ("atr", memory.WILDER_WARM_UP, lambda shared: shared.atr),
+    ("adx", memory.ADX_WARM_UP, lambda shared: shared.adx),
+    ("ema200_distance", memory.EMA200_WARM_UP, lambda shared: (shared.close - shared.ema200) / shared.unit),
 )
-CONTEXT_COLUMNS: tuple[str, ...] = tuple(name for name, _ in _CONTEXT_WARM_UPS)
+_COLUMNS: tuple[tuple[str, int, Measure], ...] = (
+    *((spec.name, spec.warm_up, spec.measure) for spec in FEATURES),
+    *_CONTEXT,
+)
+CONTEXT_COLUMNS: tuple[str, ...] = tuple(name for name, _, _ in _CONTEXT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +95,7 @@ def get_feature_names() -> list[str]:
 
 def warm_up_bars() -> int:
     """Return the number of rows at the start of a history in which some feature is still NaN."""
-    return max(max(spec.warm_up for spec in FEATURES), max(rows for _, rows in _CONTEXT_WARM_UPS))
+    return max(warm_up for _, warm_up, _ in _COLUMNS)
 
 
 def live_window_bars() -> int:
@@ -95,25 +103,16 @@ def live_window_bars() -> int:
     return warm_up_bars() + 1
 
 
-def _feature_rows(bars: BarArrays, news: NewsCalendar | None) -> FloatArray:
-    """Return features and context as one matrix, shape (55 + 3, n), NaN before each warm-up."""
-    shared = compute_indicators(bars)
-    columns = {
-        **trend_features(shared),
-        **momentum_features(shared),
-        **volatility_features(shared),
-        **volume_features(shared),
-        **higher_timeframe_features(shared),
-        **time_features(bars.times),
-        **news_features(bars.times, news),
-    }
-    columns |= {"atr": shared.atr, "adx": columns["adx_14"], "ema200_distance": columns["price_vs_ema200"]}
-    warm_ups = (*((spec.name, spec.warm_up) for spec in FEATURES), *_CONTEXT_WARM_UPS)
-    rows = np.empty((len(warm_ups), len(bars.times)))
-    for row, (name, warm_up) in zip(rows, warm_ups, strict=True):
-        row[:] = columns[name]
-        row[:warm_up] = np.nan
-    return rows
+def _feature_rows(bars: BarArrays, rows: int, news: NewsCalendar | None) -> FloatArray:
+    """Return features and context of the newest `rows` bars, shape (55 + 3, rows), NaN before each warm-up."""
+    shared = Indicators(bars, rows, news)
+    missing = len(bars.times) - rows
+    columns = np.empty((len(_COLUMNS), rows))
+    for column, (_, warm_up, measure) in zip(columns, _COLUMNS, strict=True):
+        column[:] = measure(shared)
+        if warm_up > missing:
+            column[: warm_up - missing] = np.nan
+    return columns
 
 
 def add_all_features(bars: pd.DataFrame, news: NewsCalendar | None = None) -> pd.DataFrame:
@@ -144,20 +143,21 @@ def add_all_features(bars: pd.DataFrame, news: NewsCalendar | None = None) -> pd
     taken = [name for name in names if name in bars.columns]
     if taken:
         raise DataError(f"the bars already have column(s) {', '.join(taken)}; give the bars without features")
-    rows = _feature_rows(BarArrays.from_bars(bars), news)
-    frame = pd.concat([bars, pd.DataFrame(rows.T, index=bars.index, columns=names, copy=False)], axis=1)
+    columns = _feature_rows(BarArrays.from_bars(bars), len(bars), news)
+    frame = pd.concat([bars, pd.DataFrame(columns.T, index=bars.index, columns=names, copy=False)], axis=1)
     # concat drops the labels of the bars (synthetic or not, venue), which must travel on.
     frame.attrs = dict(bars.attrs)
     return frame
 
 
-def latest_bar(bars: pd.DataFrame, news: NewsCalendar | None = None) -> LatestBar:
+def latest_bar(bars: pd.DataFrame | BarArrays, news: NewsCalendar | None = None) -> LatestBar:
     """Compute the features and context of the newest bar from a live window.
 
     Parameters
     ----------
-    bars : pandas.DataFrame
-        At least `live_window_bars()` M15 bars, the last one closed.
+    bars : BarArrays or pandas.DataFrame
+        At least `live_window_bars()` M15 bars, the last one closed. Arrays, as a broker gives
+        them at every close, spare the way through a frame.
     news : NewsCalendar, optional
         As in `add_all_features`.
 
@@ -165,17 +165,33 @@ def latest_bar(bars: pd.DataFrame, news: NewsCalendar | None = None) -> LatestBa
     ------
     DataError
         When the window is too short: a half-warm value would differ from the one trained on.
+        When it is not in rising order on the grid.
     """
     needed = live_window_bars()
     if len(bars) < needed:
         raise DataError(f"{len(bars)} bars are too few for the features: request at least {needed} closed M15 bars")
-    arrays = BarArrays.from_bars(bars.iloc[-needed:])
-    newest = _feature_rows(arrays, news)[:, -1]
+    if isinstance(bars, BarArrays):
+        window = bars.newest(needed)
+        window.check()
+    else:
+        window = BarArrays.from_bars(bars.iloc[-needed:])
+    newest = _feature_rows(window, 1, news)[:, 0]
     count = len(FEATURES)
     atr, adx, ema200_distance = newest[count:].tolist()
-    return LatestBar(int(arrays.times[-1]), newest[:count].copy(), atr, adx, ema200_distance)
+    return LatestBar(int(window.times[-1]), newest[:count].copy(), atr, adx, ema200_distance)
 
 
-def latest_features(bars: pd.DataFrame, news: NewsCalendar | None = None) -> FloatArray:
+def warm() -> None:
+    """Load the compiled kernels, so that the first bar of a bot does not wait for them.
+
+    The shapes are those of a live window: Numba compiles by kind of array, not by length.
+    """
+    window = live_window_bars()
+    price = np.full(window, 1.0)
+    bars = BarArrays(np.arange(window, dtype=np.int64) * USUAL.seconds, price, price, price, price, price)
+    latest_bar(bars, NewsCalendar.from_times(np.zeros(1, dtype=np.int64)))
+
+
+def latest_features(bars: pd.DataFrame | BarArrays, news: NewsCalendar | None = None) -> FloatArray:
     """Return the newest bar's features in contract order, shape (55,); see `latest_bar`."""
     return latest_bar(bars, news).features

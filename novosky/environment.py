@@ -52,14 +52,6 @@ BRIDGE = (
     Variable("NOVOSKY_BRIDGE_CA", "the bridge's certificate, where no public authority signed it", secret=False),
 )
 REHEARSAL = Variable("NOVOSKY_REHEARSAL", "the faster clock of a rehearsal, as its bridge prints it", secret=False)
-TELEGRAM = (
-    Variable("TELEGRAM_BOT_TOKEN", "token of the bot, from @BotFather", secret=True),
-    Variable(
-        "TELEGRAM_CHAT_IDS",
-        "chats that are told everything and may command, separated by commas; ID/TOPIC for a topic",
-        secret=True,
-    ),
-)
 HUB_FOLDER = Variable("NOVOSKY_HUB", "folder of published models, file:///path", secret=False)
 HUB_STORE = (
     Variable("R2_ENDPOINT_URL", "address of the S3 store", secret=False),
@@ -77,10 +69,10 @@ LOCKS = Variable(
     secret=False,
 )  # fmt: skip
 VARIABLES = (
-    *(BROKER, *TERMINAL, ACCOUNT_KIND, *BRIDGE, *TELEGRAM),
+    *(BROKER, *TERMINAL, ACCOUNT_KIND, *BRIDGE),
     *(HUB_FOLDER, *HUB_STORE, HUB_PUBLIC_KEY, HUB_PRIVATE_KEY, DATABASE, LOCKS),
 )
-"""All of them."""
+"""All that this package declares; each alert channel declares its own, see `alerts.family.channel_variables`."""
 
 
 def read_environment(file: Path, process: Mapping[str, str]) -> dict[str, str]:

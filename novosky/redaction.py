@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-from novosky.environment import DATABASE, HUB_STORE, TELEGRAM, VARIABLES
+from novosky.environment import DATABASE, HUB_STORE, VARIABLES
 
 REMOVED = "***"
 """Stands where a secret stood."""
@@ -24,10 +24,12 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", ""})
 _NO_SECRETS = frozenset({"true", "false", "none", "null"})
 
 SECRET_NAME = re.compile(
-    r"(?:^|_)(?:SECRET|PASSWORD|PASSWD|TOKEN|KEY|CREDENTIALS?)(?:_ID)?$|^(?:TELEGRAM|NOVOSKY)_\w*TOKEN$|^R2_(?!BUCKET$)",
+    r"(?:^|_)(?:SECRET|PASSWORD|PASSWD|TOKEN|KEY|CREDENTIALS?)(?:_ID)?$|_\w*TOKEN$|_(?:CHAT_IDS|WEBHOOK_URL)$|^R2_(?!BUCKET$)",
     re.IGNORECASE,
 )
-"""Names of variables whose value is a secret; a bucket's name is none and may be a common word."""
+"""Names of variables whose value is a secret; a bucket's name is none and may be a common word.
+What a chat or a receiver is reached by gives it away, so their names are here, too: alert channels
+declare their variables above this package, and a test holds all of them against this pattern."""
 _SECRET_FIELD = re.compile(
     r"secret|password|passwd|token|authorization|api_?key|private_?key|credential", re.IGNORECASE
 )
@@ -63,10 +65,10 @@ def secret_values(environment: Mapping[str, str]) -> frozenset[str]:
 
 def _parts_of(name: str, value: str) -> set[str]:
     """Return a secret and what else gives it away."""
-    if name == TELEGRAM[1].name:
+    if name.upper().endswith("_IDS"):
         return set(re.split(r"[\s,;]+", value))
-    if name == TELEGRAM[0].name:
-        # The part before the colon is the bot's public number.
+    if name.upper().endswith("_TOKEN") and re.match(r"\d+:", value):
+        # As Telegram writes a bot's token: what stands before the colon is its public number.
         secret = value.partition(":")[2]
         return {value, secret} if len(secret) >= _LONG else {value}
     if name == _ENDPOINT:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 _LONGEST_NAME, _LONGEST_LABEL = 253, 63
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Hosts that are this machine itself."""
 
 
 def check_web_address(address: str) -> str:
@@ -48,3 +50,23 @@ def is_host_name(host: str) -> bool:
     except UnicodeError:
         return False
     return all(0 < len(label) <= _LONGEST_LABEL for label in labels) and len(b".".join(labels)) <= _LONGEST_NAME
+
+
+def check_guarded_address(address: str) -> str:
+    """Return an address that messages and secrets may be sent to: encrypted, or on this machine.
+
+    Raises
+    ------
+    ValueError
+        It cannot be used (`check_web_address`), or is plain http to another machine.
+
+    Examples
+    --------
+    >>> check_guarded_address("http://127.0.0.1:8080/alerts")
+    'http://127.0.0.1:8080/alerts'
+    """
+    check_web_address(address)
+    parts = urlsplit(address)
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise ValueError("plain http:// to another machine shows everything to the network; write https://")
+    return address

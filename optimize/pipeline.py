@@ -81,7 +81,7 @@ WEEKLY: tuple[Step[OptimizeRun], ...] = (
     _PUSH,
     _RECORD,
     Step("commit", "git", shipping.commit, inputs=(shipping.RECORDED,), outputs=(shipping.COMMITTED,)),
-    Step("report", "Telegram", shipping.tell, inputs=(shipping.RECORDED,), outputs=(shipping.TOLD,)),
+    Step("report", "Report", shipping.tell, inputs=(shipping.RECORDED,), outputs=(shipping.TOLD,)),
 )
 
 _KEEP = Step[OptimizeRun](

@@ -14,6 +14,7 @@ from novosky.web_address import check_web_address
 
 TOKEN_VARIABLE, CHATS_VARIABLE, URL_VARIABLE = "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_IDS", "TELEGRAM_API_URL"
 PUBLIC_URL = "https://api.telegram.org"
+CHATS_MEND = "write whole numbers and commas, e.g. 1111,-100123/45 for topic 45 of a group; the log names a chat's id"
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class TelegramAccess:
         try:
             found = read_destinations(chats)
         except ValueError as error:
-            raise SettingsError(f"{CHATS_VARIABLE} {error}") from None
+            raise SettingsError(f"{CHATS_VARIABLE} {error}; {CHATS_MEND}") from None
         base_url = environment.get(URL_VARIABLE, "").strip() or PUBLIC_URL
         try:
             check_web_address(base_url)

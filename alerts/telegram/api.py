@@ -1,15 +1,13 @@
 """The Bot API as the rest of this room sees it: blocking calls and six ways to fail.
 
-python-telegram-bot speaks the protocol. It is asynchronous, so an instance owns an event loop
-and belongs to one thread at a time; only `interrupt` may be called from another.
+python-telegram-bot speaks the protocol. It is asynchronous, so an instance belongs to one thread
+at a time (see `alerts.calls`); only `interrupt` may be called from another.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
-import threading
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -18,9 +16,17 @@ import telegram.error as failures
 from telegram import Bot, Update
 from telegram.constants import ParseMode
 
+from alerts.calls import BoundedCalls
+from alerts.failures import (
+    AccessRefusedError,
+    PlaceClosedError,
+    RefusedError,
+    SlowDownError,
+    UnreachableError,
+)
 from alerts.telegram.access import TelegramAccess
 from alerts.telegram.destination import Destination
-from alerts.telegram.updates import Batch, Incoming
+from alerts.telegram.updates import Batch
 from alerts.telegram.wire import ListeningRequest, SpeakingRequest
 from novosky.log import SecretFilter
 from novosky.redaction import Redactor
@@ -52,51 +58,12 @@ _NOT_TELEGRAMS_OWN = "Parsing the server response"
 _log = logging.getLogger(__name__)
 
 
-class UnreachableError(Exception):
-    """The host did not answer properly; the message may have arrived. Try again later."""
-
-
-class SlowDownError(Exception):
-    """The host asks to wait `seconds`."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"Telegram asks to wait {seconds:g} s")
-        self.seconds = seconds
-
-
-class ChatClosedError(Exception):
-    """The chat does not take this message now, and may later.
-
-    Attributes
-    ----------
-    certain : bool
-        It is certainly the chat: it takes nothing from this bot. Otherwise Telegram did not say
-        that it was the message, which is taken for the same until another message arrives.
-    """
-
-    def __init__(self, reason: str, *, certain: bool = True) -> None:
-        super().__init__(reason)
-        self.certain = certain
-
-
 class ChatMovedError(Exception):
     """The group has become a supergroup: it has another id, `chat`."""
 
     def __init__(self, chat: int) -> None:
         super().__init__("the group has become a supergroup with another id")
         self.chat = chat
-
-
-class RefusedError(Exception):
-    """The host will never take this message as it is: the message itself is malformed."""
-
-
-class TokenRefusedError(Exception):
-    """The token is not, or no longer, valid."""
-
-
-class InterruptedCallError(Exception):
-    """The call was ended by `interrupt`."""
 
 
 class BotApi(Protocol):
@@ -142,11 +109,7 @@ class TelegramApi:
             request=self._requests[0],
             get_updates_request=self._listening,
         )
-        self._runner = asyncio.Runner()
-        self._lock = threading.Lock()
-        self._task: asyncio.Task[Any] | None = None
-        self._interrupted = False
-        self._closed = False
+        self._calls = BoundedCalls()
 
     def username(self) -> str:
         """Return the bot's name, without the @."""
@@ -172,18 +135,11 @@ class TelegramApi:
 
     def interrupt(self) -> None:
         """End the call under way, and every later one."""
-        with self._lock:
-            self._interrupted = True
-            if self._task is not None:
-                self._runner.get_loop().call_soon_threadsafe(self._task.cancel)
+        self._calls.interrupt()
 
     def close(self) -> None:
         """Release connections and event loop; see `BotApi`."""
-        if self._closed:
-            return
-        self._closed = True
-        self._runner.run(self._shut())
-        self._runner.close()
+        self._calls.close(self._shut())
 
     async def _shut(self) -> None:
         for request in self._requests:
@@ -192,13 +148,9 @@ class TelegramApi:
     def _call(self, work: Coroutine[Any, Any, R], hold: float = 0.0) -> R:
         """Run one request to its end and name its failure; `hold` is what the host may keep it open."""
         try:
-            return self._runner.run(self._tracked(work, hold + _CALL_SECONDS * self._timeout))
-        except asyncio.CancelledError:
-            raise InterruptedCallError from None
-        except TimeoutError:
-            raise UnreachableError("the answer did not end in time") from None
+            return self._calls.run(work, hold + _CALL_SECONDS * self._timeout)
         except failures.RetryAfter as error:
-            raise SlowDownError(_seconds(error)) from None
+            raise SlowDownError(_seconds(error), "Telegram") from None
         except failures.ChatMigrated as error:
             raise ChatMovedError(error.new_chat_id) from None
         except failures.TelegramError as error:
@@ -214,28 +166,15 @@ class TelegramApi:
             return UnreachableError(reason)
         if isinstance(error, failures.InvalidToken):
             # The library's own message shows the token.
-            return TokenRefusedError("Telegram does not know this bot token; ask @BotFather for the valid one")
+            return AccessRefusedError("Telegram does not know this bot token; ask @BotFather for the valid one")
         if isinstance(error, failures.Forbidden):
-            return ChatClosedError(reason)
+            return PlaceClosedError(reason)
         if _TOO_LARGE.search(reason):
             return RefusedError(reason)
         if isinstance(error, failures.BadRequest):
             # A subclass of NetworkError in the library, though repeating it at once does not help.
-            return RefusedError(reason) if _MALFORMED.search(reason) else ChatClosedError(reason, certain=False)
+            return RefusedError(reason) if _MALFORMED.search(reason) else PlaceClosedError(reason, certain=False)
         return UnreachableError(f"{type(error).__name__}: {reason}")
-
-    async def _tracked(self, work: Coroutine[Any, Any, R], limit: float) -> R:
-        with self._lock:
-            if self._interrupted:
-                work.close()
-                raise asyncio.CancelledError
-            self._task = asyncio.current_task()
-        try:
-            async with asyncio.timeout(limit):
-                return await work
-        finally:
-            with self._lock:
-                self._task = None
 
 
 def _seconds(error: failures.RetryAfter) -> float:
@@ -243,18 +182,3 @@ def _seconds(error: failures.RetryAfter) -> float:
     wait = error.retry_after
     seconds = float(wait) if isinstance(wait, int | float) else wait.total_seconds()
     return min(max(seconds, 1.0), LONGEST_ASKED_WAIT)
-
-
-__all__ = [
-    "Batch",
-    "BotApi",
-    "ChatClosedError",
-    "ChatMovedError",
-    "Incoming",
-    "InterruptedCallError",
-    "RefusedError",
-    "SlowDownError",
-    "TelegramApi",
-    "TokenRefusedError",
-    "UnreachableError",
-]

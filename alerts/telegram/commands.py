@@ -12,9 +12,10 @@ from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass
 
 from alerts.telegram import texts
-from alerts.telegram.api import Incoming
 from alerts.telegram.confirmation import LIFETIME, Confirmations, Verdict
+from alerts.telegram.updates import Incoming
 from alerts.views import BotControls, BotView
+from alerts.words import plain
 from novosky.errors import NovoskyError
 
 CONFIRMED = ("close", "halt", "resume")
@@ -157,7 +158,7 @@ class Commander:
         if order is None:
             return None
         if order.command not in HELP:
-            return f"There is no command /{texts.plain(order.command)[:40]}. Send /help for a list."
+            return f"There is no command /{plain(order.command)[:40]}. Send /help for a list."
         if interrupted and order.command not in SAFE_TO_REPEAT:
             return _INTERRUPTED.format(command=order.command)
         try:
@@ -166,7 +167,7 @@ class Commander:
             return self._obey(order, incoming.chat, now)
         except NovoskyError as error:
             _log.error("/%s failed: %s", order.command, error)
-            return f"/{order.command} could not be carried out: {texts.plain(str(error))}"
+            return f"/{order.command} could not be carried out: {plain(str(error))}"
 
     def _obey(self, order: Order, chat: int, now: float) -> str:
         if order.command in self._confirmed:
@@ -176,14 +177,14 @@ class Commander:
             if verdict is not Verdict.ACCEPTED:
                 return _REFUSALS[verdict].format(command=order.command)
         _log.warning("/%s was ordered by Telegram", order.command)
-        return texts.plain(self._orders[order.command]())
+        return plain(self._orders[order.command]())
 
     def _ask(self, command: str, chat: int, now: float) -> str:
         code = self._confirmations.ask(chat, command, now)
         lines = [f"<b>{_QUESTIONS.get(command, f'Really /{command}?')}</b>"]
         if command in ("close", "halt"):
             lines.append(texts.positions_text(self._view.positions()))
-        lines.append(f"To confirm, send <code>/{command} {texts.plain(code)}</code> within {LIFETIME:.0f} seconds.")
+        lines.append(f"To confirm, send <code>/{command} {plain(code)}</code> within {LIFETIME:.0f} seconds.")
         return "\n".join(lines)
 
     def _trades(self, order: Order, now: int) -> str:
@@ -206,4 +207,4 @@ class Commander:
 
 
 def _help_text() -> str:
-    return "\n".join(["<b>Commands</b>", *(f"/{name}: {texts.plain(what)}" for name, what in HELP.items())])
+    return "\n".join(["<b>Commands</b>", *(f"/{name}: {plain(what)}" for name, what in HELP.items())])

@@ -6,24 +6,17 @@ import logging
 import math
 from random import Random
 
-from alerts.telegram.api import (
-    Batch,
-    BotApi,
-    ChatClosedError,
-    ChatMovedError,
-    Incoming,
-    RefusedError,
-    SlowDownError,
-    TokenRefusedError,
-    UnreachableError,
-)
+from alerts.delivery import addressed
+from alerts.failures import AccessRefusedError, PlaceClosedError, RefusedError, SlowDownError, UnreachableError
+from alerts.message import Message
+from alerts.port import Queue
+from alerts.telegram.api import BotApi, ChatMovedError
 from alerts.telegram.chats import ChatBook
 from alerts.telegram.commands import Commander
-from alerts.telegram.delivery import Outbox, addressed
 from alerts.telegram.destination import Destination
 from alerts.telegram.ledger import CommandLedger
+from alerts.telegram.updates import Batch, Incoming
 from novosky.clock import Clock
-from trading.journal import Message
 
 POLL_WAIT = 25.0
 """Seconds a long poll lasts; Telegram holds it open until a message comes."""
@@ -52,7 +45,7 @@ class Poller:
         Used by no other thread, except for `interrupt`.
     commander : Commander
     ledger : CommandLedger
-    outbox : Outbox
+    queue : Queue
         Takes the answers.
     clock : Clock
     rng : random.Random
@@ -66,12 +59,12 @@ class Poller:
         api: BotApi,
         commander: Commander,
         ledger: CommandLedger,
-        outbox: Outbox,
+        queue: Queue,
         clock: Clock,
         rng: Random,
         book: ChatBook,
     ) -> None:
-        self._api, self._commander, self._ledger, self._outbox = api, commander, ledger, outbox
+        self._api, self._commander, self._ledger, self._queue = api, commander, ledger, queue
         self._book = book
         self._clock, self._rng = clock, rng
         self._username: str | None = None
@@ -122,9 +115,9 @@ class Poller:
             found = self._api.updates(self._offset, hold)
         except SlowDownError as error:
             return self._failed(str(error), error.seconds), 0
-        except TokenRefusedError as error:
+        except AccessRefusedError as error:
             return self._failed(str(error), TOKEN_WAIT), 0
-        except (UnreachableError, RefusedError, ChatClosedError, ChatMovedError) as error:
+        except (UnreachableError, RefusedError, PlaceClosedError, ChatMovedError) as error:
             return self._failed(str(error), self._longer_wait(LONGEST_WAIT)), 0
         now = self._clock.now()
         self._say_unreadable(found)
@@ -180,7 +173,7 @@ class Poller:
         answer = self._commander.answer(incoming, self._username or "", now, interrupted=interrupted)
         if answer is not None:
             reply = Message(f"reply:{incoming.update_id}", "reply", answer, math.floor(now))
-            self._outbox.enqueue(addressed(reply, Destination(incoming.chat, incoming.topic).label))
+            self._queue.enqueue(addressed(reply, Destination(incoming.chat, incoming.topic).label))
         self._ledger.settle(incoming.update_id)
 
     def _follow(self, incoming: Incoming) -> None:

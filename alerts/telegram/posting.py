@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alerts.telegram.api import BotApi, ChatClosedError, RefusedError
+from alerts.failures import PlaceClosedError, RefusedError
+from alerts.message import QueuedMessage
+from alerts.telegram.api import BotApi
 from alerts.telegram.destination import Destination
-from alerts.telegram.texts import CAPTION_LENGTH, TEXT_LENGTH, fitted, message_html, pieces, plain, plain_text
-from trading.journal import QueuedMessage
+from alerts.telegram.texts import CAPTION_LENGTH, TEXT_LENGTH, fitted, message_html, pieces
+from alerts.words import plain, plain_text
 
 SHORTEST_PIECE = 256
 """Characters below which a text is not divided further: it is not its length that is refused."""
@@ -37,7 +39,7 @@ class Posting:
         ------
         RefusedError
             It is malformed, also as plain words.
-        ChatClosedError, ChatMovedError, UnreachableError, SlowDownError, TokenRefusedError
+        PlaceClosedError, ChatMovedError, UnreachableError, SlowDownError, AccessRefusedError
             See `BotApi`; it is to be sent again.
         """
         text = message_html(message)
@@ -59,7 +61,7 @@ class Posting:
             return f"its attachment {attachment.name} cannot be read: {error.strerror}"
         except RefusedError as error:
             return f"its attachment {attachment.name} is not shown: {error}"
-        except ChatClosedError as error:
+        except PlaceClosedError as error:
             if error.certain:
                 raise
             return f"its attachment {attachment.name} is not shown: {error}"
@@ -81,7 +83,7 @@ class Posting:
         except RefusedError:
             # The marks may be at fault; the words must arrive.
             self._plain(plain_text(part), to, TEXT_LENGTH)
-        except ChatClosedError as error:
+        except PlaceClosedError as error:
             if error.certain or not again:
                 raise
             self._plain(plain_text(part), to, TEXT_LENGTH)

@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import logging
-import math
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
+from alerts.port import Queue
+from alerts.service import ChannelService, Line
 from alerts.telegram.access import TelegramAccess
-from alerts.telegram.api import BotApi, InterruptedCallError, TelegramApi
+from alerts.telegram.api import BotApi, TelegramApi
+from alerts.telegram.channel import Pace, TelegramChannel
 from alerts.telegram.chats import ChatBook
 from alerts.telegram.commands import Commander
 from alerts.telegram.confirmation import Confirmations
-from alerts.telegram.delivery import Delivery, Outbox, Pace
 from alerts.telegram.ledger import CommandLedger
 from alerts.telegram.poller import Poller
 from alerts.views import BotControls, BotView, HealthItem
 from novosky.clock import Clock
 
-LOOK_AGAIN = 2.0
-"""Seconds after which the outbox is looked at again, whether or not someone woke the delivery."""
 SILENCE = 300.0
 """Seconds without an answer of Telegram that count as unwell."""
 
-_log = logging.getLogger(__name__)
 
-
-class TelegramService:
-    """Wires deliveries and commands around one outbox and runs them.
+class TelegramService(ChannelService):
+    """Wires deliveries and commands around one queue and runs them.
 
     Parameters
     ----------
     access : TelegramAccess
-    outbox : Outbox
-        Used by three threads at a time.
+    queue : Queue
+        Of Telegram's messages; used by three threads at a time.
     view : BotView
     controls : BotControls
     ledger : Path
@@ -53,7 +48,7 @@ class TelegramService:
     def __init__(
         self,
         access: TelegramAccess,
-        outbox: Outbox,
+        queue: Queue,
         view: BotView,
         controls: BotControls,
         *,
@@ -64,18 +59,15 @@ class TelegramService:
         pace: Pace | None = None,
         connect: Callable[[TelegramAccess], BotApi] = TelegramApi,
     ) -> None:
-        self._clock = clock
-        self._speaking, self._listening = connect(access), connect(access)
+        # One book for both threads: a chat's new id is learnt by whichever meets it first.
         book = ChatBook(access.destinations, ledger.with_name(f"{ledger.stem}-chats.json"))
-        self.delivery = Delivery(outbox, self._speaking, access.labels, Random(rng.random()), pace, book)
+        channel = TelegramChannel(connect(access), book, pace)
+        super().__init__(channel, queue, clock, Random(rng.random()))
         commander = Commander(view, controls, book, Confirmations(new_code))
         books = CommandLedger(ledger, access.bot_id)
-        self.poller = Poller(self._listening, commander, books, outbox, clock, Random(rng.random()), book)
+        self._listening = connect(access)
+        self.poller = Poller(self._listening, commander, books, queue, clock, Random(rng.random()), book)
         self._book = book
-        self._stopping = threading.Event()
-        self._news = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self._failure: BaseException | None = None
 
     def catch_up(self, patience: float = 10.0) -> bool:
         """Obey what was sent while the bot was away; call it before the first bar and before `start`.
@@ -84,39 +76,6 @@ class TelegramService:
         position needs managing whether or not Telegram is up, and the poller keeps trying.
         """
         return self.poller.catch_up(patience)
-
-    def start(self) -> None:
-        """Start both threads."""
-        for name, work in (("telegram-delivery", self._deliver), ("telegram-commands", self._listen)):
-            thread = threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
-            self._threads.append(thread)
-            thread.start()
-
-    def wake(self) -> None:
-        """Say that something was put into the outbox."""
-        self._news.set()
-
-    def check(self) -> None:
-        """Raise what ended one of the threads, if anything did: a defect, or the outbox's storage."""
-        if self._failure is not None:
-            raise self._failure
-
-    def stop(self, timeout: float = 5.0) -> bool:
-        """End both threads, calls under way included; False when one did not end in time.
-
-        What is not sent stays in the outbox for the next start.
-        """
-        self._stopping.set()
-        self._news.set()
-        for api in (self._speaking, self._listening):
-            api.interrupt()
-        for thread in self._threads:
-            thread.join(timeout)
-        if any(thread.is_alive() for thread in self._threads):
-            return False
-        for api in (self._speaking, self._listening):
-            api.close()
-        return True
 
     def health(self) -> list[HealthItem]:
         """Return what a health report says of Telegram."""
@@ -135,24 +94,15 @@ class TelegramService:
             HealthItem("Telegram messages", not self.delivery.problem, told),
         ]
 
-    def _guarded(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except InterruptedCallError:
-            return
-        except BaseException as error:
-            # Handed to the bot's own thread, which fails with it: a listener that died unseen obeys no /freeze.
-            _log.critical("Telegram has stopped: %s", type(error).__name__)
-            self._failure = error
+    def _work(self) -> Sequence[tuple[str, Callable[[], None]]]:
+        return [*super()._work(), ("commands", self._listen)]
 
-    def _deliver(self) -> None:
-        while not self._stopping.is_set():
-            wait = self.delivery.step(self._clock.now())
-            self._news.wait(LOOK_AGAIN if math.isinf(wait) else min(wait, LOOK_AGAIN))
-            self._news.clear()
+    def _lines(self) -> Sequence[Line]:
+        return [*super()._lines(), self._listening]
 
     def _listen(self) -> None:
         while not self._stopping.is_set():
             wait = self.poller.poll()
+            # An answer to a command may have been queued: it must not wait for the next look.
             self.wake()
             self._stopping.wait(wait)

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 
+from alerts.message import QueuedMessage
 from alerts.views import AccountView, HealthItem, PerformanceView, PositionView, ProfileView, StatusView, TradeView
+from alerts.words import MARKED_KINDS, TITLES, UNKNOWN, moment, money, plain, plain_text, price
 from engine.outputs.tables import volume_text
-from trading.journal import QueuedMessage
 
 TEXT_LENGTH, CAPTION_LENGTH = 4096, 1024
 """Characters that Telegram takes in a message and under a picture."""
 MOST_PIECES = 8
 """Messages that one long text may become."""
-MARKED_KINDS = frozenset({"reply", "report"})
-"""Kinds of messages whose text is HTML already; all others are plain text."""
-TITLES = {
-    "trade": "Trade",
-    "risk": "Risk",
-    "broker": "Broker",
-    "error": "Error",
-    "news": "News calendar",
-}
-UNKNOWN = "unknown"
 SIDES = {1: "long", -1: "short"}
 _CUT = "\n… (cut)"
-
-
-def plain(text: str) -> str:
-    """Return text with HTML's own characters escaped."""
-    return html.escape(text, quote=False)
-
-
-def plain_text(marked: str) -> str:
-    """Return the words of HTML without its marks."""
-    return html.unescape(re.sub(r"<[^>]*>", "", marked))
 
 
 def fitted(marked: str, length: int) -> str:
@@ -76,31 +54,16 @@ def _units(text: str) -> int:
 
 
 def message_html(message: QueuedMessage) -> str:
-    """Return a queued message as it is sent: its words, and the number by which repeats are known."""
+    """Return a message as it is sent: its words and, from a queue, the number by which repeats are known."""
     if message.kind in MARKED_KINDS:
         text = message.text
     else:
         title = TITLES.get(message.kind)
         text = plain(message.text) if title is None else f"<b>{title}</b>\n{plain(message.text)}"
+    if message.id == 0:
+        return text
     again = ", sent again" if message.attempts else ""
     return f"{text}\n<i>№ {message.id}{again}</i>"
-
-
-def moment(time: int | None) -> str:
-    """Return a time as "2024-05-07 10:00 UTC"."""
-    return UNKNOWN if time is None else datetime.fromtimestamp(time, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def money(value: float | None, *, signed: bool = False) -> str:
-    """Return USD, e.g. "1,234.50 USD" or "+3.00 USD"."""
-    if value is None:
-        return UNKNOWN
-    return f"{round(value, 2) + 0.0:{'+' if signed else ''},.2f} USD"
-
-
-def price(value: float | None) -> str:
-    """Return a price in USD without its unit, or "none" where there is none."""
-    return "none" if value is None else f"{value:,.2f}"
 
 
 def duration(seconds: float) -> str:

@@ -19,8 +19,7 @@ from backtest.day.live_day import OPEN, Held, JournalDay, exact_usd, is_refused
 from engine.fills import EXIT_HALT, EXIT_MANUAL, EXIT_MODEL, EXIT_NAMES
 from engine.gates import gate_names
 from engine.outputs.tables import SIDE_NAMES, utc_text, volume_text
-from engine.records import Candidate, from_bytes
-from novosky.market.bars import M15_SECONDS
+from engine.records import Candidate, Params, from_text
 
 SIGNAL, GATE, PRICE, COST, MISSED, UNEXPLAINED = "signal", "gate", "price", "cost", "missed", "unexplained"
 CATEGORIES = (SIGNAL, GATE, PRICE, COST, MISSED, UNEXPLAINED)
@@ -86,10 +85,8 @@ class Comparison:
     day : JournalDay
     live : sequence of Held
     replayed : Replayed
-    lot_units : float
-        USD per lot and USD of price.
-    money_scale : float
-        Booked sums are multiples of 1/money_scale USD.
+    params : Params
+        Of the replay: what a lot is worth, how sums are booked, how long a bar lasts.
 
     Attributes
     ----------
@@ -99,11 +96,10 @@ class Comparison:
         Both results in risks of their trades; a pair is measured by the replay's risk.
     """
 
-    def __init__(
-        self, day: JournalDay, live: Sequence[Held], replayed: Replayed, lot_units: float, money_scale: float
-    ) -> None:
+    def __init__(self, day: JournalDay, live: Sequence[Held], replayed: Replayed, params: Params) -> None:
         self._day, self._replayed = day, replayed
-        self._units, self._money_scale = lot_units, money_scale
+        self._units, self._money_scale = params.lot_units, params.money_scale
+        self._bar_seconds = int(params.bar_seconds)
         self._rows = day.decisions
         self._entries, self._exits = day.intents_of("entry"), day.intents_of("exit")
         self._live = {held.key: held for held in live}
@@ -175,20 +171,21 @@ class Comparison:
         row = self._rows.get(close)
         if row is None:
             return MISSED, "the bot did not process this bar"
-        intent, mask = self._entries.get(close), self._replayed.blocks.get(close, 0)
-        live = None if row["candidate"] is None else from_bytes(Candidate, row["candidate"])
+        intent, replayed = self._entries.get(close), gate_names(self._replayed.blocks.get(close, 0))
+        failed = (row["gates"] or "").split()
+        live = None if row["candidate"] is None else from_text(Candidate, row["candidate"])
         words = _unlike(live, self._replayed.candidates.get(close))
         if words is not None and close > self._day.start:
             return SIGNAL, words
         if is_refused(intent) and close < self._day.end:
-            return None if mask == row["gates"] else (MISSED, _refusal(intent))
-        if mask != (row["gates"] or 0) and close > self._day.start:
-            return GATE, _gate_words(int(row["gates"] or 0), mask)
+            return None if replayed == failed and row["gates"] is not None else (MISSED, _refusal(intent))
+        if replayed != failed and close > self._day.start:
+            return GATE, _gate_words(failed, replayed)
         return None
 
     def _parts(self, live: Held, replay: Held) -> list[Difference]:
         """Take the difference of a pair apart; the parts add up to it."""
-        total, entered, left = live.net - replay.net, live.decided, _end_bar(live)
+        total, entered, left = live.net - replay.net, live.decided, self._end_bar(live)
         share = live.volume / replay.volume
         size = (
             exact_usd((share - 1.0) * float(replay.net), self._money_scale)
@@ -208,7 +205,7 @@ class Comparison:
         if entry:
             words = f"entry at {live.entry_price:.2f} against {replay.entry_price:.2f}"
             parts.append(Difference(PRICE, entered, words, entry))
-        if exit_ or not _ends_alike(live, replay):
+        if exit_ or not self._ends_alike(live, replay):
             category, bar, words = self._exit_cause(live, replay)
             parts.append(Difference(category, bar, words, exit_))
             self._note(live.key, (category, words))
@@ -229,10 +226,14 @@ class Comparison:
     def _exit_cause(self, live: Held, replay: Held) -> tuple[str, int, str]:
         """Return why a pair ended differently, by what ended first."""
         words = f"{_ending(live)} against {_ending(replay)}"
-        first = min((live, replay), key=_end_bar)
-        bar = _end_bar(first)
-        ordered = replay if replay.reason in (EXIT_MODEL, EXIT_HALT) and _end_bar(replay) <= _end_bar(live) else None
-        if live.reason == replay.reason and _end_bar(live) == _end_bar(replay):
+        first = min((live, replay), key=self._end_bar)
+        bar = self._end_bar(first)
+        ordered = (
+            replay
+            if replay.reason in (EXIT_MODEL, EXIT_HALT) and self._end_bar(replay) <= self._end_bar(live)
+            else None
+        )
+        if live.reason == replay.reason and self._end_bar(live) == self._end_bar(replay):
             return (PRICE, bar, words) if _same_bracket(live, replay) else (*self._bracket_cause(live), words)
         if ordered is not None:
             if bar not in self._rows:
@@ -252,6 +253,17 @@ class Comparison:
         cause = self.difference_at(live.decided)
         # The same models' word and other levels: they were measured from another price.
         return (cause[0] if cause is not None and cause[0] == SIGNAL else PRICE), live.decided
+
+    def _end_bar(self, held: Held) -> int:
+        """Return the close of the bar after which the position was gone; an order's exit counts to its decision."""
+        if held.exit_time is None:
+            return 2**62
+        begun = held.exit_time // self._bar_seconds * self._bar_seconds
+        return begun if held.reason in (EXIT_MODEL, EXIT_HALT) else begun + self._bar_seconds
+
+    def _ends_alike(self, live: Held, replay: Held) -> bool:
+        same_bar = self._end_bar(live) == self._end_bar(replay)
+        return live.reason == replay.reason and same_bar and live.exit_price == replay.exit_price
 
     def _add_silent_bars(self) -> None:
         """List what differed without touching money; neighbouring missed bars as one."""
@@ -290,18 +302,6 @@ def _held_at(positions: Mapping[tuple[int, int], Held], close: int) -> Held | No
     return next((held for held in positions.values() if held.held_at(close)), None)
 
 
-def _end_bar(held: Held) -> int:
-    """Return the close of the bar after which the position was gone; an order's exit counts to its decision."""
-    if held.exit_time is None:
-        return 2**62
-    begun = held.exit_time // M15_SECONDS * M15_SECONDS
-    return begun if held.reason in (EXIT_MODEL, EXIT_HALT) else begun + M15_SECONDS
-
-
-def _ends_alike(live: Held, replay: Held) -> bool:
-    return live.reason == replay.reason and _end_bar(live) == _end_bar(replay) and live.exit_price == replay.exit_price
-
-
 def _same_bracket(live: Held, replay: Held) -> bool:
     return (live.sl, live.tp) == (replay.sl, replay.tp)
 
@@ -322,15 +322,17 @@ def _unlike(live: Candidate | None, replay: Candidate | None) -> str | None:
     return None
 
 
-def _gate_words(live: int, replay: int) -> str:
-    only = [f"{name} blocked live only" for name in gate_names(live & ~replay)]
-    return ", ".join(only + [f"{name} blocked the replay only" for name in gate_names(replay & ~live)])
+def _gate_words(live: list[str], replay: list[str]) -> str:
+    only = [f"{name} blocked live only" for name in live if name not in replay]
+    return ", ".join(only + [f"{name} blocked the replay only" for name in replay if name not in live])
 
 
 def _refusal(intent: Row | None) -> str:
     assert intent is not None
-    code = intent["retcode"]
-    return "the order has no outcome" if code is None else f"the order was refused ({code})"
+    word, code = intent["outcome"], intent["broker_code"]
+    if word is None:
+        return "the order has no outcome"
+    return f"the order was refused ({word}{f', {code}' if code else ''})"
 
 
 def _side(key: tuple[int, int]) -> str:

@@ -17,11 +17,9 @@ from backtest.run import Opening
 from engine.breakers import count_closed, judge_equity, start_guard
 from engine.fills import floating_profit, required_margin, rounded
 from engine.outputs.tables import utc_text
-from engine.records import Account, Guard, Params, Trade, from_bytes, new_record
+from engine.records import Account, Guard, Params, Trade, from_text, new_record
 from novosky.errors import DataError
-from novosky.market.bars import M15_SECONDS
-from trading.brokers.port import DEAL_ENTRY_BALANCE, DEAL_ENTRY_IN, DEAL_ENTRY_OUT
-from trading.cycle.bookings import MAGIC
+from trading.brokers.port import DealEntry
 from trading.cycle.money import take_in
 from trading.journal import INTENT_FILLED, Journal, MoneyMove
 
@@ -99,6 +97,8 @@ class JournalDay:
         The decisions up to the end, those before the day included.
     intents, deals : sequences of mappings
         All of them.
+    magic : int
+        Marks the bot's own deals.
     trades : sequence of Trade
         All closed trades in order of exit.
     moves : sequence of MoneyMove
@@ -111,6 +111,7 @@ class JournalDay:
     intents: Sequence[Row]
     deals: Sequence[Row]
     trades: Sequence[Trade]
+    magic: int
     moves: Sequence[MoneyMove] = ()
 
     @property
@@ -131,16 +132,17 @@ class JournalDay:
         """Return the balance before the deals of a moment; a deposit of that very moment is in it."""
         cash = 0.0
         for deal in self.deals:
-            if deal["time"] < moment or (deal["time"] == moment and deal["entry"] == DEAL_ENTRY_BALANCE):
+            if deal["time"] < moment or (deal["time"] == moment and deal["entry"] == DealEntry.BALANCE):
                 cash = float(rounded(cash + deal["profit"] + deal["commission"] + deal["swap"], params.money_scale))
         return cash
 
     def own_positions(self) -> dict[int, list[Row]]:
         """Return the bot's positions: ticket and deals, in order of entry."""
-        own = [deal["position"] for deal in self.deals if deal["entry"] == DEAL_ENTRY_IN and deal["magic"] == MAGIC]
+        opened = [deal for deal in self.deals if deal["entry"] == DealEntry.IN]
+        own = [deal["position"] for deal in opened if deal["magic"] == self.magic]
         found: dict[int, list[Row]] = {ticket: [] for ticket in own}
         for deal in self.deals:
-            if deal["position"] in found and deal["entry"] in (DEAL_ENTRY_IN, DEAL_ENTRY_OUT):
+            if deal["position"] in found and deal["entry"] in (DealEntry.IN, DealEntry.OUT):
                 found[deal["position"]].append(deal)
         return found
 
@@ -155,7 +157,7 @@ class JournalDay:
         )
 
 
-def read_journal_day(journal: Journal, day: int) -> JournalDay:
+def read_journal_day(journal: Journal, day: int, bar_seconds: int) -> JournalDay:
     """Read what is needed of a day.
 
     Parameters
@@ -164,6 +166,8 @@ def read_journal_day(journal: Journal, day: int) -> JournalDay:
         Open for reading.
     day : int
         Its midnight, UTC epoch seconds.
+    bar_seconds : int
+        Length of a bar.
 
     Raises
     ------
@@ -182,14 +186,15 @@ def read_journal_day(journal: Journal, day: int) -> JournalDay:
         )
     began = any(row["bar"] <= day for row in rows)
     return JournalDay(
-        start=day if began else inside[0] - M15_SECONDS,
+        start=day if began else inside[0] - bar_seconds,
         # After its newest bar nobody knows what the bot did, or whether it was meant to run.
         end=min(day + DAY_SECONDS, rows[-1]["bar"]),
         rows=[row for row in rows if row["bar"] <= day + DAY_SECONDS],
         intents=journal.intents(),
         deals=journal.deals(),
-        trades=[from_bytes(Trade, content) for content in journal.trades()],
+        trades=[from_text(Trade, content) for content in journal.trades()],
         moves=journal.money_moves(),
+        magic=journal.magic,
     )
 
 
@@ -214,13 +219,13 @@ def opening_state(day: JournalDay, params: Params) -> Opening:
     for trade in closed[int(guard.closed) :]:
         # Closed while the bot was away over midnight; it found out with its first bar.
         count_closed(guard, params, trade.balance, _net(trade, params), day.start)
-    return Opening(account, guard, day.start if before is None else before["bar"] - M15_SECONDS)
+    return Opening(account, guard, day.start if before is None else before["bar"] - int(params.bar_seconds))
 
 
 def guard_at(day: JournalDay, params: Params, moment: int) -> Guard:
     """Return the breakers as they stood after the last bar that was processed by `moment`."""
     guard, account = new_record(Guard), new_record(Account)
-    first = day.rows[0]["bar"] - M15_SECONDS
+    first = day.rows[0]["bar"] - int(params.bar_seconds)
     start_guard(guard, params, first, day.cash(first, params))
     before = first
     for row in day.rows:
@@ -364,7 +369,7 @@ def _split(deals: Iterable[Row]) -> tuple[list[Row], list[Row]]:
     entries: list[Row] = []
     exits: list[Row] = []
     for deal in deals:
-        (entries if deal["entry"] == DEAL_ENTRY_IN else exits).append(deal)
+        (entries if deal["entry"] == DealEntry.IN else exits).append(deal)
     return entries, exits
 
 

@@ -16,7 +16,7 @@ from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
 from trading.journal import Journal
 
-MOST_BARS_SINCE = 2 * 96
+MOST_DAYS_SINCE = 2
 """A day is reported within the next one."""
 
 
@@ -45,7 +45,8 @@ def drift_note(
         As the bot runs on them.
     """
     try:
-        bars = closed_bars(live_window_bars() + MOST_BARS_SINCE)
+        since = MOST_DAYS_SINCE * settings.frame.bars_per_day
+        bars = closed_bars(live_window_bars() + since)
         return day_summary(replay_day(journal, day, ReplaySetup(bars, settings, ml_settings, models, news)))
     except NovoskyError as error:
         return f"No replay of {datetime.fromtimestamp(day, tz=UTC):%Y-%m-%d}: {error}"

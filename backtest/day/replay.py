@@ -37,7 +37,7 @@ from engine.records import Params, Trade
 from ml.feature_engineering import live_window_bars
 from novosky.errors import DataError
 from novosky.in_sample import in_sample_notice
-from novosky.market.bars import M15_SECONDS, epoch_seconds
+from novosky.market.bars import epoch_seconds
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
 from trading.journal import Journal
@@ -138,14 +138,14 @@ def replay_day(journal: Journal, day: int, setup: ReplaySetup) -> DayReport:
     UsageError
         A model is switched on and not there.
     """
-    told = read_journal_day(journal, day)
     params = build_params(setup.settings, setup.ml_settings)
+    told = read_journal_day(journal, day, int(params.bar_seconds))
     opening = opening_state(told, params)
     result = _simulated(told, setup, opening)
     last = Quoted(float(result.bars.close[-1]), float(result.bars.spread[-1]))
     live = live_positions(told, params, opening, last)
     replayed = _replayed(told, params, opening, result, last, live)
-    comparison = Comparison(told, live, replayed, params.lot_units, params.money_scale)
+    comparison = Comparison(told, live, replayed, params)
     return DayReport(
         day=day,
         start=told.start,
@@ -167,7 +167,8 @@ def replay_day(journal: Journal, day: int, setup: ReplaySetup) -> DayReport:
 
 def _simulated(told: JournalDay, setup: ReplaySetup, opening: Opening) -> BacktestResult:
     times = epoch_seconds(setup.history)
-    lacking = [close for close in told.decisions if close > told.start and close - M15_SECONDS not in set(times)]
+    length, known = setup.settings.frame.seconds, set(times.tolist())
+    lacking = [close for close in told.decisions if close > told.start and close - length not in known]
     if lacking:
         raise DataError(
             f"the bot acted on {len(lacking)} bar(s) of the day that the bars do not have, the first closed at "
@@ -193,7 +194,7 @@ def _simulated(told: JournalDay, setup: ReplaySetup, opening: Opening) -> Backte
 def _replayed(
     told: JournalDay, params: Params, opening: Opening, result: BacktestResult, last: Quoted, live: list[Held]
 ) -> Replayed:
-    closes = [int(time) + M15_SECONDS for time in result.bars.time]
+    closes = [int(time) + int(params.bar_seconds) for time in result.bars.time]
     candidates = {closes[int(each.bar)]: each for each in result.candidates}
     numbers = [int(each.bar) for each in result.candidates]
     blocks = {

@@ -14,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from backtest.benchmarks import Band, BuyAndHold, RandomEntry
-from backtest.metrics import Metrics
+from backtest.metrics import Assumptions, Metrics
 from engine.outputs.reasons import EXIT_WORDS, GATE_WORDS
 from novosky.in_sample import MARK, banner, is_in_sample
+from novosky.market.costs import Fees
 from novosky.measures.score import DRAWDOWN_FLOOR, MIN_TRADES
 from novosky.measures.statistics import MIN_DAYS, PROFIT_FACTOR_CAP
 
@@ -180,10 +181,21 @@ def cost_rows(metrics: Metrics) -> list[Row]:
     """Return what the closed trades paid, by kind."""
     return [
         ("Spread", dollars(metrics.cost_spread)),
-        ("Commission", dollars(metrics.cost_commission)),
-        ("Swap", dollars(metrics.cost_swap)),
+        (_fees(metrics.assumptions)[0], dollars(metrics.cost_commission)),
+        (_carry(metrics.assumptions)[0], dollars(metrics.cost_swap)),
         ("Slippage", dollars(metrics.cost_slippage)),
     ]
+
+
+def _fees(used: Assumptions) -> Row:
+    fees = Fees(maker=used.maker_fee, taker=used.taker_fee, least=used.min_fee)
+    return (fees.name, fees.text if fees.of_value else f"{dollars(used.commission_per_lot)} per lot and side")
+
+
+def _carry(used: Assumptions) -> Row:
+    if used.funding_rate:
+        return ("Funding", f"{100.0 * used.funding_rate:g} % of the position's value each time, from longs to shorts")
+    return ("Swap", f"long {dollars(used.swap_long)}, short {dollars(used.swap_short)} per lot and night")
 
 
 def assumption_rows(metrics: Metrics) -> list[Row]:
@@ -196,8 +208,8 @@ def assumption_rows(metrics: Metrics) -> list[Row]:
         spread += f", {used.spread_floored:,} of {metrics.bars:,} bars floored"
     return [
         ("Spread", spread),
-        ("Commission", f"{dollars(used.commission_per_lot)} per lot and side"),
-        ("Swap", f"long {dollars(used.swap_long)}, short {dollars(used.swap_short)} per lot and night"),
+        _fees(used),
+        _carry(used),
         ("Slippage", f"{dollars(used.slippage)} per market or stop fill"),
         ("Leverage", f"1:{used.leverage:g}"),
         ("Stop and target in one bar", "decided by M1 bars" if used.m1 else "counted as a stop (no M1 bars)"),

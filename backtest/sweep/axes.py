@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from engine.gates import GATES
 from novosky.errors import UsageError
 from novosky.settings import MlSettings, Settings
+from novosky.settings.base import Section
 from novosky.settings.brackets import bracket_ranges
-from novosky.settings.profiles import Range, profile_named
+from novosky.settings.places import setting_at
+from novosky.settings.profiles import profile_named
+from novosky.settings.swept import Reach, Swept, Value, Values, level_text
 
 Target = Literal["signal", "pos", "both"]
-Value = float | int | bool | None
-"""What a key of the settings files can hold on an axis."""
 PRESENT = -1
 """In `Design.picks`: the axis stays as configured."""
-
-_CONFIDENCE_POINTS = 6
-_RISK_POINTS = 3
-_BRACKET_POINTS = 5
-_GAPS = (0.05, 0.10, 0.15)
-CLOSED = 1.0
-"""Confidence that no calibrated probability reaches: the session is not traded."""
-_CALM_FACTOR = 8.0
-_NARROW_SPREAD = 0.15
-_TREND_ADX = 20.0
-_EXIT_THRESHOLDS = (0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90)
-_EXIT_GAPS = (0.10, 0.15, 0.20, 0.25, 0.30, 0.40)
-_BARS_HELD = (1, 2, 4, 8, 16)
 
 
 @dataclass(frozen=True)
@@ -59,10 +48,7 @@ class Key:
 
     def read(self, settings: Settings, ml_settings: MlSettings) -> Value:
         """Return what the settings say."""
-        place: Any = settings if self.file == "config" else ml_settings
-        for part in self.path:
-            place = getattr(place, part)
-        value: Value = place
+        value: Value = setting_at(self.dotted, settings, ml_settings)
         return value
 
 
@@ -77,40 +63,64 @@ class Axis:
         One value per key each.
     gates : bool
         Whether the gates that need no order size read these keys.
+    title : str
+        In tables and pictures.
+    told : callable
+        A choice in a few words.
     """
 
     keys: tuple[Key, ...]
     choices: tuple[tuple[Value, ...], ...]
     gates: bool = False
+    title: str = ""
+    told: Callable[[Values], str] = level_text
 
     def thinned(self) -> Axis:
         """Return the axis with its first, middle and last choice only."""
         if len(self.choices) <= 3:
             return self
         kept = (self.choices[0], self.choices[len(self.choices) // 2], self.choices[-1])
-        return Axis(self.keys, kept, self.gates)
+        return replace(self, choices=kept)
 
 
-CONFIDENCE = Key("confidence_threshold", "ml_config", ("prediction", "confidence_threshold"))
-GAP = Key("min_probability_diff", "ml_config", ("prediction", "min_probability_diff"))
-SESSIONS = (
-    Key("confidence_london", "config", ("session_confidence", "london")),
-    Key("confidence_new_york", "config", ("session_confidence", "new_york")),
-    Key("confidence_asian", "config", ("session_confidence", "asian")),
-)
-MIN_ATR = Key("min_atr_threshold", "config", ("risk_management", "min_atr_threshold"))
-SPREAD = Key("max_spread_atr", "config", ("risk_management", "max_spread_atr"))
-EMA = Key("ema_trend_filter", "config", ("enable_ema_trend_filter",))
-ADX = (
-    Key("adx_filter", "config", ("adx_filter", "enabled")),
-    Key("min_adx", "config", ("adx_filter", "min_adx")),
-)
-RISK = Key("risk_percent", "config", ("dynamic_position_sizing", "risk_percent"))
-STOP = Key("sl_atr_mult", "config", ("risk_management", "sl_atr_mult"))
-TAKE = Key("tp_atr_mult", "config", ("risk_management", "tp_atr_mult"))
-EXIT = Key("exit_threshold", "ml_config", ("position_model", "exit_threshold"))
-EXIT_GAP = Key("exit_min_prob_diff", "ml_config", ("position_model", "min_prob_diff"))
-HELD = Key("min_bars_held", "ml_config", ("position_model", "min_bars_held"))
+def _swept_keys() -> tuple[tuple[Swept, tuple[Key, ...]], ...]:
+    """Return what the settings declare as swept, in the order of a grid.
+
+    The grid is walked with the last axis fastest, and neighbours share their candidates when the
+    gates' keys come first: those of the models before those of the account, by gate.
+    """
+    of_gates = [key for gate in GATES for key in gate.keys]
+
+    def rank(found: tuple[Swept, tuple[Key, ...]]) -> tuple[bool, bool, bool, int]:
+        swept, keys = found
+        first = min((of_gates.index(key.dotted) for key in keys if key.dotted in of_gates), default=None)
+        if first is None:
+            return swept.target == "pos", True, False, 0
+        return swept.target == "pos", False, keys[0].file == "config", first
+
+    # What is equal stays in the order of its declaration.
+    return tuple(sorted((*_declared(Settings, "config", ()), *_declared(MlSettings, "ml_config", ())), key=rank))
+
+
+def _declared(
+    section: type[Section], file: Literal["config", "ml_config"], path: tuple[str, ...]
+) -> Iterator[tuple[Swept, tuple[Key, ...]]]:
+    for name, field in section.model_fields.items():
+        inner = field.annotation
+        parts = inner.model_fields if isinstance(inner, type) and issubclass(inner, Section) else None
+        for mark in field.metadata:
+            if isinstance(mark, Swept):
+                paths = [(*path, name)] if parts is None else [(*path, name, part) for part in parts]
+                yield mark, tuple(Key(title, file, place) for title, place in zip(mark.names, paths, strict=True))
+        if parts is not None:
+            assert isinstance(inner, type) and issubclass(inner, Section)
+            yield from _declared(inner, file, (*path, name))
+
+
+SWEPT = _swept_keys()
+"""Every axis there can be, in the order of a grid."""
+KEYS = {key.name: key for _, keys in SWEPT for key in keys}
+"""By the name in the sweep's table."""
 
 
 def axes_for(target: Target, settings: Settings, ml_settings: MlSettings) -> tuple[Axis, ...]:
@@ -129,74 +139,18 @@ def axes_for(target: Target, settings: Settings, ml_settings: MlSettings) -> tup
             f"--target {target} sweeps the position model's exit rule, but position_model.enabled is false in "
             "ml_config.json; switch it on or sweep --target signal"
         )
-    if target == "pos":
-        return _position_axes(settings, ml_settings)
-    signal = _signal_axes(settings, ml_settings)
-    if target == "signal":
-        return signal
-    return tuple(axis.thinned() for axis in (*signal, *_position_axes(settings, ml_settings)))
-
-
-def _signal_axes(settings: Settings, ml_settings: MlSettings) -> tuple[Axis, ...]:
-    profile = profile_named(settings.risk_profile.name)
-    strict = profile.confidence[1]
-    sessions: tuple[tuple[Value, ...], ...] = (
-        (None, None, None),
-        (None, None, strict),
-        (None, None, CLOSED),
-        (CLOSED, None, None),
-        (None, CLOSED, None),
-    )
-    management, adx = settings.risk_management, settings.adx_filter
-
-    def axis(keys: tuple[Key, ...], choices: Iterable[tuple[Value, ...]], *, gates: bool = True) -> Axis:
+    reach = Reach(profile_named(settings.risk_profile.name), *bracket_ranges(settings, ml_settings))
+    of_gates = {key for gate in GATES for key in gate.keys}
+    axes = []
+    for swept, keys in SWEPT:
+        if target not in ("both", swept.target):
+            continue
+        if swept.unless and setting_at(swept.unless, settings, ml_settings):
+            continue
         present = tuple(key.read(settings, ml_settings) for key in keys)
-        return Axis(keys, _with_present(present, choices), gates)
-
-    def ranged(key: Key, limits: Range, points: int, *, gates: bool = False) -> Axis:
-        values = _points(limits, points)
-        present = key.read(settings, ml_settings)
-        assert isinstance(present, float)
-        if limits[0] <= present <= limits[1]:
-            values = sorted({*values, present})
-        return Axis((key,), tuple((value,) for value in values), gates)
-
-    spreads = {management.max_spread_atr, min(management.max_spread_atr, _NARROW_SPREAD)}
-    filters = ((False, adx.min_adx), (True, max(adx.min_adx, _TREND_ADX)))
-    # Gates first: the grid is walked with the last axis fastest, and neighbours share their candidates.
-    gates = (
-        ranged(CONFIDENCE, profile.confidence, _CONFIDENCE_POINTS, gates=True),
-        axis((GAP,), ((gap,) for gap in _GAPS)),
-        axis(SESSIONS, sessions),
-        axis((MIN_ATR,), ((management.min_atr_threshold,), (_CALM_FACTOR * management.min_atr_threshold,))),
-        axis((SPREAD,), ((share,) for share in sorted(spreads, reverse=True))),
-        axis((EMA,), ((True,),) if settings.enable_ema_trend_filter else ((False,), (True,))),
-        axis(ADX, filters[1:] if adx.enabled else filters),
-    )
-    sizing = (ranged(RISK, profile.risk_percent, _RISK_POINTS),)
-    if ml_settings.ml_sltp.enabled:
-        # The SLTP model names the distances; the fixed ones are not read.
-        return (*gates, *sizing)
-    stops, targets = bracket_ranges(settings, ml_settings)
-    brackets = (ranged(STOP, stops, _BRACKET_POINTS), ranged(TAKE, targets, _BRACKET_POINTS))
-    return (*gates, *sizing, *brackets)
-
-
-def _position_axes(settings: Settings, ml_settings: MlSettings) -> tuple[Axis, ...]:
-    axes = ((EXIT, _EXIT_THRESHOLDS), (EXIT_GAP, _EXIT_GAPS), (HELD, _BARS_HELD))
-    return tuple(
-        Axis((key,), tuple((value,) for value in sorted({*values, key.read(settings, ml_settings)})))
-        for key, values in axes
-    )
-
-
-def _points(limits: Range, points: int) -> list[float]:
-    least, most = limits
-    return sorted({round(float(value), 4) for value in np.linspace(least, most, points)})
-
-
-def _with_present(present: tuple[Value, ...], choices: Iterable[tuple[Value, ...]]) -> tuple[tuple[Value, ...], ...]:
-    return tuple(dict.fromkeys((present, *choices)))
+        gates = any(key.dotted in of_gates for key in keys)
+        axes.append(Axis(keys, swept.choices(present, reach), gates, swept.title, swept.told))
+    return tuple(axis.thinned() for axis in axes) if target == "both" else tuple(axes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,10 +18,10 @@ import numpy.typing as npt
 from backtest.run import Prepared
 from backtest.sweep.inputs import Opinions, SweepInputs
 from backtest.sweep.rows import RowRunner
+from engine.bar import place_entry
 from engine.candidates import mean_of_members
 from engine.exits import bars_held, fill_position_inputs, last_bar_open
 from engine.fills import ORDER_FILLED, open_of_bar, touched
-from engine.history import place_entry
 from engine.inputs.models import PositionModel
 from engine.records import Account, Bars, Candidate, Params, Trade, from_bytes, new_record, new_records, to_bytes
 from engine.sizing import bracket

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backtest.sweep.axes import PRESENT, Design, Key, Value, changed_settings
+from backtest.sweep.axes import PRESENT, Design, Key, changed_settings
 from engine.inputs.brackets import bracket_multiples
 from engine.inputs.parameters import build_params
 from engine.records import Params, dtype_of
 from novosky.measures.statistics import Floats, Ints
 from novosky.settings import MlSettings, Settings
+from novosky.settings.swept import Value
 
 _STOP, _TAKE = "sl_mult", "tp_mult"
 _ROW = np.dtype([*dtype_of(Params).descr, (_STOP, "f8"), (_TAKE, "f8")])

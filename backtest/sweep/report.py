@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import itertools
-import json
 import math
 from dataclasses import asdict
 from typing import Any
@@ -12,28 +11,12 @@ from typing import Any
 import numpy as np
 
 from backtest.report.summary import percent
-from backtest.sweep.axes import (
-    ADX,
-    CLOSED,
-    CONFIDENCE,
-    EMA,
-    EXIT,
-    EXIT_GAP,
-    GAP,
-    HELD,
-    MIN_ATR,
-    RISK,
-    SESSIONS,
-    SPREAD,
-    STOP,
-    TAKE,
-    Axis,
-    Value,
-)
+from backtest.sweep.axes import Axis
 from backtest.sweep.run import SweepOutcome, ranking, unusable_rows
 from novosky.measures.statistics import Floats
-from novosky.pages.shell import POLICY, STYLE
+from novosky.pages.shell import document
 from novosky.provenance import Provenance
+from novosky.settings.swept import Value
 
 TOP_ROWS = 15
 """Rows in the console's and the page's table, the present configuration aside."""
@@ -49,29 +32,13 @@ _SHOWN_FIGURES = {
     "total_return": "return",
     "sharpe": "Sharpe",
 }
-_TITLES = {
-    CONFIDENCE: "confidence",
-    GAP: "gap",
-    SESSIONS[0]: "sessions",
-    MIN_ATR: "min ATR",
-    SPREAD: "spread/ATR",
-    EMA: "EMA200",
-    ADX[0]: "ADX",
-    RISK: "risk %",
-    STOP: "SL",
-    TAKE: "TP",
-    EXIT: "exit",
-    EXIT_GAP: "exit gap",
-    HELD: "held",
-}
-"""Axes in short, by their first key."""
 _SCALE = [[0.0, "#e4edfb"], [1.0, "#1d4fa8"]]
 """One hue from low to high: red and green would call the lower of two equal scores bad."""
 
 _SCRIPT = """
 (function(){
 'use strict';
-var figures=JSON.parse(document.getElementById('page').textContent);
+var figures=JSON.parse(document.getElementById('page').textContent).figures;
 function draw(){
   var css=getComputedStyle(document.documentElement);
   function colour(name){return css.getPropertyValue(name).trim();}
@@ -98,28 +65,12 @@ window.addEventListener('afterprint',function(){
 
 def level(axis: Axis, values: tuple[Value, ...]) -> str:
     """Return a choice of an axis in a few words."""
-    if axis.keys == SESSIONS:
-        stated = [
-            f"{_session(key.name)} {'closed' if value == CLOSED else format(value, 'g')}"
-            for key, value in zip(axis.keys, values, strict=True)
-            if value is not None
-        ]
-        return ", ".join(stated) or "alike"
-    if axis.keys == ADX:
-        return f"at least {values[1]:g}" if values[0] else "off"
-    (value,) = values
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return "none" if value is None else f"{value:g}"
-
-
-def _session(key: str) -> str:
-    return key.removeprefix("confidence_").replace("_", " ")
+    return axis.told(values)
 
 
 def axis_title(axis: Axis) -> str:
     """Return what an axis is called in tables and pictures."""
-    return _TITLES[axis.keys[0]]
+    return axis.title
 
 
 def shown_axes(outcome: SweepOutcome) -> list[int]:
@@ -330,17 +281,7 @@ def sweep_html(outcome: SweepOutcome, made: Provenance) -> str:
         '<p class="note">Medians over all other axes, of the axes that move the score most. Where a field is empty, no '
         "configuration closed enough trades for a score.</p></section>"
     )
-    # "</" inside a string would end the script element; JSON allows the escaped slash.
-    content = json.dumps(figures, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<meta name="color-scheme" content="light dark">'
-        f"<title>{title}</title><style>{STYLE}</style></head>\n<body><main>{body}</main>\n"
-        f'<script type="application/json" id="page">{content}</script>\n'
-        f"<script>{get_plotlyjs()}</script>\n<script>{_SCRIPT}</script></body></html>\n"
-    )
+    return document(title, body, {"figures": figures}, get_plotlyjs(), _SCRIPT)
 
 
 def _html_table(outcome: SweepOutcome, rows: list[int]) -> str:

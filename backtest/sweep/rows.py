@@ -15,25 +15,13 @@ import numpy.typing as npt
 from backtest.metrics import net_results, r_multiples
 from backtest.sweep.inputs import Opinions, SweepInputs
 from backtest.sweep.risk import RiskTrees, tree_multiplier
+from engine.bar import ASK_POSITION, DONE, LEAVE, hold_until
 from engine.breakers import start_guard
 from engine.equity import equity_state
 from engine.exits import first_exit
 from engine.gates import failing_gates
-from engine.history import ASK_POSITION, DONE, LEAVE, advance, hold_until
-from engine.records import (
-    Account,
-    Bars,
-    Block,
-    Candidate,
-    Guard,
-    Minutes,
-    Params,
-    Rollovers,
-    Run,
-    Trade,
-    new_record,
-    new_records,
-)
+from engine.history import advance
+from engine.records import Account, Block, Candidate, Guard, Params, Run, Trade, Window, new_record, new_records
 from novosky.compiled import compiled
 from novosky.measures.score import MIN_TRADES, score_of
 from novosky.measures.selection import SPLITS, block_sums
@@ -97,13 +85,8 @@ def trade_through(
     guard: Guard,
     params: Params,
     run: Run,
-    bars: Bars,
     candidates: npt.NDArray[Any],
-    minutes: Minutes,
-    rollovers: Rollovers,
-    trades: npt.NDArray[Any],
-    blocks: npt.NDArray[Any],
-    equity: npt.NDArray[Any],
+    window: Window,
     passed: npt.NDArray[np.int64],
     bracket: int,
     opinions: Opinions,
@@ -118,9 +101,7 @@ def trade_through(
     """
     reply = 0.0
     while True:
-        question = advance(
-            account, guard, params, run, bars, candidates, minutes, rollovers, trades, blocks, equity, reply
-        )
+        question = advance(account, guard, params, run, candidates, window, reply)
         if question == DONE:
             return _FINISHED
         if question == ASK_POSITION:
@@ -128,9 +109,7 @@ def trade_through(
             if bracket >= len(opinions.until) or run.bar >= opinions.until[bracket, trade]:
                 return _UNANSWERED
             begin, end = opinions.begin[bracket, trade], opinions.end[bracket, trade]
-            leave = first_exit(
-                account, params, bars, opinions.rows[begin:end], opinions.probabilities[begin:end], run.bar
-            )
+            leave = first_exit(params, opinions.rows[begin:end], opinions.probabilities[begin:end], run.bar)
             if leave == run.bar:
                 reply = LEAVE
             else:
@@ -229,18 +208,14 @@ class RowRunner:
         account.balance = float(inputs.balance[0])
         start_guard(guard, params, int(inputs.bars.time[0]), account.balance)
         run.peak, run.pending_candidate = guard.equity, -1
+        window = Window(inputs.bars, inputs.minutes, inputs.rollovers, desk.trades, desk.blocks, desk.equity)
         verdict = trade_through(
             account,
             guard,
             params,
             run,
-            inputs.bars,
             taken,
-            inputs.minutes,
-            inputs.rollovers,
-            desk.trades,
-            desk.blocks,
-            desk.equity,
+            window,
             passed,
             int(inputs.bracket_of[row]),
             inputs.opinions,

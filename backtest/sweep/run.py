@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from backtest.run import Prepared
-from backtest.sweep.axes import CONFIDENCE, Design, Key, Target, Value, axes_for, design
+from backtest.sweep.axes import KEYS, Design, Key, Target, axes_for, design
 from backtest.sweep.inputs import SweepInputs, sweep_inputs
 from backtest.sweep.opinions import with_opinions
 from backtest.sweep.params import param_rows
@@ -30,13 +30,14 @@ from engine.inputs.models import Models
 from ml.risk_predictor import RiskPredictor
 from ml.sets.compat import library_versions
 from novosky.errors import UsageError
-from novosky.market.bars import M15_SECONDS
+from novosky.market.timeframe import Timeframe
 from novosky.measures.deflated_sharpe import DeflatedSharpe, deflated_sharpe
 from novosky.measures.selection import SPLITS, Overfitting, PairedBootstrap, block_sums, paired_bootstrap, pbo_of_blocks
 from novosky.measures.statistics import Floats, Ints
 from novosky.settings import MlSettings, Settings
 from novosky.settings.profile_application import apply_profile, labels_of
 from novosky.settings.profiles import Profile
+from novosky.settings.swept import Value
 
 MIN_CHOICE_TRADES = 30
 """A configuration with fewer closed trades is never chosen."""
@@ -129,7 +130,7 @@ class SweepOutcome:
     seconds: float
 
 
-def seen_window(start: pd.Timestamp, end: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
+def seen_window(start: pd.Timestamp, end: pd.Timestamp, frame: Timeframe) -> tuple[pd.Timestamp, pd.Timestamp]:
     """Return the part of an out-of-sample window [start, end) that a sweep may see.
 
     The first 70 %, in whole bars; the rest judges what was chosen. A window shorter than 90 days
@@ -137,8 +138,8 @@ def seen_window(start: pd.Timestamp, end: pd.Timestamp) -> tuple[pd.Timestamp, p
     """
     if end - start < SHORT_WINDOW:
         return start, end
-    bars = math.floor((end - start).total_seconds() * SEEN_SHARE / M15_SECONDS)
-    return start, start + pd.Timedelta(seconds=bars * M15_SECONDS)
+    bars = math.floor((end - start).total_seconds() * SEEN_SHARE / frame.seconds)
+    return start, start + pd.Timedelta(seconds=bars * frame.seconds)
 
 
 def run_sweep(
@@ -262,7 +263,7 @@ def _judge(
         present_daily=daily[0],
         trials=trials,
         start=_iso(int(bars[0])),
-        end=_iso(int(bars[-1]) + M15_SECONDS),
+        end=_iso(plan.settings.frame.close(int(bars[-1]))),
         target=plan.target,
         profile=plan.settings.risk_profile.name,
         labels=labels,
@@ -353,7 +354,7 @@ def apply_best(
         section = contents[file]
         for part in path[:-1]:
             section = section.setdefault(part, {})
-        if dotted == CONFIDENCE.dotted and value is not None and section.get(path[-1]) != value:
+        if dotted == KEYS["confidence_threshold"].dotted and value is not None and section.get(path[-1]) != value:
             least, most = profile.confidence
             value = min(max(value, least), most)
         section[path[-1]] = value

@@ -17,13 +17,12 @@ from backtest.metrics import net_results, r_multiples
 from backtest.result import BacktestResult
 from novosky.errors import StorageError, UsageError
 from novosky.files import write_with
-from novosky.market.bars import M15_SECONDS
+from novosky.market.timeframe import Timeframe
 from novosky.measures.statistics import DAY, Floats, Ints
 
 VARIANTS = ("position", "sltp", "risk", "all")
 """What is switched on beside the signal models: one of the others, or all of them."""
 
-LEAST_FOLD_BARS = 96
 """A fold shorter than a day measures nothing."""
 
 
@@ -49,7 +48,7 @@ class FoldWindow:
 
 
 def fold_windows(
-    start: pd.Timestamp, end: pd.Timestamp, folds: int, train_days: int, embargo_bars: int
+    start: pd.Timestamp, end: pd.Timestamp, folds: int, train_days: int, embargo_bars: int, frame: Timeframe
 ) -> list[FoldWindow]:
     """Cut [start, end) into folds of equal time, each with the training window that precedes it.
 
@@ -62,6 +61,8 @@ def fold_windows(
     start, end : pandas.Timestamp
         UTC, of the bars to be traded.
     folds, train_days, embargo_bars : int
+    frame : Timeframe
+        Of the bars: folds begin where bars open, and the embargo is counted in them.
 
     Raises
     ------
@@ -71,22 +72,23 @@ def fold_windows(
     Examples
     --------
     >>> import pandas as pd
+    >>> from novosky.market.timeframe import TIMEFRAMES
     >>> day = pd.Timestamp("2024-01-03", tz="UTC")
-    >>> [w.test_start - w.train_end for w in fold_windows(day, day + pd.Timedelta(days=4), 2, 2, 4)]
+    >>> [w.test_start - w.train_end for w in fold_windows(day, day + pd.Timedelta(days=4), 2, 2, 4, TIMEFRAMES["M15"])]
     [3600, 3600]
     """
     first, last = int(start.timestamp()), int(end.timestamp())
-    if folds < 1 or (last - first) // M15_SECONDS < folds * LEAST_FOLD_BARS:
+    if folds < 1 or (last - first) // frame.seconds < folds * frame.bars_per_day:
         raise UsageError(f"{start} to {end} cannot be cut into {folds} folds of a day or more; use fewer --folds")
-    if train_days * DAY <= embargo_bars * M15_SECONDS:
+    if train_days * DAY <= embargo_bars * frame.seconds:
         raise UsageError(f"{train_days} days to train on are shorter than the embargo of {embargo_bars} bars")
-    inner = [(first + (last - first) * k // folds) // M15_SECONDS * M15_SECONDS for k in range(1, folds)]
+    inner = [(first + (last - first) * k // folds) // frame.seconds * frame.seconds for k in range(1, folds)]
     edges = [first, *inner, last]
     return [
         FoldWindow(
             number=number,
             train_start=begin - train_days * DAY,
-            train_end=begin - embargo_bars * M15_SECONDS,
+            train_end=begin - embargo_bars * frame.seconds,
             test_start=begin,
             test_end=finish,
         )

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backtest.benchmarks import Band
-from backtest.report.equity_chart import Line, equity_chart
 from backtest.report.summary import UNKNOWN, number, percent, signed_percent
+from backtest.walk_forward.equity_chart import Line, equity_chart
 from backtest.walk_forward.folds import FoldOutcome
 from backtest.walk_forward.pooled import FoldFigures, Pooled, PooledRandom, fold_figures
 from novosky.measures.score import MIN_TRADES

@@ -29,7 +29,7 @@ CACHED_RUNS = 5
 def main(data: str, models: str, config: str, ml_config: str, window: str) -> dict[str, float]:
     """Measure a backtest of the last `window` bars of a file."""
     settings, ml_settings = load_settings(Path(config)), load_ml_settings(Path(ml_config))
-    history = load_bars(Path(data))
+    history = load_bars(Path(data), seconds=settings.frame.seconds)
     served = load_models(Path(models), settings, ml_settings)
     start = history["time"].iloc[-int(window)]
     began = WALL()

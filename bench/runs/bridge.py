@@ -17,6 +17,7 @@ import numpy as np
 from bench.context import ROOT, SEED
 from novosky.clock import RealClock
 from novosky.data.synthetic import synthetic_bars
+from novosky.market.instrument import BOT_MAGIC, USUAL_SYMBOL
 from novosky.settings import load_ml_settings, load_settings
 from trading.brokers.bridge.admission import TOKEN_VARIABLE
 from trading.brokers.bridge.functions import FUNCTIONS
@@ -38,7 +39,7 @@ def calls_of(window: int) -> Calls:
     window : int
         Bars and ticks asked for.
     """
-    m15, symbol = C.TIMEFRAME_M15, "BTCUSD"
+    m15, symbol = C.TIMEFRAME_M15, USUAL_SYMBOL
     return {
         "initialize": lambda mt5: mt5.initialize(),
         "version": lambda mt5: mt5.version(),
@@ -79,14 +80,14 @@ def request() -> dict[str, Any]:
     """Return a market order as the adapter writes it."""
     return {
         "action": C.TRADE_ACTION_DEAL,
-        "symbol": "BTCUSD",
+        "symbol": USUAL_SYMBOL,
         "volume": 0.01,
         "type": C.ORDER_TYPE_BUY,
         "price": 50_000.0,
         "sl": 0.0,
         "tp": 0.0,
         "deviation": 1_000,
-        "magic": 770_001,
+        "magic": BOT_MAGIC,
         "comment": "e6595a2c4",
         "type_time": C.ORDER_TIME_GTC,
         "type_filling": C.ORDER_FILLING_FOK,
@@ -114,7 +115,7 @@ def recorded(window: int) -> Recorded:
         frame, settings, load_ml_settings(ROOT / "ml_config.json"), pace=1.0, now=lambda: 0.0
     )
     terminal.initialize()
-    terminal.symbol_select("BTCUSD", True)
+    terminal.symbol_select(USUAL_SYMBOL, True)
     for _ in range(AGES):
         market.server.advance()
         terminal.order_send(request())

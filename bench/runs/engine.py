@@ -16,8 +16,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from bench.measure import CPU, seconds_of
+from engine.bar import DONE
 from engine.breakers import start_guard
-from engine.history import DONE, advance
+from engine.history import advance
 from engine.records import (
     FOREVER,
     Account,
@@ -29,12 +30,14 @@ from engine.records import (
     Rollovers,
     Run,
     Trade,
+    Window,
     new_record,
     new_records,
     no_minutes,
 )
-from novosky.market.bars import M15_SECONDS, PRICE_COLUMNS, epoch_seconds
+from novosky.market.bars import PRICE_COLUMNS, epoch_seconds
 from novosky.market.server_time import ServerClock
+from novosky.market.timeframe import USUAL
 
 BALANCE = 1_000_000.0
 UNITS = 1_000.0
@@ -57,7 +60,7 @@ class Prepared:
 def neutral_params() -> Params:
     """Return a bare bracket trade of 1,000 units: no cost, no rounding, no gate that could fail."""
     params = new_record(Params)
-    params.bar_seconds = M15_SECONDS
+    params.bar_seconds = USUAL.seconds
     params.lot_units = params.volume_scale = params.volume_min = 1.0
     params.volume_max = 1e9
     params.fixed_volume = UNITS
@@ -144,11 +147,10 @@ def run(prepared: Prepared, *, curve: bool = False) -> tuple[npt.NDArray[Any], f
     account.balance = state.peak = BALANCE
     start_guard(guard, params, int(bars.time[0]), BALANCE)
     trades, blocks = new_records(Trade, len(candidates) + 1), new_records(Block, len(candidates))
-    equity, minutes = np.empty(len(bars.time) if curve else 0), no_minutes()
+    equity = np.empty(len(bars.time) if curve else 0)
+    window = Window(bars, no_minutes(), prepared.rollovers, trades, blocks, equity)
     began = CPU()
-    question = advance(
-        account, guard, params, state, bars, candidates, minutes, prepared.rollovers, trades, blocks, equity, 0.0
-    )
+    question = advance(account, guard, params, state, candidates, window, 0.0)
     seconds = CPU() - began
     if question != DONE:
         raise AssertionError(f"the engine stopped at bar {state.bar} with question {question}")

@@ -26,7 +26,7 @@ def main(
 ) -> dict[str, object]:
     """Replay a file's last `count` bars; `durable` is yes for a journal synced to disk as a live bot's is."""
     settings, ml_settings = load_settings(Path(config)), load_ml_settings(Path(ml_config))
-    frame = load_bars(Path(data))
+    frame = load_bars(Path(data), seconds=settings.frame.seconds)
     market = PaperMarket(name="bench", frame=frame, first=len(frame) - int(count), m1=None, fixed_spread=False)
     session = open_session(
         market,

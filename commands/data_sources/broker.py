@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from trading.brokers.mt5.bar_history import History
-    from trading.live.access import Reach
+    from trading.brokers.mt5.bars.history import History
+    from trading.brokers.mt5.entry import TerminalReach
 
 
 def collect_broker(request: Request) -> Stored:
@@ -31,11 +31,14 @@ def collect_broker(request: Request) -> Stored:
     BrokerError
         No way to a terminal is named, it does not answer, or the clock rule is not its server's.
     """
-    from novosky.environment import ENV_FILE, read_environment
-    from trading.live.access import reach_from_environment
+    from novosky.environment import BROKER, ENV_FILE, read_environment
+    from trading.brokers.bridge.entry import bridge_reach
+    from trading.brokers.mt5.entry import package_reach
 
     environment = with_broker(read_environment(ENV_FILE, os.environ))
-    return download_from(request, reach_from_environment(environment), RealClock())
+    # This source is MetaTrader 5's own: no other broker of the family has these bars.
+    ways = {"mt5": package_reach, "bridge": bridge_reach}
+    return download_from(request, ways[environment[BROKER.name].strip()](environment), RealClock())
 
 
 def with_broker(environment: Mapping[str, str]) -> dict[str, str]:
@@ -62,7 +65,7 @@ def with_broker(environment: Mapping[str, str]) -> dict[str, str]:
     )
 
 
-def download_from(request: Request, reach: Reach, clock: Clock) -> Stored:
+def download_from(request: Request, reach: TerminalReach, clock: Clock) -> Stored:
     """Extend a store through a terminal; see `collect_broker`."""
     from novosky.market.bars import slice_bars, validate_bars
     from novosky.market.clock_changes import bars_on_clock
@@ -116,15 +119,17 @@ def _since(request: Request, output: Path) -> int | None:
     return int(stamps[-1]) if start is None or start >= stamps[0] else start
 
 
-def _history(request: Request, reach: Reach, clock: Clock, symbol: str, rule: str, since: int | None) -> History:
-    from trading.brokers.mt5.bar_history import BarHistory, history_link
+def _history(
+    request: Request, reach: TerminalReach, clock: Clock, symbol: str, rule: str, since: int | None
+) -> History:
+    from trading.brokers.mt5.bars.history import BarHistory, history_link
     from trading.brokers.mt5.terms import Timing
 
     timing = Timing()
     link = history_link(reach.connect(), clock, reach.access, timing)
     try:
         return BarHistory(link, clock, timing).read(
-            symbol, rule, request.seconds, since, lambda count: click.echo(f"{count:,} bars read", err=True)
+            symbol, rule, request.frame, since, lambda count: click.echo(f"{count:,} bars read", err=True)
         )
     finally:
         link.close()

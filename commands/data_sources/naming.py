@@ -77,14 +77,14 @@ def output_for(request: Request, symbol: str | None, *, synthetic: bool = False)
         When neither is known.
     """
     from novosky.data.places import stored_bars
+    from novosky.market.instrument import USUAL_SYMBOL
 
     if request.output is not None:
         return request.output
     symbol = symbol or request.symbol
     if symbol is None and synthetic:
         settings = settings_of(request)
-        # The embedded market is one of BTCUSD.
-        symbol = settings.symbol if settings is not None else "BTCUSD"
+        symbol = settings.symbol if settings is not None else USUAL_SYMBOL
     if symbol is None:
         raise UsageError("nobody says which symbol the bars are of; give --symbol, or the store with --output")
     return stored_bars(symbol, request.timeframe)

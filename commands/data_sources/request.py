@@ -7,11 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from novosky.market.timeframe import Timeframe, timeframe
+
 if TYPE_CHECKING:
     import pandas as pd
 
-TIMEFRAMES = {"M1": 60, "M5": 300, "M15": 900}
-"""Lengths of a bar in seconds that a store can have."""
+STORED = ("M1", "M5", "M15")
+"""Time frames that a store can have: what is traded, and finer ones to make it of."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,14 @@ class Request:
     seed: int
 
     @property
+    def frame(self) -> Timeframe:
+        """The time frame of the bars."""
+        return timeframe(self.timeframe)
+
+    @property
     def seconds(self) -> int:
         """Length of a bar."""
-        return TIMEFRAMES[self.timeframe]
+        return self.frame.seconds
 
 
 @dataclass(frozen=True)

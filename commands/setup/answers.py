@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from commands.shared.questions import ask, ask_yes_no, read_amount, read_choice
+from commands.shared.questions import ask, read_amount, read_choice
 
 if TYPE_CHECKING:
     from novosky.environment import Variable
@@ -19,14 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Given:
-    """What the options state; None where nothing was said."""
+    """What the options state; None where nothing was said.
+
+    Attributes
+    ----------
+    channels : mapping of str to bool
+        Whether an alert channel is to be used, for those of which anything was said.
+    """
 
     profile: int | None
     balance: float | None
     account: str | None
     broker: str | None
     bridge_url: str | None
-    telegram: bool | None
+    channels: Mapping[str, bool]
     hub: str | None
 
 
@@ -87,12 +93,9 @@ def answer(
     balance, notes = _balance(given.balance, settings, profile, interactive)
     account = given.account or (_account(settings.account_type) if interactive else settings.account_type)
     broker, values = _broker(given, interactive, present, windows)
-    telegram = given.telegram
-    if telegram is None:
-        known = all(variable in present for variable in ("TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_IDS"))
-        telegram = interactive and ask_yes_no("5. Telegram messages and commands", _TELEGRAM, default=known)
+    channels = _channels(given.channels, interactive, present)
     hub = given.hub or (_hub(present) if interactive else None)
-    variables, hub_values = _variables(broker, hub or "none", telegram=telegram)
+    variables, hub_values = _variables(broker, hub or "none", channels)
     return Answers(profile, balance, account, variables, {**values, **hub_values}, tuple(notes), hub)
 
 
@@ -110,15 +113,7 @@ _BALANCE = (
     "holds much less. Write 1000, $1,000 or 1000.50."
 )
 _ACCOUNT = "On a cent account one lot is a hundredth of a standard lot; all sums here stay in US dollars."
-_BROKER = (
-    "paper trades pretend money on this machine; mt5 reaches a MetaTrader 5 terminal on this machine; bridge reaches "
-    "one on another machine, where `novosky bridge serve` runs beside it."
-)
-_NO_TERMINAL = "MetaTrader 5's own package exists for Windows only; from here an account is reached by a bridge"
-_TELEGRAM = (
-    "The bot tells you of trades and halts and takes commands like /status and /pause. You need a bot's token from "
-    "@BotFather and your chat's number; both go into .env, not here."
-)
+_CHANNELS = "Name one or several, with commas between them; what they need goes into .env, not here."
 _HUB = (
     "Where approved models are published: a folder, s3 for the bucket of the R2_ settings, or none. Without one, "
     "`novosky models starter` makes a set to practise with."
@@ -205,24 +200,38 @@ def _account(present: str) -> str:
 
 def broker_choices(*, windows: bool) -> tuple[str, ...]:
     """Return how an account can be reached from this machine."""
-    return ("paper", "mt5", "bridge") if windows else ("paper", "bridge")
+    from trading.brokers.family import broker_kinds
+
+    return tuple(kind.name for kind in broker_kinds() if not kind.refusal(_platform(windows=windows)))
+
+
+def _platform(*, windows: bool) -> str:
+    return "win32" if windows else "linux"
 
 
 def _broker(given: Given, interactive: bool, present: Mapping[str, str], windows: bool) -> tuple[str, dict[str, str]]:
     """Return how the account is reached, and the variables that say so."""
     from novosky.environment import BRIDGE, BROKER
     from novosky.errors import UsageError
+    from trading.brokers.family import broker_kinds
 
     broker = given.broker or ("bridge" if given.bridge_url else None)
     choices, known = broker_choices(windows=windows), present.get(BROKER.name, "paper")
-    if broker == "mt5" and not windows:
-        raise UsageError(f"--broker mt5: {_NO_TERMINAL}; take --broker bridge, or paper")
+    # What this machine cannot use is named with its reason: whoever looks for it should not have to guess.
+    unfit = {
+        kind.name: kind.refusal(_platform(windows=windows)).partition(";")[0]
+        for kind in broker_kinds()
+        if kind.name not in choices
+    }
+    if broker in unfit:
+        raise UsageError(f"--broker {broker}: {unfit[broker]}; take --broker {', or '.join(reversed(choices))}")
     if broker is None:
         broker = known if known in choices else "paper"
         if interactive:
-            reason = "" if windows else f"   mt5 is not offered: {_NO_TERMINAL}.\n"
-            click.echo(reason, nl=False)
-            broker = ask(f"4. Broker ({', '.join(choices)})", _BROKER, broker, read_choice(choices))
+            for name, reason in unfit.items():
+                click.echo(f"   {name} is not offered: {reason}.")
+            summary = "; ".join(kind.summary for kind in broker_kinds()) + "."
+            broker = ask(f"4. Broker ({', '.join(choices)})", summary, broker, read_choice(choices))
         elif broker == "bridge" and BRIDGE[0].name not in present:
             broker = "paper"
     if given.bridge_url and broker != "bridge":
@@ -250,6 +259,29 @@ def _bridge_url(given: Given, interactive: bool, known: str | None) -> str:
 
     explanation = "Where `novosky bridge serve` listens, like https://10.0.0.5:8765; its token goes into .env."
     return ask("   Address of the bridge", explanation, known or "https://10.0.0.5:8765", checked)
+
+
+def _channels(stated: Mapping[str, bool], interactive: bool, present: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the alert channels to use; a person is asked unless an option says so."""
+    from alerts.family import channel_kinds
+
+    kinds = channel_kinds()
+    if stated or not interactive:
+        return tuple(name for name in kinds if stated.get(name, False))
+    known = [name for name, kind in kinds.items() if all(each in present for each in kind.NEEDED)]
+    explanation = " ".join(f"{name}: {kind.PURPOSE}" for name, kind in kinds.items())
+    question = f"5. Alert channels ({', '.join(kinds)}, none)"
+    return ask(question, f"{_CHANNELS} {explanation}", ",".join(known) or "none", _read_channels)
+
+
+def _read_channels(text: str) -> tuple[str, ...]:
+    from alerts.family import channel_names
+
+    words = [word for word in text.lower().replace(",", " ").split() if word]
+    unknown = [word for word in words if word not in (*channel_names(), "none")]
+    if unknown or not words or ("none" in words and len(words) > 1):
+        raise ValueError(f"{text!r} is not understood; answer with {', '.join(channel_names())}, several, or none")
+    return tuple(name for name in channel_names() if name in words)
 
 
 def _hub(present: Mapping[str, str]) -> str:
@@ -285,14 +317,15 @@ def _checked_url(url: str) -> str:
     return url
 
 
-def _variables(broker: str, hub: str, *, telegram: bool) -> tuple[tuple[Variable, ...], dict[str, str]]:
+def _variables(broker: str, hub: str, channels: Sequence[str]) -> tuple[tuple[Variable, ...], dict[str, str]]:
+    from alerts.family import channel_kind
     from novosky import environment
+    from trading.brokers.family import kind_named
 
-    variables: list[Variable] = [environment.BROKER]
-    account = (*environment.TERMINAL, environment.ACCOUNT_KIND)
-    variables += {"mt5": account, "bridge": (*environment.BRIDGE, *account)}.get(broker, ())
-    if telegram:
-        variables += environment.TELEGRAM
+    kind = kind_named(broker)
+    variables: list[Variable] = [environment.BROKER, *(() if kind is None else kind.variables)]
+    for name in channels:
+        variables += channel_kind(name).VARIABLES
     values: dict[str, str] = {}
     if hub == "s3":
         variables += environment.HUB_STORE

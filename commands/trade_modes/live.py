@@ -140,26 +140,24 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     import secrets
     from random import Random
 
-    from alerts.telegram.access import TelegramAccess
+    from alerts.family import configured_channels
     from ml.load_models import load_deployment
     from ml.sets.deployment import Deployment
     from novosky.clock import RealClock
+    from trading.brokers.family import reach_from_environment
     from trading.cycle.news import LiveNews
     from trading.journal import journal_url
-    from trading.live.access import reach_from_environment
     from trading.live.practice import refuse_practice_models
     from trading.live.session import LiveParts
     from trading.paper.rehearsal import rehearsal_clock
 
     reach = reach_from_environment(environment)
-    rehearsing = rehearsal_clock(
-        environment, reach.access.login, reach.access.server, real=reach.access.real or not reach.renewable
-    )
-    telegram = TelegramAccess.from_environment(environment)
+    rehearsing = rehearsal_clock(environment, reach)
+    channels = configured_channels(environment)
     named = database_of(environment) if run.journal is None else None
     log()
     settings, ml_settings, models = load_deployment(Deployment(run.models, run.config, run.ml_config))
-    refuse_practice_models(models, real=reach.access.real)
+    refuse_practice_models(models, real=reach.real)
     news = LiveNews(CALENDAR_FOLDER, settings.news, Random(), history=run.calendar)
 
     def drift(journal: Journal, closed_bars: Callable[[int], DataFrame], day: int) -> list[str]:
@@ -183,7 +181,7 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
         locks=locks_of(environment),
         news=news,
         day_notes=drift,
-        telegram=telegram,
+        channels=channels,
         clock=rehearsing or RealClock(),
         wait=stop.wait if rehearsing is None else lambda span, thrown: stop.wait(span / rehearsing.pace.rate, thrown),
         rng=Random(),

@@ -15,6 +15,7 @@ from commands.shared.options import refuse_collisions
 
 if TYPE_CHECKING:
     from commands.trade_modes.paper_markets import FollowedMarket
+    from novosky.market.timeframe import Timeframe
     from novosky.settings import Settings
     from novosky.settings.overrides import AccountFlags
     from trading.paper.session import PaperMarket, PaperSession
@@ -74,8 +75,10 @@ def replay(run: PaperRun, window: Window) -> None:
     from engine.inputs.bar_spreads import bar_spreads
     from novosky.in_sample import banner, in_sample_notice
 
-    market = replay_market(window, fixed_spread=run.account.spread is not None)
-    with _session(run, lambda _: market, bars=window.bars, live=False) as (session, settings):
+    def opened(settings: Settings) -> PaperMarket:
+        return replay_market(window, settings.frame, fixed_spread=run.account.spread is not None)
+
+    with _session(run, opened, bars=window.bars, live=False) as (session, settings, market):
         for remark in bar_spreads(market.frame, settings, fixed=market.fixed_spread).remarks:
             click.echo(remark, err=True)
         known = in_sample_notice(
@@ -102,7 +105,7 @@ def follow(run: PaperRun, followed: FollowedMarket, *, once: bool) -> None:
     def market(settings: Settings) -> PaperMarket:
         return followed.open(run.journal, settings, fixed_spread=run.account.spread is not None, once=once)
 
-    with closing(followed), _session(run, market, bars=None, live=True) as (session, settings):
+    with closing(followed), _session(run, market, bars=None, live=True) as (session, settings, _):
         deposit = session.server.deposit
         if run.account.balance not in (None, deposit):
             raise UsageError(
@@ -193,7 +196,7 @@ def _begin_log(folder: Path) -> None:
 @contextmanager
 def _session(
     run: PaperRun, market: Callable[[Settings], PaperMarket], *, bars: Path | None, live: bool
-) -> Iterator[tuple[PaperSession, Settings]]:
+) -> Iterator[tuple[PaperSession, Settings, PaperMarket]]:
     """Open the account for this process alone.
 
     Everything the user named is read before anything of the account is touched or discarded.
@@ -231,8 +234,9 @@ def _session(
             discard_account(run.journal)
         if live:
             _begin_log(output_folder(run.journal))
+        served = market(settings) if opened is None else opened
         session = open_session(
-            market(settings) if opened is None else opened,
+            served,
             settings,
             ml_settings,
             models,
@@ -246,12 +250,12 @@ def _session(
             accept_balance=run.accept_balance,
         )
         try:
-            yield session, settings
+            yield session, settings, served
         finally:
             session.close()
 
 
-def replay_market(window: Window, *, fixed_spread: bool) -> PaperMarket:
+def replay_market(window: Window, frame: Timeframe, *, fixed_spread: bool) -> PaperMarket:
     """Read the bars of a replay over the backtest's window; bars before it serve as history."""
     from engine.inputs.columns import window_rows
     from novosky.data.store import load_bars
@@ -259,12 +263,12 @@ def replay_market(window: Window, *, fixed_spread: bool) -> PaperMarket:
     from trading.paper.session import PaperMarket
     from trading.reports.health import REPLAY_NAME
 
-    frame = load_bars(window.bars)
-    bounds = choose_window(frame["time"], window.start, window.end, window.days or DEFAULT_DAYS, None)
-    first, last = window_rows(frame, *bounds)
+    bars = load_bars(window.bars, seconds=frame.seconds)
+    bounds = choose_window(bars["time"], window.start, window.end, window.days or DEFAULT_DAYS, None, frame)
+    first, last = window_rows(bars, *bounds)
     m1 = load_bars(window.m1, seconds=60) if window.m1 is not None else None
     name = f"{REPLAY_NAME}{window.bars.name}"
-    return PaperMarket(name, frame.iloc[:last].reset_index(drop=True), first, m1, fixed_spread)
+    return PaperMarket(name, bars.iloc[:last].reset_index(drop=True), first, m1, fixed_spread)
 
 
 def _replay_with_progress(session: PaperSession, market: PaperMarket) -> None:
@@ -317,7 +321,7 @@ def _facts(session: PaperSession, tables: CurrentTables) -> list[str]:
 
     return [
         f"models: {session.models.summary}",
-        "Telegram: a paper bot sends nothing; its messages stand here and in the log",
+        "alerts: a paper bot sends nothing; its messages stand here and in the log",
         f"tables: {tables.trades}, {tables.blocked}; log: {tables.trades.parent / LOG_FILE}",
     ]
 

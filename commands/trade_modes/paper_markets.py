@@ -130,12 +130,13 @@ class FeedMarket:
         from novosky.environment import BRIDGE, ENV_FILE, read_environment
         from novosky.errors import UsageError
         from trading.brokers.bridge.access import BridgeAccess
-        from trading.live.access import bridge_client, official_package
+        from trading.brokers.bridge.entry import bridge_client
+        from trading.brokers.mt5.entry import official_package
         from trading.paper.feed.binance import BinanceFeed
         from trading.paper.feed.terminal import TerminalFeed
 
         if self.name == "binance":
-            return BinanceFeed(settings.symbol, RealClock(), self.url)
+            return BinanceFeed(settings.symbol, settings.frame, RealClock(), self.url)
         if self.name == "mt5":
             return TerminalFeed(official_package(), settings, RealClock(), self.name)
         access = BridgeAccess.from_environment(read_environment(ENV_FILE, os.environ))

@@ -8,7 +8,8 @@ import pandas as pd
 from engine.inputs.bar_spreads import bar_spreads
 from engine.records import Bars, Minutes
 from novosky.errors import DataError
-from novosky.market.bars import M15_SECONDS, PRICE_COLUMNS, epoch_seconds
+from novosky.market.bars import PRICE_COLUMNS, epoch_seconds
+from novosky.market.timeframe import Timeframe
 from novosky.settings import Settings
 
 FOREIGN_SHARE = 0.01
@@ -35,8 +36,15 @@ def bar_columns(frame: pd.DataFrame, settings: Settings, *, fixed_spread: bool) 
     return Bars(time=epoch_seconds(frame), spread=bar_spreads(frame, settings, fixed=fixed_spread).usd, **price)
 
 
-def minutes_of(frame: pd.DataFrame, m1: pd.DataFrame) -> Minutes:
+def minutes_of(frame: pd.DataFrame, m1: pd.DataFrame, length: Timeframe) -> Minutes:
     """Sort one-minute bars into the bars they belong to; minutes outside every bar are left out.
+
+    Parameters
+    ----------
+    frame, m1 : pandas.DataFrame
+        Bar frames.
+    length : Timeframe
+        Of the bars in `frame`: a minute after a gap belongs to none of them.
 
     Raises
     ------
@@ -47,7 +55,7 @@ def minutes_of(frame: pd.DataFrame, m1: pd.DataFrame) -> Minutes:
     opens = epoch_seconds(frame)
     stamps = epoch_seconds(m1)
     owner = np.searchsorted(opens, stamps, side="right") - 1
-    inside = (owner >= 0) & (stamps - opens[np.maximum(owner, 0)] < M15_SECONDS)
+    inside = (owner >= 0) & (stamps - opens[np.maximum(owner, 0)] < length.seconds)
     if not inside.any():
         raise DataError(
             f"the M1 bars cover {m1['time'].iloc[0]} to {m1['time'].iloc[-1]} and no minute of "
@@ -60,7 +68,7 @@ def minutes_of(frame: pd.DataFrame, m1: pd.DataFrame) -> Minutes:
     foreign = (high > ceiling) | (low < floor)
     if foreign.any():
         when = m1["time"].iloc[int(np.flatnonzero(inside)[np.argmax(foreign)])]
-        raise DataError(f"the M1 bar of {when} lies outside its M15 bar: --m1 is the file of another market")
+        raise DataError(f"the M1 bar of {when} lies outside its {length.name} bar: --m1 is the file of another market")
     return Minutes(begin.astype(np.int64), high, low)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from engine.candidates import MarketContext
-from novosky.market.bars import M15_SECONDS
 from novosky.market.news import NewsCalendar
 from novosky.market.server_time import ServerClock
 from novosky.market.sessions import session_mask
@@ -16,6 +18,41 @@ from novosky.settings import Settings
 UNKNOWN_NEWS = -2.0
 """Minutes to the nearest release where none is known and that is to block entries: below every
 setting of the news gate, also below the one that switches it off (`engine.inputs.parameters`)."""
+
+
+@dataclass(frozen=True)
+class MarketContext:
+    """What the gates ask about each bar besides the model; every array has shape (n,).
+
+    An input is added as a field here, computed in `market_context`; a gate reads it under the
+    same name from the candidate (`Inputs` of its group in `engine.gates`).
+
+    Attributes
+    ----------
+    atr : ndarray
+        ATR(14) in USD.
+    ema_distance : ndarray
+        Close minus EMA200 in ATR.
+    adx : ndarray
+        ADX(14).
+    session : ndarray of int
+        Session bits at the bar's close: 1 London, 2 New York, 4 Asian.
+    market_open : ndarray of bool
+        Whether the broker deals at the bar's close.
+    news_minutes : ndarray
+        Minutes from the close to the nearest high-impact event, infinity when none is near.
+    """
+
+    atr: npt.NDArray[np.float64]
+    ema_distance: npt.NDArray[np.float64]
+    adx: npt.NDArray[np.float64]
+    session: npt.NDArray[np.uint8]
+    market_open: npt.NDArray[np.bool_]
+    news_minutes: npt.NDArray[np.float64]
+
+    def columns(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Return every column by the field of the candidate it becomes."""
+        return vars(self)
 
 
 def market_context(
@@ -39,7 +76,7 @@ def market_context(
     news : NewsCalendar or None
         Without a calendar `news.missing` decides: no event is ever near, or every bar is blocked.
     """
-    closes = opens + M15_SECONDS
+    closes = opens + settings.frame.seconds
     unknown = UNKNOWN_NEWS if settings.news.missing == "block" else np.inf
     return MarketContext(
         atr=atr,

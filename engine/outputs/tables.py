@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.fills import EXIT_NAMES
-from engine.gates import gate_names
 from engine.records import Candidate, Trade
 from novosky.files import write_text
 
@@ -77,10 +76,12 @@ def trade_row(trade: Trade, digits: int, money_digits: int = 2) -> list[str]:
 
 
 def block_row(
-    time: int, symbol: str, candidate: Candidate, gates: int, price: float, spread: float, digits: int
+    time: int, symbol: str, candidate: Candidate, failing: Sequence[str], price: float, spread: float, digits: int
 ) -> list[str]:
-    """Return one blocked signal as text; `time` is the decision (the bar's close), UTC epoch seconds."""
-    failing = gate_names(int(gates))
+    """Return one blocked signal as text; `time` is the decision (the bar's close), UTC epoch seconds.
+
+    `failing` are the names of the failing gates, the block reason first.
+    """
     return [
         utc_text(time),
         symbol,

@@ -1,4 +1,4 @@
-"""Higher-timeframe closes on the UTC grid, and what is known of them at each M15 row."""
+"""Higher-timeframe closes on the UTC grid, and what is known of them at each row."""
 
 from __future__ import annotations
 
@@ -7,30 +7,32 @@ import math
 import numpy as np
 
 from novosky.compiled import compiled
-
-from .bar_arrays import FloatArray, IntArray
-
-_BAR_SECONDS = 900
+from novosky.market.bar_arrays import FloatArray, IntArray
 
 
 @compiled
-def closed_higher_bars(times: IntArray, close: FloatArray, seconds: int) -> tuple[FloatArray, IntArray]:
-    """Gather M15 closes into higher bars and say which of them are closed at each row.
+def closed_higher_bars(
+    times: IntArray, close: FloatArray, seconds: int, bar_seconds: int
+) -> tuple[FloatArray, IntArray]:
+    """Gather closes into higher bars and say which of them are closed at each row.
 
     A higher bar covers ``[k * seconds, (k + 1) * seconds)`` in UTC. It is closed at a row
     when that row's own close is not earlier than the higher bar's end; a higher bar
-    without any M15 bar does not exist.
+    without any bar of its own does not exist.
 
     Parameters
     ----------
     times, close : ndarray, shape (n,)
+        Opens, rising, and closes.
     seconds : int
-        Length of the higher bar, a multiple of 900.
+        Length of the higher bar, a multiple of `bar_seconds`.
+    bar_seconds : int
+        Length of a bar.
 
     Returns
     -------
     closes : ndarray, shape (m,)
-        Close of each higher bar (the close of its last M15 bar), the unfinished last one included.
+        Close of each higher bar (the close of its last bar), the unfinished last one included.
     last_closed : ndarray of int64, shape (n,)
         Index of the newest closed higher bar, -1 when there is none.
     """
@@ -38,24 +40,26 @@ def closed_higher_bars(times: IntArray, close: FloatArray, seconds: int) -> tupl
     closes = np.empty(n)
     last_closed = np.empty(n, dtype=np.int64)
     current = -1
-    bucket = np.int64(-1)
+    # Compared with the end of the higher bar, not divided, which would cost more than the rest.
+    end = times[0]
     for row in range(n):
-        if times[row] // seconds != bucket:
-            bucket = times[row] // seconds
+        if times[row] >= end:
+            end = (times[row] // seconds + 1) * seconds
             current += 1
         closes[current] = close[row]
-        ends_here = (times[row] + _BAR_SECONDS) % seconds == 0
+        ends_here = times[row] + bar_seconds == end
         last_closed[row] = current if ends_here else current - 1
     return closes[: current + 1].copy(), last_closed
 
 
 @compiled
-def gather(values: FloatArray, index: IntArray) -> FloatArray:
-    """Return ``values[index]`` with NaN where the index is negative, shape of `index`."""
-    out = np.full(index.shape[0], np.nan)
-    for row in range(index.shape[0]):
+def gather(values: FloatArray, index: IntArray, rows: int) -> FloatArray:
+    """Return ``values[index]`` of the newest `rows` rows, NaN where the index is negative."""
+    n = index.shape[0]
+    out = np.full(rows, np.nan)
+    for row in range(n - rows, n):
         if index[row] >= 0:
-            out[row] = values[index[row]]
+            out[row - (n - rows)] = values[index[row]]
     return out
 
 

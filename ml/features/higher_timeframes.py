@@ -1,28 +1,94 @@
-"""Higher time frames on the UTC grid, closed bars only."""
+"""Higher time frames on the UTC grid, closed bars only: columns are constant within a higher bar."""
 
 from __future__ import annotations
 
+from novosky.market.bar_arrays import FloatArray, IntArray
+from novosky.market.timeframe import USUAL
+
 from . import memory
-from .bar_arrays import FloatArray
+from .feature_spec import FeatureSpec, Measure
 from .higher_bars import closed_higher_bars, deviation_score, gather, simple_rsi
 from .indicators import LEAST_RANGE_SHARE, Indicators
 
 _MINUTES_30, _HOUR, _HOURS_4, _DAY = 1_800, 3_600, 14_400, 86_400
+_RSI_BARS = memory.WILDER_PERIOD + 1
 
 
-def higher_timeframe_features(shared: Indicators) -> dict[str, FloatArray]:
-    """Return the higher-timeframe columns, each of shape (n,), constant within a higher bar."""
-    times, close = shared.bars.times, shared.bars.close
-    columns: dict[str, FloatArray] = {}
-    for name, seconds, rsi_name in (
-        ("m30_trend", _MINUTES_30, None),
-        ("higher_tf_trend", _HOUR, "h1_rsi_norm"),
-        ("h4_trend", _HOURS_4, "h4_rsi_norm"),
-        ("d1_trend", _DAY, None),
-    ):
-        closes, last_closed = closed_higher_bars(times, close, seconds)
+def _warm_up(higher_bars: int, seconds: int) -> int:
+    return memory.higher_warm_up(higher_bars, seconds // USUAL.seconds)
+
+
+def _closed(shared: Indicators, higher_bars: int, seconds: int) -> tuple[FloatArray, IntArray]:
+    # The oldest higher bar may begin before what is read; its close, the last of its bars, does not.
+    seen = shared.reach(_warm_up(higher_bars, seconds))
+    bars = shared.bars
+    return closed_higher_bars(bars.times[-seen:], bars.close[-seen:], seconds, bars.bar_seconds)
+
+
+def _trend(seconds: int) -> Measure:
+    def measure(shared: Indicators) -> FloatArray:
+        closes, last_closed = _closed(shared, memory.HIGHER_TREND_BARS, seconds)
         score = deviation_score(closes, memory.HIGHER_TREND_BARS, LEAST_RANGE_SHARE)
-        columns[name] = gather(score, last_closed)
-        if rsi_name is not None:
-            columns[rsi_name] = gather(simple_rsi(closes, memory.WILDER_PERIOD), last_closed)
-    return columns
+        return gather(score, last_closed, shared.rows)
+
+    return measure
+
+
+def _rsi(seconds: int) -> Measure:
+    def measure(shared: Indicators) -> FloatArray:
+        closes, last_closed = _closed(shared, _RSI_BARS, seconds)
+        return gather(simple_rsi(closes, memory.WILDER_PERIOD), last_closed, shared.rows)
+
+    return measure
+
+
+HIGHER_TIMEFRAMES: tuple[FeatureSpec, ...] = (
+    FeatureSpec(
+        33,
+        "higher_tf_trend",
+        _warm_up(memory.HIGHER_TREND_BARS, _HOUR),
+        None,
+        "Last closed H1 close in deviations from its 20-bar mean.",
+        _trend(_HOUR),
+    ),
+    FeatureSpec(
+        34,
+        "m30_trend",
+        _warm_up(memory.HIGHER_TREND_BARS, _MINUTES_30),
+        None,
+        "Last closed M30 close in deviations from its 20-bar mean.",
+        _trend(_MINUTES_30),
+    ),
+    FeatureSpec(
+        35,
+        "h1_rsi_norm",
+        _warm_up(_RSI_BARS, _HOUR),
+        0.0,
+        "Cutler's RSI(14) of closed H1 bars, -1 to 1.",
+        _rsi(_HOUR),
+    ),
+    FeatureSpec(
+        36,
+        "h4_rsi_norm",
+        _warm_up(_RSI_BARS, _HOURS_4),
+        0.0,
+        "Cutler's RSI(14) of closed H4 bars, -1 to 1.",
+        _rsi(_HOURS_4),
+    ),
+    FeatureSpec(
+        48,
+        "h4_trend",
+        _warm_up(memory.HIGHER_TREND_BARS, _HOURS_4),
+        None,
+        "Last closed H4 close in deviations from its 20-bar mean.",
+        _trend(_HOURS_4),
+    ),
+    FeatureSpec(
+        49,
+        "d1_trend",
+        _warm_up(memory.HIGHER_TREND_BARS, _DAY),
+        None,
+        "Last closed D1 close in deviations from its 20-bar mean.",
+        _trend(_DAY),
+    ),
+)

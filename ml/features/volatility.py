@@ -7,11 +7,15 @@ import math
 import numpy as np
 
 from novosky.compiled import compiled
+from novosky.market.bar_arrays import FloatArray
 
 from . import memory
-from .bar_arrays import BARS_PER_DAY, FloatArray
+from .feature_spec import FeatureSpec
 from .indicators import Indicators, ratio_or
-from .windows import day_range_share, range_share, rolling_max, rolling_mean, rolling_std
+from .memory import BARS_PER_DAY
+from .windows import day_range_share, range_share, rolling_max
+
+_ATR = memory.WILDER_WARM_UP
 
 
 @compiled
@@ -30,25 +34,112 @@ def round_number_distance(close: FloatArray) -> FloatArray:
     return out
 
 
-def volatility_features(shared: Indicators) -> dict[str, FloatArray]:
-    """Return the volatility columns, each of shape (n,); distances in ATR, the rest fractions."""
-    bars, unit = shared.bars, shared.unit
-    close, high, low = bars.close, bars.high, bars.low
-    width = 2.0 * shared.band_deviation
-    recent = rolling_std(shared.returns, memory.BAND_BARS)
-    daily = rolling_std(shared.returns, BARS_PER_DAY)
-    return {
-        "bb_upper": (shared.band_mean + width - close) / unit,
-        "bb_lower": (close - shared.band_mean + width) / unit,
-        "bb_width": 2.0 * width / shared.band_mean,
-        "atr_14": shared.atr / close,
-        "atr_ratio": ratio_or(shared.atr, rolling_mean(shared.true_range, BARS_PER_DAY), 1.0),
-        "high_low_ratio": (high - low) / unit,
-        "range_position": range_share(close, low, high, memory.RANGE_BARS),
-        "daily_range_position": day_range_share(close, low, high, shared.day_first),
-        "drawdown_pct": 1.0 - close / rolling_max(high, memory.DRAWDOWN_BARS),
-        "volatility_20": recent,
-        "volatility_96": daily,
-        "volatility_ratio": ratio_or(recent, daily, 1.0),
-        "round_distance": round_number_distance(close),
-    }
+def _range_position(shared: Indicators) -> FloatArray:
+    bars = shared.bars
+    return range_share(bars.close, bars.low, bars.high, memory.RANGE_BARS, shared.rows)
+
+
+def _day_position(shared: Indicators) -> FloatArray:
+    bars = shared.bars
+    return day_range_share(bars.close, bars.low, bars.high, shared.day_first, shared.rows)
+
+
+VOLATILITY: tuple[FeatureSpec, ...] = (
+    FeatureSpec(
+        0,
+        "bb_upper",
+        _ATR,
+        None,
+        "Upper Bollinger band (20, 2) minus close, in ATR.",
+        lambda shared: (shared.band_mean + 2.0 * shared.band_deviation - shared.close) / shared.unit,
+    ),
+    FeatureSpec(
+        1,
+        "bb_lower",
+        _ATR,
+        None,
+        "Close minus lower Bollinger band (20, 2), in ATR.",
+        lambda shared: (shared.close - shared.band_mean + 2.0 * shared.band_deviation) / shared.unit,
+    ),
+    FeatureSpec(
+        2,
+        "range_position",
+        memory.RANGE_BARS - 1,
+        0.5,
+        "Close in the 48-bar range: 0 low, 1 high.",
+        _range_position,
+    ),
+    FeatureSpec(4, "atr_14", _ATR, None, "ATR as a fraction of the close.", lambda shared: shared.atr / shared.close),
+    FeatureSpec(
+        5,
+        "drawdown_pct",
+        memory.DRAWDOWN_BARS - 1,
+        None,
+        "Fall of the close from the 960-bar high, fraction.",
+        lambda shared: 1.0 - shared.close / rolling_max(shared.bars.high, memory.DRAWDOWN_BARS, shared.rows),
+    ),
+    FeatureSpec(
+        6,
+        "bb_width",
+        memory.BAND_BARS - 1,
+        None,
+        "Distance between the bands as a fraction of their mean.",
+        lambda shared: 2.0 * (2.0 * shared.band_deviation) / shared.band_mean,
+    ),
+    FeatureSpec(
+        15,
+        "daily_range_position",
+        BARS_PER_DAY - 1,
+        0.5,
+        "Close in the UTC day's range so far: 0 low, 1 high.",
+        _day_position,
+    ),
+    FeatureSpec(
+        29,
+        "atr_ratio",
+        _ATR,
+        1.0,
+        "ATR over the 96-bar mean true range.",
+        lambda shared: ratio_or(shared.atr, shared.mean_range, 1.0),
+    ),
+    FeatureSpec(
+        30,
+        "volatility_20",
+        memory.BAND_BARS,
+        None,
+        "Standard deviation of 20 log returns.",
+        lambda shared: shared.recent_volatility,
+    ),
+    FeatureSpec(
+        31,
+        "high_low_ratio",
+        _ATR,
+        None,
+        "Range of the bar, in ATR.",
+        lambda shared: (shared.high - shared.low) / shared.unit,
+    ),
+    FeatureSpec(
+        51,
+        "volatility_96",
+        BARS_PER_DAY,
+        None,
+        "Standard deviation of 96 log returns.",
+        lambda shared: shared.day_volatility,
+    ),
+    FeatureSpec(
+        52,
+        "volatility_ratio",
+        BARS_PER_DAY,
+        1.0,
+        "volatility_20 over volatility_96.",
+        lambda shared: ratio_or(shared.recent_volatility, shared.day_volatility, 1.0),
+    ),
+    FeatureSpec(
+        54,
+        "round_distance",
+        0,
+        None,
+        "Distance to the nearest round price, 0 to 0.5 of its step.",
+        lambda shared: round_number_distance(shared.close),
+    ),
+)

@@ -18,15 +18,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from engine.touch import STOP_TOUCHED, TARGET_TOUCHED, bracket_touch, touch_price
 from novosky.compiled import compiled
 from novosky.errors import DataError, UsageError
 from novosky.market.bars import epoch_seconds
+from novosky.market.timeframe import USUAL, Timeframe
 
 FloatArray = npt.NDArray[np.float64]
 
 HOLD = 0
 BUY = 1
 SELL = 2
+
+MOST_GAP_BARS = 4
+"""An hour of M15 bars: outages of a venue are shorter, and a market that closes rests for longer."""
 
 _WON = 1
 _LOST = 2
@@ -61,46 +66,33 @@ class Labels:
 
 
 @compiled
-def _follow_long(
+def _follow(
     row: int,
+    side: int,
     last: int,
     prices: FloatArray,
     spread: FloatArray,
     target_distance: float,
     stop_distance: float,
 ) -> tuple[int, int, float]:
-    """Return (outcome, last row looked at, profit in USD) of a long entered after `row`."""
-    entry = prices[0, row + 1] + spread[row + 1]
-    target = entry + target_distance
-    stop = entry - stop_distance
+    """Return (outcome, last row looked at, profit in USD) of a trade entered after `row`."""
+    long = side > 0
+    entry = prices[0, row + 1] + (spread[row + 1] if long else 0.0)
+    target = entry + target_distance if long else entry - target_distance
+    stop = entry - stop_distance if long else entry + stop_distance
+    against, towards = (2, 1) if long else (1, 2)
     for j in range(row + 1, last + 1):
-        if prices[2, j] <= stop:
-            # A bar that opens beyond the stop fills at its open, which is worse.
-            return _LOST, j, min(stop, prices[0, j]) - entry
-        if prices[1, j] >= target:
+        shift = 0.0 if long else spread[j]
+        worst, best = prices[against, j] + shift, prices[towards, j] + shift
+        # The worst price given as the open: one bar that touches both barriers is a loss, as documented.
+        touch = bracket_touch(side, stop, target, worst, worst, best)
+        if touch == STOP_TOUCHED:
+            fill = touch_price(side, STOP_TOUCHED, stop, prices[0, j] + shift)
+            return _LOST, j, fill - entry if long else entry - fill
+        if touch == TARGET_TOUCHED:
             return _WON, j, target_distance
-    return _TIMED_OUT, last, prices[3, last] - entry
-
-
-@compiled
-def _follow_short(
-    row: int,
-    last: int,
-    prices: FloatArray,
-    spread: FloatArray,
-    target_distance: float,
-    stop_distance: float,
-) -> tuple[int, int, float]:
-    """Return (outcome, last row looked at, profit in USD) of a short entered after `row`."""
-    entry = prices[0, row + 1]
-    target = entry - target_distance
-    stop = entry + stop_distance
-    for j in range(row + 1, last + 1):
-        if prices[1, j] + spread[j] >= stop:
-            return _LOST, j, entry - max(stop, prices[0, j] + spread[j])
-        if prices[2, j] + spread[j] <= target:
-            return _WON, j, target_distance
-    return _TIMED_OUT, last, entry - (prices[3, last] + spread[last])
+    leave = prices[3, last] + (0.0 if long else spread[last])
+    return _TIMED_OUT, last, leave - entry if long else entry - leave
 
 
 @compiled
@@ -125,10 +117,8 @@ def _label_rows(
             continue
         target_distance = multiples[0] * atr[row]
         stop_distance = multiples[1] * atr[row]
-        long_outcome, long_end, long_profit = _follow_long(row, last, prices, spread, target_distance, stop_distance)
-        short_outcome, short_end, short_profit = _follow_short(
-            row, last, prices, spread, target_distance, stop_distance
-        )
+        long_outcome, long_end, long_profit = _follow(row, 1, last, prices, spread, target_distance, stop_distance)
+        short_outcome, short_end, short_profit = _follow(row, -1, last, prices, spread, target_distance, stop_distance)
         if last < row + horizon and _TIMED_OUT in (long_outcome, short_outcome):
             continue
         end = max(long_end, short_end)
@@ -188,7 +178,8 @@ def triple_barrier(
     sl_mult: float = 1.0,
     horizon_bars: int = 96,
     spread: float | FloatArray,
-    max_gap_seconds: int = 3600,
+    frame: Timeframe = USUAL,
+    max_gap_bars: int = MOST_GAP_BARS,
     seams: npt.NDArray[np.int64] | None = None,
 ) -> Labels:
     """Label every bar by what a long and a short entered at the next open would have done.
@@ -205,8 +196,10 @@ def triple_barrier(
         Bars after the signal bar within which a barrier must be hit.
     spread : float or ndarray of shape (n,)
         Ask minus bid in USD, of each bar when an array. Always paid, so always stated.
-    max_gap_seconds : int
-        Neighbouring bars whose opens lie further apart make a gap no label may span.
+    frame : Timeframe
+        Of the bars.
+    max_gap_bars : int
+        Neighbouring bars whose opens lie further apart, in lengths of a bar, make a gap no label may span.
     seams : ndarray of int64, optional
         Moments (seconds since 1970-01-01 UTC) at which the bars change venue; no label
         may span one either.
@@ -253,7 +246,7 @@ def triple_barrier(
         np.array([bars[name] for name in ("open", "high", "low", "close")], dtype=np.float64),
         _spread_column(spread, n),
         np.array(atr, dtype=np.float64),
-        unbroken_until(epoch_seconds(bars), max_gap_seconds, seams),
+        unbroken_until(epoch_seconds(bars), max_gap_bars * frame.seconds, seams),
         np.array([tp_mult, sl_mult], dtype=np.float64),
         horizon_bars,
         labels.side,

@@ -17,15 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ml.labels.barrier import FloatArray, unbroken_until
+from ml.labels.barrier import MOST_GAP_BARS, FloatArray, unbroken_until
 from ml.labels.position import Entries
 from novosky.compiled import compiled
 from novosky.errors import UsageError
 from novosky.market.bars import PRICE_COLUMNS, epoch_seconds
+from novosky.market.timeframe import USUAL, Timeframe
 
 IntArray = npt.NDArray[np.int64]
-
-_MAX_GAP_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,14 @@ def _measure_all(
 
 
 def label_excursions(
-    bars: pd.DataFrame, atr: FloatArray, entries: Entries, terms: ExcursionTerms, seams: IntArray | None = None
+    bars: pd.DataFrame,
+    atr: FloatArray,
+    entries: Entries,
+    terms: ExcursionTerms,
+    seams: IntArray | None = None,
+    *,
+    frame: Timeframe = USUAL,
+    max_gap_bars: int = MOST_GAP_BARS,
 ) -> Excursions:
     """Measure the excursions of every entry over the horizon.
 
@@ -139,7 +145,11 @@ def label_excursions(
     terms : ExcursionTerms
     seams : ndarray of int64, optional
         Moments at which the bars change venue. No entry whose horizon spans one is used, nor
-        one that spans a gap of over an hour or the end of the bars.
+        one that spans the end of the bars.
+    frame : Timeframe
+        Of the bars.
+    max_gap_bars : int
+        An entry whose horizon spans a gap of more bars is not used either.
 
     Raises
     ------
@@ -165,7 +175,7 @@ def label_excursions(
         entries.side,
         np.array([bars[name] for name in PRICE_COLUMNS], dtype=np.float64),
         np.array(atr, dtype=np.float64),
-        unbroken_until(epoch_seconds(bars), _MAX_GAP_SECONDS, seams),
+        unbroken_until(epoch_seconds(bars), max_gap_bars * frame.seconds, seams),
         np.array([terms.stop_mult, terms.spread]),
         terms.horizon_bars,
         usable,

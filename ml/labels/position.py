@@ -16,18 +16,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from engine.open_position import POSITION_INPUTS, open_trade_inputs
-from ml.labels.barrier import FloatArray, unbroken_until
+from engine.touch import NOT_TOUCHED, STOP_TOUCHED, TARGET_TOUCHED, bracket_touch, touch_price
+from ml.labels.barrier import MOST_GAP_BARS, FloatArray, unbroken_until
 from novosky.compiled import compiled
 from novosky.errors import UsageError
-from novosky.market.bars import M15_SECONDS, PRICE_COLUMNS, epoch_seconds
+from novosky.market.bars import PRICE_COLUMNS, epoch_seconds
+from novosky.market.timeframe import USUAL, Timeframe
 
 IntArray = npt.NDArray[np.int64]
 
 HOLD = 0
 EXIT = 1
 ADD = 2
-
-_MAX_GAP_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -103,14 +103,13 @@ def _follow(
     against = 2 if side > 0 else 1
     towards = 1 if side > 0 else 2
     for j in range(row + 1, last + 1):
-        first = prices[0, j] + shift
-        if side * (first - target) >= 0.0:
-            return j, first, True
-        if side * (prices[against, j] + shift - stop) <= 0.0:
-            fill = stop if side * (first - stop) > 0.0 else first
-            return j, fill - side * slippage, True
-        if side * (prices[towards, j] + shift - target) >= 0.0:
-            return j, target, True
+        first, worst, best = prices[0, j] + shift, prices[against, j] + shift, prices[towards, j] + shift
+        touch = bracket_touch(side, stop, target, first, worst, best)
+        if touch == TARGET_TOUCHED:
+            return j, touch_price(side, TARGET_TOUCHED, target, first), True
+        if touch != NOT_TOUCHED:
+            # Without minutes a bar that reached both levels is a stop, as in the execution rules.
+            return j, touch_price(side, STOP_TOUCHED, stop, first) - side * slippage, True
     return last, prices[3, last] + shift - side * slippage, False
 
 
@@ -162,6 +161,7 @@ def _label_closes(
     times: IntArray,
     terms: FloatArray,
     horizon: int,
+    bar_seconds: int,
     trade: IntArray,
     bar: IntArray,
     inputs: FloatArray,
@@ -179,7 +179,7 @@ def _label_closes(
         final = way * (levels[k, 2] - entry) / risk
         final_r[k] = final
         for i in range(first[k], last[k]):
-            held = (times[i] - times[first[k]]) // M15_SECONDS + 1
+            held = (times[i] - times[first[k]]) // bar_seconds + 1
             now = open_trade_inputs(way, entry, stop, float(held), prices[3, i], spread, float(horizon))
             inputs[at, 0], inputs[at, 1], inputs[at, 2], inputs[at, 3] = now[0], now[1], now[2], now[3]
             leave_at = prices[0, i + 1] + (0.0 if way > 0 else spread) - way * slippage
@@ -193,7 +193,14 @@ def _label_closes(
 
 
 def label_positions(
-    bars: pd.DataFrame, atr: FloatArray, entries: Entries, bracket: Bracket, seams: IntArray | None = None
+    bars: pd.DataFrame,
+    atr: FloatArray,
+    entries: Entries,
+    bracket: Bracket,
+    seams: IntArray | None = None,
+    *,
+    frame: Timeframe = USUAL,
+    max_gap_bars: int = MOST_GAP_BARS,
 ) -> PositionLabels:
     """Follow every entry to its end and label the closes on the way.
 
@@ -210,7 +217,11 @@ def label_positions(
     entries : Entries
     bracket : Bracket
     seams : ndarray of int64, optional
-        Moments at which the bars change venue; no trade may span one, nor a gap of over an hour.
+        Moments at which the bars change venue; no trade may span one.
+    frame : Timeframe
+        Of the bars.
+    max_gap_bars : int
+        No trade may span a gap of more bars either.
 
     Raises
     ------
@@ -223,7 +234,7 @@ def label_positions(
     times = epoch_seconds(bars)
     terms = np.array([bracket.sl_mult, bracket.tp_mult, bracket.spread, bracket.slippage, bracket.margin_r])
     last, levels = np.empty(len(entries.bar), dtype=np.int64), np.empty((len(entries.bar), 3))
-    unbroken = unbroken_until(times, _MAX_GAP_SECONDS, seams)
+    unbroken = unbroken_until(times, max_gap_bars * frame.seconds, seams)
     values = np.array(atr, dtype=np.float64)
     _follow_all(entries.bar, entries.side, prices, values, unbroken, terms, bracket.horizon_bars, last, levels)
     usable = np.flatnonzero(last >= 0)
@@ -248,6 +259,7 @@ def label_positions(
         times,
         terms,
         bracket.horizon_bars,
+        frame.seconds,
         labels.trade,
         labels.bar,
         labels.inputs,

@@ -147,7 +147,7 @@ def follow_entries(
     frame = add_all_features(bars, news)
     seams = np.array(bars.attrs.get("seams", ()), dtype=np.int64)
     atr = frame["atr"].to_numpy(dtype=np.float64)
-    labels = label_positions(bars, atr, entries, bracket_of(settings, ml_settings), seams)
+    labels = label_positions(bars, atr, entries, bracket_of(settings, ml_settings), seams, frame=settings.frame)
     _check_entries(len(labels.first), ml_settings)
     return frame, labels
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,50 +28,29 @@ from ml.report.findings import (
 from ml.report.reliability import ReliabilityBin
 from ml.sets.shap_summary import PROTECTED_NOTE
 from novosky.files import write_text
+from novosky.pages.shell import COLOURS, document
 from novosky.provenance import Provenance
 
 Figure = dict[str, Any]
 """What `Plotly.newPlot` takes: {"data": [...], "layout": {...}}; colours are CSS variables."""
 
-_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 _STYLE = """
-:root{--ground:#f6f7f9;--card:#fff;--text:#1b222c;--muted:#5b6675;--faint:#a0a9b6;--line:#e3e7ec;--warn:#8a5a00;
---warn-soft:#fff4d6;--ensemble:#1b222c;--rf:#0b8a6a;--xgb:#2563c9;--lgb:#b7791f;--stable:#0b8a6a;--moderate:#b7791f;
---large:#c93a3a}
-@media(prefers-color-scheme:dark){:root{--ground:#101419;--card:#181e25;--text:#e4e9ef;--muted:#98a4b3;--faint:#667282;
---line:#2a323c;--warn:#ffcf6b;--warn-soft:#33290f;--ensemble:#e4e9ef;--rf:#35c49b;--xgb:#6ea8ff;--lgb:#e0b050;
---stable:#35c49b;--moderate:#e0b050;--large:#f07167}}
-body{margin:0;background:var(--ground);color:var(--text);font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
-main{max-width:1160px;margin:0 auto;padding:32px 20px 64px}
-h1{font-size:26px;line-height:1.2;margin:0 0 4px}h2{font-size:17px;margin:0 0 12px}p{margin:0 0 10px;max-width:90ch}
-.muted,.made{color:var(--muted)}.made{font-size:13px}.made code{font-size:12px;overflow-wrap:anywhere}
-.note{color:var(--muted);font-size:13px;margin:10px 0 0}
-section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:20px 22px;margin-top:18px}
-.warning{background:var(--warn-soft);border-color:var(--warn);color:var(--warn)}
-.scroll{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-size:12.5px;font-variant-numeric:tabular-nums}
-th,td{padding:5px 7px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
-th{color:var(--muted);font-weight:600}th.left,td.left{text-align:left}
-@page{size:A4;margin:12mm}
-@media print{*{-webkit-print-color-adjust:exact;print-color-adjust:exact}body{background:#fff}
-main{max-width:none;padding:0}section{break-inside:avoid}.scroll{overflow:visible}table{font-size:8px}
-th,td{padding:2px 3px}}
+p{max-width:90ch}th.left,td.left{text-align:left}table{font-size:12.5px}
+@media print{section{break-inside:avoid}table{font-size:8px}th,td{padding:2px 3px}}
 """
-_SCRIPT = """
+_SCRIPT = (
+    """
 (function(){
 'use strict';
-var figures=JSON.parse(document.getElementById('figures').textContent);
-function coloured(value,css){
-  if(typeof value==='string'){return value.startsWith('var(')?css.getPropertyValue(value.slice(4,-1)).trim():value;}
-  if(Array.isArray(value)){return value.map(function(each){return coloured(each,css);});}
-  if(value===null||typeof value!=='object'){return value;}
-  return Object.fromEntries(Object.entries(value).map(function(pair){return [pair[0],coloured(pair[1],css)];}));
-}
+var figures=JSON.parse(document.getElementById('page').textContent).figures;
+"""
+    + COLOURS
+    + """
 var narrow=matchMedia('(max-width: 720px)');
 function draw(){
   var css=getComputedStyle(document.documentElement);
   Object.keys(figures).forEach(function(id){
-    var figure=coloured(figures[id],css);
+    var figure=resolve(figures[id],css);
     // Three panels side by side are thumbnails on a phone: there they stand one below the other.
     var layout=figure.narrow&&narrow.matches?Object.assign({},figure.layout,figure.narrow):figure.layout;
     Plotly.react(id,figure.data,layout,{responsive:true,displayModeBar:false,
@@ -90,6 +68,7 @@ window.addEventListener('afterprint',function(){
 });
 })();
 """
+)
 
 
 def write_model_page(path: Path, report: ModelReport, made: Provenance) -> None:
@@ -110,8 +89,6 @@ def model_page(report: ModelReport, made: Provenance) -> str:
     figures = {name: reliability_figure(window) for name, window in _measured(report)}
     if report.drift.measured:
         figures["psi"] = psi_figure(report)
-    # "</" inside a string would end the script element; JSON allows the escaped slash.
-    content = json.dumps(figures, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
     title = f"Model report: {report.symbol}"
     kind = report.synthetic
     banner = "" if kind is None else f'<section class="warning">SYNTHETIC DATA: {html.escape(kind)} market</section>'
@@ -133,14 +110,7 @@ def model_page(report: ModelReport, made: Provenance) -> str:
             _section("To keep in mind", "".join(f"<p>{html.escape(line)}</p>" for line in report.notes)),
         )
     )
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>\n<body><main>{body}</main>\n"
-        f'<script type="application/json" id="figures">{content}</script>\n'
-        f"<script>{get_plotlyjs()}</script>\n<script>{_SCRIPT}</script></body></html>\n"
-    )
+    return document(title, body, {"figures": figures}, get_plotlyjs(), _SCRIPT, _STYLE)
 
 
 def _measured(report: ModelReport) -> list[tuple[str, CalibrationReport]]:

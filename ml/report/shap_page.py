@@ -12,34 +12,21 @@ from pathlib import Path
 from ml.arrays import CLASS_NAMES, MEMBERS
 from ml.sets.shap_summary import PROTECTED_NOTE, FeatureImportance, ShapSummary
 from novosky.files import write_text
+from novosky.pages.shell import plain_document
 from novosky.provenance import Provenance
 
 _BAR_WIDTH = 420.0
 _LABEL_WIDTH = 190.0
 _ROW_HEIGHT = 20
 _STYLE = """
-:root{--ground:#f6f7f9;--card:#fff;--text:#1b222c;--muted:#5b6675;--line:#e3e7ec;--warn:#8a5a00;--warn-soft:#fff4d6;
---rf:#0b8a6a;--xgb:#2563c9;--lgb:#b7791f}
-@media(prefers-color-scheme:dark){:root{--ground:#101419;--card:#181e25;--text:#e4e9ef;--muted:#98a4b3;--line:#2a323c;
---warn:#ffcf6b;--warn-soft:#33290f;--rf:#35c49b;--xgb:#6ea8ff;--lgb:#e0b050}}
-body{margin:0;background:var(--ground);color:var(--text);font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
-main{max-width:1160px;margin:0 auto;padding:32px 20px 64px}
-h1{font-size:26px;line-height:1.2;margin:0 0 4px}h2{font-size:17px;margin:0 0 12px}p{margin:0 0 10px;max-width:75ch}
-.muted,.made{color:var(--muted)}.made{font-size:13px}.made code{font-size:12px;overflow-wrap:anywhere}
-section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:20px 22px;margin-top:18px}
-.warning{background:var(--warn-soft);border-color:var(--warn);color:var(--warn)}
-.scroll{overflow-x:auto}
+p{max-width:75ch}
 svg{display:block;width:100%;min-width:600px;height:auto}
 svg text{font-size:12.5px;fill:var(--text)}svg text.value{fill:var(--muted)}
 .rf{fill:var(--rf);background:var(--rf)}.xgb{fill:var(--xgb);background:var(--xgb)}
 .lgb{fill:var(--lgb);background:var(--lgb)}
 .key span{display:inline-block;width:11px;height:11px;border-radius:3px;margin:0 6px 0 14px}
-table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}
-th,td{padding:4px 6px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
-th{color:var(--muted);font-weight:600}th:first-child,td:first-child{text-align:left}
-@page{size:A4;margin:12mm}
-@media print{*{-webkit-print-color-adjust:exact;print-color-adjust:exact}body{background:#fff}
-main{max-width:none;padding:0}.scroll{overflow:visible}table{font-size:7px}th,td{padding:2px}svg{min-width:0}}
+table{font-size:13px}th,td{padding:4px 6px}
+@media print{table{font-size:7px}th,td{padding:2px}svg{min-width:0}}
 """
 
 
@@ -60,20 +47,15 @@ def shap_page(summary: ShapSummary, made: Provenance) -> str:
     warning = "" if kind is None else f'<section class="warning">SYNTHETIC DATA: {html.escape(kind)} market</section>'
     key = "".join(f'<span class="{name}"></span>{name}' for name in MEMBERS)
     window = f"{summary.window['start'][:10]} to {summary.window['end'][:10]}"
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Feature importance of the signal models</title><style>{_STYLE}</style></head><body><main>
-<h1>What the signal models listen to</h1>
+    body = f"""<h1>What the signal models listen to</h1>
 <p class="muted">Mean |SHAP| over {summary.rows:,} rows of the training window {html.escape(window)},
 seed {summary.seed}, models {html.escape(summary.model_fingerprint[:12])}</p>{made.html()}{warning}
 <section><p>&#9670; {html.escape(PROTECTED_NOTE)}</p>
 <p class="muted">A bar is the feature's share in what moves the models, a third from each. Large means influential
 in the training window, not profitable.</p>
 <p class="key muted">{key}</p><div class="scroll">{_bars(summary.ranked_features)}</div></section>
-<section><h2>By model and class, in percent</h2><div class="scroll">{_table(summary.ranked_features)}</div></section>
-</main></body></html>
-"""
+<section><h2>By model and class, in percent</h2><div class="scroll">{_table(summary.ranked_features)}</div></section>"""
+    return plain_document("Feature importance of the signal models", body, _STYLE)
 
 
 def _label(entry: FeatureImportance) -> str:

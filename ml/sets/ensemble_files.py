@@ -8,10 +8,24 @@ from typing import Literal
 from engine.open_position import POSITION_INPUTS
 from ml.arrays import CLASS_NAMES, MEMBERS
 from ml.sets.compat import PULL_COMMAND, TRAIN_COMMAND
+from novosky.market.instrument import USUAL_SYMBOL, instrument
 
 SCALER_NAME = "ensemble_scaler.pkl"
 
-METADATA_NAME = "ensemble_btcusd-live_metadata.json"
+
+def metadata_name(symbol: str) -> str:
+    """Return the name of the file that says what a signal model's set was trained on.
+
+    Examples
+    --------
+    >>> metadata_name("BTCUSD")
+    'ensemble_btcusd-live_metadata.json'
+    """
+    return f"ensemble_{instrument(symbol).lower()}-live_metadata.json"
+
+
+METADATA_NAME = metadata_name(USUAL_SYMBOL)
+"""Of every set so far, whatever it is of: a set lies in a folder of its own and says inside which symbol it is."""
 
 FileKind = Literal["calibrated", "onnx", "raw"]
 

@@ -132,7 +132,7 @@ def build_sltp_dataset(
     frame = add_all_features(bars, news)
     seams = np.array(bars.attrs.get("seams", ()), dtype=np.int64)
     terms = terms_of(settings, ml_settings)
-    entries = label_excursions(bars, frame["atr"].to_numpy(dtype=np.float64), found, terms, seams)
+    entries = label_excursions(bars, frame["atr"].to_numpy(dtype=np.float64), found, terms, seams, frame=settings.frame)
     _check_entries(len(entries.bar), ml_settings)
     uniqueness = average_uniqueness(entries.bar + 1, entries.last, len(bars))
     features = frame[list(ml_settings.features)].to_numpy(dtype=np.float64)

@@ -17,7 +17,7 @@ from novosky.data.joining import Join
 from novosky.data.store import load_bars, merge_bars, save_bars
 from novosky.errors import NetworkError, UsageError
 from novosky.guarded_json import parse_json
-from novosky.market.bars import M15_SECONDS, epoch_seconds, validate_bars
+from novosky.market.bars import epoch_seconds, validate_bars
 from novosky.market.instrument import instrument
 from novosky.remote_text import clean_text
 
@@ -70,7 +70,7 @@ def download_bars(
     now: int,
     start: int | None = None,
     end: int | None = None,
-    seconds: int = M15_SECONDS,
+    seconds: int,
     join: Set[Join] = frozenset(),
     retry: RetryPolicy | None = None,
     progress: Progress | None = None,

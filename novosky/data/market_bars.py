@@ -9,18 +9,24 @@ import pandas as pd
 
 from novosky.data.identity import identity_of
 from novosky.data.store import load_bars
-from novosky.market.bars import M15_SECONDS
 from novosky.market.same_market import Market, require_same_market
 from novosky.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 
-def load_market_bars(path: Path, settings: Settings, *, seconds: int = M15_SECONDS) -> pd.DataFrame:
+def load_market_bars(path: Path, settings: Settings, *, seconds: int | None = None) -> pd.DataFrame:
     """Read bars as `load_bars` does, and refuse those of another symbol than the configured one.
 
     A file that does not say of which symbol it is, is taken for the configured one, and that is
     logged. The embedded market has no symbol and stands in for any.
+
+    Parameters
+    ----------
+    path : Path
+    settings : Settings
+    seconds : int or None
+        Length of a bar; None takes the settings' time frame.
 
     Raises
     ------
@@ -29,7 +35,7 @@ def load_market_bars(path: Path, settings: Settings, *, seconds: int = M15_SECON
     ModelCompatibilityError
         The bars are of another symbol.
     """
-    bars = load_bars(path, seconds=seconds)
+    bars = load_bars(path, seconds=seconds or settings.frame.seconds)
     require_bars_of(bars, path, settings)
     return bars
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from novosky.errors import DataError
-from novosky.market.bars import epoch_seconds, timeframe_name, validate_bars
+from novosky.market.bars import epoch_seconds, validate_bars
+from novosky.market.timeframe import timeframe_name
 
 
 def resample_bars(bars: pd.DataFrame, seconds: int, to_seconds: int, *, source: str) -> tuple[pd.DataFrame, list[str]]:

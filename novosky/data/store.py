@@ -25,20 +25,18 @@ from novosky.data.text.importers import read_text_bars
 from novosky.errors import DataError, LockedError
 from novosky.files import replace_atomically
 from novosky.market.bars import (
-    M15_SECONDS,
     OPTIONAL_COLUMNS,
     REQUIRED_COLUMNS,
-    TIMEFRAMES,
     epoch_seconds,
-    timeframe_name,
     usual_step,
     validate_bars,
 )
+from novosky.market.timeframe import TIMEFRAMES, USUAL, timeframe_name
 
 _MEND = "run scripts/download_data.py, or name another file with --data"
 
 
-def load_bars(path: Path, *, seconds: int | None = M15_SECONDS) -> pd.DataFrame:
+def load_bars(path: Path, *, seconds: int | None = USUAL.seconds) -> pd.DataFrame:
     """Read and validate the bars of a file.
 
     Parameters
@@ -76,8 +74,9 @@ def load_bars(path: Path, *, seconds: int | None = M15_SECONDS) -> pd.DataFrame:
 
 def _load_parquet(path: Path, seconds: int | None) -> pd.DataFrame:
     found = read_parquet(path)
-    seconds = seconds or TIMEFRAMES.get(found.labels.get("timeframe", "")) or usual_step(epoch_seconds(found.columns))
-    seconds = seconds or M15_SECONDS
+    told = TIMEFRAMES.get(found.labels.get("timeframe", ""))
+    # The file's word before its bars', and the usual length where two bars or fewer say nothing.
+    seconds = seconds or (told.seconds if told else usual_step(epoch_seconds(found.columns)) or USUAL.seconds)
     frame = validate_bars(found.columns, source=str(path), seconds=seconds)
     _check_timeframe(path, found.labels, seconds)
     seams = _told_seams(found.labels)
@@ -109,7 +108,7 @@ def _told_seams(labels: dict[str, str]) -> set[int]:
     return {int(text) for text in labels.get("seams", "").split() if text.isascii() and text.isdigit()}
 
 
-def save_bars(path: Path, bars: pd.DataFrame, *, seconds: int = M15_SECONDS) -> None:
+def save_bars(path: Path, bars: pd.DataFrame, *, seconds: int = USUAL.seconds) -> None:
     """Replace `path` by a Parquet file (zstd) of `bars`; the old file survives any failure.
 
     Raises

@@ -25,13 +25,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from novosky.errors import DataError, UsageError
-from novosky.market.bars import M15_SECONDS, validate_bars
+from novosky.market.bars import validate_bars
+from novosky.market.timeframe import TIMEFRAMES
 
 Floats = npt.NDArray[np.float64]
 MarketKind = Literal["planted", "null"]
 
 MOST_BARS = 1_000_000
 """Twenty-eight years; more would not fit into the memory of a small machine, nor before the calendar ends."""
+BAR = TIMEFRAMES["M15"]
+"""Length of a bar: the figures of this market are stated for one."""
 START_PRICE = 40_000.0
 _LOW_PRICE = 20_000.0
 SURGE_RATIO = 2.5
@@ -85,7 +88,7 @@ def synthetic_bars(kind: MarketKind, bars: int, *, seed: int, start: str = "2022
     rng = np.random.default_rng(seed)
     first = pd.Timestamp(start)
     first = first.tz_localize("UTC") if first.tzinfo is None else first.tz_convert("UTC")
-    time = pd.date_range(first, periods=bars, freq=f"{M15_SECONDS}s", unit="ns")
+    time = pd.date_range(first, periods=bars, freq=f"{BAR.seconds}s", unit="ns")
     sigma = _volatility(time, rng)
     side = _surge_sides(bars, rng)
     path = _unit_paths(sigma, side, rng)
@@ -106,7 +109,7 @@ def synthetic_bars(kind: MarketKind, bars: int, *, seed: int, start: str = "2022
             "volume": _volumes(loudness, side, rng.uniform(*_LOUD_RATIO, bars)),
         }
     ).round({"open": 2, "high": 2, "low": 2, "close": 2, "volume": 3})
-    frame = validate_bars(frame, source=f"synthetic market {kind}, seed {seed}")
+    frame = validate_bars(frame, source=f"synthetic market {kind}, seed {seed}", seconds=BAR.seconds)
     frame.attrs["synthetic"] = kind
     return frame
 

@@ -1,4 +1,4 @@
-"""A SQLite file that stays the one that was opened: a bot must not trade on with a journal that is gone.
+"""A SQLite file that stays the one that was opened: nobody must go on with one that is gone.
 
 A file that was deleted, moved away or replaced lives on for whoever has it open: everything
 written would be lost with the process, without a word.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from novosky.database.use import Use
 from novosky.errors import StorageError
 
 
@@ -18,10 +19,11 @@ class OneFile:
     Parameters
     ----------
     path : Path
+    use : Use
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, use: Use) -> None:
+        self._path, self._use = path, use
         self._opened: os.stat_result | None = None
 
     def opened(self) -> None:
@@ -48,6 +50,6 @@ class OneFile:
             same = False
         if not same:
             raise StorageError(
-                f"the journal {self._path} was deleted or replaced while it was in use; nothing more is written or "
-                "sent; put the newest copy in its place, or start anew and run `novosky journal adopt`"
+                f"the {self._use.noun} {self._path} was deleted or replaced while it was in use; nothing more is "
+                f"written or sent; put the newest copy in its place, or {self._use.start_anew}"
             )

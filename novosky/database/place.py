@@ -1,4 +1,4 @@
-"""Where a journal lives: a SQLite file, or the PostgreSQL database a URL names."""
+"""Where a database lives: a SQLite file, or the PostgreSQL database a URL names."""
 
 from __future__ import annotations
 

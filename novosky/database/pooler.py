@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from novosky.database.use import Use
 from novosky.errors import StorageError
 
 OTHERS = 3
@@ -33,7 +34,7 @@ class NoSession(StorageError):
     """The connection does not keep one server process, or not long enough to hold a lock."""
 
 
-def prove_session(own: Any, open_another: Callable[[], Any], place: str) -> int:
+def prove_session(own: Any, open_another: Callable[[], Any], place: str, use: Use) -> int:
     """Return the server process of a connection that keeps it.
 
     Parameters
@@ -44,6 +45,8 @@ def prove_session(own: Any, open_another: Callable[[], Any], place: str) -> int:
         Returns a further connection of the driver to the same address.
     place : str
         The database, for messages.
+    use : Use
+        What it holds for whom, for messages.
 
     Raises
     ------
@@ -56,15 +59,15 @@ def prove_session(own: Any, open_another: Callable[[], Any], place: str) -> int:
         with ExitStack() as stack:
             for _ in range(OTHERS):
                 other = stack.enter_context(_held(open_another))
-                with _limited(other, place):
+                with _limited(other, place, use):
                     met = backend_of(other)
                 if met == home:
-                    raise _shared(place)
-                with _limited(own, place):
+                    raise _shared(place, use)
+                with _limited(own, place, use):
                     met = backend_of(own)
                 own.commit()
                 if met != home:
-                    raise _shared(place)
+                    raise _shared(place, use)
     return home
 
 
@@ -86,7 +89,7 @@ def _held(open_another: Callable[[], Any]) -> Iterator[Any]:
 
 
 @contextmanager
-def _limited(connection: Any, place: str) -> Iterator[None]:
+def _limited(connection: Any, place: str, use: Use) -> Iterator[None]:
     """Cut a connection off that waits for longer than anybody should."""
     descriptor = os.dup(connection.fileno())
     late = threading.Event()
@@ -103,8 +106,8 @@ def _limited(connection: Any, place: str) -> Iterator[None]:
     except Exception as error:
         if late.is_set():
             raise NoSession(
-                f"journal {place} cannot be used: its pooler serves no second session beside the bot's own; give it "
-                f"more of them (PgBouncer: default_pool_size of 5 or more), or {WHAT_TO_USE}"
+                f"{use.noun} {place} cannot be used: its pooler serves no second session beside the {use.holder}'s "
+                f"own; give it more of them (PgBouncer: default_pool_size of 5 or more), or {WHAT_TO_USE}"
             ) from error
         raise
     finally:
@@ -114,8 +117,8 @@ def _limited(connection: Any, place: str) -> Iterator[None]:
             os.close(descriptor)
 
 
-def _shared(place: str) -> NoSession:
+def _shared(place: str, use: Use) -> NoSession:
     return NoSession(
-        f"journal {place} cannot be used: the address leads to a connection pooler that changes the server process "
-        f"between transactions, which cannot hold the lock that keeps a second bot away; {WHAT_TO_USE}"
+        f"{use.noun} {place} cannot be used: the address leads to a connection pooler that changes the server process "
+        f"between transactions, which cannot hold the lock that keeps a second {use.holder} away; {WHAT_TO_USE}"
     )

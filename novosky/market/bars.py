@@ -16,14 +16,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from novosky.errors import DataError
+from novosky.market.timeframe import USUAL
 
 REQUIRED_COLUMNS = ("time", "open", "high", "low", "close", "volume")
 OPTIONAL_COLUMNS = ("spread", "trades", "taker_buy_volume")
 _KNOWN = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
 PRICE_COLUMNS = ("open", "high", "low", "close")
-M15_SECONDS = 900
-TIMEFRAMES = {"M1": 60, "M5": 300, "M15": 900, "M30": 1800, "H1": 3600, "H4": 14_400, "D1": 86_400}
-"""Lengths of a bar in seconds by MetaTrader's names."""
 FIRST_YEAR, LAST_YEAR = 1970, 2099
 """Years in which a bar can open; a stamp outside them is damage, whatever its calendar says."""
 LEAST_PRICE, MOST_PRICE = 1e-12, 1e12
@@ -49,11 +47,6 @@ class Gap:
     after: pd.Timestamp
     before: pd.Timestamp
     missing: int
-
-
-def timeframe_name(seconds: int) -> str:
-    """Return MetaTrader's name of a bar length, e.g. ``"M15"``; lengths without one are in seconds."""
-    return next((name for name, length in TIMEFRAMES.items() if length == seconds), f"{seconds} s")
 
 
 def epoch_seconds(bars: pd.DataFrame) -> npt.NDArray[np.int64]:
@@ -101,7 +94,7 @@ def epoch_text(seconds: int) -> str:
     return str(np.datetime64(seconds, "s")).replace("T", " ")
 
 
-def validate_bars(bars: pd.DataFrame, *, source: str, seconds: int = M15_SECONDS) -> pd.DataFrame:
+def validate_bars(bars: pd.DataFrame, *, source: str, seconds: int = USUAL.seconds) -> pd.DataFrame:
     """Return `bars` in canonical shape, or say which row breaks which rule.
 
     Parameters
@@ -241,7 +234,7 @@ def usual_step(stamps: npt.NDArray[np.int64]) -> int | None:
     return int(np.quantile(steps, 0.5, method="lower")) if len(steps) >= 2 else None
 
 
-def find_gaps(bars: pd.DataFrame, *, seconds: int = M15_SECONDS) -> list[Gap]:
+def find_gaps(bars: pd.DataFrame, *, seconds: int = USUAL.seconds) -> list[Gap]:
     """List the places where bars are absent; gaps are reported, never filled."""
     stamps = epoch_seconds(bars)
     steps = np.diff(stamps)

@@ -24,6 +24,8 @@ Seconds = npt.NDArray[np.int64]
 RepeatedHour = Literal["error", "earlier", "later"]
 
 _NEW_YORK_RULE = re.compile(r"NewYork(?P<hours>[+-]\d{1,2})\Z")
+ZONE_STEP = 900
+"""Seconds: clocks of the world differ from UTC by whole quarters of an hour."""
 _DAY = 86_400
 _BLOCK_DAYS = 4_096
 """Midnights are computed in blocks of about eleven years and kept."""

@@ -113,14 +113,18 @@ def session_mask(times: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
     mask = np.zeros(times.shape, dtype=np.uint8)
     if times.size == 0:
         return mask
-    # A day on either side: the local date of a moment may differ from its UTC date.
-    first = datetime.fromtimestamp(int(times.min()) - _DAY_SECONDS, UTC).date()
-    last = datetime.fromtimestamp(int(times.max()) + _DAY_SECONDS, UTC).date()
-    for session in SESSIONS:
-        hours = _session_hours(session, first, last)
-        if len(hours) == 0:
-            continue
-        latest = np.searchsorted(hours[:, 0], times, side="right") - 1
-        is_open = (latest >= 0) & (times < hours[np.maximum(latest, 0), 1])
-        mask |= np.where(is_open, session.bit, 0).astype(np.uint8)
+    for bit, hours in _hours_around(int(times.min()) // _DAY_SECONDS, int(times.max()) // _DAY_SECONDS):
+        latest = hours[:, 0].searchsorted(times, side="right") - 1
+        # Before the first opening the last row is compared: it opens later, and nothing is open.
+        is_open = (latest >= 0) & (times < hours[latest, 1])
+        mask |= is_open * bit
     return mask
+
+
+@functools.lru_cache(maxsize=64)
+def _hours_around(first: int, last: int) -> tuple[tuple[np.uint8, npt.NDArray[np.int64]], ...]:
+    """Return the bit and the hours of each session that opens from the UTC day `first` to `last`, days since 1970."""
+    # A day on either side: the local date of a moment may differ from its UTC date.
+    begin, end = (datetime.fromtimestamp(day * _DAY_SECONDS, UTC).date() for day in (first - 1, last + 1))
+    found = ((np.uint8(session.bit), _session_hours(session, begin, end)) for session in SESSIONS)
+    return tuple((bit, hours) for bit, hours in found if len(hours))

@@ -19,7 +19,7 @@ Flags = npt.NDArray[np.bool_]
 
 DAY = 86_400
 DAYS_PER_YEAR = 365
-"""The market never closes, so a year has 365 daily returns, not 252."""
+"""Daily returns of a year on a market that never closes; one that rests at weekends has about 252."""
 MIN_DAYS = 180
 """Yearly figures from fewer daily returns are noise: 41 days have shown a Calmar ratio of 5,000."""
 PROFIT_FACTOR_CAP = 10.0
@@ -198,7 +198,7 @@ def relative_changes(closing: Floats) -> Floats:
     return ratio - 1.0
 
 
-def sharpe_ratio(returns: Floats) -> float | None:
+def sharpe_ratio(returns: Floats, *, days_per_year: int = DAYS_PER_YEAR) -> float | None:
     """Return the yearly Sharpe ratio of daily returns over a riskless rate of zero.
 
     Source: W. F. Sharpe, The Sharpe Ratio, Journal of Portfolio Management 21 (1994).
@@ -209,10 +209,10 @@ def sharpe_ratio(returns: Floats) -> float | None:
     deviation = float(np.std(returns, ddof=1))
     if deviation < _NO_VARIANCE:
         return None
-    return float(np.mean(returns)) / deviation * math.sqrt(DAYS_PER_YEAR)
+    return float(np.mean(returns)) / deviation * math.sqrt(days_per_year)
 
 
-def sortino_ratio(returns: Floats) -> float | None:
+def sortino_ratio(returns: Floats, *, days_per_year: int = DAYS_PER_YEAR) -> float | None:
     """Return the yearly Sortino ratio of daily returns with a target of zero.
 
     Downside deviation is the root mean square of the losses over all days, gaining days
@@ -225,32 +225,32 @@ def sortino_ratio(returns: Floats) -> float | None:
     downside = math.sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2)))
     if downside < _NO_VARIANCE:
         return None
-    return float(np.mean(returns)) / downside * math.sqrt(DAYS_PER_YEAR)
+    return float(np.mean(returns)) / downside * math.sqrt(days_per_year)
 
 
-def yearly_growth(returns: Floats) -> float | None:
+def yearly_growth(returns: Floats, *, days_per_year: int = DAYS_PER_YEAR) -> float | None:
     """Return the compound yearly return of daily returns (CAGR), a fraction.
 
     None for fewer than `MIN_DAYS` days, a ruined account, or growth beyond a float.
     """
     if len(returns) < MIN_DAYS or not np.all(returns > -1.0):
         return None
-    yearly_log = float(np.sum(np.log1p(returns))) * DAYS_PER_YEAR / len(returns)
+    yearly_log = float(np.sum(np.log1p(returns))) * days_per_year / len(returns)
     # exp overflows near 709.
     return math.expm1(yearly_log) if yearly_log < 700.0 else None
 
 
-def yearly_volatility(returns: Floats) -> float | None:
+def yearly_volatility(returns: Floats, *, days_per_year: int = DAYS_PER_YEAR) -> float | None:
     """Return the standard deviation of daily returns, scaled to a year, a fraction.
 
     None for fewer than `MIN_DAYS` days or a ruined account.
     """
     if len(returns) < MIN_DAYS or not np.all(returns > -1.0):
         return None
-    return float(np.std(returns, ddof=1)) * math.sqrt(DAYS_PER_YEAR)
+    return float(np.std(returns, ddof=1)) * math.sqrt(days_per_year)
 
 
-def rolling_sharpe(returns: Floats, days: int = MIN_DAYS) -> Floats:
+def rolling_sharpe(returns: Floats, days: int = MIN_DAYS, *, days_per_year: int = DAYS_PER_YEAR) -> Floats:
     """Return the yearly Sharpe ratio of every window of `days` daily returns, shape (n - days + 1,).
 
     Empty for a shorter series; NaN for a window without variance or with a ruined account.
@@ -261,7 +261,7 @@ def rolling_sharpe(returns: Floats, days: int = MIN_DAYS) -> Floats:
     deviations = windows.std(axis=1, ddof=1)
     usable = (deviations >= _NO_VARIANCE) & (windows > -1.0).all(axis=1)
     ratios: Floats = np.divide(
-        windows.mean(axis=1) * math.sqrt(DAYS_PER_YEAR), deviations, out=np.full(len(windows), np.nan), where=usable
+        windows.mean(axis=1) * math.sqrt(days_per_year), deviations, out=np.full(len(windows), np.nan), where=usable
     )
     return ratios
 

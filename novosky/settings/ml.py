@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from novosky.seeds import MOST_SEED
 from novosky.settings.base import Section
 from novosky.settings.equity_state import EQUITY_STATE
+from novosky.settings.roles import Role
+from novosky.settings.swept import Swept, one_of, sorted_with, within
 
 
 class Labeling(Section):
@@ -24,8 +26,12 @@ class Labeling(Section):
 class Prediction(Section):
     """When three probabilities become a trade."""
 
-    confidence_threshold: float = Field(0.60, ge=0, le=1)
-    min_probability_diff: float = Field(0.10, ge=0, le=1)
+    confidence_threshold: Annotated[
+        float, Swept(("confidence_threshold",), "confidence", within(lambda reach: reach.profile.confidence, 6))
+    ] = Field(0.60, ge=0, le=1)
+    min_probability_diff: Annotated[float, Swept(("min_probability_diff",), "gap", one_of(0.05, 0.10, 0.15))] = Field(
+        0.10, ge=0, le=1
+    )
 
 
 class Forest(Section):
@@ -86,9 +92,17 @@ class PositionModel(EnsembleModel):
     """When to leave an open position before its bracket does."""
 
     enabled: bool = False
-    exit_threshold: float = Field(0.80, ge=0, le=1)
-    min_prob_diff: float = Field(0.25, ge=0, le=1)
-    min_bars_held: int = Field(4, ge=0)
+    exit_threshold: Annotated[
+        float,
+        Swept(("exit_threshold",), "exit", sorted_with(0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90), target="pos"),
+    ] = Field(0.80, ge=0, le=1)
+    min_prob_diff: Annotated[
+        float,
+        Swept(("exit_min_prob_diff",), "exit gap", sorted_with(0.10, 0.15, 0.20, 0.25, 0.30, 0.40), target="pos"),
+    ] = Field(0.25, ge=0, le=1)
+    min_bars_held: Annotated[int, Swept(("min_bars_held",), "held", sorted_with(1, 2, 4, 8, 16), target="pos")] = Field(
+        4, ge=0
+    )
     add_threshold: float = Field(0.65, ge=0, le=1)
     exit_margin_r: float = Field(0.25, ge=0, le=10)
     """By how much, in multiples of the trade's risk, leaving must beat the bracket to be labelled EXIT."""
@@ -194,18 +208,18 @@ class Decision(Section):
 class MlSettings(Section):
     """Everything in `ml_config.json`."""
 
-    schema_reference: str | None = Field(None, alias="$schema")
-    features: tuple[str, ...]
+    schema_reference: Annotated[str | None, Role.OWNER] = Field(None, alias="$schema")
+    features: Annotated[tuple[str, ...], Role.LEARNED]
     """The ordered feature contract: the same names in the same order in training, backtest and bot."""
-    labeling: Labeling = Labeling()
-    prediction: Prediction = Prediction()
-    signal_model: SignalModel = SignalModel()
-    position_model: PositionModel = PositionModel()
-    ml_sltp: SltpModel = SltpModel()
-    risk_model: RiskModel = RiskModel()
-    training: Training = Training()
-    decision: Decision = Decision()
-    tuning: Tuning | None = None
+    labeling: Annotated[Labeling, Role.STRATEGY] = Labeling()
+    prediction: Annotated[Prediction, Role.STRATEGY] = Prediction()
+    signal_model: Annotated[SignalModel, Role.STRATEGY] = SignalModel()
+    position_model: Annotated[PositionModel, Role.STRATEGY] = PositionModel()
+    ml_sltp: Annotated[SltpModel, Role.STRATEGY] = SltpModel()
+    risk_model: Annotated[RiskModel, Role.LEARNED] = RiskModel()
+    training: Annotated[Training, Role.OWNER] = Training()
+    decision: Annotated[Decision, Role.OWNER] = Decision()
+    tuning: Annotated[Tuning | None, Role.OWNER] = None
 
     @field_validator("features")
     @classmethod

@@ -54,6 +54,8 @@ def apply_flags(settings: Settings, flags: AccountFlags) -> Settings:
     """
     if flags.no_swap and (flags.swap_long is not None or flags.swap_short is not None):
         raise UsageError("--no-swap contradicts --swap-long/--swap-short; give one or the other")
+    if flags.no_swap and settings.costs.carry == "funding":
+        raise UsageError("--no-swap does not end funding; set costs.funding_rate_pct to 0 in the settings")
     content = settings.model_dump(by_alias=True)
     places: list[tuple[str, str, object]] = [
         ("risk_profile", "starting_balance_usd", flags.balance),

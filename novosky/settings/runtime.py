@@ -6,32 +6,52 @@ targets as multiples of ATR(14). Every default stands here and nowhere else.
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from novosky.errors import SettingsError
+from novosky.market.costs import Carry, CostModel, Fees
+from novosky.market.instrument import USUAL_SYMBOL, Instrument, TradingCalendar, currencies_of
+from novosky.market.timeframe import TRADED, USUAL, Timeframe, timeframe
 from novosky.market.trading_hours import Weekday
 from novosky.settings.base import Section
 from novosky.settings.profiles import ProfileName
+from novosky.settings.roles import Role
+from novosky.settings.swept import (
+    Swept,
+    at_most,
+    filter_told,
+    filtered,
+    or_times,
+    sessions,
+    sessions_told,
+    switched_on,
+    within,
+)
 from novosky.web_address import check_web_address
 
+HOUSE_CURRENCY = "USD"
+"""In which settings state prices and money."""
 Percent = Field(gt=0, le=100)
 _PRINTED = r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"
 """One line of text, without blanks around it."""
+_MODEL_NAMES_DISTANCES = "ml_config.ml_sltp.enabled"
 BusinessDay = Literal["monday", "tuesday", "wednesday", "thursday", "friday"]
 
 
 class DynamicPositionSizing(Section):
     """How the lot size follows from equity and the distance to the stop."""
 
-    risk_percent: float = Field(1.5, gt=0, le=10)
+    risk_percent: Annotated[
+        float, Role.STRATEGY, Swept(("risk_percent",), "risk %", within(lambda reach: reach.profile.risk_percent, 3))
+    ] = Field(1.5, gt=0, le=10)
     """Percent of equity put at risk by one trade before multipliers."""
-    min_lot: float = Field(0.01, gt=0)
+    min_lot: Annotated[float, Role.LIMIT] = Field(0.01, gt=0)
     """Smallest lot to send; a trade that cannot fit at this size is blocked (`volume`)."""
-    max_lot: float = Field(10.0, gt=0)
+    max_lot: Annotated[float, Role.LIMIT] = Field(10.0, gt=0)
     """Largest lot to send."""
-    max_risk_per_trade_pct: float = Field(4.0, gt=0, le=20)
+    max_risk_per_trade_pct: Annotated[float, Role.LIMIT] = Field(4.0, gt=0, le=20)
     """The loss at the stop never exceeds this percent of equity, whatever the multipliers say."""
 
     @model_validator(mode="after")
@@ -64,15 +84,19 @@ class AtrMultRange(Section):
 class RiskManagement(Section):
     """Bracket distances and the market-quality gates."""
 
-    sl_atr_mult: float = Field(1.0, gt=0, le=10)
+    sl_atr_mult: Annotated[
+        float, Swept(("sl_atr_mult",), "SL", within(lambda reach: reach.stops, 5), unless=_MODEL_NAMES_DISTANCES)
+    ] = Field(1.0, gt=0, le=10)
     """Stop distance in ATR when the SLTP model is off."""
-    tp_atr_mult: float = Field(1.0, gt=0, le=10)
+    tp_atr_mult: Annotated[
+        float, Swept(("tp_atr_mult",), "TP", within(lambda reach: reach.targets, 5), unless=_MODEL_NAMES_DISTANCES)
+    ] = Field(1.0, gt=0, le=10)
     """Target distance in ATR when the SLTP model is off."""
     atr_mult_range: AtrMultRange | None = None
     """Range the SLTP model's distances are clamped to; null takes the profile's, see `risk_profile.scale`."""
-    min_atr_threshold: float = Field(15.0, ge=0)
+    min_atr_threshold: Annotated[float, Swept(("min_atr_threshold",), "min ATR", or_times(8.0))] = Field(15.0, ge=0)
     """Gate `atr_floor`: no entries while ATR is below this many USD."""
-    max_spread_atr: float = Field(0.35, gt=0, le=5)
+    max_spread_atr: Annotated[float, Swept(("max_spread_atr",), "spread/ATR", at_most(0.15))] = Field(0.35, gt=0, le=5)
     """Gate `spread`: no entries while the spread exceeds this share of ATR."""
 
 
@@ -87,17 +111,17 @@ class SessionConfidence(Section):
 class News(Section):
     """Which scheduled releases count as news, and where the running bot reads the schedule."""
 
-    currencies: tuple[str, ...] = Field(("USD",), min_length=1)
+    currencies: Annotated[tuple[str, ...], Role.LEARNED] = Field(("USD",), min_length=1)
     """Whose releases count."""
-    impacts: tuple[Literal["high", "medium", "low"], ...] = Field(("high",), min_length=1)
+    impacts: Annotated[tuple[Literal["high", "medium", "low"], ...], Role.LEARNED] = Field(("high",), min_length=1)
     """How weighty a release must be to count. The models were trained on high ones."""
-    base_url: str = Field("https://nfs.faireconomy.media", pattern="^https?://")
+    base_url: Annotated[str, Role.OWNER] = Field("https://nfs.faireconomy.media", pattern="^https?://")
     """Host of the Forex Factory weekly export."""
-    refresh_minutes: float = Field(60.0, ge=5, le=24 * 60)
+    refresh_minutes: Annotated[float, Role.OWNER] = Field(60.0, ge=5, le=24 * 60)
     """From an answer to the next request; the host refuses those who ask more than about twice in five minutes."""
-    stale_after_hours: float = Field(24.0, gt=0, le=7 * 24)
+    stale_after_hours: Annotated[float, Role.OWNER] = Field(24.0, gt=0, le=7 * 24)
     """A schedule not confirmed by its host for so long counts as stale; it is still used, and the bot says so."""
-    missing: Literal["trade", "block"] = "trade"
+    missing: Annotated[Literal["trade", "block"], Role.OWNER] = "trade"
     """What a calendar means that is missing, or whose week is over: "trade" goes on as if nothing were
     scheduled, and the bot says so; "block" opens no position until the schedule is known. A backtest
     without --calendar is judged the same way."""
@@ -130,12 +154,12 @@ class EquityCurveFilter(Section):
 class RiskProfile(Section):
     """Which row of the profile table this configuration follows."""
 
-    name: ProfileName = "balanced"
-    scale: Literal["selectivity", "absolute"] = "selectivity"
+    name: Annotated[ProfileName, Role.OWNER] = "balanced"
+    scale: Annotated[Literal["selectivity", "absolute"], Role.OWNER] = "selectivity"
     """How the profile's table is read: `selectivity` lets stops and targets lie within a third of the labels'
     multiples and judges no confidence by the table, which belongs to models of another kind; `absolute` takes the
     table's own numbers, right for labels of about 1 ATR."""
-    starting_balance_usd: float = Field(500.0, gt=0)
+    starting_balance_usd: Annotated[float, Role.WORLD] = Field(500.0, gt=0)
     """The hard halt measures from here; changing it is the only way to lift a halt."""
 
 
@@ -145,23 +169,97 @@ class RiskModelSwitch(Section):
     enabled: bool = False
 
 
+_LATER_COST_KEYS = frozenset(
+    {"fees", "maker_fee_pct", "taker_fee_pct", "min_fee", "carry", "funding_rate_pct", "funding_hours_utc"}
+)
+"""Keys of `costs` that came after accounts were begun without them."""
+
+
 class Costs(Section):
-    """What trading costs in simulation and paper. All keys must be written; zero is a statement too."""
+    """What trading costs in simulation and paper. The keys of a model must be written; zero is a statement too."""
 
     spread: float = Field(ge=0)
     """Ask minus bid in USD, used where bars carry no spread of their own."""
     bar_spread: Literal["floor", "as_is"] = "floor"
     """Bars whose own spread is 0, or below a tenth of `spread`, pay `spread`; as_is takes them as they are."""
+    fees: Literal["per_lot", "maker_taker"] = "per_lot"
+    """How fills are charged: `commission_per_lot` as brokers do, or shares of the fill's value as exchanges do."""
     commission_per_lot: float = Field(ge=0)
-    """USD per standard lot and side, charged on the entry deal and on the exit deal."""
+    """USD per standard lot and side, charged on the entry deal and on the exit deal; 0 with maker_taker."""
+    maker_fee_pct: float | None = Field(None, ge=-0.1, le=2)
+    """Percent of the fill's value where a target is filled, which rests in the book; negative is a rebate."""
+    taker_fee_pct: float | None = Field(None, ge=0, le=2)
+    """Percent of the fill's value of every other fill."""
+    min_fee: float = Field(0.0, ge=0)
+    """USD that a fill pays at least, with maker_taker."""
     slippage: float = Field(ge=0)
     """USD by which every market or stop fill is worse than its quote; targets fill at their price."""
+    carry: Literal["nights", "funding"] = "nights"
+    """What holding a position costs: swap at the server's midnights, or funding at hours of the day."""
     swap_long: float
-    """USD per standard lot and night for a long position; negative is paid."""
+    """USD per standard lot and night for a long position; negative is paid. 0 with funding."""
     swap_short: float
-    """USD per standard lot and night for a short position; negative is paid."""
+    """USD per standard lot and night for a short position; negative is paid. 0 with funding."""
     triple_swap_day: BusinessDay | None = "friday"
     """The server day whose night counts three times, for the weekend's nights, or null for none."""
+    funding_rate_pct: float | None = Field(None, ge=-4, le=4)
+    """Percent of the position's value that a long pays, and a short gets, at each of the hours."""
+    funding_hours_utc: tuple[int, ...] | None = None
+    """Hours at which funding is due, ascending, e.g. [0, 8, 16]."""
+
+    @model_validator(mode="after")
+    def _of_one_model(self) -> Self:
+        self._check_fees()
+        self._check_carry()
+        return self
+
+    def _check_fees(self) -> None:
+        shares = {"maker_fee_pct": self.maker_fee_pct, "taker_fee_pct": self.taker_fee_pct}
+        if self.fees == "maker_taker":
+            unstated = [name for name, value in shares.items() if value is None]
+            if unstated:
+                raise ValueError(f"fees is maker_taker: state {' and '.join(unstated)}, zero is a statement too")
+            if self.commission_per_lot:
+                raise ValueError("fees is maker_taker: commission_per_lot would be charged on top; set it to 0")
+        elif any(value is not None for value in shares.values()) or self.min_fee:
+            raise ValueError('maker_fee_pct, taker_fee_pct and min_fee charge nothing unless "fees" is "maker_taker"')
+
+    def _check_carry(self) -> None:
+        hours = self.funding_hours_utc
+        if self.carry == "funding":
+            if self.funding_rate_pct is None or not hours:
+                raise ValueError("carry is funding: state funding_rate_pct and funding_hours_utc")
+            if list(hours) != sorted(set(hours)) or hours[0] < 0 or hours[-1] > 23:
+                raise ValueError("funding_hours_utc are hours from 0 to 23, ascending and each once")
+            if self.swap_long or self.swap_short:
+                raise ValueError("carry is funding: swap_long and swap_short would never be charged; set them to 0")
+        elif self.funding_rate_pct is not None or hours is not None:
+            raise ValueError('funding_rate_pct and funding_hours_utc charge nothing unless "carry" is "funding"')
+
+    @model_serializer(mode="wrap")
+    def _without_the_other_model(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out keys that say nothing: an account that was begun before they existed keeps its identity."""
+        content: dict[str, object] = handler(self)
+        silent = {name: field.default for name, field in type(self).model_fields.items() if name in _LATER_COST_KEYS}
+        return {name: value for name, value in content.items() if name not in silent or value != silent[name]}
+
+    @property
+    def model(self) -> CostModel:
+        """The same as plain values, per standard lot and in shares."""
+        fees = Fees(
+            per_lot=self.commission_per_lot,
+            maker=(self.maker_fee_pct or 0.0) / 100.0,
+            taker=(self.taker_fee_pct or 0.0) / 100.0,
+            least=self.min_fee,
+        )
+        carry = Carry(
+            long=self.swap_long,
+            short=self.swap_short,
+            triple=self.triple_swap_day,
+            funding=(self.funding_rate_pct or 0.0) / 100.0,
+            hours=self.funding_hours_utc or (),
+        )
+        return CostModel(fees, carry, self.slippage)
 
 
 class Account(Section):
@@ -235,36 +333,79 @@ class Broker(Section):
 class Settings(Section):
     """Everything in `config.json`."""
 
-    schema_reference: str | None = Field(None, alias="$schema")
+    schema_reference: Annotated[str | None, Role.OWNER] = Field(None, alias="$schema")
     """Where editors find the JSON Schema of this file."""
-    symbol: str = Field("BTCUSD", min_length=1, max_length=64, pattern=_PRINTED)
-    timeframe: Literal["M15"] = "M15"
-    account_type: Literal["standard", "cent"] = "standard"
+    symbol: Annotated[str, Role.WORLD] = Field(USUAL_SYMBOL, min_length=1, max_length=64, pattern=_PRINTED)
+    timeframe: Annotated[str, Role.WORLD] = Field(USUAL.name, json_schema_extra={"enum": list(TRADED)})
+    account_type: Annotated[Literal["standard", "cent"], Role.WORLD] = "standard"
     """On a cent account one lot is a hundredth of a standard lot; all sums here stay in USD."""
     dynamic_position_sizing: DynamicPositionSizing = DynamicPositionSizing()
-    ml_active_management: ActiveManagement = ActiveManagement()
-    risk_management: RiskManagement = RiskManagement()
-    session_confidence: SessionConfidence = SessionConfidence()
-    news_block_minutes: float = Field(30.0, ge=0, le=24 * 60)
+    ml_active_management: Annotated[ActiveManagement, Role.STRATEGY] = ActiveManagement()
+    risk_management: Annotated[RiskManagement, Role.STRATEGY] = RiskManagement()
+    session_confidence: Annotated[
+        SessionConfidence,
+        Role.STRATEGY,
+        Swept(
+            ("confidence_london", "confidence_new_york", "confidence_asian"), "sessions", sessions, told=sessions_told
+        ),
+    ] = SessionConfidence()
+    news_block_minutes: Annotated[float, Role.STRATEGY] = Field(30.0, ge=0, le=24 * 60)
     """Gate `news_block`: no entries this many minutes before and after high-impact news."""
     news: News = News()
-    enable_ema_trend_filter: bool = False
+    enable_ema_trend_filter: Annotated[bool, Role.STRATEGY, Swept(("ema_trend_filter",), "EMA200", switched_on)] = False
     """Gate `ema_trend`: BUY only above EMA200, SELL only below."""
-    adx_filter: AdxFilter = AdxFilter()
-    max_consecutive_losses: int = Field(5, ge=1)
+    adx_filter: Annotated[
+        AdxFilter, Role.STRATEGY, Swept(("adx_filter", "min_adx"), "ADX", filtered(20.0), told=filter_told)
+    ] = AdxFilter()
+    max_consecutive_losses: Annotated[int, Role.LIMIT] = Field(5, ge=1)
     """Gate `circuit_breaker`: this many losses in a row stop entries until 00:00 UTC."""
-    max_daily_loss: float = Percent
+    max_daily_loss: Annotated[float, Role.LIMIT] = Percent
     """Gate `daily_loss`: percent of the day's opening equity, floating losses included."""
-    equity_curve_filter: EquityCurveFilter = EquityCurveFilter()
-    max_weekly_drawdown_pct: float = Percent
+    equity_curve_filter: Annotated[EquityCurveFilter, Role.STRATEGY] = EquityCurveFilter()
+    max_weekly_drawdown_pct: Annotated[float, Role.LIMIT] = Percent
     """Gate `weekly_drawdown`: percent below the week's highest equity; pauses until Monday 00:00 UTC."""
-    max_total_drawdown_pct: float = Percent
+    max_total_drawdown_pct: Annotated[float, Role.LIMIT] = Percent
     """Gate `hard_halt`: percent below `risk_profile.starting_balance_usd`; permanent."""
     risk_profile: RiskProfile = RiskProfile()
-    risk_model: RiskModelSwitch = RiskModelSwitch()
-    costs: Costs
-    account: Account = Account()
-    broker: Broker = Broker()
+    risk_model: Annotated[RiskModelSwitch, Role.STRATEGY] = RiskModelSwitch()
+    costs: Annotated[Costs, Role.WORLD]
+    account: Annotated[Account, Role.WORLD] = Account()
+    broker: Annotated[Broker, Role.WORLD] = Broker()
+
+    @field_validator("timeframe")
+    @classmethod
+    def _traded(cls, name: str) -> str:
+        timeframe(name)
+        # Features, labels and the paper market are proved on these; another length would be served unproved.
+        if name not in TRADED:
+            raise ValueError(f"{name} bars are not traded yet; choose {', '.join(TRADED)}")
+        return name
+
+    @property
+    def frame(self) -> Timeframe:
+        """The length of the bars that decide."""
+        return timeframe(self.timeframe)
+
+    @property
+    def instrument(self) -> Instrument:
+        """What is traded, as far as the settings know it.
+
+        Prices and sums of the settings are in USD, so profit and margin are too.
+        """
+        broker = self.broker
+        base, quote = currencies_of(self.symbol)
+        return Instrument(
+            symbol=self.symbol,
+            timeframe=self.frame,
+            point=broker.point,
+            digits=broker.digits,
+            contract_size=broker.contract_size,
+            base_currency=base,
+            quote_currency=quote,
+            profit_currency=HOUSE_CURRENCY,
+            margin_currency=HOUSE_CURRENCY,
+            calendar=TradingCalendar(broker.server_clock, broker.trading_hours),
+        )
 
     @property
     def money_digits(self) -> int:

@@ -27,7 +27,6 @@ class Secrets(BaseModel):
     """Bearer token of the MetaTrader bridge."""
     mt5_password: SecretStr | None = Field(None, alias="MT5_PASSWORD")
     """Of the trading account."""
-    telegram_token: SecretStr | None = Field(None, alias="TELEGRAM_BOT_TOKEN")
     r2_endpoint_url: SecretStr | None = Field(None, alias="R2_ENDPOINT_URL")
     """Holds the owner's account number."""
     r2_access_key_id: SecretStr | None = Field(None, alias="R2_ACCESS_KEY_ID")

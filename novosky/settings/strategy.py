@@ -18,22 +18,11 @@ from novosky.guarded_json import parse_json
 from novosky.settings.differences import changes_between
 from novosky.settings.profile_application import apply_profile
 from novosky.settings.profiles import profile_named
+from novosky.settings.roles import Role, places_with
 from novosky.settings.runtime import Settings
 from novosky.settings.text_edit import edited
 
-STRATEGY_KEYS = (
-    "dynamic_position_sizing.risk_percent",
-    "ml_active_management",
-    "risk_management",
-    "session_confidence",
-    "news_block_minutes",
-    "news.currencies",
-    "news.impacts",
-    "enable_ema_trend_filter",
-    "adx_filter",
-    "equity_curve_filter",
-    "risk_model",
-)
+STRATEGY_KEYS = places_with(Settings, Role.STRATEGY, Role.LEARNED)
 """Dotted places; a section stands for all its keys. The news that count are those the models learned from."""
 
 

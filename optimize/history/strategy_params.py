@@ -13,26 +13,12 @@ from novosky.errors import StorageError
 from novosky.files import write_json
 from novosky.settings import MlSettings, Settings
 from novosky.settings.base import Section
+from novosky.settings.roles import Role, places_with
 from optimize.history.evidence import Evidence
 
 PARAMS_NAME = "strategy_params.json"
-# What an optimisation may move; account, broker and cost settings describe the world, not the strategy.
-RUNTIME_SECTIONS = (
-    "dynamic_position_sizing",
-    "ml_active_management",
-    "risk_management",
-    "session_confidence",
-    "news_block_minutes",
-    "enable_ema_trend_filter",
-    "adx_filter",
-    "max_consecutive_losses",
-    "max_daily_loss",
-    "equity_curve_filter",
-    "max_weekly_drawdown_pct",
-    "max_total_drawdown_pct",
-    "risk_model",
-)
-ML_SECTIONS = ("labeling", "prediction", "signal_model", "position_model", "ml_sltp")
+_IN_FORCE = (Role.STRATEGY, Role.LIMIT)
+"""What the trades of a time depend on besides the world: account, broker and costs are not the strategy's."""
 
 
 class StrategyParams(Section):
@@ -96,8 +82,8 @@ def parameters_in_force(settings: Settings, ml_settings: MlSettings) -> dict[str
     runtime = settings.model_dump(mode="json", by_alias=True)
     ml = ml_settings.model_dump(mode="json", by_alias=True)
     return {
-        **dict(_dotted({key: runtime[key] for key in RUNTIME_SECTIONS}, "config.")),
-        **dict(_dotted({key: ml[key] for key in ML_SECTIONS}, "ml_config.")),
+        **dict(_stated(Settings, runtime, "config.")),
+        **dict(_stated(MlSettings, ml, "ml_config.")),
     }
 
 
@@ -116,6 +102,17 @@ def write_strategy_params(path: Path, params: StrategyParams) -> None:
         It cannot be written; the previous version is in place.
     """
     write_json(path, params.model_dump(mode="json"))
+
+
+def _stated(kind: type[Section], content: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for place in places_with(kind, *_IN_FORCE):
+        value: Any = content
+        for part in place.split("."):
+            value = value[part]
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{place}.")
+        else:
+            yield prefix + place, value
 
 
 def _dotted(content: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

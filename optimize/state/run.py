@@ -205,7 +205,8 @@ class OptimizeRun:
         from novosky.data.store import load_bars
         from novosky.market.bars import slice_bars
 
-        stored = load_bars(Path(self.plan.data))
+        frame = self.settings_of(self.live)[0].frame
+        stored = load_bars(Path(self.plan.data), seconds=frame.seconds)
         bars = slice_bars(stored, None, pd.Timestamp(self.window.oos_end), source=self.plan.data)
         if hash_bars(bars) != self.window.bars_hash:
             raise DataError(

@@ -109,9 +109,9 @@ def common_start(run: OptimizeRun) -> pd.Timestamp:
     incumbent = run.workspace.incumbent
     if is_trained(incumbent):
         from ml.sets.compat import read_manifest
-        from novosky.market.bars import M15_SECONDS
 
-        cutoff = read_manifest(incumbent.models).train_cutoff + pd.Timedelta(seconds=M15_SECONDS)
+        frame = run.settings_of(incumbent)[0].frame
+        cutoff = read_manifest(incumbent.models).train_cutoff + pd.Timedelta(seconds=frame.seconds)
         start = max(start, cutoff)
     if end - start < MIN_DAYS * DAY:
         raise DataError(

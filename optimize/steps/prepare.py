@@ -13,6 +13,7 @@ from ml.sets.model_set import lock_model_set
 from novosky.errors import DataError, ModelError, SettingsError, UsageError
 from novosky.files import write_json
 from novosky.guarded_json import read_json_file
+from novosky.market.timeframe import Timeframe
 from novosky.settings import MlSettings, Settings
 from novosky.settings.profile_application import apply_confidence, apply_profile, labels_of
 from novosky.settings.profiles import profile_named
@@ -116,14 +117,16 @@ def fix_window(run: OptimizeRun) -> str:
     from ml.sets.compat import hash_bars
     from novosky.data.market_bars import require_bars_of
     from novosky.data.store import load_bars
-    from novosky.market.bars import M15_SECONDS, slice_bars
+    from novosky.market.bars import slice_bars
 
     path = Path(run.plan.data)
-    bars = _downloaded(run, path) if run.plan.download else load_bars(path)
-    require_bars_of(bars, path, run.settings_of(run.live)[0])
+    settings = run.settings_of(run.live)[0]
+    frame = settings.frame
+    bars = _downloaded(run, path, frame) if run.plan.download else load_bars(path, seconds=frame.seconds)
+    require_bars_of(bars, path, settings)
     if run.plan.end is not None:
         bars = slice_bars(bars, None, pd.Timestamp(run.plan.end), source=str(path))
-    first, end = bars["time"].iloc[0], bars["time"].iloc[-1] + pd.Timedelta(seconds=M15_SECONDS)
+    first, end = bars["time"].iloc[0], bars["time"].iloc[-1] + pd.Timedelta(seconds=frame.seconds)
     oos_start = end - timedelta(days=run.plan.oos_days)
     train_start = oos_start - pd.DateOffset(months=run.plan.train_months)
     if run.plan.start is not None:
@@ -136,7 +139,7 @@ def fix_window(run: OptimizeRun) -> str:
             f"{path} begins {first:%Y-%m-%d}, but {asked if run.plan.start is None else 'training begins'} "
             f"{train_start:%Y-%m-%d}; download more, or choose --train-months, --start and --oos-days accordingly"
         )
-    _, seen = seen_window(oos_start, end)
+    _, seen = seen_window(oos_start, end, frame)
     # Whole days, so that no day is both chosen on and judged on.
     sweep_end = end if seen == end else seen.floor("D")
     window = Window(
@@ -159,7 +162,7 @@ def fix_window(run: OptimizeRun) -> str:
     )
 
 
-def _downloaded(run: OptimizeRun, path: Path) -> Any:
+def _downloaded(run: OptimizeRun, path: Path, frame: Timeframe) -> Any:
     from novosky.data.candle_sources import BinanceCandles, BitstampCandles
     from novosky.data.download import download_bars
     from novosky.data.store import load_bars
@@ -168,7 +171,7 @@ def _downloaded(run: OptimizeRun, path: Path) -> Any:
         raise DataError(
             f"{path} does not exist, so its venue is unknown; begin it with scripts/download_data.py --source binance"
         )
-    label = load_bars(path).attrs.get("source", "")
+    label = load_bars(path, seconds=frame.seconds).attrs.get("source", "")
     venue = next((each for each in (BinanceCandles(), BitstampCandles()) if each.label == label), None)
     if venue is None:
         raise DataError(f"{path} comes from {label or 'nowhere known'}, which no download extends; give --no-download")
@@ -176,6 +179,7 @@ def _downloaded(run: OptimizeRun, path: Path) -> Any:
         venue,
         path,
         now=int(run.now()),
+        seconds=frame.seconds,
         progress=lambda done, total: run.progress(f"bars from {venue.label}", done, total),
     )
 

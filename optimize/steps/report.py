@@ -1,74 +1,41 @@
-"""A report to the chats of the bot, sent at once: an optimisation has no journal to queue it in."""
+"""A report to everybody who is told, sent at once: an optimisation has no journal to queue it in."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
-import tenacity
-
-from alerts.telegram.access import TelegramAccess
-from alerts.telegram.api import (
-    ChatClosedError,
-    RefusedError,
-    SlowDownError,
-    TelegramApi,
-    TokenRefusedError,
-    UnreachableError,
-)
-from alerts.telegram.destination import Destination
-from alerts.telegram.direct import send_now
+from alerts.direct import Told, tell_now
+from alerts.family import configured_channels
+from alerts.message import Message
+from novosky.clock import RealClock
 from novosky.errors import SettingsError
 
 _ATTEMPTS = 4
-_LONGEST_WAIT = 30.0
-_MOST_LETTERS = 4_000
-"""Telegram takes 4,096."""
+"""For each place; a weekly run has no later moment to try again."""
 
 
 def send_report(environment: Mapping[str, str], text: str) -> str:
-    """Send a text to every chat and say how it went; nothing here raises.
+    """Send a text on every configured channel and say how it went; nothing here raises.
 
     Parameters
     ----------
     environment : mapping
-        With the variables of `TelegramAccess`.
+        With the variables of the channels, see `alerts.family`.
     text : str
     """
     try:
-        access = TelegramAccess.from_environment(environment)
+        channels = configured_channels(environment)
     except SettingsError as error:
         return f"not sent: {error}"
-    if access is None:
-        return "not sent: Telegram is not set up"
-    api, places = TelegramApi(access), access.destinations
-    try:
-        failures = [reason for each in places if (reason := _send(api, each, text[:_MOST_LETTERS])) is not None]
-    finally:
-        api.close()
-    reached = len(places) - len(failures)
-    return f"sent to {reached} of {len(places)} chats" + (f": {failures[0]}" if failures else "")
+    if not channels:
+        return "not sent: no alert channel is set up"
+    clock = RealClock()
+    now = clock.now()
+    message = Message("weekly report", "optimisation", text, math.floor(now))
+    return "; ".join(map(_words, tell_now(channels, message, now, attempts=_ATTEMPTS, sleep=clock.sleep)))
 
 
-def _send(api: TelegramApi, to: Destination, text: str) -> str | None:
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type((UnreachableError, SlowDownError)),
-        stop=tenacity.stop_after_attempt(_ATTEMPTS),
-        wait=_wait,
-        reraise=True,
-    )
-    try:
-        retrying(send_now, api, to, text)
-    except (UnreachableError, SlowDownError):
-        return "Telegram does not answer"
-    except ChatClosedError:
-        return "a chat is closed to the bot"
-    except (RefusedError, TokenRefusedError) as error:
-        return f"Telegram refused it ({type(error).__name__})"
-    return None
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome is not None else None
-    if isinstance(error, SlowDownError):
-        return min(error.seconds, _LONGEST_WAIT)
-    return min(2.0**state.attempt_number, _LONGEST_WAIT)
+def _words(told: Told) -> str:
+    reason = f": {told.problems[0]}" if told.problems else ""
+    return f"{told.title}: sent to {told.reached} of {told.places} places{reason}"

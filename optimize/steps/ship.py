@@ -205,10 +205,13 @@ def commit(run: OptimizeRun) -> str:
     if not run.plan.commit:
         run.write(COMMITTED, {"commit": None})
         return "not committed (--no-commit)"
+    from ml.sets.compat import MANIFEST_NAME
+    from ml.sets.ensemble_files import METADATA_NAME
+    from ml.sets.stage_files import RISK_METADATA
+
     live, root = run.live, run.root
     files = [live.config, live.ml_config, root / run_history.PARAMS_NAME, root / HISTORY_NAME]
-    names = ("model_compat.json", "ensemble_btcusd-live_metadata.json", "risk_metadata.json")
-    files += [live.models / name for name in names]
+    files += [live.models / name for name in (MANIFEST_NAME, METADATA_NAME, RISK_METADATA)]
     found = git.commit(root, [file.resolve() for file in files], _message(run), run.name)
     run.write(COMMITTED, {"commit": found})
     return "nothing had changed" if found is None else f"commit {found}"
@@ -224,7 +227,7 @@ def _message(run: OptimizeRun) -> str:
 
 
 def tell(run: OptimizeRun) -> str:
-    """Send the report to Telegram; a report that nobody takes undoes nothing."""
+    """Send the report on every alert channel; a report that nobody takes undoes nothing."""
     from optimize.steps.report import send_report
 
     note = send_report(run.environment, report(run))

@@ -11,13 +11,15 @@ from random import Random
 import numpy as np
 import pytest
 
+from alerts.daily_report import DailyReport, daily_message, day_of, equity_chart, report_key, report_text
+from alerts.delivery import Delivery
 from alerts.telegram.api import TelegramApi
-from alerts.telegram.daily_report import DailyReport, daily_message, day_of, equity_chart, report_key, report_text
-from alerts.telegram.delivery import Delivery
-from alerts.telegram.notifier import OutboxNotifier
-from alerts.telegram.texts import CAPTION_LENGTH, plain_text
+from alerts.telegram.channel import TelegramChannel
+from alerts.telegram.chats import ChatBook
+from alerts.telegram.texts import CAPTION_LENGTH
 from alerts.views import TradeView
-from tests.hosts.telegram_host import OWNER, FakeClock, TelegramHost, telegram_host
+from alerts.words import plain_text
+from tests.hosts.telegram_host import OWNER, TelegramHost, telegram_host
 from trading.journal import AccountSnapshot, Journal, sqlite_url
 
 DAY = 1_715_040_000
@@ -96,13 +98,13 @@ def test_one_snapshot_is_no_line() -> None:
 
 
 def test_a_day_is_reported_once_with_its_picture(host: TelegramHost, tmp_path: Path) -> None:
-    journal = Journal(sqlite_url(tmp_path / "bot.db"), durable=False)
+    journal = Journal(sqlite_url(tmp_path / "bot.db"), symbol="BTCUSD", durable=False, channels=("telegram",))
     report = DailyReport(DAY, [], snapshots(500, 505))
     for second in range(3):
         journal.outbox.enqueue(daily_message(report, tmp_path / "reports", NEXT_MORNING + second))
     access = host.access()
     api = TelegramApi(access, timeout=2.0)
-    delivery = Delivery(journal.outbox, api, access.labels, Random(1))
+    delivery = Delivery(journal.outbox, TelegramChannel(api, ChatBook(access.destinations)), Random(1))
     for second in range(10):
         delivery.step(NEXT_MORNING + 10 + second)
     api.close()
@@ -113,20 +115,8 @@ def test_a_day_is_reported_once_with_its_picture(host: TelegramHost, tmp_path: P
     journal.close()
 
 
-def test_a_notice_is_queued_in_plain_text(tmp_path: Path) -> None:
-    journal = Journal(sqlite_url(tmp_path / "bot.db"), durable=False)
-    clock = FakeClock()
-    notifier = OutboxNotifier(journal.outbox, clock)
-    notifier.send("bot started")
-    notifier.send("bot started")
-    clock.sleep(1)
-    notifier.send("bot started")
-    assert [message.text for message in journal.outbox.due(2**40, 10)] == ["bot started"] * 2
-    journal.close()
-
-
 def test_drawing_is_loaded_only_when_a_report_is_drawn() -> None:
-    code = "import sys, alerts.telegram.service, alerts.telegram.daily_report; print('matplotlib' in sys.modules)"
+    code = "import sys, alerts.telegram.service, alerts.daily_report; print('matplotlib' in sys.modules)"
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

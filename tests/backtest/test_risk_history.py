@@ -23,8 +23,8 @@ from backtest.risk_history import (
     unhindered,
 )
 from backtest.run import Prepared, simulate
+from engine.bar import HOLD
 from engine.gates import gate_names
-from engine.history import HOLD
 from engine.inputs.parameters import build_params
 from engine.records import Account, Guard, new_record
 from ml.feature_engineering import add_all_features

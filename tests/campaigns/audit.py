@@ -11,12 +11,12 @@ from typing import Any
 
 from engine.breakers import count_closed, judge_close, start_guard
 from engine.fills import rounded
-from engine.records import Account, Guard, Params, Trade, from_bytes, new_record, to_bytes
+from engine.records import Account, Guard, Params, Trade, from_text, new_record, to_text
+from novosky.market.instrument import BOT_MAGIC as MAGIC
 from tests.campaigns.faults import HAND, HAND_VOLUME
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.simulated.book import OpenPosition, finite
 from trading.brokers.simulated.server import TradeServer
-from trading.cycle.bookings import MAGIC
 
 CENT = 0.005
 
@@ -196,7 +196,7 @@ class Auditor:
         ):
             self._judge(bar, price, spread, booked)
             assert abs(equity - float(self._guard.equity)) < CENT
-        assert to_bytes(self._guard) == guard, f"the guard differs: {self._guard} and {from_bytes(Guard, guard)}"
+        assert to_text(self._guard) == guard, f"the guard differs: {self._guard} and {guard}"
 
     def _check_deals(self, last_deal: int) -> list[Any]:
         """Check that each deal is written down once and each exit is a trade; return the new own exits."""
@@ -236,7 +236,7 @@ class Auditor:
         rows = self.ask("SELECT deal, position, trade FROM trades WHERE deal > ? ORDER BY deal", before)
         assert [row[:2] for row in rows] == [(deal.ticket, deal.position_id) for deal, _ in exits]
         for (_, position, content), (deal, cash) in zip(rows, exits, strict=True):
-            trade, entry = from_bytes(Trade, content), self._entries[position]
+            trade, entry = from_text(Trade, content), self._entries[position]
             assert (trade.profit, trade.swap, trade.volume) == (deal.profit, deal.swap, deal.volume)
             assert (trade.entry_price, trade.exit_price) == (entry.price, deal.price)
             assert int(trade.side) == (1 if entry.type == C.DEAL_TYPE_BUY else -1)
@@ -281,7 +281,7 @@ class Auditor:
 
     def _net(self, deal: Any) -> float:
         rows = self.ask("SELECT trade FROM trades WHERE deal = ?", deal.ticket)
-        trade = from_bytes(Trade, rows[0][0])
+        trade = from_text(Trade, rows[0][0])
         return float(rounded(trade.profit + trade.commission + trade.swap, self.params.money_scale))
 
     def _check_quote(self, bar: int, price: float) -> None:

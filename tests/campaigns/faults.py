@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from novosky.market.instrument import BOT_MAGIC as MAGIC
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.simulated.faults import (
     Fault,
@@ -29,7 +30,6 @@ from trading.brokers.simulated.faults import (
 )
 from trading.brokers.simulated.functions.terminal import SimulatedTerminal
 from trading.brokers.simulated.server import TradeServer
-from trading.cycle.bookings import MAGIC
 
 SEND = "order_send"
 HAND = 4711

@@ -30,12 +30,12 @@ from novosky.data.synthetic import synthetic_bars  # noqa: E402
 from novosky.market.news import NewsCalendar  # noqa: E402
 from novosky.settings import load_ml_settings, load_settings  # noqa: E402
 from trading.brokers.bridge.simulated import PacedServer, simulated_market  # noqa: E402
+from trading.brokers.mt5.entry import TerminalReach  # noqa: E402
 from trading.brokers.mt5.terms import Access, Timing  # noqa: E402
 from trading.brokers.simulated.clock import TerminalClock  # noqa: E402
 from trading.brokers.simulated.functions.terminal import SimulatedTerminal  # noqa: E402
 from trading.brokers.simulated.server import TradeServer  # noqa: E402
 from trading.cycle.news import FixedNews  # noqa: E402
-from trading.live.access import Reach  # noqa: E402
 from trading.live.session import LiveParts, live_session  # noqa: E402
 
 TICK_AGE = 900.0
@@ -122,15 +122,19 @@ def soak(folder: Path, bars: int, pace: float) -> dict[str, Any]:
         settings=settings,
         ml_settings=ml_settings,
         models=models,
-        reach=Reach(Access(server.terms.login, server.terms.server, real=False), lambda: stopwatch, True),
+        reach=TerminalReach(
+            Access(server.terms.login, server.terms.server, real=False),
+            lambda: stopwatch,
+            True,
+            timing=Timing(tick_age=TICK_AGE),
+            volume_unit=server.main.volume_scale,
+        ),
         folder=folder / "logs",
         journal=folder / "logs" / "novosky.sqlite",
         news=FixedNews(NewsCalendar.from_times(market["time"].astype("int64").to_numpy()[:1] // 10**9)),
         clock=clock,
         rng=Random(1),
         new_code=lambda: "0",
-        timing=Timing(tick_age=TICK_AGE),
-        volume_unit=server.main.volume_scale,
     )
     with live_session(parts) as session:
 

@@ -92,7 +92,7 @@ class MortalJournal(Journal):
     """A journal at whose writes the process can die."""
 
     def __init__(self, path: Path, reaper: Reaper, witness: Witness) -> None:
-        super().__init__(sqlite_url(path), durable=False)
+        super().__init__(sqlite_url(path), symbol="BTCUSD", durable=False)
         self.reaper, self._witness, self.writing = reaper, witness, ""
         self.outbox = MortalOutbox(self)
 
@@ -125,11 +125,18 @@ class MortalJournal(Journal):
             super().record_bar(status, decision, intents, deals, trades, messages, notes)
 
     def close_intent(
-        self, intent: Intent, state: str, retcode: int, order: int, gates: int = 0, messages: Sequence[Message] = ()
+        self,
+        intent: Intent,
+        state: str,
+        outcome: str,
+        order: int,
+        gates: int = 0,
+        messages: Sequence[Message] = (),
+        code: str = "",
     ) -> None:
         """Write an outcome."""
         with self._around("close_intent"):
-            super().close_intent(intent, state, retcode, order, gates, messages)
+            super().close_intent(intent, state, outcome, order, gates, messages, code)
 
 
 class WatchedBroker(Mt5Broker):
@@ -158,19 +165,19 @@ class WatchedBroker(Mt5Broker):
     def send(self, request: OrderRequest) -> OrderResult:
         """Send an order."""
         result = super().send(request)
-        self._outcomes[f"{'exit' if request.position else 'entry'} sent: {result.retcode}"] += 1
+        self._outcomes[f"{'exit' if request.position else 'entry'} sent: {result.outcome}"] += 1
         return result
 
     def outcome_of(self, request: OrderRequest, since: int) -> OrderResult:
         """Look an order up."""
         result = super().outcome_of(request, since)
-        self._outcomes[f"looked up: {result.retcode}"] += 1
+        self._outcomes[f"looked up: {result.outcome}"] += 1
         return result
 
     def modify_stops(self, position: int, sl: float, tp: float) -> OrderResult:
         """Set stops."""
         result = super().modify_stops(position, sl, tp)
-        self._outcomes[f"stops set: {result.retcode}"] += 1
+        self._outcomes[f"stops set: {result.outcome}"] += 1
         return result
 
 
@@ -223,7 +230,7 @@ class World:
         self._broker: WatchedBroker | None = None
         self._journal: MortalJournal | None = None
         self._armed_for = self._halted_for = 0
-        Journal(sqlite_url(self.journal_file), durable=False).close()
+        Journal(sqlite_url(self.journal_file), symbol="BTCUSD", durable=False).close()
         audited = build_params(self.scenario.settings, self.scenario.ml_settings)
         self.auditor = Auditor(self.server, self.journal_file, self.witness.file, audited)
 

@@ -24,7 +24,8 @@ from tests.helpers.paper_runs import (
 )
 from trading.brokers.mt5.broker import Mt5Broker
 from trading.brokers.mt5_package.structs import TradeDeal, TradeOrder
-from trading.brokers.port import DEAL_ENTRY_IN, DEAL_ENTRY_OUT, RETCODE_INVALID_STOPS, RETCODE_MARKET_CLOSED
+from trading.brokers.port import DealEntry
+from trading.brokers.port import Outcome as OrderOutcome
 from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.store import SqliteStore
 from trading.journal import Journal
@@ -105,7 +106,7 @@ def unleash(monkeypatch: pytest.MonkeyPatch) -> Callable[[Reaper], None]:
         places: list[tuple[type, str, Callable[..., Any]]] = [
             (Journal, "save_status", lambda status: status.last_bar),
             (Journal, "record_bar", lambda status, *_: status.last_bar),
-            (Journal, "close_intent", lambda intent, state, *_: (intent.id, state)),
+            (Journal, "close_intent", lambda intent, state, *_, **__: (intent.id, state)),
             (Mt5Broker, "send", lambda request: request.comment),
             (TradeServer, "advance", lambda: 0),
         ]
@@ -139,8 +140,8 @@ def live_through(scenario: Scenario, folder: Path) -> Outcome:
 def check_books(broker: Mt5Broker, journal: Journal) -> None:
     """Demand one entry deal per filled entry, one exit per trade, and no order without an outcome."""
     deals = broker.deals(0)
-    entries = [deal.comment for deal in deals if deal.entry == DEAL_ENTRY_IN]
-    exits = [deal.position for deal in deals if deal.entry == DEAL_ENTRY_OUT]
+    entries = [deal.comment for deal in deals if deal.entry == DealEntry.IN]
+    exits = [deal.position for deal in deals if deal.entry == DealEntry.OUT]
     assert len(set(entries)) == len(entries)
     assert len(set(exits)) == len(exits) == len(journal.trades())
     for comment in entries:
@@ -211,8 +212,8 @@ def test_refused_orders_survive_death_at_every_boundary(
     unleash(reaper)
     assert live_through(scenario, tmp_path) == expected
     with sqlite3.connect(tmp_path / "journal.sqlite") as connection:
-        refusals = connection.execute("SELECT DISTINCT retcode FROM intents WHERE state = 'rejected'").fetchall()
-    assert {retcode for (retcode,) in refusals} == {RETCODE_MARKET_CLOSED, RETCODE_INVALID_STOPS}
+        refusals = connection.execute("SELECT DISTINCT outcome FROM intents WHERE state = 'rejected'").fetchall()
+    assert {word for (word,) in refusals} == {OrderOutcome.MARKET_CLOSED, OrderOutcome.STOPS_TOO_CLOSE}
 
 
 @pytest.mark.parametrize("kinds", [("save",), JOURNAL_AND_ORDERS], ids=["broker", "journal"])

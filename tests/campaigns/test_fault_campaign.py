@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.records import Trade, from_bytes
+from engine.records import Trade, from_text
 from tests.campaigns.audit import own_positions
 from tests.campaigns.faults import HISTORY_FAULTS, POSITION_FAULTS, READ_FAULTS, SEND_FAULTS
 from tests.campaigns.stage import Rates, World, campaign_scenario
@@ -111,7 +111,7 @@ def test_the_parts_of_a_position_share_the_commission_of_its_entry(tmp_path: Pat
         assert answer is not None and answer.retcode == C.TRADE_RETCODE_DONE
     world.run(world.server.bar + 2)
     rows = world.auditor.ask("SELECT trade FROM trades WHERE position = ?", held.ticket)
-    commissions = [float(from_bytes(Trade, content).commission) for (content,) in rows]
+    commissions = [float(from_text(Trade, content).commission) for (content,) in rows]
     assert len(commissions) == 3
     assert sum(commissions) == pytest.approx(-2.0 * 2.0 * whole), "two dollars for a lot and side"
     world.close()
@@ -211,11 +211,11 @@ def test_the_audit_sees_a_lost_stop_at_the_second_cycle(tmp_path: Path) -> None:
 
 TAMPERING = {
     "a deal is missing": "DELETE FROM deals WHERE ticket = (SELECT max(ticket) FROM deals)",
-    "a deal is there twice": "INSERT INTO deals SELECT ticket + 1, position, time, entry, reason, volume, price, "
-    "commission, swap, profit, magic, comment FROM deals WHERE ticket = (SELECT max(ticket) FROM deals)",
+    "a deal is there twice": "INSERT INTO deals SELECT symbol, ticket + 1, position, time, entry, reason, volume, "
+    "price, commission, swap, profit, magic, comment FROM deals WHERE ticket = (SELECT max(ticket) FROM deals)",
     "a trade is missing": "DELETE FROM trades WHERE deal = (SELECT max(deal) FROM trades)",
     "the cash is wrong": "UPDATE bot_status SET cash = cash + 0.01",
-    "a breaker is lost": "UPDATE bot_status SET guard = zeroblob(length(guard))",
+    "a breaker is lost": "UPDATE bot_status SET guard = json_set(guard, '$.peak_equity', 0.0, '$.closed', 0)",
     "an order is forgotten": "DELETE FROM intents WHERE state = 'filled'",
 }
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from commands.main import cli
 from engine.inputs.parameters import build_params
-from engine.records import Guard, Trade, from_bytes, new_record
+from engine.records import Guard, Trade, from_text, new_record
 from tests.helpers.command_line import ROOT
 from tests.helpers.paper_runs import (
     Scenario,
@@ -151,9 +151,9 @@ def invoke(*arguments: object) -> Result:
 
 
 def closed_trades(journal: Path) -> list[Trade]:
-    books = Journal(sqlite_url(journal), durable=True, read_only=True)
+    books = Journal(sqlite_url(journal), symbol="BTCUSD", durable=True, read_only=True)
     try:
-        return [from_bytes(Trade, content) for content in books.trades()]
+        return [from_text(Trade, content) for content in books.trades()]
     finally:
         books.close()
 

@@ -23,10 +23,10 @@ from tests.commands.test_data import output_of
 from tests.contracts.broker import BAR, START
 from tests.helpers.bridge_module import TOKEN, bridged, serving
 from tests.helpers.mt5_stage import ACCESS, HEDGING, Mt5Stage, stage
-from trading.brokers.mt5 import bar_history
+from trading.brokers.mt5.bars import history as bar_history
+from trading.brokers.mt5.entry import TerminalReach
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.simulated.functions.views import Installation
-from trading.live.access import Reach
 
 COUNT = 60
 Through = Callable[[Any], Any]
@@ -82,7 +82,7 @@ def asked(folder: Path, **changes: Any) -> Request:
 
 def load_from(play: Mt5Stage, through: Through, request: Request) -> tuple[str, ...]:
     module = through(play.mt5)
-    return download_from(request, Reach(ACCESS, lambda: module, renewable=False), play.clock).notes
+    return download_from(request, TerminalReach(ACCESS, lambda: module, renewable=False), play.clock).notes
 
 
 def closed(play: Mt5Stage) -> list[pd.Timestamp]:
@@ -180,7 +180,7 @@ def test_another_brokers_bars_are_not_stitched_on(tmp_path: Path) -> None:
 
 def test_another_brokers_terminal_is_refused_and_no_number_is_shown(tmp_path: Path) -> None:
     play = market_of()
-    elsewhere = Reach(replace(ACCESS, login=987_654, server="Other-Live"), lambda: play.mt5, renewable=False)
+    elsewhere = TerminalReach(replace(ACCESS, login=987_654, server="Other-Live"), lambda: play.mt5, renewable=False)
     with pytest.raises(BrokerError, match="stands at 'Simulated-Demo', but bars of 'Other-Live'") as caught:
         download_from(asked(tmp_path), elsewhere, play.clock)
     assert "987654" not in str(caught.value)

@@ -23,10 +23,9 @@ from tests.hosts.bridge_line import free_port
 from tests.hosts.postgres_server import PostgresServer
 from tests.hosts.postgres_server import serving as serving_postgres
 from trading.account.lock import account_lock
-from trading.brokers.mt5.terms import Access
+from trading.brokers.mt5.entry import package_reach
 from trading.cycle.unknown_orders import UNKNOWN_ORDERS
 from trading.journal import Journal, journal_url, sqlite_url
-from trading.live.access import account_key
 from trading.live.session import LiveSession
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,7 +81,7 @@ def closed_trades(session: LiveSession) -> int:
 def test_the_advice_for_a_lost_journal_leads_to_a_bot_that_trades(
     desk: LiveDesk, bridged: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trades = Journal(sqlite_url(desk.logs / "novosky.sqlite"), durable=False).trades()
+    trades = Journal(sqlite_url(desk.logs / "novosky.sqlite"), symbol="BTCUSD", durable=False).trades()
     assert len(trades) > 2
     forget(desk)
     with pytest.raises(BrokerError, match="run `novosky journal adopt`") as refusal:
@@ -106,7 +105,7 @@ def test_the_advice_for_a_lost_journal_leads_to_a_bot_that_trades(
 def test_another_database_begins_where_the_file_ended(
     desk: LiveDesk, bridged: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trades = len(Journal(sqlite_url(desk.logs / "novosky.sqlite"), durable=False).trades())
+    trades = len(Journal(sqlite_url(desk.logs / "novosky.sqlite"), symbol="BTCUSD", durable=False).trades())
     with serving_postgres() as server:
         url = address(server)
         monkeypatch.setenv("NOVOSKY_DATABASE_URL", url)
@@ -119,10 +118,10 @@ def test_another_database_begins_where_the_file_ended(
 
 
 def test_an_older_copy_that_was_put_back_is_brought_up_to_date(desk: LiveDesk, bridged: None, tmp_path: Path) -> None:
-    trades = Journal(sqlite_url(desk.logs / "novosky.sqlite"), durable=False).trades()
+    trades = Journal(sqlite_url(desk.logs / "novosky.sqlite"), symbol="BTCUSD", durable=False).trades()
     forget(desk)
     shutil.copy(tmp_path / "older.sqlite", desk.logs / "novosky.sqlite")
-    assert len(Journal(sqlite_url(desk.logs / "novosky.sqlite"), durable=False).trades()) < len(trades)
+    assert len(Journal(sqlite_url(desk.logs / "novosky.sqlite"), symbol="BTCUSD", durable=False).trades()) < len(trades)
     with pytest.raises(BrokerError, match="run `novosky journal adopt`"):
         desk.run(1)
     done = command(tmp_path, "adopt", "--yes")
@@ -135,8 +134,9 @@ def address(server: PostgresServer) -> str:
 
 
 def test_nothing_is_adopted_while_a_bot_runs(desk: LiveDesk, bridged: None, tmp_path: Path) -> None:
-    access = Access(desk.server.terms.login, desk.server.terms.server, real=False)
-    with account_lock(account_key(access), "it", tmp_path / "elsewhere", 0.0, Path(os.environ["NOVOSKY_LOCKS"])):
+    terms = desk.server.terms
+    reach = package_reach({"MT5_LOGIN": str(terms.login), "MT5_SERVER": terms.server})
+    with account_lock(reach.key, "it", tmp_path / "elsewhere", 0.0, Path(os.environ["NOVOSKY_LOCKS"])):
         refused = command(tmp_path, "adopt", "--yes")
     assert (refused.code, "elsewhere" in refused.err) == (9, True)
 
@@ -150,7 +150,7 @@ def test_without_a_broker_it_says_what_to_set(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_stop_is_shown_and_lifted(desk: LiveDesk, bridged: None, tmp_path: Path) -> None:
-    books = Journal(sqlite_url(desk.logs / "novosky.sqlite"), durable=False)
+    books = Journal(sqlite_url(desk.logs / "novosky.sqlite"), symbol="BTCUSD", durable=False)
     books.set_flag(UNKNOWN_ORDERS, "position 7 (BUY 0.36)", 0)
     assert "position 7" in command(tmp_path, "show").out
     assert command(tmp_path, "adopt", "--yes").code == 0

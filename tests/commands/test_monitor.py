@@ -14,8 +14,9 @@ from filelock import FileLock
 
 from commands import monitor
 from engine.outputs.tables import TRADE_COLUMNS, trade_row, write_trades
-from engine.records import Guard, new_record, to_bytes
+from engine.records import Guard, new_record, to_text
 from novosky.errors import DataError
+from novosky.market.timeframe import TIMEFRAMES
 from tests.engine.outputs.test_tables import trade_with
 from tests.helpers.command_line import Answer, run_script
 from tests.hosts.telegram_host import OWNER, PARTNER, TOKEN, TelegramHost, failure, telegram_host
@@ -31,7 +32,7 @@ from trading.reports.performance import (
     read_trades,
     trades_of_records,
 )
-from trading.reports.performance_alert import FRESH_SECONDS, alert_message, queue_alert, served_outbox
+from trading.reports.performance_alert import FRESH_BARS, alert_message, queue_alert, served_outbox
 
 USUAL = Limits(min_win_rate=0.55, min_profit_factor=2.0, most_losses=7)
 GOOD = [3.0, 3.0, -1.0] * 20
@@ -138,7 +139,7 @@ def test_the_file_a_bot_exports_holds_the_trades_of_its_journal(tmp_path: Path) 
     records = [trade_with(profit=4.98, commission=-0.3, swap=-1.05), trade_with(profit=-2.0, exit_time=START + HOUR)]
     write_trades(tmp_path / "trades.csv", (trade_row(record, 2) for record in records))
     from_file = read_trades(tmp_path / "trades.csv")
-    from_journal = trades_of_records(map(to_bytes, records))
+    from_journal = trades_of_records(map(to_text, records))
     assert from_file == from_journal
     assert from_file[0].net == pytest.approx(3.63)
 
@@ -175,13 +176,13 @@ def write_csv(folder: Path, net: Sequence[float]) -> Path:
 def write_journal(folder: Path, net: Sequence[float], identity: str = "demo account ...123 on S, BTCUSD (a)") -> Path:
     path = folder / "logs" / "novosky.sqlite"
     path.parent.mkdir(exist_ok=True)
-    books = Journal(sqlite_url(path), durable=False)
+    books = Journal(sqlite_url(path), symbol="BTCUSD", durable=False)
     status = BotStatus(identity, START, 1, 0, 0, 500.0, new_record(Guard), "rf", finished=False)
     rows, balance = [], 500.0
     for k, value in enumerate(net):
         balance += value
         record = trade_with(profit=value, commission=0.0, swap=0.0, balance=balance, exit_time=START + k * HOUR)
-        rows.append({"deal": k + 1, "position": k + 1, "trade": to_bytes(record), "exit_time": START + k * HOUR})
+        rows.append({"deal": k + 1, "position": k + 1, "trade": to_text(record), "exit_time": START + k * HOUR})
     books.record_bar(status, Decision(START, "none", 1.0, 1.0, 500.0), [], [], rows)
     books.close()
     return path
@@ -247,7 +248,7 @@ def test_wrong_arguments(quiet: object, tmp_path: Path, arguments: list[object])
 def test_an_alert_without_telegram_is_said_and_the_run_goes_on(quiet: object, tmp_path: Path) -> None:
     answer = run(tmp_path, "--trades", write_csv(tmp_path, BAD), "--alert", "--dry-retrain", *config(tmp_path))
     assert answer.code == 1
-    assert "Telegram is not configured" in answer.out and "would run" in answer.out
+    assert "no alert channel is configured" in answer.out and "would run" in answer.out
 
 
 def test_every_chat_is_told_once_a_day(host: TelegramHost, tmp_path: Path) -> None:
@@ -267,7 +268,7 @@ def test_an_alert_that_did_not_arrive_is_tried_again(host: TelegramHost, tmp_pat
     csv = write_csv(tmp_path, BAD)
     host.plan("sendMessage", failure(502, "Bad Gateway"), failure(502, "Bad Gateway"))
     answer = run(tmp_path, "--trades", csv, "--alert")
-    assert answer.code == 1 and "not every chat was reached" in answer.out
+    assert answer.code == 1 and "not everybody was reached" in answer.out
     assert TOKEN not in answer.out + answer.err
     assert "sent to 2 chat(s)" in run(tmp_path, "--trades", csv, "--alert").out
 
@@ -298,7 +299,7 @@ def health_of(identity: str, written: int, state: str = "running") -> Health:
     ("identity", "age", "state", "served"),
     [
         ("real account ...1 on S, BTCUSD (a)", 60, "running", True),
-        ("real account ...1 on S, BTCUSD (a)", FRESH_SECONDS + 1, "running", False),
+        ("real account ...1 on S, BTCUSD (a)", FRESH_BARS * TIMEFRAMES["M15"].seconds + 1, "running", False),
         ("real account ...1 on S, BTCUSD (a)", 60, "stopped", False),
         ("embedded market:1", 60, "running", False),
     ],
@@ -315,8 +316,8 @@ def test_a_queue_is_served_by_a_live_bot_at_work(
 def test_a_day_has_one_alert_in_the_queue(tmp_path: Path) -> None:
     journal = write_journal(tmp_path, BAD)
     for seconds in (0, HOUR, 25 * HOUR):
-        queue_alert(journal, alert_message(judged(BAD), "the journal", START + seconds))
-    books = Journal(sqlite_url(journal), durable=False)
+        queue_alert(journal, alert_message(judged(BAD), "the journal", START + seconds), ["telegram"])
+    books = Journal(sqlite_url(journal), symbol="BTCUSD", durable=False, channels=("telegram",))
     queued = books.outbox.due(START + 100 * HOUR, 10)
     books.close()
     assert [message.key for message in queued] == ["performance:2024-03-01", "performance:2024-03-02"]
@@ -328,7 +329,7 @@ def test_beside_a_live_bot_the_alert_joins_its_queue(host: TelegramHost, tmp_pat
     write_health(health_file(journal), health_of("demo account ...123 on S, BTCUSD (a)", int(time.time())))
     assert "queued in the bot's outbox" in run(tmp_path, "--alert").out
     assert "told today already" in run(tmp_path, "--alert").out
-    books = Journal(sqlite_url(journal), durable=False)
+    books = Journal(sqlite_url(journal), symbol="BTCUSD", durable=False, channels=("telegram",))
     assert len(books.outbox.due(2**40, 10)) == 1
     books.close()
     assert host.sent == []

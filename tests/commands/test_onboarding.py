@@ -119,7 +119,7 @@ def test_a_dry_run_shows_everything_and_writes_nothing(checkout: Path) -> None:
 
 
 def test_the_six_questions(checkout: Path) -> None:
-    answers = ["4", "900", "2000", "cent", "bridge", "https://bridge.example:8765", "y", "s3", "y", "y"]
+    answers = ["4", "900", "2000", "cent", "bridge", "https://bridge.example:8765", "telegram", "s3", "y", "y"]
     result = board(answers="\n".join(answers) + "\n")
     assert result.exit_code == 0, result.output
     assert "steady_income" in result.output.partition("1. Profile")[0], "the table comes before the question"
@@ -135,7 +135,7 @@ def test_the_six_questions(checkout: Path) -> None:
 
 def test_a_no_writes_nothing(checkout: Path) -> None:
     before = listing(checkout)
-    result = board("--profile", "1", "--balance", "500", answers="standard\npaper\nn\nnone\nn\nn\n")
+    result = board("--profile", "1", "--balance", "500", answers="standard\npaper\nnone\nnone\nn\nn\n")
     assert result.exit_code == 0, result.output
     assert "config.json stays as it was" in result.output
     assert listing(checkout) == before

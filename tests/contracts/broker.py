@@ -8,27 +8,8 @@ from typing import Protocol
 
 import pytest
 
-from trading.brokers.port import (
-    DEAL_ENTRY_BALANCE,
-    DEAL_ENTRY_IN,
-    DEAL_ENTRY_OUT,
-    DEAL_REASON_EXPERT,
-    DEAL_REASON_SL,
-    DEAL_REASON_SO,
-    DEAL_REASON_TP,
-    RETCODE_DONE,
-    RETCODE_INVALID_STOPS,
-    RETCODE_LIMIT_POSITIONS,
-    RETCODE_MARKET_CLOSED,
-    RETCODE_NO_CHANGES,
-    RETCODE_NO_MONEY,
-    RETCODE_NOT_PLACED,
-    RETCODE_POSITION_CLOSED,
-    RETCODE_PRICE_OFF,
-    Broker,
-    OrderRequest,
-    Position,
-)
+from novosky.market.bars import epoch_seconds
+from trading.brokers.port import Broker, DealEntry, DealReason, OrderRequest, Outcome, Position
 
 Row = tuple[float, float, float, float]
 QUIET: Row = (50_000.0, 50_010.0, 49_990.0, 50_000.0)
@@ -108,7 +89,7 @@ class BrokerContract:
         assert (state.balance, state.equity, state.margin) == (10_000.0, 10_000.0, 0.0)
         assert broker.positions() == []
         deals = broker.deals(0)
-        assert [(deal.entry, deal.profit) for deal in deals] == [(DEAL_ENTRY_BALANCE, 10_000.0)]
+        assert [(deal.entry, deal.profit) for deal in deals] == [(DealEntry.BALANCE, 10_000.0)]
 
     def test_closed_bars_are_the_newest_and_never_the_one_forming(self, tmp_path: Path) -> None:
         stage = self.stage(tmp_path, [QUIET, UP, DOWN, QUIET], Terms())
@@ -121,15 +102,42 @@ class BrokerContract:
         stage.broker.send(buy(sl=49_700.0, tp=50_300.0))
         assert list(stage.broker.closed_bars(1)["close"]) == [DOWN[3]], "the order's bar has not closed"
 
+    def test_closed_arrays_are_the_columns_of_the_closed_bars(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, UP, DOWN, QUIET], Terms())
+        stage.go_on()
+        first = stage.broker.closed_arrays(5)
+        kept = (first.times.tolist(), first.close.tolist())
+        stage.go_on()
+        for count in (1, 2, 5):
+            frame, arrays = stage.broker.closed_bars(count), stage.broker.closed_arrays(count)
+            assert arrays.times.tolist() == epoch_seconds(frame).tolist()
+            for name in ("open", "high", "low", "close", "volume"):
+                assert getattr(arrays, name).tolist() == frame[name].tolist()
+        assert (first.times.tolist(), first.close.tolist()) == kept, "a window handed out does not change later"
+
     def test_a_buy_fills_at_the_next_ask(self, tmp_path: Path) -> None:
         broker = self.stage(tmp_path, [QUIET, QUIET], Terms(slippage=0.5)).broker
         result = broker.send(buy(volume=0.5))
-        assert (result.retcode, result.price) == (RETCODE_DONE, 50_010.5)
+        assert (result.outcome, result.price) == (Outcome.FILLED, 50_010.5)
         (position,) = broker.positions()
         assert (position.ticket, position.side, position.volume) == (result.order, 1, 0.5)
         assert (position.time, position.price_open) == (START + BAR, 50_010.5)
         assert (position.sl, position.tp) == (49_910.0, 50_110.0)
         assert (position.magic, position.comment) == (MAGIC, "e1")
+
+    def test_what_it_says_is_in_the_words_of_the_port(self, tmp_path: Path) -> None:
+        stage = self.stage(tmp_path, [QUIET, QUIET, UP], Terms())
+        sent = stage.broker.send(buy())
+        again = stage.broker.send(sell(comment="e2"))
+        gone = stage.broker.modify_stops(77, 49_900.0, 50_140.0)
+        assert all(isinstance(result.outcome, Outcome) for result in (sent, again, gone))
+        assert (sent.outcome.executed, again.outcome.executed, again.outcome.refused) == (True, False, True)
+        assert all(isinstance(result.code, str) and isinstance(result.comment, str) for result in (sent, again, gone))
+        stage.go_on()
+        stage.go_on()
+        for deal in stage.broker.deals(0):
+            assert isinstance(deal.entry, DealEntry)
+            assert isinstance(deal.reason, DealReason)
 
     def test_a_sell_fills_at_the_next_bid(self, tmp_path: Path) -> None:
         broker = self.stage(tmp_path, [QUIET, QUIET], Terms(slippage=0.5)).broker
@@ -140,8 +148,8 @@ class BrokerContract:
         broker = self.stage(tmp_path, [QUIET, QUIET], Terms()).broker
         result = broker.send(buy(volume=2.0))
         deal = broker.deals(0)[-1]
-        assert (deal.ticket, deal.position, deal.entry) == (result.deal, result.order, DEAL_ENTRY_IN)
-        assert (deal.reason, deal.volume, deal.price, deal.time) == (DEAL_REASON_EXPERT, 2.0, 50_010.0, START + BAR)
+        assert (deal.ticket, deal.position, deal.entry) == (result.deal, result.order, DealEntry.IN)
+        assert (deal.reason, deal.volume, deal.price, deal.time) == (DealReason.PROGRAM, 2.0, 50_010.0, START + BAR)
         assert (deal.commission, deal.swap, deal.profit) == (-6.0, 0.0, 0.0)
         assert (deal.magic, deal.comment) == (MAGIC, "e1")
         assert broker.account().balance == 9_994.0
@@ -158,15 +166,15 @@ class BrokerContract:
     @pytest.mark.parametrize(
         ("order", "row", "reason", "price", "profit"),
         [
-            (buy(), UP, DEAL_REASON_TP, 50_110.0, 99.5),
-            (buy(), DOWN, DEAL_REASON_SL, 49_909.5, -101.0),
-            (sell(), DOWN, DEAL_REASON_TP, 49_900.0, 99.5),
-            (sell(), UP, DEAL_REASON_SL, 50_100.5, -101.0),
+            (buy(), UP, DealReason.TARGET, 50_110.0, 99.5),
+            (buy(), DOWN, DealReason.STOP, 49_909.5, -101.0),
+            (sell(), DOWN, DealReason.TARGET, 49_900.0, 99.5),
+            (sell(), UP, DealReason.STOP, 50_100.5, -101.0),
         ],
         ids=["buy-target", "buy-stop", "sell-target", "sell-stop"],
     )
     def test_stop_and_target_close_on_the_server(
-        self, tmp_path: Path, order: OrderRequest, row: Row, reason: int, price: float, profit: float
+        self, tmp_path: Path, order: OrderRequest, row: Row, reason: DealReason, price: float, profit: float
     ) -> None:
         stage = self.stage(tmp_path, [QUIET, QUIET, row], Terms(slippage=0.5))
         result = stage.broker.send(order)
@@ -174,7 +182,7 @@ class BrokerContract:
         stage.go_on()
         assert stage.broker.positions() == []
         deal = stage.broker.deals(result.deal)[-1]
-        assert (deal.position, deal.entry, deal.reason) == (result.order, DEAL_ENTRY_OUT, reason)
+        assert (deal.position, deal.entry, deal.reason) == (result.order, DealEntry.OUT, reason)
         assert (deal.price, deal.time, deal.profit, deal.commission) == (price, START + 2 * BAR, profit, -3.0)
         assert stage.broker.account().balance == 10_000.0 + profit - 6.0
 
@@ -182,7 +190,7 @@ class BrokerContract:
         stage = self.stage(tmp_path, [QUIET, UP], Terms())
         stage.broker.send(buy())
         stage.go_on()
-        assert stage.broker.deals(0)[-1].reason == DEAL_REASON_TP
+        assert stage.broker.deals(0)[-1].reason == DealReason.TARGET
 
     def test_too_little_equity_is_stopped_out(self, tmp_path: Path) -> None:
         stage = self.stage(tmp_path, [QUIET, QUIET, DOWN], Terms(balance=600.0, commission=0.0, stop_out=1.0))
@@ -190,19 +198,19 @@ class BrokerContract:
         stage.go_on()
         stage.go_on()
         assert stage.broker.positions() == []
-        assert stage.broker.deals(0)[-1].reason == DEAL_REASON_SO
+        assert stage.broker.deals(0)[-1].reason == DealReason.STOP_OUT
 
     def test_a_close_order_leaves_at_the_next_quote(self, tmp_path: Path) -> None:
         stage = self.stage(tmp_path, [QUIET, QUIET, (50_020.0, 50_030.0, 50_010.0, 50_025.0)], Terms())
         stage.broker.send(buy())
         stage.go_on()
         result = stage.broker.send(close(stage.broker.positions()[0]))
-        assert (result.retcode, result.price) == (RETCODE_DONE, 50_020.0)
+        assert (result.outcome, result.price) == (Outcome.FILLED, 50_020.0)
         deal = stage.broker.deals(0)[-1]
         assert (deal.ticket, deal.entry, deal.reason, deal.comment) == (
             result.deal,
-            DEAL_ENTRY_OUT,
-            DEAL_REASON_EXPERT,
+            DealEntry.OUT,
+            DealReason.PROGRAM,
             "x1",
         )
         assert stage.broker.positions() == []
@@ -225,57 +233,58 @@ class BrokerContract:
         stage.go_on()
         assert stage.broker.deals(0)[-1].swap == -28.0
 
-    def assert_refused(self, stage: Stage, order: OrderRequest, retcode: int) -> None:
+    def assert_refused(self, stage: Stage, order: OrderRequest, outcome: Outcome) -> None:
         before = (stage.broker.positions(), stage.broker.deals(0), stage.broker.account().balance)
         result = stage.broker.send(order)
-        assert (result.retcode, result.order, result.deal) == (retcode, 0, 0)
+        assert (result.outcome, result.order, result.deal) == (outcome, 0, 0)
+        assert outcome is Outcome.NOT_SENT or outcome.refused
         assert result.comment
         after = (stage.broker.positions(), stage.broker.deals(0), stage.broker.account().balance)
         assert after == before
 
     @pytest.mark.parametrize("order", [buy(sl=50_020.0), buy(tp=49_990.0), sell(sl=49_990.0), sell(tp=50_050.0)])
     def test_stops_on_the_wrong_side_are_refused(self, tmp_path: Path, order: OrderRequest) -> None:
-        self.assert_refused(self.stage(tmp_path, [QUIET, QUIET], Terms()), order, RETCODE_INVALID_STOPS)
+        self.assert_refused(self.stage(tmp_path, [QUIET, QUIET], Terms()), order, Outcome.STOPS_TOO_CLOSE)
 
     def test_stops_nearer_than_the_broker_allows_are_refused(self, tmp_path: Path) -> None:
         stage = self.stage(tmp_path, [QUIET, QUIET], Terms(stops_distance=91.0))
-        self.assert_refused(stage, buy(), RETCODE_INVALID_STOPS)
+        self.assert_refused(stage, buy(), Outcome.STOPS_TOO_CLOSE)
 
     def test_an_order_into_a_closed_market_is_refused(self, tmp_path: Path) -> None:
         stage = self.stage(tmp_path, [QUIET, QUIET, UP], Terms(), slots=[0, 4, 5])
-        self.assert_refused(stage, buy(), RETCODE_MARKET_CLOSED)
+        self.assert_refused(stage, buy(), Outcome.MARKET_CLOSED)
         stage.go_on()
-        assert stage.broker.send(buy()).retcode == RETCODE_DONE, "and forgotten"
+        assert stage.broker.send(buy()).outcome == Outcome.FILLED, "and forgotten"
 
     def test_a_close_order_into_a_closed_market_leaves_the_position(self, tmp_path: Path) -> None:
         stage = self.stage(tmp_path, [QUIET, QUIET, QUIET], Terms(), slots=[0, 1, 9])
         stage.broker.send(buy())
         stage.go_on()
-        self.assert_refused(stage, close(stage.broker.positions()[0]), RETCODE_MARKET_CLOSED)
+        self.assert_refused(stage, close(stage.broker.positions()[0]), Outcome.MARKET_CLOSED)
 
     def test_more_margin_than_money_is_refused(self, tmp_path: Path) -> None:
         stage = self.stage(tmp_path, [QUIET, QUIET], Terms(balance=499.0))
-        self.assert_refused(stage, buy(), RETCODE_NO_MONEY)
+        self.assert_refused(stage, buy(), Outcome.NO_MONEY)
 
     def test_an_order_without_a_quote_is_refused(self, tmp_path: Path) -> None:
-        self.assert_refused(self.stage(tmp_path, [QUIET], Terms()), buy(), RETCODE_PRICE_OFF)
+        self.assert_refused(self.stage(tmp_path, [QUIET], Terms()), buy(), Outcome.NOT_SENT)
 
     def test_closing_what_is_not_open_is_refused(self, tmp_path: Path) -> None:
         stage = self.stage(tmp_path, [QUIET, UP, QUIET], Terms())
-        self.assert_refused(stage, OrderRequest(-1, 1.0, 0.0, 0.0, 77, MAGIC, "x1"), RETCODE_POSITION_CLOSED)
+        self.assert_refused(stage, OrderRequest(-1, 1.0, 0.0, 0.0, 77, MAGIC, "x1"), Outcome.POSITION_GONE)
         stage.broker.send(buy())
         (position,) = stage.broker.positions()
         self.assert_refused(
-            stage, OrderRequest(-1, 1.0, 0.0, 0.0, position.ticket + 1, MAGIC, "x1"), RETCODE_POSITION_CLOSED
+            stage, OrderRequest(-1, 1.0, 0.0, 0.0, position.ticket + 1, MAGIC, "x1"), Outcome.POSITION_GONE
         )
         stage.go_on()
-        self.assert_refused(stage, close(position), RETCODE_POSITION_CLOSED)
+        self.assert_refused(stage, close(position), Outcome.POSITION_GONE)
 
     def test_a_second_position_is_refused(self, tmp_path: Path) -> None:
         stage = self.stage(tmp_path, [QUIET, QUIET, QUIET], Terms())
         stage.broker.send(buy())
         stage.go_on()
-        self.assert_refused(stage, sell(comment="e2"), RETCODE_LIMIT_POSITIONS)
+        self.assert_refused(stage, sell(comment="e2"), Outcome.TOO_MANY_POSITIONS)
 
     def test_an_order_that_was_executed_is_found_again(self, tmp_path: Path) -> None:
         stage = self.stage(tmp_path, [QUIET, QUIET, QUIET], Terms())
@@ -287,26 +296,26 @@ class BrokerContract:
         leave = close(position, comment="x6595a648")
         sent = stage.broker.send(leave)
         found = stage.broker.outcome_of(leave, START + 2 * BAR)
-        assert (found.retcode, found.deal, found.price) == (RETCODE_DONE, sent.deal, sent.price)
-        assert stage.broker.outcome_of(order, START + BAR).retcode == RETCODE_DONE, "closed since, but executed"
+        assert (found.outcome, found.deal, found.price) == (Outcome.FILLED, sent.deal, sent.price)
+        assert stage.broker.outcome_of(order, START + BAR).outcome == Outcome.FILLED, "closed since, but executed"
 
     def test_an_order_that_was_never_sent_is_told_from_one_that_was(self, tmp_path: Path) -> None:
         stage = self.stage(tmp_path, [QUIET, QUIET, QUIET], Terms())
-        assert stage.broker.outcome_of(buy(comment="e6595a2c4"), START + BAR).retcode == RETCODE_NOT_PLACED
+        assert stage.broker.outcome_of(buy(comment="e6595a2c4"), START + BAR).outcome == Outcome.NOT_PLACED
         stage.broker.send(buy(comment="e6595a2c4"))
         stage.go_on()
         (position,) = stage.broker.positions()
-        assert stage.broker.outcome_of(close(position), START + 2 * BAR).retcode == RETCODE_NOT_PLACED
+        assert stage.broker.outcome_of(close(position), START + 2 * BAR).outcome == Outcome.NOT_PLACED
 
     def test_stops_of_an_open_position_can_be_set(self, tmp_path: Path) -> None:
         stage = self.stage(tmp_path, [QUIET, QUIET, UP], Terms(stops_distance=20.0))
         stage.broker.send(buy())
         stage.go_on()
         (position,) = stage.broker.positions()
-        assert stage.broker.modify_stops(position.ticket, 49_910.0, 50_110.0).retcode == RETCODE_NO_CHANGES
-        assert stage.broker.modify_stops(position.ticket, 49_990.0, 50_110.0).retcode == RETCODE_INVALID_STOPS
-        assert stage.broker.modify_stops(position.ticket + 1, 49_900.0, 50_140.0).retcode == RETCODE_POSITION_CLOSED
-        assert stage.broker.modify_stops(position.ticket, 49_900.0, 50_140.0).retcode == RETCODE_DONE
+        assert stage.broker.modify_stops(position.ticket, 49_910.0, 50_110.0).outcome == Outcome.UNCHANGED
+        assert stage.broker.modify_stops(position.ticket, 49_990.0, 50_110.0).outcome == Outcome.STOPS_TOO_CLOSE
+        assert stage.broker.modify_stops(position.ticket + 1, 49_900.0, 50_140.0).outcome == Outcome.POSITION_GONE
+        assert stage.broker.modify_stops(position.ticket, 49_900.0, 50_140.0).outcome == Outcome.ACCEPTED
         (position,) = stage.broker.positions()
         assert (position.sl, position.tp) == (49_900.0, 50_140.0)
         stage.go_on()

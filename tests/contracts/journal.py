@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from engine.records import Candidate, Guard, Trade, from_bytes, new_record, to_bytes
+from engine.gates import GATE_NAMES
+from engine.records import Candidate, Guard, Trade, from_text, new_record, to_bytes, to_text
 from novosky.errors import LockedError, StorageError
 from trading.journal import (
     INTENT_FILLED,
@@ -25,6 +26,7 @@ from trading.journal import (
     Message,
     ModelMetric,
     NewsEvent,
+    Outbox,
     PositionEvent,
 )
 
@@ -35,7 +37,7 @@ LATER = BAR + 900
 class Place(Protocol):
     """A database of its own for one test, empty at first."""
 
-    def open(self, *, read_only: bool = False) -> Journal:
+    def open(self, *, read_only: bool = False, symbol: str | None = "BTCUSD") -> Journal:
         """Open the journal; whoever opens it closes it."""
 
     def open_as_second_bot(self) -> None:
@@ -81,7 +83,7 @@ def deal(ticket: int, position: int, entry: int, **changes: Any) -> dict[str, An
 def trade_row(deal_ticket: int, exit_time: int, profit: float) -> dict[str, Any]:
     trade = new_record(Trade)
     trade.exit_time, trade.profit = exit_time, profit
-    return {"deal": deal_ticket, "position": deal_ticket - 1, "trade": to_bytes(trade), "exit_time": exit_time}
+    return {"deal": deal_ticket, "position": deal_ticket - 1, "trade": to_text(trade), "exit_time": exit_time}
 
 
 def message(key: str = "closed:9", **changes: Any) -> Message:
@@ -165,12 +167,12 @@ class BarContract:
             gap=0.2,
             gates=(1 << 18) - 1,
             atr=120.5,
-            candidate=b"\x00\xff",
+            candidate='{"adx":"NaN"}',
             multiplier=0.35,
         )
         journal.record_bar(status_at(), said, [], [], [])
         row = journal.decision(BAR)
-        assert row == said.__dict__
+        assert row == {**said.__dict__, "gates": " ".join(GATE_NAMES)}
 
     def test_a_size_that_nobody_scaled_has_a_multiplier_of_one(self, journal: Journal) -> None:
         journal.record_bar(status_at(), decision_at(), [], [], [])
@@ -180,37 +182,38 @@ class BarContract:
 
     def test_a_filled_intent_is_closed(self, journal: Journal) -> None:
         journal.record_bar(status_at(), decision_at(action="entry"), [entry_at()], [], [])
-        journal.close_intent(entry_at(), INTENT_FILLED, 10_009, 17)
+        journal.close_intent(entry_at(), INTENT_FILLED, "filled", 17, code="10009")
         assert journal.open_intents() == []
         row = journal.intent(entry_at().id)
         assert row is not None
-        assert (row["state"], row["retcode"], row["order"]) == ("filled", 10_009, 17)
+        assert (row["state"], row["outcome"], row["broker_code"], row["order"]) == ("filled", "filled", "10009", 17)
         assert list(journal.blocks()) == []
 
     def test_a_rejected_entry_turns_its_decision_into_a_block(self, journal: Journal) -> None:
-        candidate = to_bytes(new_record(Candidate))
+        candidate = to_text(new_record(Candidate))
         journal.record_bar(status_at(), decision_at(action="entry", candidate=candidate, gates=0), [entry_at()], [], [])
-        journal.close_intent(entry_at(), INTENT_REJECTED, 10_018, 0, gates=1)
+        journal.close_intent(entry_at(), INTENT_REJECTED, "market closed", 0, gates=1)
         (block,) = journal.blocks()
-        assert (block["bar"], block["gates"], block["candidate"], block["price"]) == (BAR, 1, candidate, 50_000.0)
+        assert (block["bar"], block["gates"]) == (BAR, "market_closed")
+        assert (block["candidate"], block["price"]) == (candidate, 50_000.0)
 
     def test_a_rejected_exit_blocks_nothing(self, journal: Journal) -> None:
         leave = replace(entry_at(), id="x1", kind="exit")
         journal.record_bar(status_at(), decision_at(action="exit:halt"), [leave], [], [])
-        journal.close_intent(leave, INTENT_REJECTED, 10_018, 0, gates=1)
+        journal.close_intent(leave, INTENT_REJECTED, "market closed", 0, gates=1)
         assert list(journal.blocks()) == []
         assert journal.open_intents() == []
 
     def test_an_outcome_that_is_recorded_again_is_told_once(self, journal: Journal) -> None:
         journal.record_bar(status_at(), decision_at(action="entry"), [entry_at()], [], [])
         for _ in range(2):
-            journal.close_intent(entry_at(), INTENT_FILLED, 10_009, 17, messages=[message("filled:e1")])
+            journal.close_intent(entry_at(), INTENT_FILLED, "filled", 17, messages=[message("filled:e1")])
         assert [queued.key for queued in journal.outbox.due(BAR, 10)] == ["filled:e1"]
 
     def test_trades_come_in_order_of_exit(self, journal: Journal) -> None:
         journal.record_bar(status_at(), decision_at(), [], [], [trade_row(9, LATER, 2.0), trade_row(5, BAR, 1.0)])
         journal.record_bar(status_at(LATER), decision_at(LATER), [], [], [trade_row(12, LATER, 3.0)])
-        assert [float(from_bytes(Trade, content).profit) for content in journal.trades()] == [1.0, 2.0, 3.0]
+        assert [float(from_text(Trade, content).profit) for content in journal.trades()] == [1.0, 2.0, 3.0]
 
     def test_blocks_come_in_order_of_time(self, journal: Journal) -> None:
         for bar in (LATER, BAR):
@@ -300,6 +303,41 @@ class OutboxContract:
             journal.record_bar(status_at(bar), decision_at(bar), [], [], [], [message(f"bar:{number}", created=bar)])
         sender.join(timeout=30)
         assert sent == [f"bar:{number}" for number in range(bars)]
+
+    def test_a_message_is_queued_once_for_every_channel_each_with_its_own_story(self, journal: Journal) -> None:
+        both = Outbox(journal._database, ("telegram", "webhook"))
+        both.enqueue(message(), message("alarm:1", text="halt"))
+        both.enqueue(message(text="again"))
+        assert [(each.key, each.channel) for each in both.due(LATER, 9)] == [
+            (key, channel) for key in ("closed:9", "alarm:1") for channel in ("telegram", "webhook")
+        ]
+        telegram, webhook = both.queue("telegram"), both.queue("webhook")
+        first = telegram.due(LATER, 1)[0]
+        telegram.mark_failed(first.id, LATER, LATER + 3600, "no route")
+        assert [each.key for each in telegram.due(LATER, 9)] == ["alarm:1"]
+        assert [each.key for each in webhook.due(LATER, 9)] == ["closed:9", "alarm:1"], "held back by nobody else"
+        webhook.mark_sent(webhook.due(LATER, 1)[0].id, LATER)
+        waiting, sent = telegram.message("closed:9"), webhook.message("closed:9")
+        assert waiting is not None and sent is not None
+        assert (waiting.attempts, waiting.sent_at, sent.attempts, sent.sent_at) == (1, None, 0, LATER)
+
+    def test_what_one_channel_queues_for_itself_concerns_no_other(self, journal: Journal) -> None:
+        both = Outbox(journal._database, ("telegram", "webhook"))
+        both.queue("telegram").enqueue(message("reply:5"))
+        assert both.queue("webhook").message("reply:5") is None
+        assert [each.channel for each in both.due(LATER, 9)] == ["telegram"]
+
+    def test_where_nobody_is_told_nothing_is_queued(self, journal: Journal) -> None:
+        silent = Outbox(journal._database)
+        silent.enqueue(message())
+        assert silent.due(LATER, 9) == [] and journal.outbox.due(LATER, 9) == []
+
+    def test_a_channel_that_was_left_out_keeps_what_waits_and_holds_up_nobody(self, journal: Journal) -> None:
+        Outbox(journal._database, ("telegram", "webhook")).enqueue(message())
+        without = Outbox(journal._database, ("telegram",))
+        without.mark_sent(without.due(LATER, 9)[0].id, LATER)
+        assert without.due(LATER, 9) == []
+        assert [each.key for each in without.queue("webhook").due(LATER, 9)] == ["closed:9"], "never dropped"
 
     def test_a_next_try_lies_in_the_future(self, journal: Journal) -> None:
         with pytest.raises(ValueError, match="after"):
@@ -423,3 +461,77 @@ class PlaceContract:
             place.open(read_only=True)
         with pytest.raises(Exception, match="bot_status"):
             place.run("SELECT * FROM bot_status")
+
+
+class SymbolContract:
+    """Two symbols in one journal. A test class inherits it and gives the fixture `place`."""
+
+    def test_the_bots_of_two_symbols_keep_one_journal_and_see_their_own_rows(self, place: Place) -> None:
+        for symbol, volume in (("BTCUSD", 0.05), ("ETHUSD", 1.5)):
+            journal = place.open(symbol=symbol)
+            assert journal.status() is None
+            # One bar, one intent's name, one ticket: what told rows apart for one symbol alone.
+            journal.record_bar(
+                status_at(identity=symbol, cash=volume),
+                decision_at(action="entry", price=volume),
+                [replace(entry_at(), volume=volume)],
+                [deal(7, 2, 0) | {"volume": volume}],
+                [],
+                notes=BarNotes([PositionEvent(2, BAR, "opened", symbol)], [ModelMetric(BAR, "a", volume)]),
+            )
+            journal.close()
+        for symbol, volume in (("BTCUSD", 0.05), ("ETHUSD", 1.5)):
+            journal = place.open(symbol=symbol)
+            status, decision = journal.status(), journal.decision(BAR)
+            assert status is not None
+            assert decision is not None
+            assert (status.identity, status.cash, decision["price"]) == (symbol, volume, volume)
+            assert [intent.volume for intent in journal.open_intents()] == [volume]
+            assert [row["volume"] for row in journal.deals()] == [volume]
+            assert [event.detail for event in journal.position_events()] == [symbol]
+            assert [metric.value for metric in journal.model_metrics("a")] == [volume]
+            assert journal.symbols() == ["BTCUSD", "ETHUSD"]
+            journal.close()
+
+    def test_what_one_bot_ends_leaves_the_other_as_it_was(self, place: Place) -> None:
+        for symbol in ("BTCUSD", "ETHUSD"):
+            journal = place.open(symbol=symbol)
+            journal.record_bar(status_at(), decision_at(action="entry"), [entry_at()], [], [])
+            journal.close()
+        journal = place.open(symbol="ETHUSD")
+        journal.close_intent(entry_at(), INTENT_REJECTED, 10_019, 0, gates=1)
+        journal.record_bar(status_at(LATER), decision_at(LATER), [], [], [])
+        assert journal.open_intents() == []
+        journal.close()
+        journal = place.open(symbol="BTCUSD")
+        status, decision = journal.status(), journal.decision(BAR)
+        assert status is not None
+        assert decision is not None
+        assert (status.last_bar, decision["action"]) == (BAR, "entry")
+        assert len(journal.open_intents()) == 1
+        journal.close()
+
+    def test_a_reader_need_not_name_the_only_symbol_and_must_name_one_of_two(self, place: Place) -> None:
+        journal = place.open()
+        journal.save_status(status_at())
+        journal.close()
+        reader = place.open(read_only=True, symbol=None)
+        assert (reader.symbol, reader.status() is None) == ("BTCUSD", False)
+        reader.close()
+        other = place.open(symbol="ETHUSD")
+        assert other.stranger() == "me", "whose journal it is, for a bot that finds no row of its own"
+        other.save_status(status_at(identity="other"))
+        assert other.stranger() is None
+        other.close()
+        reader = place.open(read_only=True, symbol=None)
+        with pytest.raises(StorageError, match=r"holds BTCUSD, ETHUSD.*whose rows"):
+            reader.status()
+        reader.close()
+
+    def test_nothing_is_written_of_a_symbol_that_nobody_has_named(self, place: Place) -> None:
+        journal = place.open(symbol=None)
+        assert journal.status() is None
+        assert journal.deals() == []
+        with pytest.raises(StorageError, match=r"is new, and nobody says"):
+            journal.save_status(status_at())
+        journal.close()

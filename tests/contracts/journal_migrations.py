@@ -10,10 +10,19 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, Engine, event, inspect, text
 
-from engine.records import RING
+from engine.records import RING, Trade, from_text, to_bytes
 from novosky.errors import StorageError
-from tests.helpers.old_journals import SECOND_GUARD, sample_rows, sample_trades, write_version_1, write_version_2
+from tests.helpers.old_journals import (
+    SAMPLE_TEXT,
+    SECOND_GUARD,
+    sample_rows,
+    sample_trades,
+    write_version_1,
+    write_version_2,
+    write_version_3,
+)
 from trading.journal import SCHEMA_VERSION, Journal, Message
+from trading.journal.versions.fourth_names import GATES_3
 
 Described = Mapping[str, Any]
 
@@ -55,6 +64,15 @@ def content(connection: Connection) -> Mapping[str, Any]:
     }
 
 
+_MESSAGE_2 = {"kind": "trade", "attachment": None, "created": 5, "attempts": 0, "next_try": None, "sent_at": None}
+MESSAGES_2: list[dict[str, Any]] = [
+    {"id": 1, "key": "closed:1", "text": "sent", **_MESSAGE_2, "sent_at": 6, "error": None},
+    {"id": 4, "key": "closed:2", "text": "given up", **_MESSAGE_2, "attempts": 1, "error": "too long"},
+    {"id": 7, "key": "closed:3", "text": "waits", **_MESSAGE_2, "attempts": 2, "next_try": 99, "error": "no route"},
+]
+"""Rows of `outbox` as version 2 and 3 wrote them."""
+
+
 class Death(BaseException):
     """The process died here."""
 
@@ -86,7 +104,7 @@ def empty(connection: Connection) -> None:
 
 
 class MigrationContract:
-    """From version 1 to this one. A test class inherits it and gives the fixture `database`."""
+    """From every older version to this one. A test class inherits it and gives the fixture `database`."""
 
     stride = 1
     """Every how many statements death strikes."""
@@ -106,11 +124,44 @@ class MigrationContract:
         for name in ("identity", "last_bar", "bars_processed", "bars_missed", "last_deal", "cash", "models"):
             assert getattr(status, name) == old[name]
         assert status.guard.halted == 1
-        assert journal.decision(1_704_290_000) == {**rows["decisions"][0], "multiplier": None}, "nobody knows it"
+        found = journal.decision(1_704_290_000)
+        assert found is not None
+        was = rows["decisions"][0]
+        assert found["candidate"] == SAMPLE_TEXT
+        assert {**found, "candidate": was["candidate"]} == {
+            **was,
+            "gates": "session_conf hard_halt margin",
+            "multiplier": None,
+        }, "nobody knows the multiplier"
         assert [intent.id for intent in journal.open_intents()] == ["e1"]
         assert journal.entry_deals(2)[0] == rows["position_events"][0]
-        assert journal.trades() == [row["trade"] for row in reversed(rows["trades"])]
+        trades = [to_bytes(from_text(Trade, content)) for content in journal.trades()]
+        assert trades == [row["trade"] for row in reversed(rows["trades"])]
         journal.close()
+
+    @pytest.mark.parametrize(
+        ("retcode", "outcome", "code"),
+        [
+            (10009, "filled", "10009"),
+            (10018, "market closed", "10018"),
+            (10040, "too many positions", "10040"),
+            (10099, "unforeseen", "10099"),
+            (-2, "not placed", None),
+            (None, None, None),
+        ],
+    )
+    def test_what_became_of_an_order_is_told_in_words(
+        self, database: Database, retcode: int | None, outcome: str | None, code: str | None
+    ) -> None:
+        rows = sample_rows(3, results=True)
+        ended = {**rows["intents"][0], "retcode": retcode}
+        with database.connect() as connection:
+            write_version_2(connection, {**rows, "intents": [ended]})
+        journal = database.open()
+        row = journal.intent("e1")
+        journal.close()
+        assert row is not None
+        assert (row["outcome"], row["broker_code"]) == (outcome, code)
 
     def test_the_tables_are_those_of_a_new_journal(self, database: Database) -> None:
         database.open().close()
@@ -121,6 +172,26 @@ class MigrationContract:
         database.open().close()
         with database.connect() as connection:
             assert described(connection) == new
+
+    @pytest.mark.parametrize(
+        ("identity", "symbol"),
+        [
+            ("demo account ...123 on Broker, Inc-Demo, EURUSD.r (0123456789ab)", "EURUSD.r"),
+            ("replay of a.csv:0", "BTCUSD"),
+        ],
+        ids=["a live journal names its symbol", "a paper account's rows are its bot's"],
+    )
+    def test_every_row_says_of_which_symbol_it_is(self, database: Database, identity: str, symbol: str) -> None:
+        with database.connect() as connection:
+            write_version_1(connection, sample_rows(3, results=True))
+            connection.execute(text("UPDATE bot_status SET identity = :identity"), {"identity": identity})
+        database.open().close()
+        with database.connect() as connection:
+            for table in ("bot_status", "decisions", "intents", "deals", "trades"):
+                found = connection.execute(text(f"SELECT DISTINCT symbol FROM {table}")).scalars().all()
+                assert found == [symbol], table
+            shown = connection.execute(text("SELECT DISTINCT symbol FROM trades_readable")).scalars().all()
+            assert shown == [symbol]
 
     def test_what_is_new_works(self, database: Database) -> None:
         with database.connect() as connection:
@@ -179,6 +250,71 @@ class MigrationContract:
         database.open().close()
         with database.connect() as connection:
             assert described(connection) == new
+
+    def test_messages_of_before_stay_telegrams_with_their_numbers_and_their_story(self, database: Database) -> None:
+        with database.connect() as connection:
+            write_version_2(connection, sample_rows(3, results=True))
+            for row in MESSAGES_2:
+                names, slots = ", ".join(row), ", ".join(f":{name}" for name in row)
+                connection.execute(text(f"INSERT INTO outbox ({names}) VALUES ({slots})"), row)
+            if connection.dialect.name == "postgresql":
+                # The rows above brought their ids along, so the server's counter has to be told.
+                connection.execute(text("SELECT setval(pg_get_serial_sequence('outbox', 'id'), 7)"))
+        journal = database.open()
+        with database.connect() as connection:
+            rows = connection.execute(text("SELECT * FROM outbox ORDER BY id")).mappings().all()
+        assert [dict(row) for row in rows] == [{**row, "channel": "telegram"} for row in MESSAGES_2]
+        journal.outbox.enqueue(Message("closed:1", "trade", "known", 5), Message("closed:9", "trade", "new", 5))
+        waiting, new = journal.outbox.due(2**40, 9)
+        assert (waiting.id, waiting.key, new.key) == (7, "closed:3", "closed:9")
+        assert new.id > 7, "numbers go on; a server may leave some out"
+        journal.outbox.queue("webhook").enqueue(Message("closed:1", "trade", "for another channel", 5))
+        assert len(journal.outbox.queue("webhook").due(5, 9)) == 1
+        journal.close()
+
+    def test_the_tables_of_version_3_become_those_of_a_new_journal(self, database: Database) -> None:
+        database.open().close()
+        with database.connect() as connection:
+            new = described(connection)
+            empty(connection)
+            write_version_3(connection, sample_rows(3, results=True))
+        database.open().close()
+        with database.connect() as connection:
+            assert described(connection) == new
+
+    def test_bits_become_names_and_bytes_become_named_fields(self, database: Database) -> None:
+        """Floats to the last digit, what was NULL stays NULL, and the views tell the same as before."""
+        rows = sample_rows(3, results=True)
+        blank = {**rows["decisions"][0], "bar": 1_704_290_900, "gates": None, "candidate": None}
+        passed = {**rows["decisions"][0], "bar": 1_704_291_800, "gates": 0}
+        every = {**rows["decisions"][0], "bar": 1_704_292_700, "gates": (1 << 18) - 1}
+        shown = text("SELECT failing_gates FROM decisions_readable ORDER BY bar")
+        with database.connect() as connection:
+            write_version_3(connection, {**rows, "decisions": [*rows["decisions"], blank, passed, every]})
+            before = connection.execute(shown).scalars().all()
+        journal = database.open()
+        found, status = journal.decisions(), journal.status()
+        trades = [to_bytes(from_text(Trade, content)) for content in journal.trades()]
+        journal.close()
+        assert [row["gates"] for row in found] == ["session_conf hard_halt margin", None, "", " ".join(GATES_3)]
+        assert [row["candidate"] for row in found] == [SAMPLE_TEXT, None, SAMPLE_TEXT, SAMPLE_TEXT]
+        assert trades == [row["trade"] for row in reversed(rows["trades"])]
+        old = np.frombuffer(rows["bot_status"][0]["guard"], dtype=SECOND_GUARD)[0]
+        assert status is not None
+        for name in SECOND_GUARD.names or ():
+            assert np.array_equal(status.guard[name], old[name]), name  # type: ignore[index]
+        with database.connect() as connection:
+            assert connection.execute(shown).scalars().all() == before
+
+    def test_a_record_of_another_length_is_refused_and_nothing_has_changed(self, database: Database) -> None:
+        rows = sample_rows(3, results=True)
+        with database.connect() as connection:
+            write_version_3(connection, {**rows, "decisions": [{**rows["decisions"][0], "candidate": bytes(5)}]})
+            before = described(connection), content(connection)
+        with pytest.raises(StorageError, match=r"record of 5 bytes where its version has 76; use the release"):
+            database.open()
+        with database.connect() as connection:
+            assert (described(connection), content(connection)) == before
 
     def test_results_that_cannot_be_known_are_refused_and_nothing_has_changed(self, database: Database) -> None:
         with database.connect() as connection:

@@ -26,7 +26,7 @@ from trading.brokers.simulated.faults import (
     terminal_restart,
     truncated_comment,
 )
-from trading.brokers.simulated.symbols import EURUSD, SymbolSpec
+from trading.brokers.simulated.markets.symbols import EURUSD, SymbolSpec
 
 SATURDAY = 1_704_499_200
 """2024-01-06 00:00 UTC."""

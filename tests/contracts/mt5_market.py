@@ -16,8 +16,8 @@ from tests.helpers.terminal_stage import BAR, BTCUSD, NEW_YORK, QUIET, START, UP
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.simulated.faults import call_failed, nothing_yet, terminal_restart
 from trading.brokers.simulated.functions.views import Installation
-from trading.brokers.simulated.stamps import Stamps
-from trading.brokers.simulated.symbols import EURJPY, EURUSD
+from trading.brokers.simulated.markets.stamps import Stamps
+from trading.brokers.simulated.markets.symbols import EURJPY, EURUSD
 
 
 def rows(count: int) -> list[tuple[float, float, float, float]]:

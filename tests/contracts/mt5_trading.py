@@ -9,7 +9,7 @@ import pytest
 from tests.contracts.mt5_module import Build, ContractBase
 from tests.helpers.terminal_stage import BTCUSD, DOWN, MAGIC, QUIET, UP, market, market_request, quote_market
 from trading.brokers.simulated.accounts import AccountTerms
-from trading.brokers.simulated.symbols import EURJPY, EURUSD, USDJPY
+from trading.brokers.simulated.markets.symbols import EURJPY, EURUSD, USDJPY
 
 
 class CalculationContract(ContractBase):

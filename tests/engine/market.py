@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from engine.bar import DONE
 from engine.breakers import start_guard
-from engine.history import DONE, advance
+from engine.history import advance
 from engine.records import (
     FOREVER,
     Account,
@@ -23,6 +24,7 @@ from engine.records import (
     Rollovers,
     Run,
     Trade,
+    Window,
     new_record,
     new_records,
     no_minutes,
@@ -183,13 +185,13 @@ class Play:
 
     def go(self, market: Market, answer: Answer | None = None) -> None:
         """Run to the end of the market, asking `answer` whatever is asked."""
-        tail = (market.bars, market.candidates, market.minutes, market.rollovers)
-        out = (self.trade_rows, self.block_rows, self.equity)
-        head = (self.account, self.guard, self.params, self.run)
-        question = advance(*head, *tail, *out, 0.0)
+        written = (self.trade_rows, self.block_rows, self.equity)
+        window = Window(market.bars, market.minutes, market.rollovers, *written)
+        told = (self.account, self.guard, self.params, self.run, market.candidates, window)
+        question = advance(*told, 0.0)
         while question != DONE:
             assert answer is not None, f"nobody answers question {question} of bar {self.run.bar}"
-            question = advance(*head, *tail, *out, float(answer(question, int(self.run.bar))))
+            question = advance(*told, float(answer(question, int(self.run.bar))))
 
 
 def begin(params: Params, market: Market, balance: float = 10_000.0) -> Play:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.history import ASK_POSITION
+from engine.bar import ASK_POSITION
 from engine.records import Bars, Minutes, Rollovers
 from tests.engine.market import BAR, DAY, MONDAY, Answer, Market, candidate_rows
 

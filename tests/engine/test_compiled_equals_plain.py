@@ -69,11 +69,11 @@ def test_random_markets_meet_every_exit_and_every_gate(compiled: Outcomes) -> No
     assert gates == set(GATE_NAMES) - {"frozen"}
 
 
-@pytest.mark.parametrize("file", ["fills.py", "records.py", "step.py"])
+@pytest.mark.parametrize("file", ["bar.py", "fills.py", "history.py", "records.py"])
 def test_a_changed_rule_never_runs_from_an_older_compilation(file: str, root: Path, tmp_path: Path) -> None:
     """The compiled loop contains the rules of every file, so each of them must name the cache."""
-    engine = tmp_path / "trading" / "engine"
-    shutil.copytree(root / "trading" / "engine", engine, ignore=shutil.ignore_patterns("__pycache__"))
+    engine = tmp_path / "engine"
+    shutil.copytree(root / "engine", engine, ignore=shutil.ignore_patterns("__pycache__"))
     before = source_hash(tmp_path)
     changed = engine / file
     changed.write_text(changed.read_text(encoding="utf-8") + "\nNEW_RULE = 1\n", encoding="utf-8")

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.bar import ASK_MULTIPLIER, ASK_POSITION, hold_until
 from engine.fills import EXIT_MODEL
-from engine.history import ASK_MULTIPLIER, ASK_POSITION, hold_until
 from engine.records import Bars, Minutes, no_minutes, no_rollovers, to_bytes
 from tests.engine.market import BAR, DAY, Market, begin, candidate_rows, neutral_params, play, realistic_params
 from tests.engine.random_market import fixed_answers, random_bars, random_market

@@ -65,24 +65,23 @@ def test_an_entry_at_its_stop_has_a_finite_result() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bars", "hold", "leave", "add", "verdict"),
+    ("hold", "leave", "add", "verdict"),
     [
-        (4, 0.1, 0.8, 0.1, VERDICT_EXIT),
-        (3, 0.1, 0.8, 0.1, VERDICT_HOLD),
-        (4, 0.1, 0.79, 0.1, VERDICT_HOLD),
-        (4, 0.1, 0.1, 0.65, VERDICT_ADD),
-        (1, 0.1, 0.1, 0.8, VERDICT_ADD),
-        (4, 0.2, 0.2, 0.6, VERDICT_HOLD),
+        (0.1, 0.8, 0.1, VERDICT_EXIT),
+        (0.1, 0.79, 0.1, VERDICT_HOLD),
+        (0.1, 0.1, 0.65, VERDICT_ADD),
+        (0.1, 0.8, 0.8, VERDICT_EXIT),
+        (0.2, 0.2, 0.6, VERDICT_HOLD),
     ],
 )
-def test_exit_needs_its_threshold_and_bars_held(bars: int, hold: float, leave: float, add: float, verdict: int) -> None:
-    assert position_verdict(open_trade(1), exit_rule(), close_after(bars), hold, leave, add) == verdict
+def test_exit_and_add_need_their_thresholds(hold: float, leave: float, add: float, verdict: int) -> None:
+    assert position_verdict(exit_rule(), hold, leave, add) == verdict
 
 
 def test_exit_needs_a_lead_over_hold() -> None:
     params = exit_rule(exit_threshold=0.5)
-    assert position_verdict(open_trade(1), params, close_after(4), 0.25, 0.5, 0.2) == VERDICT_EXIT
-    assert position_verdict(open_trade(1), params, close_after(4), 0.4, 0.55, 0.05) == VERDICT_HOLD
+    assert position_verdict(params, 0.25, 0.5, 0.2) == VERDICT_EXIT
+    assert position_verdict(params, 0.4, 0.55, 0.05) == VERDICT_HOLD
 
 
 def quiet_bars(count: int) -> Bars:

@@ -12,6 +12,9 @@ from engine.records import Account, Params, new_record
 from engine.sizing import BAD_STOPS, BAD_VOLUME, FITS, NO_MARGIN, bracket, half_kelly, lot_size, plan_order
 from tests.engine.market import one_candidate, realistic_params
 
+PRICE = 50_000.0
+"""The quote."""
+
 
 def free_params(**overrides: Any) -> Params:
     """Return realistic parameters without commission and slippage, so that sums stay round."""
@@ -20,7 +23,7 @@ def free_params(**overrides: Any) -> Params:
 
 def lots(equity: float, distance: float, multiplier: float = 1.0, candidate: Any = None, **overrides: Any) -> float:
     row = one_candidate() if candidate is None else candidate
-    return float(lot_size(row, free_params(**overrides), equity, distance, multiplier))
+    return float(lot_size(row, free_params(**overrides), equity, distance, multiplier, PRICE))
 
 
 def plan(balance: float, candidate: Any, spread: float = 10.0, **overrides: Any) -> tuple[int, float, float, float]:
@@ -214,3 +217,17 @@ def test_rounding_keeps_the_unknown() -> None:
 
 def test_rounding_by_nothing_is_nothing() -> None:
     assert rounded(1.23456789, 0.0) == 1.23456789
+
+
+def test_shares_of_the_value_are_part_of_the_loss_at_the_stop() -> None:
+    """0.05 % of 50,000 and of 50,250 are 50.125 USD a lot beside the 250 of the distance: 3 % of 10,000 buy 0.99."""
+    most = {"risk_fraction": 1.0, "max_risk_fraction": 0.03, "taker_fee": 0.0005}
+    assert lots(10_000.0, 250.0, **most) == 0.99
+    assert lots(10_000.0, 250.0, **{**most, "taker_fee": 0.0}) == 1.2
+
+
+def test_the_least_fee_is_paid_before_lots_are_counted() -> None:
+    """300 USD may be lost, 2 x 25 of them are the least fees of both fills."""
+    most = {"risk_fraction": 1.0, "max_risk_fraction": 0.03, "min_fee": 25.0}
+    assert lots(10_000.0, 250.0, **most) == 1.0
+    assert lots(10_000.0, 250.0, **{**most, "min_fee": 200.0}) == 0.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from engine.bar import ASK_MULTIPLIER, ASK_POSITION
 from engine.gates import gate_names
-from engine.history import ASK_MULTIPLIER, ASK_POSITION
 from tests.engine.cases.bar_cases import BarCase, Signal, case_market, case_params
 from tests.engine.cases.case import LONG, QUIET, SHORT, TO_TARGET
 from tests.engine.market import Play, begin, play

@@ -23,6 +23,7 @@ from engine.records import (
     Rollovers,
     Run,
     Trade,
+    Window,
     new_record,
     new_records,
     no_minutes,
@@ -103,7 +104,8 @@ def simulated(
     trades = new_records(Trade, len(candidates) + 1)
     blocks = new_records(Block, len(candidates))
     equity = np.empty(len(bars.time))
-    advance(account, guard, params, run, bars, candidates, no_minutes(), nightly(bars), trades, blocks, equity, 0.0)
+    window = Window(bars, no_minutes(), nightly(bars), trades, blocks, equity)
+    advance(account, guard, params, run, candidates, window, 0.0)
     return BacktestResult(
         bars=bars,
         candidates=candidates,

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from alerts.channels.telegram import ChatsAccess
 from alerts.telegram.access import TelegramAccess
 from engine.records import to_bytes
 from novosky.market.news import NewsCalendar
 from tests.helpers.mt5_runs import trade_server
 from tests.helpers.paper_runs import Outcome, Scenario
 from trading.bot import Bot
+from trading.brokers.mt5.entry import TerminalReach
 from trading.brokers.mt5.terms import Access
 from trading.brokers.simulated.clock import TerminalClock
 from trading.brokers.simulated.faults import FaultPlan
@@ -24,7 +26,6 @@ from trading.brokers.simulated.functions.terminal import SimulatedTerminal
 from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.store import SqliteStore
 from trading.cycle.news import FixedNews
-from trading.live.access import Reach
 from trading.live.loop import Rhythm
 from trading.live.session import LiveParts, LiveSession, live_session
 from trading.reports.exports import export_blocks, export_trades
@@ -63,19 +64,23 @@ class LiveDesk:
             "settings": self.scenario.settings,
             "ml_settings": self.scenario.ml_settings,
             "models": self.scenario.models,
-            "reach": Reach(Access(terms.login, terms.server, real=False), lambda: self.module(terminal), True),
+            "reach": TerminalReach(
+                Access(terms.login, terms.server, real=False),
+                lambda: self.module(terminal),
+                True,
+                volume_unit=self.server.main.volume_scale,
+            ),
             "folder": self.logs,
             "journal": self.logs / "novosky.sqlite",
             # Simulated accounts all have one number; those of one test share a place, as bots of one machine do.
             "locks": self.folder / "locks",
             "news": FixedNews(self.scenario.news or NO_NEWS),
-            "telegram": self.telegram,
+            "channels": () if self.telegram is None else (ChatsAccess(self.telegram),),
             "clock": TerminalClock(self.server),
             "rng": Random(1),
             "new_code": lambda: str(next(self.codes)),
             "freeze_flag": self.freeze_flag,
             "rhythm": self.rhythm,
-            "volume_unit": self.server.main.volume_scale,
             "durable": False,
         }
         return LiveParts(**(values | changes))

@@ -76,7 +76,7 @@ def trade_server(scenario: Scenario, store: TerminalStore | None = None) -> Trad
         scenario.first,
         settings,
         build_params(settings, scenario.ml_settings),
-        no_minutes() if scenario.m1 is None else minutes_of(scenario.bars, scenario.m1),
+        no_minutes() if scenario.m1 is None else minutes_of(scenario.bars, scenario.m1, settings.frame),
         settings.risk_profile.starting_balance_usd,
         store=store,
         identity="scenario",
@@ -108,7 +108,7 @@ def open_mt5(
         timing=timing,
         volume_unit=server.main.volume_scale,
     )
-    journal = Journal(sqlite_url(journal_path), durable=False)
+    journal = Journal(sqlite_url(journal_path), symbol="BTCUSD", durable=False)
     bot = Bot(
         broker,
         journal,

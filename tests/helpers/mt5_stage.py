@@ -21,11 +21,11 @@ from trading.brokers.simulated.clock import TerminalClock
 from trading.brokers.simulated.faults import Fault, FaultPlan
 from trading.brokers.simulated.functions.terminal import SimulatedTerminal
 from trading.brokers.simulated.functions.views import Installation
-from trading.brokers.simulated.market import Feed
+from trading.brokers.simulated.markets.market import Feed
+from trading.brokers.simulated.markets.stamps import Stamps
+from trading.brokers.simulated.markets.symbols import SymbolSpec, engine_params
 from trading.brokers.simulated.server import TradeServer
-from trading.brokers.simulated.stamps import Stamps
 from trading.brokers.simulated.store import TerminalStore
-from trading.brokers.simulated.symbols import SymbolSpec, engine_params
 
 HEDGING = AccountTerms(login=1, leverage=100, limit_positions=1)
 ACCESS = Access(login=1, server="Simulated-Demo", real=False)

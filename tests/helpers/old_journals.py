@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, text
+
+from trading.journal.versions.third import second_to_third
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 """Rows of each table of version 1."""
@@ -95,6 +98,25 @@ _TRADE = np.dtype(
         "spread_cost", "slippage_cost")]
 )  # fmt: skip
 
+_CANDIDATE = np.dtype(
+    [("bar", "i8"), ("side", "i1"), ("votes", "i1"), ("session", "i1"), ("market_open", "i1")]
+    + [(name, "f8") for name in (
+        "confidence", "gap", "atr", "sl_mult", "tp_mult", "ema_distance", "adx", "news_minutes")]
+)  # fmt: skip
+SAMPLE_CANDIDATE = np.array([(7, 1, 3, 2, 1, 0.1 + 0.2, 0.3, 100.0, 1.5, -0.0, 2.5, np.nan, np.inf)], dtype=_CANDIDATE)
+"""With floats that only their own digits give back, and those that JSON has no number for."""
+SAMPLE_TEXT = (
+    '{"bar":7,"side":1,"votes":3,"session":2,"market_open":1,"confidence":0.30000000000000004,"gap":0.3,"atr":100.0,'
+    '"sl_mult":1.5,"tp_mult":-0.0,"ema_distance":2.5,"adx":"NaN","news_minutes":"Infinity"}'
+)
+"""The same as version 4 stores it."""
+_GATES = (
+    *("market_closed", "model_agreement", "session_conf", "probability_gap", "atr_floor", "spread", "news_block"),
+    *("ema_trend", "adx_regime", "circuit_breaker", "daily_loss", "equity_curve", "weekly_drawdown", "hard_halt"),
+    *("frozen", "stops_level", "volume", "margin"),
+)
+"""Bit k of a mask in versions 1 to 3."""
+
 DEPOSIT = 250.0
 """Booked between the second and the third trade of `sample_rows`: a difference of balances would count it."""
 
@@ -122,6 +144,13 @@ def write_version_2(connection: Connection, rows: Rows) -> None:
     for statement in _TO_VERSION_2.format(**kinds).split(";"):
         if statement.strip():
             connection.execute(text(statement))
+
+
+def write_version_3(connection: Connection, rows: Rows) -> None:
+    """Create the tables of version 3 in an empty database and fill them, as its own migration left them."""
+    write_version_2(connection, rows)
+    second_to_third(connection)
+    connection.execute(text("UPDATE schema_version SET version = 3"))
 
 
 def sample_trades(count: int) -> np.ndarray:
@@ -178,11 +207,11 @@ def sample_rows(trades: int, *, results: bool) -> Rows:
         "votes": 3,
         "confidence": 0.7,
         "gap": 0.3,
-        "gates": 0,
+        "gates": 1 << 2 | 1 << 13 | 1 << 17,
         "price": 50_000.0,
         "spread": 10.0,
         "atr": 100.0,
-        "candidate": b"\x01\x02",
+        "candidate": SAMPLE_CANDIDATE.tobytes(),
         "equity": 480.5,
     }
     intent = {
@@ -227,6 +256,14 @@ def sample_rows(trades: int, *, results: bool) -> Rows:
     }
 
 
+def as_version_3(intent: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an intent's row with the return code that stood for its outcome up to version 3."""
+    row = dict(intent)
+    word, code = row.pop("outcome"), row.pop("broker_code")
+    own = {"market closed": 10018, "filled": 10009, None: None}
+    return {**row, "retcode": int(code) if code else own[word]}
+
+
 def rows_as_version_1(journal: Path, *, results: bool) -> Rows:
     """Return what version 1 would have written where a SQLite journal of this version stands."""
 
@@ -234,20 +271,43 @@ def rows_as_version_1(journal: Path, *, results: bool) -> Rows:
         connection.row_factory = sqlite3.Row
 
         def rows_of(table: str, columns: str = "*") -> list[dict[str, Any]]:
-            return [dict(row) for row in connection.execute(f"SELECT {columns} FROM {table}")]
+            rows = (dict(row) for row in connection.execute(f"SELECT {columns} FROM {table}"))
+            # Only from version 4 on a row says whose it is.
+            return [{name: value for name, value in row.items() if name != "symbol"} for row in rows]
 
-        known = "id, identity, last_bar, bars_processed, bars_missed, last_deal, cash, guard, models, finished"
+        known = "identity, last_bar, bars_processed, bars_missed, last_deal, cash, guard, models, finished"
         (status,) = rows_of("bot_status", known)
-        status["schema_version"] = 1
-        # Every version so far has only ever added to the guard's end.
-        status["guard"] = status["guard"][: (SECOND_GUARD if results else FIRST_GUARD).itemsize]
+        status |= {"id": 1, "schema_version": 1}
+        status["guard"] = _as_bytes(status["guard"], SECOND_GUARD if results else FIRST_GUARD)
         decisions = [
-            {name: value for name, value in row.items() if name != "multiplier"} for row in rows_of("decisions")
+            {
+                **{name: value for name, value in row.items() if name != "multiplier"},
+                "gates": _as_mask(row["gates"]),
+                "candidate": None if row["candidate"] is None else _as_bytes(row["candidate"], _CANDIDATE),
+            }
+            for row in rows_of("decisions")
+        ]
+        trades = [
+            {**row, "trade": _as_bytes(row["trade"], _TRADE)}
+            for row in rows_of("trades", "deal, position, trade, exit_time")
         ]
         return {
             "bot_status": [status],
             "decisions": decisions,
-            "intents": rows_of("intents"),
+            "intents": [as_version_3(row) for row in rows_of("intents")],
             "position_events": rows_of("deals"),
-            "trades": rows_of("trades", "deal, position, trade, exit_time"),
+            "trades": trades,
         }
+
+
+def _as_bytes(stored: str, layout: np.dtype[Any]) -> bytes:
+    """Return a record that version 4 stores by name as older versions stored it; what they did not know is left out."""
+    content, record = json.loads(stored), np.zeros(1, dtype=layout)
+    for name in layout.names or ():
+        record[0][name] = content[name]
+    return record.tobytes()
+
+
+def _as_mask(names: str | None) -> int | None:
+    """Return the bits that stood for the gates until version 3."""
+    return None if names is None else sum(1 << _GATES.index(name) for name in names.split())

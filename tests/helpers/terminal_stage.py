@@ -14,11 +14,11 @@ from trading.brokers.simulated.accounts import AccountTerms
 from trading.brokers.simulated.faults import FaultPlan
 from trading.brokers.simulated.functions.terminal import SimulatedTerminal
 from trading.brokers.simulated.functions.views import Installation
-from trading.brokers.simulated.market import Feed
+from trading.brokers.simulated.markets.market import Feed
+from trading.brokers.simulated.markets.stamps import Stamps
+from trading.brokers.simulated.markets.symbols import SymbolSpec, engine_params
 from trading.brokers.simulated.server import TradeServer
-from trading.brokers.simulated.stamps import Stamps
 from trading.brokers.simulated.store import TerminalStore
-from trading.brokers.simulated.symbols import SymbolSpec, engine_params
 
 Row = tuple[float, float, float, float]
 """Open, high, low, close of a bid."""

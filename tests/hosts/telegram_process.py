@@ -32,7 +32,7 @@ if __name__ == "__main__":
     bot = Scribe()
     service = TelegramService(
         TelegramAccess(SecretStr(TOKEN), (OWNER,), f"http://127.0.0.1:{sys.argv[1]}"),
-        Journal(sqlite_url(folder / "bot.db"), durable=True).outbox,
+        Journal(sqlite_url(folder / "bot.db"), symbol="BTCUSD", durable=True, channels=("telegram",)).outbox,
         bot,
         bot,
         ledger=folder / "telegram.json",

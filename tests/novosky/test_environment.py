@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from novosky.environment import BRIDGE, BROKER, HUB_STORE, TELEGRAM, create_private, read_environment, template
+from alerts.family import channel_variables
+from novosky.environment import BRIDGE, BROKER, HUB_STORE, create_private, read_environment, template
 from novosky.errors import SettingsError, StorageError
 
 TEXT = """\ufeff# a comment
@@ -136,7 +137,7 @@ def test_a_folder_or_binary_in_its_place_is_a_settings_error(tmp_path: Path) -> 
 
 
 def test_a_template_never_holds_a_secret_and_reads_back(tmp_path: Path) -> None:
-    variables = (BROKER, *BRIDGE, *TELEGRAM, *HUB_STORE)
+    variables = (BROKER, *BRIDGE, *channel_variables(), *HUB_STORE)
     values = {variable.name: f"value-of-{variable.name}" for variable in variables}
     text = template(variables, values)
     read = read_environment(write(tmp_path, text), {})

@@ -173,7 +173,9 @@ def test_a_freeze_whose_flag_is_held_stops_entries_all_the_same(
     tmp_path: Path, scanner: Callable[..., Scanner]
 ) -> None:
     flag = tmp_path / "frozen.flag"
-    switches = Switches(Journal(sqlite_url(tmp_path / "bot.db"), durable=False), FakeClock(NOW), "Telegram", flag)
+    switches = Switches(
+        Journal(sqlite_url(tmp_path / "bot.db"), symbol="BTCUSD", durable=False), FakeClock(NOW), "Telegram", flag
+    )
     scanner(float("inf"))
     assert "Paused instead of frozen" in switches.freeze()
     assert switches.entries_stopped()
@@ -184,7 +186,9 @@ def test_a_freeze_flag_that_cannot_be_removed_keeps_the_bot_frozen_and_says_so(
     tmp_path: Path, scanner: Callable[..., Scanner]
 ) -> None:
     flag = tmp_path / "frozen.flag"
-    switches = Switches(Journal(sqlite_url(tmp_path / "bot.db"), durable=False), FakeClock(NOW), "Telegram", flag)
+    switches = Switches(
+        Journal(sqlite_url(tmp_path / "bot.db"), symbol="BTCUSD", durable=False), FakeClock(NOW), "Telegram", flag
+    )
     switches.freeze()
     scanner(float("inf"))
     assert "Still frozen" in switches.resume()

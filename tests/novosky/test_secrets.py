@@ -20,8 +20,8 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / ".env"
 
 
-def telegram(secrets: Secrets) -> str | None:
-    return None if secrets.telegram_token is None else secrets.telegram_token.get_secret_value()
+def bridge_token(secrets: Secrets) -> str | None:
+    return None if secrets.bridge_token is None else secrets.bridge_token.get_secret_value()
 
 
 def test_without_file_and_environment_there_are_none(file: Path) -> None:
@@ -30,48 +30,48 @@ def test_without_file_and_environment_there_are_none(file: Path) -> None:
 
 def test_a_file_gives_them(file: Path) -> None:
     file.write_text(
-        "# the bot\n\nexport TELEGRAM_BOT_TOKEN=123:abc\nMT5_PASSWORD='p a#s$s'  # of the demo account\nUNKNOWN=1\n",
+        "# the bot\n\nexport NOVOSKY_BRIDGE_TOKEN=123:abc\nMT5_PASSWORD='p a#s$s'  # of the demo account\nUNKNOWN=1\n",
         encoding="utf-8",
     )
     secrets = load_secrets(file, {})
-    assert telegram(secrets) == "123:abc"
+    assert bridge_token(secrets) == "123:abc"
     assert secrets.mt5_password is not None
     assert secrets.mt5_password.get_secret_value() == "p a#s$s"
 
 
 def test_the_environment_wins_and_is_left_alone(file: Path) -> None:
-    file.write_text("TELEGRAM_BOT_TOKEN=file\nR2_ACCESS_KEY_ID=from-file\n", encoding="utf-8")
-    environment = {"TELEGRAM_BOT_TOKEN": "environment"}
+    file.write_text("NOVOSKY_BRIDGE_TOKEN=file\nR2_ACCESS_KEY_ID=from-file\n", encoding="utf-8")
+    environment = {"NOVOSKY_BRIDGE_TOKEN": "environment"}
     secrets = load_secrets(file, environment)
-    assert telegram(secrets) == "environment"
+    assert bridge_token(secrets) == "environment"
     assert secrets.r2_access_key_id is not None
-    assert environment == {"TELEGRAM_BOT_TOKEN": "environment"}
+    assert environment == {"NOVOSKY_BRIDGE_TOKEN": "environment"}
     assert os.environ.get("R2_ACCESS_KEY_ID") != "from-file"
 
 
 def test_the_process_environment_is_the_usual_one(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TELEGRAM_BOT_TOKEN", "123:process")
-    assert telegram(load_secrets(file)) == "123:process"
+    monkeypatch.setenv("NOVOSKY_BRIDGE_TOKEN", "123:process")
+    assert bridge_token(load_secrets(file)) == "123:process"
 
 
 @pytest.mark.parametrize("empty", ["", "  "])
 def test_an_empty_value_says_that_there_is_none(file: Path, empty: str) -> None:
-    file.write_text("TELEGRAM_BOT_TOKEN=file\n", encoding="utf-8")
-    assert telegram(load_secrets(file, {"TELEGRAM_BOT_TOKEN": empty})) is None
+    file.write_text("NOVOSKY_BRIDGE_TOKEN=file\n", encoding="utf-8")
+    assert bridge_token(load_secrets(file, {"NOVOSKY_BRIDGE_TOKEN": empty})) is None
 
 
 def test_a_byte_order_mark_does_not_spoil_the_first_name(file: Path) -> None:
-    file.write_bytes("\ufeffTELEGRAM_BOT_TOKEN=123:abc\r\n".encode())
-    assert telegram(load_secrets(file, {})) == "123:abc"
+    file.write_bytes("\ufeffNOVOSKY_BRIDGE_TOKEN=123:abc\r\n".encode())
+    assert bridge_token(load_secrets(file, {})) == "123:abc"
 
 
 @given(st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=12))
 def test_printing_shows_no_value(value: str) -> None:
-    names = ("TELEGRAM_BOT_TOKEN", "NOVOSKY_BRIDGE_TOKEN", "MT5_PASSWORD", "OTHER_SECRET")
+    names = ("TELEGRAM_CHAT_IDS", "NOVOSKY_BRIDGE_TOKEN", "MT5_PASSWORD", "OTHER_SECRET")
     secrets = load_secrets(
         Path("nowhere"), {**dict.fromkeys(names, value), "NOVOSKY_DATABASE_URL": f"db://u:{value}@h"}
     )
-    assert telegram(secrets) == value
+    assert bridge_token(secrets) == value
     for shown in (repr(secrets), str(secrets), secrets.model_dump_json(), repr(secrets.model_dump())):
         assert value not in shown
 
@@ -82,7 +82,7 @@ def test_the_log_is_told_every_secret_also_unlisted_ones(file: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named_without_its_content(file: Path) -> None:
-    file.write_bytes(b"TELEGRAM_BOT_TOKEN=123:\xff\xfe")
+    file.write_bytes(b"NOVOSKY_BRIDGE_TOKEN=123:\xff\xfe")
     with pytest.raises(SettingsError, match=r"\.env.* UTF-8") as refusal:
         load_secrets(file, {})
     assert "123" not in str(refusal.value)
@@ -96,7 +96,7 @@ def test_a_folder_in_its_place_is_named(file: Path) -> None:
 
 
 def test_a_line_that_is_no_setting_is_named_and_not_repeated(file: Path, caplog: pytest.LogCaptureFixture) -> None:
-    file.write_text("TELEGRAM_BOT_TOKEN=123:abc\n'hunter2 is the password\n", encoding="utf-8")
+    file.write_text("NOVOSKY_BRIDGE_TOKEN=123:abc\n'hunter2 is the password\n", encoding="utf-8")
     with pytest.raises(SettingsError, match="line 2") as refusal:
         load_secrets(file, {})
     assert "hunter2" not in str(refusal.value) + caplog.text

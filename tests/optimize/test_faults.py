@@ -148,7 +148,7 @@ def test_telegram_gets_the_report(at_proved: Checkout, monkeypatch: pytest.Monke
     assert answer.code == 0
     (text,) = host.texts()
     assert text.startswith("SYNTHETIC DATA: planted market\nNOVOSKY weekly optimize, balanced: SHIPPED\njudged 2022-")
-    assert "Telegram: sent to 1 of 1 chats" in answer.out
+    assert "Telegram: sent to 1 of 1 places" in answer.out
 
 
 def test_a_telegram_that_refuses_undoes_nothing(at_proved: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +157,7 @@ def test_a_telegram_that_refuses_undoes_nothing(at_proved: Checkout, monkeypatch
         set_up_telegram(monkeypatch, host.access().base_url)
         answer = at_proved.weekly()
     assert answer.code == 0
-    assert "Telegram: sent to 0 of 1 chats: Telegram refused it" in answer.out
+    assert "Telegram: sent to 0 of 1 places: Telegram refused the access" in answer.out
     at_proved.is_recorded_once(2)
 
 

@@ -13,14 +13,15 @@ import pytest
 import tests.trading.brokers.mt5.test_through_bridge as through_bridge
 from tests.contracts.cases import CASES, NOT_HERE
 
-BROKERS = Path(__file__).resolve().parents[2] / "trading" / "brokers"
+ROOT = Path(__file__).resolve().parents[2]
 NUMBERS = re.compile(r"test_((?:\d{1,2}_)+)")
 MODULES = {
-    "S": "simulated/test_*.py",
-    "B": "bridge/test_*.py",
-    "A": "mt5/test_*.py",
-    "R": "mt5/test_through_bridge.py",
+    "S": ("trading/brokers/simulated/test_*.py",),
+    "B": ("trading/brokers/bridge/test_*.py", "truth/test_bridge_parity.py"),
+    "A": ("trading/brokers/mt5/test_*.py", "truth/test_mt5_parity.py"),
+    "R": ("trading/brokers/mt5/test_through_bridge.py",),
 }
+"""Where each implementation's tests stand below tests/; parity stands with the other tests of truth."""
 
 
 def names_in(module: ModuleType) -> Iterator[str]:
@@ -35,10 +36,12 @@ def names_in(module: ModuleType) -> Iterator[str]:
 def cases_of(letter: str) -> dict[int, list[str]]:
     """Return the tests of an implementation by case."""
     found: dict[int, list[str]] = {}
-    for file in sorted(BROKERS.glob(MODULES[letter])):
-        if letter == "A" and file == BROKERS / MODULES["R"]:
+    files = sorted(file for pattern in MODULES[letter] for file in (ROOT / "tests").glob(pattern))
+    for file in files:
+        if letter == "A" and file == ROOT / "tests" / MODULES["R"][0]:
             continue
-        for name in names_in(importlib.import_module(f"tests.trading.brokers.{file.parent.name}.{file.stem}")):
+        module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        for name in names_in(importlib.import_module(module)):
             match = NUMBERS.match(name)
             for number in re.findall(r"\d+", match[1]) if match else ():
                 found.setdefault(int(number), []).append(name)

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
+from alerts.family import channel_variables
 from alerts.telegram.commands import HELP as TELEGRAM_COMMANDS
 from commands.main import COMMANDS, cli
 from engine.gates import GATE_NAMES
@@ -69,7 +70,7 @@ def keys_of(section: type[Settings] | type[MlSettings]) -> set[str]:
 def command_of_script(script: str) -> click.Command:
     """Return the click command that a script runs."""
     found = re.search(
-        r"^from (novosky\.cli\.(?!main)\w+) import (\w+)$", (ROOT / script).read_text(encoding="utf-8"), re.MULTILINE
+        r"^from (commands\.(?!main)\w+) import (\w+)$", (ROOT / script).read_text(encoding="utf-8"), re.MULTILINE
     )
     assert found is not None, f"{script} runs no command"
     command = getattr(importlib.import_module(found[1]), found[2])
@@ -133,6 +134,7 @@ def check_name(span: str) -> bool:
         )
     if re.fullmatch(r"[A-Z][A-Z0-9]*_[A-Z0-9_]+(=\S+)?", span):
         known = text_of("ecosystem.config.js") + text_of("deploy/novosky.service") + text_of("novosky/environment.py")
+        known += " ".join(variable.name for variable in channel_variables())
         return span.partition("=")[0] in known
     return span in GATE_NAMES or span in keys_of(Settings) | keys_of(MlSettings)
 

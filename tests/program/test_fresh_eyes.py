@@ -15,6 +15,7 @@ from engine.inputs.parameters import build_params
 from engine.records import Guard, from_bytes, new_record, to_bytes
 from novosky.data.synthetic import synthetic_bars
 from novosky.errors import DataError, UsageError
+from novosky.market.timeframe import USUAL
 from novosky.settings import load_ml_settings, load_settings
 from novosky.settings.overrides import AccountFlags, apply_flags
 from trading.cycle.messages import alarms_between
@@ -62,18 +63,18 @@ def test_fresh_leaves_a_file_alone_that_is_no_journal(tmp_path: Path) -> None:
 def test_minutes_of_another_time_are_refused(bars: pd.DataFrame) -> None:
     later = minutes_inside(bars, slice(0, 5)).assign(time=lambda frame: frame["time"] + pd.Timedelta(days=30))
     with pytest.raises(DataError, match="no minute of"):
-        minutes_of(bars, later)
+        minutes_of(bars, later, USUAL)
 
 
 def test_minutes_of_another_market_are_refused(bars: pd.DataFrame) -> None:
     other = minutes_inside(bars, slice(0, 5))
     other["high"] *= 1.05
     with pytest.raises(DataError, match="another market"):
-        minutes_of(bars, other)
+        minutes_of(bars, other, USUAL)
 
 
 def test_coverage_is_the_share_of_bars_with_minutes(bars: pd.DataFrame) -> None:
-    assert minutes_coverage(minutes_of(bars, minutes_inside(bars, slice(0, 10)))) == pytest.approx(0.25)
+    assert minutes_coverage(minutes_of(bars, minutes_inside(bars, slice(0, 10)), USUAL)) == pytest.approx(0.25)
 
 
 def test_a_cent_lot_pays_a_hundredth_of_every_lot_cost(root: Path) -> None:

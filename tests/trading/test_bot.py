@@ -30,15 +30,7 @@ from tests.helpers.paper_runs import (
 )
 from tests.helpers.sets.signal_sets import TRAIN_BARS
 from trading.brokers.mt5.broker import Mt5Broker
-from trading.brokers.port import (
-    DEAL_ENTRY_BALANCE,
-    DEAL_ENTRY_OUT,
-    DEAL_REASON_SL,
-    DEAL_REASON_TP,
-    RETCODE_DONE,
-    Deal,
-    OrderRequest,
-)
+from trading.brokers.port import Deal, DealEntry, DealReason, OrderRequest, Outcome
 from trading.paper.embedded_market import live_market
 from trading.paper.replay import PacedMarket
 from trading.paper.session import PaperSession, journal_files, open_session
@@ -79,12 +71,12 @@ def test_a_frozen_bot_keeps_its_position_until_its_stop_or_target(scenario: Scen
     frozen.append(True)
     go_on_until(session, lambda: not session.broker.positions())
     leave = exit_of(session, held.ticket)
-    assert leave.reason in (DEAL_REASON_SL, DEAL_REASON_TP), "closed by the server"
+    assert leave.reason in (DealReason.STOP, DealReason.TARGET), "closed by the server"
     session.close()
 
 
 def exit_of(session: PaperSession, position: int) -> Deal:
-    (leave,) = [deal for deal in session.broker.deals(0) if (deal.position, deal.entry) == (position, DEAL_ENTRY_OUT)]
+    (leave,) = [deal for deal in session.broker.deals(0) if (deal.position, deal.entry) == (position, DealEntry.OUT)]
     return leave
 
 
@@ -173,14 +165,14 @@ def test_foreign_positions_are_reported_once_and_never_touched(
     go_on(session, 2)
     go_on_until(session, lambda: not session.broker.positions())
     balance = session.broker.account().balance
-    assert session.broker.send(foreign_order(session)).retcode == RETCODE_DONE
+    assert session.broker.send(foreign_order(session)).outcome == Outcome.FILLED
     (foreign,) = session.broker.positions()
     own_trades = len(session.journal.trades())
     with caplog.at_level(logging.WARNING):
         go_on_until(session, lambda: not session.broker.positions())
     assert len([record for record in caplog.records if "someone else" in record.message]) == 1
     leave = exit_of(session, foreign.ticket)
-    assert (leave.reason in (DEAL_REASON_SL, DEAL_REASON_TP), leave.magic) == (True, SOMEONE_ELSE)
+    assert (leave.reason in (DealReason.STOP, DealReason.TARGET), leave.magic) == (True, SOMEONE_ELSE)
     assert len(session.journal.trades()) == own_trades, "not a trade of this bot"
     assert session.bot.status.cash == pytest.approx(balance + leave.profit + leave.swap), "but the same money"
     refused = [row for row in session_outcome(session, scenario, tmp_path).block_rows if row[5] == "volume"]
@@ -235,7 +227,7 @@ def test_the_hard_halt_survives_restarts_and_lifts_with_the_starting_balance(jou
     go_on(session, 30)
     assert session.bot.status.guard.halted == 0
     assert session.broker.deals(session.bot.status.last_deal - 1), "it trades again"
-    deposits = [deal.profit for deal in session.broker.deals(0) if deal.entry == DEAL_ENTRY_BALANCE]
+    deposits = [deal.profit for deal in session.broker.deals(0) if deal.entry == DealEntry.BALANCE]
     assert deposits == [500.0], "the changed balance is no deposit"
     session.close()
 

@@ -101,7 +101,7 @@ def test_the_journal_of_a_session_can_be_read_by_its_path(scenario: Scenario, tm
     session = open_scenario(scenario, journal)
     go_on(session, 1)
     session.close()
-    status = Journal(sqlite_url(journal), durable=False).status()
+    status = Journal(sqlite_url(journal), symbol="BTCUSD", durable=False).status()
     assert status is not None
     assert status.bars_processed == 1
 

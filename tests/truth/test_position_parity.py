@@ -154,13 +154,13 @@ def test_the_backtest_asks_once_per_trade_and_remembers() -> None:
     )
     opinions = PositionOpinions(model, prepared)
     params = build_params(scenario.settings, scenario.ml_settings)
-    answers = ModelAnswers(params, prepared.bars, opinions, None)
+    answers = ModelAnswers(params, opinions, None)
     first = simulate(prepared, scenario.settings, scenario.ml_settings, answers=answers)
     assert 0 < len(model.asked) <= len(first.trades) + 1
     assert max(model.asked) > 5
     questions = len(model.asked)
     # Another run over the same window, as a sweep makes them.
-    others = ModelAnswers(params, prepared.bars, opinions, None)
+    others = ModelAnswers(params, opinions, None)
     again = simulate(prepared, scenario.settings, scenario.ml_settings, answers=others)
     assert again.trades.tobytes() == first.trades.tobytes()
     assert len(model.asked) == questions

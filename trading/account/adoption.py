@@ -18,11 +18,10 @@ from engine.outputs.tables import SIDE_NAMES, utc_text, volume_text
 from engine.records import Guard, Params, from_bytes, new_record, to_bytes
 from novosky.clock import Clock
 from novosky.errors import BrokerError
-from novosky.market.bars import M15_SECONDS
 from trading.account.guard_history import AccountHistory, Held, replay_guard
-from trading.brokers.port import DEAL_ENTRY_IN, MONEY_CREDIT, Broker, BrokerUnavailable, Deal, Position
+from trading.brokers.port import MONEY_CREDIT, Broker, BrokerUnavailable, Deal, DealEntry, Position
 from trading.cycle.bookings import Booked, ClosedTrade, book_deals
-from trading.cycle.own_orders import MAGIC, intent_behind
+from trading.cycle.own_orders import intent_behind
 from trading.cycle.unknown_orders import LIVE_ADVICE, UNKNOWN_ORDERS, unknown_deals
 from trading.journal import INTENT_FILLED, BotStatus, Intent, Journal, PositionEvent
 from trading.journal.takeover import TakenOver
@@ -81,6 +80,11 @@ class _Books:
         self._named = {row["id"]: row for row in rows}
         self._of_order = {row["order"]: row for row in rows}
 
+    @property
+    def magic(self) -> int:
+        """The mark of the bot's own orders."""
+        return self._journal.magic
+
     def intent(self, intent_id: str) -> Mapping[str, Any] | None:
         """Return one intent's row."""
         return self._named.get(intent_id) or self._journal.intent(intent_id)
@@ -114,20 +118,21 @@ def survey(broker: Broker, journal: Journal, params: Params, identity: str) -> A
         The broker cannot be asked, or its history is still loading.
     """
     before = journal.status()
-    if before is not None and before.identity != identity:
-        raise BrokerError(f"the journal belongs to {before.identity}, this is {identity}; {LIVE_ADVICE.foreign}")
+    owner = journal.stranger() if before is None else before.identity
+    if owner not in (None, identity):
+        raise BrokerError(f"the journal belongs to {owner}, this is {identity}; {LIVE_ADVICE.foreign}")
     deals = broker.deals(0)
     bars, quote = broker.closed_bars(MOST_BARS), broker.quote()
     spread = float(rounded(quote.ask - quote.bid, params.price_scale))
     if len(bars) == 0:
         raise BrokerUnavailable("the terminal has no closed bars of the symbol yet; try again in a minute")
-    until = int(bars["time"].iloc[-1].timestamp()) + M15_SECONDS
+    until = int(bars["time"].iloc[-1].timestamp()) + int(params.bar_seconds)
     source = _History(deals)
-    forgotten = unknown_deals(source, journal)
+    forgotten = unknown_deals(source, journal, params)
     # What lies before the newest bar it knows was never counted: everything is then counted anew.
     anew = before is None or any(deal.ticket <= before.last_deal for deal in forgotten)
     known = 0 if anew or before is None else before.last_deal
-    positions = [position for position in broker.positions() if position.magic == MAGIC]
+    positions = [position for position in broker.positions() if position.magic == journal.magic]
     if len(positions) > 1:
         tickets = ", ".join(str(position.ticket) for position in positions)
         raise BrokerError(
@@ -135,7 +140,7 @@ def survey(broker: Broker, journal: Journal, params: Params, identity: str) -> A
             "then run this again"
         )
     entries = [
-        _entry_of(broker, journal, group, {position.ticket: position for position in positions})
+        _entry_of(broker, journal, group, {each.ticket: each for each in positions}, int(params.bar_seconds))
         for group in _unknown_entries(journal, deals)
     ]
     books = _Books(journal, entries, anew=anew)
@@ -149,7 +154,7 @@ def survey(broker: Broker, journal: Journal, params: Params, identity: str) -> A
     opening = float(rounded(balance - sum(_amount(deal) for deal in deals if deal.ticket > known), params.money_scale))
     # What the forming bar holds is for the bot itself to book at its close; one that has done nothing
     # before begins after everything, as at any first start.
-    begun = before is not None or any(deal.magic == MAGIC and deal.time < until for deal in deals)
+    begun = before is not None or any(deal.magic == journal.magic and deal.time < until for deal in deals)
     closed = _History([deal for deal in deals if deal.time < until or not begun])
     empty = BotStatus(identity, 0, 0, 0, known, opening, new_record(Guard), "", finished=False)
     booked = book_deals(closed, books, params, empty)
@@ -223,13 +228,13 @@ def _unknown_entries(journal: Journal, deals: Sequence[Deal]) -> list[list[Deal]
     """Return the entry deals of the bot's positions that the journal does not know, one list each."""
     found: dict[int, list[Deal]] = {}
     for deal in deals:
-        if deal.magic == MAGIC and deal.entry == DEAL_ENTRY_IN:
+        if deal.magic == journal.magic and deal.entry == DealEntry.IN:
             found.setdefault(deal.position, []).append(deal)
     return [group for position, group in found.items() if intent_behind(journal, position, group[0].comment) is None]
 
 
 def _entry_of(
-    broker: Broker, journal: Journal, deals: Sequence[Deal], open_now: Mapping[int, Position]
+    broker: Broker, journal: Journal, deals: Sequence[Deal], open_now: Mapping[int, Position], bar_seconds: int
 ) -> tuple[Intent, int]:
     """Return the intent that must have been behind a position, and its order's ticket."""
     first, ticket = deals[0], deals[0].position
@@ -247,7 +252,7 @@ def _entry_of(
             "hand, then run this again"
         )
     named = _NAME.fullmatch(first.comment) is not None and journal.intent(first.comment) is None
-    bar = int(first.comment[1:], 16) if named else first.time // M15_SECONDS * M15_SECONDS
+    bar = int(first.comment[1:], 16) if named else first.time // bar_seconds * bar_seconds
     name = first.comment if named else f"a{ticket}"
     volume = round(sum(deal.volume for deal in deals), 8)
     return Intent(name, bar, "entry", order.side, volume, sl, tp, 0, 0), ticket
@@ -261,8 +266,8 @@ def _held(books: _Books, booked: Booked, positions: Sequence[Position]) -> list[
         if intent is not None:
             _of_position(own, books, position.ticket, intent)
     for row in booked.deals:
-        intent = intent_behind(books, row["position"], row["comment"]) if row["entry"] == DEAL_ENTRY_IN else None
-        if intent is not None and row["magic"] == MAGIC:
+        intent = intent_behind(books, row["position"], row["comment"]) if row["entry"] == DealEntry.IN else None
+        if intent is not None and row["magic"] == books.magic:
             _of_position(own, books, row["position"], intent).entries.append(row)
     for closed in booked.closed:
         # One of which every entry was known before is in these deals by its exit alone.

@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from engine.breakers import judge_equity, start_guard
+from engine.breakers import start_guard
 from engine.fills import floating_equity, rounded
 from engine.records import Account, Guard, Params, new_record
-from novosky.market.bars import M15_SECONDS, epoch_seconds
+from novosky.market.bars import epoch_seconds
 from trading.account.opening_balance import balance_problem, is_below_halt
 from trading.cycle.bookings import Booked, ClosedTrade, entry_of
-from trading.cycle.money import events_of, take_in
+from trading.cycle.money import events_of, judge_account
 
 _VOLUME_NOISE = 1e-9
 
@@ -89,10 +89,11 @@ def replay_guard(guard: Guard, params: Params, history: AccountHistory, until: i
     """
     since = history.since or _start(guard, params, history, until)
     fits = bool(history.since) or not balance_problem(float(guard.equity), params.starting_balance, params)
-    prices = dict(zip((epoch_seconds(history.bars) + M15_SECONDS).tolist(), history.bars["close"], strict=True))
+    length = int(params.bar_seconds)
+    prices = dict(zip((epoch_seconds(history.bars) + length).tolist(), history.bars["close"], strict=True))
     # A deal from before `since` that is new to the guard is counted at the first close there is.
     rows = sorted(history.booked.deals, key=lambda row: int(row["time"]))
-    closes = {max(int(row["time"]) // M15_SECONDS * M15_SECONDS + M15_SECONDS, since) for row in rows}
+    closes = {max(int(row["time"]) // length * length + length, since) for row in rows}
     running = list(history.held)
     closed, balance, seen = list(history.booked.closed), history.opening, 0
     # What was paid in before the bot began is in the balance it began with.
@@ -109,10 +110,11 @@ def replay_guard(guard: Guard, params: Params, history: AccountHistory, until: i
         if close > since or new or paid:
             account = _account_at(params, guard, close, balance, new, running)
             price = prices.get(close)
-            equity = balance if price is None else floating_equity(account, params, float(price), history.spread)
+            # At the account's own balance, on the grid of cents, as the bot judges it.
+            cash = float(account.balance)
+            equity = cash if price is None else float(floating_equity(account, params, float(price), history.spread))
             events = events_of(replace(history.booked, closed=new, moves=paid))
-            take_in(guard, params, events, float(account.balance), float(equity), close)
-            judge_equity(account, guard, params, close, float(rounded(equity, params.money_scale)))
+            judge_account(account, guard, params, events, cash, close, equity)
     if not fits:
         # The starting balance was stated later, by someone who saw what the account held then.
         guard.halt_moved = 0.0
@@ -122,7 +124,7 @@ def replay_guard(guard: Guard, params: Params, history: AccountHistory, until: i
 def _start(guard: Guard, params: Params, history: AccountHistory, until: int) -> int:
     """Begin where the bot must have begun: before the first of its own deals."""
     own = [int(entry["time"]) for held in history.held for entry in held.entries]
-    first = min(own, default=until) // M15_SECONDS * M15_SECONDS
+    first = min(own, default=until) // int(params.bar_seconds) * int(params.bar_seconds)
     balance = float(rounded(history.balance_at(first if first < until else None), params.money_scale))
     start_guard(guard, params, first, balance)
     return first

@@ -1,1 +1,11 @@
-"""Brokers behind one port: the MetaTrader 5 package, a bridge to it, and a simulated server."""
+"""Brokers behind one port.
+
+| file of a broker's package | what it holds |
+|---|---|
+| `entry` | its `KIND`: name, environment, how its account is reached; see `trading.brokers.family` |
+| `broker` | the implementation of `trading.brokers.port.Broker` |
+| `link` | the connection, lost and found again |
+| `orders`, `lookup` | sending once, and finding out what became of an order |
+| `retcodes` | its own codes, turned into the port's words |
+| `probe` | what the doctor asks |
+"""

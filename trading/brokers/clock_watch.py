@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from novosky.market.server_time import ZONE_STEP
+
 TOLERATED = 20.0
 """Seconds of difference that networks and quiet markets explain; an entry may wait 60 for its quote."""
 AGREED = 10.0
 """Below this the clocks agree again."""
 CERTAIN = 120.0
 """Old quotes from a terminal that has stood connected prove so much at once, less when it shows twice."""
-_QUARTER = 900.0
 _OF_A_ZONE = 120.0
 """Time zones differ by whole quarters of an hour; a difference this near to one is a rule's, not a clock's."""
 
@@ -42,10 +43,10 @@ class Measured:
 
 def clock_text(lead: float, rule: str) -> str:
     """Say by how much the newest quotes and this machine's clock differ, and what to do."""
-    quarters = round(lead / _QUARTER)
-    if quarters and abs(lead - quarters * _QUARTER) <= _OF_A_ZONE:
+    quarters = round(lead / ZONE_STEP)
+    if quarters and abs(lead - quarters * ZONE_STEP) <= _OF_A_ZONE:
         return (
-            f"the newest quote is stamped {quarters * _QUARTER / 3600:+g} h from what broker.server_clock = {rule!r} "
+            f"the newest quote is stamped {quarters * ZONE_STEP / 3600:+g} h from what broker.server_clock = {rule!r} "
             "says; set the rule of this server, or this machine's clock and zone if they are wrong"
         )
     side = "ahead of" if lead > 0 else "behind"

@@ -7,22 +7,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from engine.fills import EXIT_MANUAL, EXIT_STOP, EXIT_STOP_OUT, EXIT_TARGET, rounded
-from engine.records import Params, Trade, new_record, to_bytes
-from trading.brokers.port import (
-    DEAL_ENTRY_IN,
-    DEAL_ENTRY_OUT,
-    DEAL_REASON_SL,
-    DEAL_REASON_SO,
-    DEAL_REASON_TP,
-    MONEY_CREDIT,
-    Deal,
-)
-from trading.cycle.own_orders import MAGIC, Books, intent_behind
+from engine.records import Params, Trade, new_record, to_text
+from trading.brokers.port import MONEY_CREDIT, Deal, DealEntry, DealReason
+from trading.cycle.own_orders import Books, intent_behind
 from trading.journal import BotStatus, MoneyMove
 
-__all__ = ["MAGIC", "Booked", "ClosedTrade", "DealSource", "beginning_of", "book_deals", "entry_of"]
+__all__ = ["Booked", "ClosedTrade", "DealSource", "beginning_of", "book_deals", "entry_of"]
 
-_EXIT_REASONS = {DEAL_REASON_SL: EXIT_STOP, DEAL_REASON_TP: EXIT_TARGET, DEAL_REASON_SO: EXIT_STOP_OUT}
+_EXIT_REASONS = {DealReason.STOP: EXIT_STOP, DealReason.TARGET: EXIT_TARGET, DealReason.STOP_OUT: EXIT_STOP_OUT}
 
 
 _VOLUME_NOISE = 1e-9
@@ -63,7 +55,7 @@ class ClosedTrade:
         return {
             "deal": self.deal,
             "position": self.position,
-            "trade": to_bytes(self.trade),
+            "trade": to_text(self.trade),
             "exit_time": int(self.trade.exit_time),
         }
 
@@ -143,11 +135,11 @@ def book_deals(
             continue
         row = _row(deal)
         rows.append(row)
-        if deal.entry == DEAL_ENTRY_IN:
+        if deal.entry == DealEntry.IN:
             entries.setdefault(deal.position, list(journal.entry_deals(deal.position))).append(row)
-            if deal.magic == MAGIC and intent_behind(journal, deal.position, deal.comment) is None:
+            if deal.magic == journal.magic and intent_behind(journal, deal.position, deal.comment) is None:
                 unknown.append(deal)
-        elif deal.entry == DEAL_ENTRY_OUT:
+        elif deal.entry == DealEntry.OUT:
             entry = entry_of(entries.get(deal.position) or journal.entry_deals(deal.position))
             intent = _intent_of(journal, entry)
             if entry is not None and intent is not None:
@@ -159,7 +151,7 @@ def book_deals(
                 trade.commission = rounded(paid + deal.commission, params.money_scale)
                 partial = gone[deal.position] < entry["volume"] - _VOLUME_NOISE
                 closed.append(ClosedTrade(deal.ticket, deal.position, trade, bar, partial))
-            elif deal.magic == MAGIC:
+            elif deal.magic == journal.magic:
                 unknown.append(deal)
     own = {position for position, opening in entries.items() if _intent_of(journal, opening[0]) is not None}
     still_open = frozenset(own - {trade.position for trade in closed})
@@ -170,12 +162,13 @@ def _row(deal: Deal) -> dict[str, Any]:
     """Return a deal's row for the journal; what kind of money it was stands in `money_moves`."""
     row = asdict(deal)
     del row["money"]
-    return row
+    # Plain numbers: not every database driver stores an enumeration by its value.
+    return {**row, "entry": int(deal.entry), "reason": int(deal.reason)}
 
 
 def _intent_of(journal: Books, entry: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """Return the intent behind an entry deal of the bot's own, None for all others."""
-    if entry is None or entry["magic"] != MAGIC:
+    if entry is None or entry["magic"] != journal.magic:
         return None
     return intent_behind(journal, entry["position"], entry["comment"])
 
@@ -227,7 +220,7 @@ def _trade_of(
 ) -> tuple[Trade, int]:
     """Return the trade and the close at which its entry was decided."""
     exit_intent = journal.intent(exit_deal.comment) if exit_deal.comment else None
-    if exit_intent is None and exit_deal.magic == MAGIC:
+    if exit_intent is None and exit_deal.magic == journal.magic:
         exit_intent = journal.exit_of(exit_deal.position)
     trade = new_record(Trade)
     trade.entry_time, trade.exit_time = entry["time"], exit_deal.time

@@ -11,27 +11,9 @@ import logging
 
 from engine.gates import MARGIN, MARKET_CLOSED, STOPS_LEVEL, VOLUME, gate_names
 from engine.outputs.tables import SIDE_NAMES, volume_text
+from engine.records import Params
 from novosky.errors import BrokerError
-from trading.brokers.port import (
-    DEAL_ENTRY_IN,
-    DEAL_ENTRY_OUT,
-    RETCODE_DONE,
-    RETCODE_DONE_PARTIAL,
-    RETCODE_INVALID_STOPS,
-    RETCODE_LIMIT_POSITIONS,
-    RETCODE_MARKET_CLOSED,
-    RETCODE_NO_CHANGES,
-    RETCODE_NO_MONEY,
-    RETCODE_NOT_PLACED,
-    RETCODE_POSITION_CLOSED,
-    RETCODE_PRICE_OFF,
-    RETCODE_UNKNOWN,
-    Broker,
-    Deal,
-    OrderRequest,
-    OrderResult,
-    Position,
-)
+from trading.brokers.port import Broker, Deal, DealEntry, OrderRequest, OrderResult, Outcome, Position
 from trading.cycle.messages import Announcer
 from trading.cycle.notes import STOP_REPAIRED
 from trading.cycle.own_orders import intent_behind, may_be_late
@@ -40,43 +22,39 @@ from trading.journal import INTENT_FILLED, INTENT_REJECTED, Intent, Journal, Mes
 _log = logging.getLogger(__name__)
 
 SWITCHED_OFF = {
-    10006: "the broker rejected the order",
-    10007: "the dealer cancelled the order",
-    10017: "trading is disabled for the account or the symbol",
-    10026: "the server does not let programs trade",
-    10027: "Algo Trading is switched off in the terminal",
-    10032: "the broker deals with real accounts only",
-    10042: "the broker takes long positions only",
-    10043: "the broker takes short positions only",
-    10044: "the broker only lets positions be closed",
-    10046: "the broker does not let positions be hedged",
+    Outcome.REJECTED: "the broker rejected the order",
+    Outcome.CANCELLED: "the dealer cancelled the order",
+    Outcome.TRADING_OFF: "trading is disabled for the account or the symbol",
+    Outcome.PROGRAMS_OFF_AT_SERVER: "the server does not let programs trade",
+    Outcome.PROGRAMS_OFF_HERE: "Algo Trading is switched off in the terminal",
+    Outcome.REAL_ONLY: "the broker deals with real accounts only",
+    Outcome.LONG_ONLY: "the broker takes long positions only",
+    Outcome.SHORT_ONLY: "the broker takes short positions only",
+    Outcome.CLOSE_ONLY: "the broker only lets positions be closed",
+    Outcome.NO_HEDGING: "the broker does not let positions be hedged",
 }
-"""Return codes that a person has to look into; the bot goes on, and says it once."""
+"""Refusals that a person has to look into; the bot goes on, and says it once."""
 _REJECTION_GATES = {
-    RETCODE_INVALID_STOPS: STOPS_LEVEL,
-    RETCODE_NO_MONEY: MARGIN,
-    RETCODE_MARKET_CLOSED: MARKET_CLOSED,
-    # The account holds as many positions as the broker allows, someone else's among them.
-    RETCODE_LIMIT_POSITIONS: VOLUME,
-    RETCODE_NOT_PLACED: MARKET_CLOSED,
-    10004: MARKET_CLOSED,
-    10013: MARKET_CLOSED,
-    10014: VOLUME,
-    10015: STOPS_LEVEL,
-    10020: MARKET_CLOSED,
-    10022: MARKET_CLOSED,
-    10024: MARKET_CLOSED,
-    10029: MARKET_CLOSED,
-    10030: MARKET_CLOSED,
-    10033: VOLUME,
-    10034: VOLUME,
-    10035: MARKET_CLOSED,
-    10038: VOLUME,
-    10039: MARKET_CLOSED,
-    10045: MARKET_CLOSED,
+    Outcome.STOPS_TOO_CLOSE: STOPS_LEVEL,
+    Outcome.BAD_PRICE: STOPS_LEVEL,
+    Outcome.NO_MONEY: MARGIN,
+    Outcome.BAD_VOLUME: VOLUME,
+    # The account holds as much as the broker allows, someone else's among it.
+    Outcome.TOO_MANY_POSITIONS: VOLUME,
+    Outcome.TOO_MANY_ORDERS: VOLUME,
+    Outcome.TOO_MUCH_VOLUME: VOLUME,
+    Outcome.MARKET_CLOSED: MARKET_CLOSED,
+    Outcome.NOT_PLACED: MARKET_CLOSED,
+    Outcome.PRICE_MOVED: MARKET_CLOSED,
+    Outcome.INVALID: MARKET_CLOSED,
+    Outcome.TOO_MANY_REQUESTS: MARKET_CLOSED,
+    Outcome.FROZEN: MARKET_CLOSED,
+    Outcome.EXIT_UNDER_WAY: MARKET_CLOSED,
+    Outcome.NOT_THE_OLDEST: MARKET_CLOSED,
     **dict.fromkeys(SWITCHED_OFF, MARKET_CLOSED),
 }
-"""Under which gate a refused entry is counted; the code itself stands beside the intent."""
+"""Under which gate a refused entry is counted; the word itself stands beside the intent. Whatever is not here
+was not foreseen, and ends the bot."""
 
 
 class Intents:
@@ -88,8 +66,9 @@ class Intents:
     journal : Journal
     announcer : Announcer
     magic : int
-    fresh_seconds : int
-        How long after its bar's close an order that certainly never left may still be sent.
+    params : Params
+        Their `entry_valid_seconds` tell how long after its bar's close an order that certainly never left may
+        still be sent.
 
     Attributes
     ----------
@@ -97,12 +76,13 @@ class Intents:
         True while an intent may be without an outcome.
     """
 
-    def __init__(self, broker: Broker, journal: Journal, announcer: Announcer, magic: int, fresh_seconds: int) -> None:
+    def __init__(self, broker: Broker, journal: Journal, announcer: Announcer, magic: int, params: Params) -> None:
         self._broker, self._journal, self._announcer = broker, journal, announcer
-        self._magic, self._fresh_seconds = magic, fresh_seconds
+        self._magic, self._fresh_seconds = magic, int(params.entry_valid_seconds)
+        self._bar_seconds = int(params.bar_seconds)
         self._waiting: dict[str, str] = {}
         """Orders that could not leave, and why."""
-        self._alerted: int | str | None = None
+        self._alerted: str | None = None
         self.unsettled = True
 
     def send(self, intent: Intent) -> None:
@@ -128,12 +108,12 @@ class Intents:
         self.unsettled = False
         for intent in self._journal.open_intents():
             result = self._outcome(intent)
-            if result.retcode != RETCODE_NOT_PLACED:
+            if result.outcome is not Outcome.NOT_PLACED:
                 self._close(intent, result)
             elif self._broker.quote().time - intent.bar <= self._fresh_seconds:
                 self.send(intent)
             else:
-                self._close(intent, OrderResult(RETCODE_MARKET_CLOSED, 0, 0, 0.0, self._stale(intent)))
+                self._close(intent, OrderResult(Outcome.MARKET_CLOSED, comment=self._stale(intent)))
         return not any(intent.id not in self._waiting for intent in self._journal.open_intents())
 
     def take_late(self, deal: Deal) -> None:
@@ -142,7 +122,7 @@ class Intents:
         A refusal can be a mistake of the terminal's, and an order that nobody found for long enough can
         come to light later: its deal is the truth.
         """
-        if deal.entry not in (DEAL_ENTRY_IN, DEAL_ENTRY_OUT) or deal.magic != self._magic:
+        if deal.entry not in (DealEntry.IN, DealEntry.OUT) or deal.magic != self._magic:
             return
         intent = self._journal.refused_intent(deal.comment) or self._nameless(deal)
         row = None if intent is None else self._journal.intent(intent.id)
@@ -151,18 +131,17 @@ class Intents:
         words = f"order {intent.id} was taken for refused and was carried out: {volume_text(deal.volume)} lots"
         text = f"{words} at {deal.price:.2f}, position {deal.position}"
         message = Message(f"late:{intent.id}", "trade", text, deal.time)
-        within = self._announcer.within([message])
-        self._journal.close_intent(intent, INTENT_FILLED, RETCODE_DONE, deal.position, 0, within)
+        self._journal.close_intent(intent, INTENT_FILLED, Outcome.FILLED, deal.position, 0, [message])
         _log.warning("%s", text)
         self._announcer.show([message])
 
     def _nameless(self, deal: Deal) -> Intent | None:
         """Return the refused entry that a deal belongs to whose comment the broker wrote over."""
-        if deal.entry != DEAL_ENTRY_IN:
+        if deal.entry != DealEntry.IN:
             return None
         if self._journal.intent(deal.comment) or self._journal.intent_of_order(deal.position):
             return None
-        return self._journal.refused_entry(deal.time, deal.volume)
+        return self._journal.refused_entry(deal.time, deal.volume, self._bar_seconds)
 
     def protect(self, position: Position, now: int) -> Position | None:
         """Give a position that has lost its stop or target the levels it was opened with.
@@ -184,9 +163,9 @@ class Intents:
         if row is None:
             return None
         result = self._broker.modify_stops(position.ticket, row["sl"], row["tp"])
-        if result.retcode not in (RETCODE_DONE, RETCODE_NO_CHANGES):
+        if result.outcome not in (Outcome.ACCEPTED, Outcome.UNCHANGED):
             self._alert(
-                result.retcode,
+                result.outcome,
                 f"position {position.ticket} has no stop and none is taken: {result.comment}",
                 position.time,
             )
@@ -203,7 +182,7 @@ class Intents:
 
     def _outcome(self, intent: Intent) -> OrderResult:
         if intent.id in self._waiting:
-            return OrderResult(RETCODE_NOT_PLACED, 0, 0, 0.0, "never left")
+            return OrderResult(Outcome.NOT_PLACED, comment="never left")
         return self._broker.outcome_of(self._request(intent), intent.bar)
 
     def _stale(self, intent: Intent) -> str:
@@ -212,7 +191,7 @@ class Intents:
 
     def _close(self, intent: Intent, result: OrderResult) -> None:
         before = self._waiting.pop(intent.id, None)
-        if result.retcode == RETCODE_PRICE_OFF:
+        if result.outcome is Outcome.NOT_SENT:
             # Nothing happened yet: the order waits for a quote, or for the next close to find it stale.
             reason = result.comment or "no reason given"
             if before is None:
@@ -220,15 +199,15 @@ class Intents:
             self._waiting[intent.id] = reason
             self.unsettled = True
             return
-        if result.retcode == RETCODE_UNKNOWN:
+        if result.outcome is Outcome.UNKNOWN:
             self.unsettled = True
             self._alert(
                 intent.id, f"order {intent.id}: {result.comment}; nothing else is sent until it is known", intent.bar
             )
             return
-        if result.retcode in (RETCODE_DONE, RETCODE_DONE_PARTIAL) or (
-            intent.kind == "exit" and result.retcode == RETCODE_POSITION_CLOSED
-        ):
+        # Whoever wanted to close a position that is gone has what was wanted.
+        left = intent.kind == "exit" and result.outcome is Outcome.POSITION_GONE
+        if result.outcome.executed or left:
             self._filled(intent, result)
             return
         self._rejected(intent, result)
@@ -242,28 +221,27 @@ class Intents:
                 f"stop {intent.sl:.2f}, target {intent.tp:.2f}"
             )
             messages = [Message(f"filled:{intent.id}", "trade", text, intent.bar)]
-        within = self._announcer.within(messages)
-        self._journal.close_intent(intent, INTENT_FILLED, result.retcode, result.order, 0, within)
+        self._journal.close_intent(intent, INTENT_FILLED, result.outcome, result.order, 0, messages, result.code)
         self._announcer.show(messages)
 
     def _rejected(self, intent: Intent, result: OrderResult) -> None:
-        gates = _REJECTION_GATES.get(result.retcode, MARKET_CLOSED)
-        self._journal.close_intent(intent, INTENT_REJECTED, result.retcode, result.order, gates)
+        gates = _REJECTION_GATES.get(result.outcome, MARKET_CLOSED)
+        self._journal.close_intent(intent, INTENT_REJECTED, result.outcome, result.order, gates, code=result.code)
         _log.warning("order %s refused: %s (%s)", intent.id, result.comment, ", ".join(gate_names(gates)))
-        if result.retcode in SWITCHED_OFF:
+        if result.outcome in SWITCHED_OFF:
             effect = "no entries" if intent.kind == "entry" else f"position {intent.position} stays open"
             self._alert(
-                result.retcode,
-                f"{SWITCHED_OFF[result.retcode]} ({result.retcode}): {effect} until that changes",
+                result.outcome,
+                f"{SWITCHED_OFF[result.outcome]} ({result.code or result.outcome}): {effect} until that changes",
                 intent.bar,
             )
-        elif result.retcode not in _REJECTION_GATES:
+        elif result.outcome not in _REJECTION_GATES:
             raise BrokerError(
-                f"order {intent.id} was refused with {result.retcode} ({result.comment}); "
+                f"order {intent.id} was refused with {result.code or result.outcome} ({result.comment}); "
                 "check the account and start again"
             )
 
-    def _alert(self, trouble: int | str, message: str, bar: int) -> None:
+    def _alert(self, trouble: str, message: str, bar: int) -> None:
         """Tell a person once; the same trouble at the next bar is no news."""
         if trouble != self._alerted:
             self._alerted = trouble

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from alerts.notify import Notifier
 from engine.fills import EXIT_NAMES
 from engine.outputs.tables import SIDE_NAMES, utc_text, volume_text
-from engine.records import Guard, Params
+from engine.records import Guard, Params, values_of
 from trading.cycle.bookings import Booked, ClosedTrade
 from trading.cycle.money import move_messages
 from trading.journal import Journal, Message
 
+_LATCHES = ("day_blocked", "week_blocked", "halted", "paused_until")
+"""The guard's fields that rise when a limit is reached."""
+
 
 class Announcer:
-    """Shows messages at once and, where there is a reader for it, queues them in the outbox.
+    """Shows messages at once and queues them in the outbox, for those channels that the journal serves.
 
     Parameters
     ----------
     journal : Journal
     notifier : Notifier
         Shows them; must not fail.
-    queued : bool
-        True where something sends the outbox's messages on; elsewhere it would only grow.
     """
 
-    def __init__(self, journal: Journal, notifier: Notifier, *, queued: bool) -> None:
-        self._journal, self._notifier, self._queued = journal, notifier, queued
-
-    def within(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """Return what belongs into the transaction that makes the messages true."""
-        return messages if self._queued else ()
+    def __init__(self, journal: Journal, notifier: Notifier) -> None:
+        self._journal, self._notifier = journal, notifier
 
     def show(self, messages: Iterable[Message]) -> None:
         """Show messages whose transaction is done."""
@@ -39,8 +36,7 @@ class Announcer:
 
     def tell(self, message: Message) -> None:
         """Queue and show a message that belongs to no transaction."""
-        if self._queued:
-            self._journal.outbox.enqueue(message)
+        self._journal.outbox.enqueue(message)
         self._notifier.send(message.text)
 
 
@@ -94,15 +90,20 @@ def trade_text(closed: ClosedTrade) -> str:
 
 def alarms_between(before: Guard, after: Guard) -> dict[str, str]:
     """Return what to say of the limits this bar has reached or lifted, by the guard's field."""
-    texts = _texts(after)
+    was, now = values_of(before), values_of(after)
     moved: dict[str, str] = {}
-    if after.halt_balance != before.halt_balance:
+    if now["halt_balance"] != was["halt_balance"]:
         moved["halt_balance"] = (
             f"the hard halt now measures from {after.halt_balance:.2f} USD, before {before.halt_balance:.2f}"
         )
-    if after.paused_until <= after.time:
+    reached = [name for name in _LATCHES if now[name] > was[name]]
+    if not reached:
+        # Nearly every bar: no words for what did not happen.
+        return moved
+    texts = _texts(after)
+    if now["paused_until"] <= now["time"]:
         del texts["paused_until"]
-    return moved | {name: text for name, text in texts.items() if getattr(after, name) > getattr(before, name)}
+    return moved | {name: text for name, text in texts.items() if name in reached}
 
 
 def _texts(guard: Guard) -> dict[str, str]:

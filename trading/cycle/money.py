@@ -10,11 +10,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine.breakers import count_closed, move_references
+from engine.breakers import count_closed, judge_equity, move_references
 from engine.fills import rounded
-from engine.records import Guard, Params, Trade
+from engine.records import Account, Guard, Params, Trade
 from trading.brokers.port import BrokerUnavailable
-from trading.cycle.bookings import MAGIC, Booked, beginning_of
+from trading.cycle.bookings import Booked, beginning_of
 from trading.journal import BotStatus, Journal, Message, MoneyMove
 
 PATIENCE = 20
@@ -84,6 +84,29 @@ def take_in(
             count_closed(guard, params, balance, net, close)
 
 
+def judge_account(
+    account: Account,
+    guard: Guard,
+    params: Params,
+    events: Sequence[Trade | MoneyMove],
+    cash: float,
+    close: int,
+    equity: float,
+    gap: float = 0.0,
+) -> None:
+    """Bring the guard to a close: what happened since the last one, in order, then the equity at it.
+
+    Parameters
+    ----------
+    account, guard, params : records
+        `account` as it stands at the close.
+    events, cash, close, equity, gap
+        See `take_in`.
+    """
+    take_in(guard, params, events, cash, equity, close, gap)
+    judge_equity(account, guard, params, close, equity)
+
+
 class ExplainedBalance:
     """Believes a balance once the deals explain it: money read before its deal would count as a result.
 
@@ -140,7 +163,7 @@ def last_gap(journal: Journal, status: BotStatus) -> float | None:
     """
     if status.bars_processed == 0:
         return None
-    if journal.is_flat(MAGIC):
+    if journal.is_flat():
         return float(status.guard.equity) - status.cash
     seen = [each for each in journal.account_snapshots(status.last_bar) if each.time == status.last_bar]
     # What was ordered at that bar may have cost something before the snapshot was taken.

@@ -24,8 +24,8 @@ from typing import Any
 from engine.fills import EXIT_MODEL, EXIT_NAMES
 from engine.outputs.tables import SIDE_NAMES, volume_text
 from engine.records import Params
-from trading.brokers.port import DEAL_ENTRY_IN, Position
-from trading.cycle.bookings import MAGIC, Booked, ClosedTrade
+from trading.brokers.port import DealEntry, Position
+from trading.cycle.bookings import Booked, ClosedTrade
 from trading.cycle.model_figures import ModelFigures
 from trading.journal import BarNotes, Decision, Journal, PositionEvent
 
@@ -51,16 +51,17 @@ class NoteTaker:
     """
 
     def __init__(self, journal: Journal, fingerprint: str, params: Params) -> None:
+        self._magic = journal.magic
         self._figures = ModelFigures(journal, fingerprint, params.money_scale) if fingerprint else None
 
     def notes(self, booked: Booked, position: Position | None, decision: Decision, last_bar: int) -> BarNotes:
         """Return a bar's rows; `last_bar` is the close processed before, UTC epoch seconds, 0 at the first."""
         figures = self._figures
         metrics = () if figures is None else figures.of_bar(decision, booked.closed, last_bar)
-        return BarNotes(position_events(booked, position, decision), metrics, booked.moves)
+        return BarNotes(position_events(booked, position, decision, self._magic), metrics, booked.moves)
 
 
-def position_events(booked: Booked, position: Position | None, decision: Decision) -> list[PositionEvent]:
+def position_events(booked: Booked, position: Position | None, decision: Decision, magic: int) -> list[PositionEvent]:
     """Return what happened to the bot's positions since the last bar, and what it decided about the open one.
 
     Parameters
@@ -70,11 +71,13 @@ def position_events(booked: Booked, position: Position | None, decision: Decisio
     position : Position or None
         The bot's own, as it stands at this close.
     decision : Decision
+    magic : int
+        Marks the bot's own orders.
     """
     sides = {closed.position: int(closed.trade.side) for closed in booked.closed}
     if position is not None:
         sides[position.ticket] = position.side
-    entries = [row for row in booked.deals if row["entry"] == DEAL_ENTRY_IN and row["magic"] == MAGIC]
+    entries = [row for row in booked.deals if row["entry"] == DealEntry.IN and row["magic"] == magic]
     # A partial fill and a partial close can be several deals of one second: they are one event.
     merged: dict[tuple[int, int, str], list[str]] = {}
     for ticket, time, kind, detail in (

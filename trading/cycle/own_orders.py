@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from trading.brokers.port import RETCODE_LIMIT_POSITIONS
+from trading.brokers.port import Outcome
 from trading.journal import INTENT_REJECTED
 
-MAGIC = 770_001
-"""Marks the bot's own orders and positions at the broker."""
-_NEVER_LATE = RETCODE_LIMIT_POSITIONS
+_NEVER_LATE = Outcome.TOO_MANY_POSITIONS
 """Refused because there is a position: the one with its name is another bot's. Other refusals can be mistaken."""
 
 
 class Books(Protocol):
     """What is asked of a journal to tell its own deals from others, see `trading.journal.Journal`."""
+
+    @property
+    def magic(self) -> int:
+        """The mark of the bot's own orders and positions at the broker."""
 
     def intent(self, intent_id: str) -> Mapping[str, Any] | None:
         """Return one intent's row, or None."""
@@ -55,7 +57,7 @@ def intent_behind(books: Books, ticket: int, comment: str) -> Mapping[str, Any] 
 
 def may_be_late(row: Mapping[str, Any]) -> bool:
     """Tell whether an order that was taken for refused may have been carried out all the same."""
-    return bool(row["retcode"] != _NEVER_LATE)
+    return bool(row["outcome"] != _NEVER_LATE)
 
 
 def _by_name(books: Books, ticket: int, comment: str) -> Mapping[str, Any] | None:
@@ -64,4 +66,4 @@ def _by_name(books: Books, ticket: int, comment: str) -> Mapping[str, Any] | Non
         return row
     if row["order"]:
         return None
-    return None if row["state"] == INTENT_REJECTED and row["retcode"] == _NEVER_LATE else row
+    return None if row["state"] == INTENT_REJECTED and row["outcome"] == _NEVER_LATE else row

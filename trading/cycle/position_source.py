@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from engine.candidates import mean_of_members
 from engine.inputs.models import PositionModel
 from ml.feature_engineering import latest_bar, live_window_bars
-from novosky.market.bars import M15_SECONDS
+from novosky.market.bar_arrays import BarArrays
 from novosky.settings import MlSettings
 from trading.cycle.news import NewsSource
 from trading.cycle.signal_source import feature_columns
@@ -30,21 +29,19 @@ class PositionSource:
         self._columns = feature_columns(ml_settings)
         self._bars_needed = live_window_bars()
 
-    def opinion(
-        self, bars: pd.DataFrame, inputs: tuple[float, float, float, float]
-    ) -> tuple[float, float, float] | None:
+    def opinion(self, bars: BarArrays, inputs: tuple[float, float, float, float]) -> tuple[float, float, float] | None:
         """Return the probabilities of HOLD, EXIT and ADD, or None while features are not warm.
 
         Parameters
         ----------
-        bars : pandas.DataFrame
+        bars : BarArrays
             The newest closed bars.
         inputs : tuple of float
             `engine.exits.position_inputs` at the close of the last one.
         """
         if len(bars) < self._bars_needed:
             return None
-        close = int(bars["time"].iloc[-1].timestamp()) + M15_SECONDS
+        close = bars.newest_close
         calendar = None if self._news is None else self._news.calendar(close)
         row = latest_bar(bars, calendar).features[self._columns]
         if not np.isfinite(row).all():

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from engine.candidates import find_candidates
 from engine.inputs.brackets import bracket_multiples, side_distances
@@ -14,7 +13,7 @@ from engine.inputs.context import market_context
 from engine.inputs.models import SignalModel, SltpModel
 from engine.records import Candidate
 from ml.feature_engineering import latest_bar, live_window_bars
-from novosky.market.bars import M15_SECONDS
+from novosky.market.bar_arrays import BarArrays
 from novosky.settings import MlSettings, Settings
 from trading.cycle.news import NewsSource
 
@@ -51,18 +50,18 @@ class SignalSource:
         """Closed bars the features need; fewer give no signal."""
         return self._bars_needed
 
-    def candidate(self, bars: pd.DataFrame) -> tuple[Candidate | None, float | None]:
+    def candidate(self, bars: BarArrays) -> tuple[Candidate | None, float | None]:
         """Return the candidate at the close of the last bar, if any, and the ATR in USD.
 
         Parameters
         ----------
-        bars : pandas.DataFrame
+        bars : BarArrays
             The newest closed bars. With fewer than `bars_needed` both answers are None:
             the indicators are not warm yet.
         """
         if len(bars) < self.bars_needed:
             return None, None
-        close = int(bars["time"].iloc[-1].timestamp()) + M15_SECONDS
+        close = bars.newest_close
         # Asked once, so that features and gate see the same schedule.
         calendar = None if self._news is None else self._news.calendar(close)
         newest = latest_bar(bars, calendar)

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.outputs.tables import SIDE_NAMES, utc_text, volume_text
+from engine.records import Params
 from novosky.errors import BrokerError
-from trading.brokers.port import DEAL_ENTRY_IN, DEAL_ENTRY_OUT, Broker, Deal, Position
+from trading.brokers.port import Broker, Deal, DealEntry, Position
 from trading.cycle.bookings import DealSource
 from trading.cycle.messages import Announcer
-from trading.cycle.own_orders import MAGIC, intent_behind
+from trading.cycle.own_orders import intent_behind
 from trading.journal import Journal, Message
 
 UNKNOWN_ORDERS = "unknown_orders"
@@ -73,7 +74,7 @@ class UnknownOrders:
 
     def own(self, positions: Sequence[Position]) -> list[Position]:
         """Return the bot's own positions; others with its magic stop entries."""
-        marked = [position for position in positions if position.magic == MAGIC]
+        marked = [position for position in positions if position.magic == self._journal.magic]
         for position in marked:
             if not self.wrote(position.ticket, position.comment):
                 what = f"position {position.ticket} ({SIDE_NAMES[position.side]} {volume_text(position.volume)})"
@@ -91,7 +92,7 @@ class UnknownOrders:
             UTC epoch seconds.
         """
         for order in broker.waiting_orders():
-            if order.magic == MAGIC and not self.wrote(order.ticket, order.comment):
+            if order.magic == self._journal.magic and not self.wrote(order.ticket, order.comment):
                 self._see(order.ticket, f"order {order.ticket}", now)
         for deal in deals:
             self._see(deal.position, f"position {deal.position}", deal.time)
@@ -113,8 +114,15 @@ class UnknownOrders:
         self._announcer.tell(Message(f"unknown:{ticket}", "risk", text, time))
 
 
-def unknown_deals(source: DealSource, journal: Journal) -> list[Deal]:
+def unknown_deals(source: DealSource, journal: Journal, params: Params) -> list[Deal]:
     """Return the account's deals with the bot's magic that its journal does not know, of the whole history.
+
+    Parameters
+    ----------
+    source : DealSource
+    journal : Journal
+    params : Params
+        The rules: an order taken for refused is looked for in the bar of its deal.
 
     Raises
     ------
@@ -127,11 +135,14 @@ def unknown_deals(source: DealSource, journal: Journal) -> list[Deal]:
     found: list[Deal] = []
     known: dict[int, bool] = {}
     for deal in source.deals(0):
-        if deal.magic != MAGIC or deal.entry not in (DEAL_ENTRY_IN, DEAL_ENTRY_OUT):
+        if deal.magic != journal.magic or deal.entry not in (DealEntry.IN, DealEntry.OUT):
             continue
-        if deal.entry == DEAL_ENTRY_IN:
+        if deal.entry == DealEntry.IN:
             # An order that was taken for refused and carried out late is corrected when its deal is booked.
-            late = deal.ticket > last and journal.refused_entry(deal.time, deal.volume) is not None
+            late = (
+                deal.ticket > last
+                and journal.refused_entry(deal.time, deal.volume, int(params.bar_seconds)) is not None
+            )
             known[deal.position] = late or intent_behind(journal, deal.position, deal.comment) is not None
         forgotten = deal.ticket <= last and deal.ticket not in booked
         if forgotten or not known.get(deal.position, True):
@@ -139,7 +150,9 @@ def unknown_deals(source: DealSource, journal: Journal) -> list[Deal]:
     return found
 
 
-def check_complete(source: DealSource, journal: Journal, positions: Sequence[Position], advice: Advice) -> None:
+def check_complete(
+    source: DealSource, journal: Journal, positions: Sequence[Position], advice: Advice, params: Params
+) -> None:
     """Refuse to begin with a journal that lacks what the bot has done on this account.
 
     A journal in which the stop of `UnknownOrders` stands already is let through: entries are
@@ -154,13 +167,13 @@ def check_complete(source: DealSource, journal: Journal, positions: Sequence[Pos
     """
     if journal.flag(UNKNOWN_ORDERS) is not None:
         return
-    deals = unknown_deals(source, journal)
+    deals = unknown_deals(source, journal, params)
     strange = [
         position
         for position in positions
-        if position.magic == MAGIC
+        if position.magic == journal.magic
         and intent_behind(journal, position.ticket, position.comment) is None
-        and journal.refused_entry(position.time, position.volume) is None
+        and journal.refused_entry(position.time, position.volume, int(params.bar_seconds)) is None
     ]
     if not deals and not strange:
         return

@@ -11,6 +11,7 @@ from sqlalchemy import URL
 
 from novosky.database.place import is_here
 from novosky.errors import DataError, NovoskyError
+from novosky.market.timeframe import USUAL, Timeframe
 from novosky.supervision.freeze import is_frozen
 from trading.doctor.finding import Finding, fail, ok, warn
 from trading.journal import SCHEMA_VERSION, Journal
@@ -95,14 +96,14 @@ def check_freeze(flag: Path) -> Finding:
     return ok("freeze flag", "not set")
 
 
-def check_bars(file: Path, now: float) -> Finding:
+def check_bars(file: Path, now: float, frame: Timeframe = USUAL) -> Finding:
     """Validate the stored bars, where there are any, and tell their age."""
     from novosky.data.store import load_bars
 
     if not file.exists():
         return ok("bars", f"none at {file}; only training and backtests need them")
     try:
-        newest = load_bars(file)["time"].iloc[-1]
+        newest = load_bars(file, seconds=frame.seconds)["time"].iloc[-1]
     except DataError as error:
         return fail("bars", str(error), "run scripts/download_data.py")
     days = (now - newest.timestamp()) / DAY

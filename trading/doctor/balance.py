@@ -9,26 +9,9 @@ from sqlalchemy import URL
 from novosky.errors import NovoskyError
 from novosky.settings import Settings
 from trading.account.opening_balance import FAR
+from trading.brokers.facts import AccountFacts
 from trading.doctor.finding import Finding, fail, ok, warn
 from trading.journal import Journal
-
-
-@dataclass(frozen=True)
-class AccountFacts:
-    """What the terminal says of the account.
-
-    Attributes
-    ----------
-    balance, equity : float
-        USD.
-    own, foreign : int
-        Open positions of the symbol that carry the bot's magic, and others.
-    """
-
-    balance: float
-    equity: float
-    own: int
-    foreign: int
 
 
 @dataclass(frozen=True)

@@ -3,80 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from novosky.environment import BROKER
 from novosky.errors import BrokerError
-from novosky.market.server_time import ServerClock
+from novosky.market.server_time import ZONE_STEP, ServerClock
 from novosky.settings import Settings
-from trading.brokers.mt5.margin import MarginFacts, margin_problem
-from trading.doctor.balance import AccountFacts, HaltState, check_account
+from trading.brokers.facts import UNITS_PER_USD, BrokerProbe, SymbolFacts
+from trading.brokers.family import account_kinds, kind_named, names_of
+from trading.brokers.margin import margin_problem
+from trading.doctor.balance import HaltState, check_account
 from trading.doctor.finding import Finding, fail, ok, warn
 
-QUARTER = 900
-"""Server clocks differ from UTC by whole quarters of an hour."""
 FRESH_SECONDS = 120
 """A tick further from every quarter than this is old and tells nothing of the clock."""
-UNITS_PER_USD = {"USD": 1.0, "USC": 100.0}
-"""Account currencies: dollars, and the cents of a cent account."""
-NONE_NAMED = "nothing for paper trading; for a real account set NOVOSKY_BROKER to mt5 or bridge"
 
 
-@dataclass(frozen=True)
-class SymbolFacts:
-    """What the terminal says of the symbol.
-
-    Attributes
-    ----------
-    symbol : str
-    point, tick_size : float
-        Price steps.
-    digits : int
-    contract_size : float
-        Units in one lot.
-    volume_min, volume_max, volume_step : float
-        Lots.
-    stops_level : int
-        Points.
-    tick_value : float
-        Account currency per tick and lot.
-    currency : str
-        Of the account; USC on a cent account.
-    currency_digits : int
-        Decimals to which the account books.
-    margin : MarginFacts or None
-        What it takes for a lot; None where its currency is unknown.
-    """
-
-    symbol: str
-    point: float
-    tick_size: float
-    digits: int
-    contract_size: float
-    volume_min: float
-    volume_max: float
-    volume_step: float
-    stops_level: int
-    tick_value: float
-    currency: str
-    currency_digits: int = 2
-    margin: MarginFacts | None = None
-
-
-class BrokerProbe(Protocol):
-    """What the checks ask of a connected broker."""
-
-    def facts(self) -> SymbolFacts:
-        """Return the symbol's contract (`symbol_info`, `account_info`); BrokerError when it is not there."""
-
-    def account(self) -> AccountFacts:
-        """Return the account's money and the symbol's open positions."""
-
-    def server_seconds(self) -> int | None:
-        """Return the newest tick's time as the server writes it, its wall clock as epoch seconds; None without one."""
+def _none_named() -> str:
+    return f"nothing for paper trading; for a real account set {BROKER.name} to {names_of(account_kinds())}"
 
 
 def check_broker_access(kind: str, refusal: str, platform: str) -> Finding:
@@ -87,20 +32,19 @@ def check_broker_access(kind: str, refusal: str, platform: str) -> Finding:
     kind : str
         Value of NOVOSKY_BROKER, empty where it is not set.
     refusal : str
-        What keeps the account from being reached, see `trading.live.access.reach_from_environment`; empty for nothing.
+        What keeps the account from being reached, see `trading.brokers.family.reach_from_environment`;
+        empty for nothing.
     platform : str
         See ``sys.platform``.
     """
-    if kind in ("", "paper"):
-        return warn("broker", f"not asked: {BROKER.name} is {kind or 'not set'}", NONE_NAMED)
+    broker = kind_named(kind)
+    if not kind or (broker is not None and broker.reach is None):
+        return warn("broker", f"not asked: {BROKER.name} is {kind or 'not set'}", _none_named())
     if refusal:
         return fail("broker", refusal, "correct it in .env or the environment")
-    if kind == "mt5" and platform != "win32":
-        return fail(
-            "broker",
-            f"{BROKER.name} is mt5, but the MetaTrader5 package exists for Windows only",
-            "set it to bridge, and run `novosky bridge serve` beside the terminal",
-        )
+    unfit, _, mend = ("", "", "") if broker is None else broker.refusal(platform).partition("; ")
+    if unfit:
+        return fail("broker", f"{BROKER.name} is {kind}, but {unfit}", mend)
     return warn("broker", f"{BROKER.name} is {kind}, account and address are named; not asked", "add --online")
 
 
@@ -116,7 +60,7 @@ def check_broker(
     """
     halt = halt or HaltState(settings.risk_profile.starting_balance_usd, halted=False)
     if probe is None:
-        return [warn("broker", "not asked: none is named", NONE_NAMED)]
+        return [warn("broker", "not asked: none is named", _none_named())]
     try:
         facts = probe.facts()
         return [
@@ -191,7 +135,7 @@ def check_clock_offset(server: int | None, settings: Settings, now: float) -> Fi
     if server is None:
         return warn("clock offset", "no tick yet", "run again while the market is open")
     offset = server - now
-    measured = round(offset / QUARTER) * QUARTER
+    measured = round(offset / ZONE_STEP) * ZONE_STEP
     if abs(offset - measured) > FRESH_SECONDS:
         text = "the newest tick is old, or this machine's clock is off"
         return warn("clock offset", text, "run again while the market is open; check network time")

@@ -21,7 +21,8 @@ def check_costs(config: Path, data: Path) -> Finding | None:
     if not data.exists():
         return None
     with suppress(SettingsError, DataError):
-        settings, bars = load_settings(config), load_bars(data)
+        settings = load_settings(config)
+        bars = load_bars(data, seconds=settings.frame.seconds)
         try:
             spreads = bar_spreads(bars, settings, fixed=False)
         except (SettingsError, DataError) as error:

@@ -15,7 +15,8 @@ def check_price_steps(file: Path, config: Path) -> Finding:
     from novosky.settings import load_settings
 
     try:
-        bars, digits = load_bars(file), load_settings(config).broker.digits
+        settings = load_settings(config)
+        bars, digits = load_bars(file, seconds=settings.frame.seconds), settings.broker.digits
     except NovoskyError:
         return ok("price steps", "not compared: needs stored bars and settings")
     found = price_step_warnings(bars, digits)

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from alerts.telegram.destination import read_destinations
+from alerts.failures import FAILURES, AccessRefusedError, PlaceClosedError
+from alerts.family import channel_kinds, how_to_configure
+from alerts.port import Access
 from ml.hub.endpoint import check_credentials, endpoint_of
-from novosky.environment import DATABASE, HUB_FOLDER, HUB_STORE, TELEGRAM
+from novosky.environment import DATABASE, HUB_FOLDER, HUB_STORE
 from novosky.errors import SettingsError
-from novosky.guarded_json import parse_json
 from trading.doctor.finding import Finding, fail, ok, warn
-
-ONLINE_SECONDS = 10.0
-LARGEST_ANSWER = 1024 * 1024
-CHATS_MEND = "write whole numbers and commas, e.g. 1111,-100123/45 for topic 45 of a group; the log names a chat's id"
-PUBLIC_TELEGRAM = "https://api.telegram.org"
 
 
 def check_env_file(path: Path) -> Finding:
@@ -37,39 +32,36 @@ def check_env_file(path: Path) -> Finding:
     return ok("secrets file", f"{path}, readable by its owner alone")
 
 
-def check_telegram(environment: Mapping[str, str]) -> Finding:
-    """Look at the token and the chats, without the network."""
-    token_name, chats_name = (variable.name for variable in TELEGRAM)
-    token, chats = environment.get(token_name, "").strip(), environment.get(chats_name, "").strip()
-    if not token and not chats:
-        return warn("telegram", "not set: nobody is told of trades and halts", f"set {token_name} and {chats_name}")
-    if not token or not chats:
-        missing = chats_name if token else token_name
-        return fail("telegram", f"{missing} is not set", f"set both {token_name} and {chats_name}, or neither")
-    if re.fullmatch(r"\d+:[\w-]+", token) is None:
-        return fail("telegram", f"{token_name} is no bot token", "copy it from @BotFather anew")
+def check_channels(environment: Mapping[str, str], *, online: bool) -> list[Finding]:
+    """Look at every alert channel that is set up, wholly or in part; with `online` each host is asked, too."""
+    findings = []
+    for name, kind in channel_kinds().items():
+        try:
+            access = kind.configured(environment)
+        except SettingsError as error:
+            problem, _, mend = str(error).rpartition("; ")
+            findings.append(fail(name, problem or mend, mend))
+            continue
+        if access is None:
+            continue
+        findings.append(ok(name, f"set up; messages go to {access.reach}"))
+        if online:
+            findings.append(_probed(access))
+    if not findings:
+        text = "no channel is set up: nobody is told of trades and halts"
+        findings.append(warn("alerts", text, f"set {how_to_configure()}"))
+    return findings
+
+
+def _probed(access: Access) -> Finding:
+    name = f"{access.name} online"
     try:
-        places = read_destinations(chats)
-    except ValueError:
-        return fail("telegram", f"{chats_name} holds something that is no chat id", CHATS_MEND)
-    return ok("telegram", f"token and {len(places)} chat(s) set")
-
-
-def check_telegram_online(environment: Mapping[str, str]) -> Finding:
-    """Ask Telegram whether it knows the token."""
-    import httpx
-
-    token = environment[TELEGRAM[0].name].strip()
-    base = environment.get("TELEGRAM_API_URL", PUBLIC_TELEGRAM).rstrip("/")
-    try:
-        answer = httpx.get(f"{base}/bot{token}/getMe", timeout=ONLINE_SECONDS)
-        content = parse_json(answer.content, "the answer", max_bytes=LARGEST_ANSWER, mend_text=True)
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        # The error's own text would show the address, and with it the token.
-        return warn("telegram online", f"no proper answer ({type(error).__name__})", "check the network")
-    if not isinstance(content, dict) or content.get("ok") is not True:
-        return fail("telegram online", f"refused with {answer.status_code}", "get a new token from @BotFather")
-    return ok("telegram online", "the token is valid")
+        return ok(name, access.probe())
+    except (AccessRefusedError, PlaceClosedError) as error:
+        problem, _, mend = str(error).rpartition("; ")
+        return fail(name, problem or mend, mend)
+    except FAILURES as error:
+        return warn(name, str(error), "check the network")
 
 
 def check_hub(environment: Mapping[str, str]) -> Finding:

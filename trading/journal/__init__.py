@@ -5,6 +5,8 @@ been processed or not. An intent is written before its order is sent. SQLite in 
 the default, PostgreSQL the other choice; both pass `tests/contracts/journal.py`.
 """
 
+from alerts.message import Message, QueuedMessage
+from alerts.views import AccountSnapshot
 from novosky.database.place import journal_url, sqlite_url
 from trading.journal.journal import Journal
 from trading.journal.outbox import Outbox
@@ -13,18 +15,15 @@ from trading.journal.values import (
     INTENT_FILLED,
     INTENT_NEW,
     INTENT_REJECTED,
-    AccountSnapshot,
     BarNotes,
     BotStatus,
     Decision,
     Flag,
     Intent,
-    Message,
     ModelMetric,
     MoneyMove,
     NewsEvent,
     PositionEvent,
-    QueuedMessage,
 )
 
 __all__ = [

@@ -5,27 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import URL, Connection, func, select, text, update
+from sqlalchemy import URL, Connection, func, select, text
 
-from engine.records import Guard, from_bytes, to_bytes
+from alerts.message import Message
+from engine.gates import gate_names
+from engine.records import Guard, from_text, to_text
 from novosky.database.connection import Database
+from novosky.database.prepared import Prepared
+from novosky.database.use import Use
 from novosky.errors import StorageError
-from novosky.market.bars import M15_SECONDS
+from novosky.market.instrument import BOT_MAGIC
 from trading.journal.outbox import Outbox
 from trading.journal.readable import status_columns, trade_columns
-from trading.journal.tables import (
-    BOT_STATUS,
-    DEALS,
-    DECISIONS,
-    INSERT_DEAL,
-    INSERT_DECISION,
-    INSERT_INTENT,
-    INSERT_STATUS,
-    INSERT_TRADE,
-    INTENTS,
-    TRADES,
-    UPDATE_STATUS,
-)
+from trading.journal.statements import Statements
+from trading.journal.tables import BOT_STATUS, DEALS, DECISIONS, INTENTS, TRADES
 from trading.journal.takeover import TakenOver, Takeover
 from trading.journal.values import (
     INTENT_FILLED,
@@ -35,11 +28,12 @@ from trading.journal.values import (
     BotStatus,
     Decision,
     Intent,
-    Message,
     MoneyMove,
 )
 from trading.journal.versions.migrations import bring_up_to_date
 
+JOURNAL = Use("journal", "bot", 770_001, "start anew and run `novosky journal adopt`")
+"""What a database is to a bot; the lock's number must never change, or an older bot would not be kept away."""
 NOTHING_TO_NOTE = BarNotes()
 VOLUME_NOISE = 1e-9
 """Lots that are only the noise of sums."""
@@ -56,6 +50,10 @@ class Journal(Takeover):
     ----------
     url : URL or str
         `sqlite_url` of a file, or `journal_url` of a database.
+    symbol : str or None
+        Whose rows are read and written; None takes the only symbol that the journal holds.
+    magic : int
+        Marks the orders and positions of the bot whose journal this is.
     durable : bool
         Sync every commit to the disk (live and paper); False for replays, which can be
         repeated if the machine itself dies.
@@ -63,10 +61,13 @@ class Journal(Takeover):
         Only look, beside a bot at work: nothing is created, brought up to date or locked.
     patience : float
         Seconds to wait for a PostgreSQL server that has gone away.
+    channels : sequence of str
+        The alert channels that messages are queued for, see `alerts.family`.
 
     Attributes
     ----------
     outbox : Outbox
+    magic : int
 
     Raises
     ------
@@ -76,30 +77,42 @@ class Journal(Takeover):
         Another bot holds it.
     """
 
-    def __init__(self, url: URL | str, *, durable: bool, read_only: bool = False, patience: float = 60.0) -> None:
-        database = Database(url, durable=durable, read_only=read_only, patience=patience)
+    def __init__(
+        self,
+        url: URL | str,
+        *,
+        durable: bool,
+        symbol: str | None = None,
+        magic: int = BOT_MAGIC,
+        read_only: bool = False,
+        patience: float = 60.0,
+        channels: Sequence[str] = (),
+    ) -> None:
+        database = Database(url, JOURNAL, durable=durable, read_only=read_only, patience=patience)
         try:
             database.claim()
-            bring_up_to_date(database)
+            bring_up_to_date(database, symbol)
         except BaseException:
             database.close()
             raise
-        super().__init__(database)
-        self.outbox = Outbox(database)
+        super().__init__(database, symbol)
+        self.magic = magic
+        self.outbox = Outbox(database, channels)
+        self._statements = Statements(database)
         # The newest bar this journal is known to hold: what is found before a write must be the same.
         self._stands_at: int | None = None
 
     def check_writable(self) -> None:
         """Fail at once, with `StorageError`, when the database is read-only."""
-        self._database.write(lambda connection: connection.execute(text("UPDATE bot_status SET id = id")))
+        self._database.write(lambda connection: connection.execute(text("UPDATE bot_status SET symbol = symbol")))
 
     def status(self) -> BotStatus | None:
         """Return where the bot stands, or None for a new journal."""
-        row = self._one(select(BOT_STATUS))
+        row = self._one(self._read(BOT_STATUS))
         if row is None:
             return None
         try:
-            guard = from_bytes(Guard, row["guard"])
+            guard = from_text(Guard, row["guard"])
         except ValueError as error:
             raise StorageError(
                 f"journal {self._database.place} was written by another version ({error}); use the matching release"
@@ -118,12 +131,19 @@ class Journal(Takeover):
             finished=bool(row["finished"]),
         )
 
+    def stranger(self) -> str | None:
+        """Return what the journal belongs to where it holds bots, and none of them trades this symbol."""
+        rows = self._database.read(select(BOT_STATUS.c.symbol, BOT_STATUS.c.identity))
+        if self._symbol is None or any(row["symbol"] == self._symbol for row in rows):
+            return None
+        return str(rows[0]["identity"]) if rows else None
+
     def save_status(self, status: BotStatus, messages: Sequence[Message] = ()) -> None:
         """Write the status alone: at the first start, at the end of a replay, at a halt by order."""
 
         def write(connection: Connection) -> None:
             self._check_standing(connection)
-            _write_status(connection, status)
+            self._write_status(connection, status)
             self.outbox.enqueue_within(connection, messages)
 
         self._database.write(write)
@@ -134,7 +154,7 @@ class Journal(Takeover):
 
         def write(connection: Connection) -> None:
             self._take_over_within(connection, rows)
-            _write_status(connection, status)
+            self._write_status(connection, status)
 
         self._database.write(write)
         self._stands_at = status.last_bar
@@ -150,20 +170,20 @@ class Journal(Takeover):
         """
 
         def write(connection: Connection) -> None:
-            if deals:
-                connection.execute(INSERT_DEAL, [dict(row) for row in deals])
+            self._statements.insert_deal.run_each(connection, [self._own(row) for row in deals])
             self._move_within(connection, moves)
-            _write_status(connection, status)
+            self._write_status(connection, status)
 
-        begun = select(DEALS.c.ticket).where(DEALS.c.ticket == status.last_deal)
+        begun = self._read(DEALS, DEALS.c.ticket == status.last_deal)
         self._database.write(write, arrived=begun)
         self._stands_at = status.last_bar
 
     def record_order(self, intent: Intent) -> None:
         """Write an intent that no bar has decided: a person's order between two closes."""
-        values = {**intent.__dict__, "state": INTENT_NEW}
-        arrived = select(INTENTS).where(INTENTS.c.id == intent.id)
-        self._database.write(lambda connection: connection.execute(INSERT_INTENT, values), arrived=arrived)
+        values = self._own({**intent.__dict__, "state": INTENT_NEW})
+        arrived = self._read(INTENTS, INTENTS.c.id == intent.id)
+        insert = self._statements.insert_intent
+        self._database.write(lambda connection: insert.run(connection, values), arrived=arrived)
 
     def record_bar(
         self,
@@ -194,21 +214,22 @@ class Journal(Takeover):
         StorageError
             Nothing of the bar was written, or it was recorded before.
         """
+        statements = self._statements
 
         def write(connection: Connection) -> None:
-            connection.execute(INSERT_DECISION, decision.__dict__)
-            if deals:
-                connection.execute(INSERT_DEAL, [dict(row) for row in deals])
-            if trades:
-                connection.execute(INSERT_TRADE, [{**row, **trade_columns(row["trade"])} for row in trades])
-            if intents:
-                connection.execute(INSERT_INTENT, [{**intent.__dict__, "state": INTENT_NEW} for intent in intents])
+            decided = {**decision.__dict__, "gates": _gate_text(decision.gates)}
+            statements.insert_decision.run(connection, self._own(decided))
+            statements.insert_deal.run_each(connection, [self._own(row) for row in deals])
+            rows = [self._own({**row, **trade_columns(row["trade"])}) for row in trades]
+            statements.insert_trade.run_each(connection, rows)
+            new = [self._own({**intent.__dict__, "state": INTENT_NEW}) for intent in intents]
+            statements.insert_intent.run_each(connection, new)
             self.outbox.enqueue_within(connection, messages)
             self._note_within(connection, notes)
             self._check_standing(connection)
-            _write_status(connection, status)
+            self._write_status(connection, status)
 
-        recorded = select(DECISIONS.c.bar).where(DECISIONS.c.bar == decision.bar)
+        recorded = self._read(DECISIONS, DECISIONS.c.bar == decision.bar)
         self._database.write(write, arrived=recorded)
         self._stands_at = status.last_bar
 
@@ -216,7 +237,8 @@ class Journal(Takeover):
         """Refuse to go on in a journal that was emptied, or replaced by another copy, under a running bot."""
         if self._stands_at is None:
             return
-        found = connection.execute(select(BOT_STATUS.c.last_bar)).scalar()
+        rows = self._statements.newest_bar.rows(connection, {"of_symbol": self.symbol})
+        found = rows[0]["last_bar"] if rows else None
         if found != self._stands_at:
             raise StorageError(
                 f"the journal {self._database.place} was {'emptied' if found is None else 'replaced by another copy'} "
@@ -226,7 +248,7 @@ class Journal(Takeover):
 
     def open_intents(self) -> list[Intent]:
         """Return the intents whose order has no known outcome, oldest first."""
-        query = select(INTENTS).where(INTENTS.c.state == INTENT_NEW).order_by(INTENTS.c.bar)
+        query = self._read(INTENTS, INTENTS.c.state == INTENT_NEW).order_by(INTENTS.c.bar)
         names = Intent.__dataclass_fields__
         return [Intent(**{name: row[name] for name in names}) for row in self._database.read(query)]
 
@@ -234,82 +256,79 @@ class Journal(Takeover):
         self,
         intent: Intent,
         state: str,
-        retcode: int,
+        outcome: str,
         order: int,
         gates: int = 0,
         messages: Sequence[Message] = (),
+        code: str = "",
     ) -> None:
         """Record an order's outcome; a rejection also marks the bar's decision as blocked by `gates`.
 
         Parameters
         ----------
+        outcome : str
+            A word of `trading.brokers.port.Outcome`.
         messages : sequence of Message
             What people are told of the outcome; queued in the same transaction.
+        code : str
+            The broker's own code for it, empty where it gave none.
         """
+        statements, mine = self._statements, {"of_symbol": self.symbol}
+        # A plain text: not every database driver stores an enumeration by its value.
+        ended = {"state": state, "outcome": str(outcome), "broker_code": code or None, "order": order}
 
         def write(connection: Connection) -> None:
-            connection.execute(
-                update(INTENTS).where(INTENTS.c.id == intent.id).values(state=state, retcode=retcode, order=order)
-            )
-            if state == INTENT_REJECTED and intent.kind == "entry":
-                connection.execute(
-                    update(DECISIONS).where(DECISIONS.c.bar == intent.bar).values(action="blocked", gates=gates)
-                )
-            if state == INTENT_FILLED and intent.kind == "entry":
-                # An order that was taken for refused had marked the decision so.
-                late = (DECISIONS.c.bar == intent.bar) & (DECISIONS.c.action == "blocked")
-                connection.execute(update(DECISIONS).where(late).values(action="entry", gates=0))
+            statements.close_intent.run(connection, {**ended, **mine, "intent": intent.id})
+            if intent.kind == "entry" and state == INTENT_REJECTED:
+                blocked = {"action": "blocked", "gates": _gate_text(gates), **mine, "at": intent.bar}
+                statements.block_decision.run(connection, blocked)
+            if intent.kind == "entry" and state == INTENT_FILLED:
+                entered = {"action": "entry", "gates": "", **mine, "at": intent.bar}
+                statements.unblock_decision.run(connection, entered)
             self.outbox.enqueue_within(connection, messages)
 
         self._database.write(write)
 
     def refused_intent(self, intent_id: str) -> Intent | None:
         """Return an intent whose order is recorded as refused, or None."""
-        return self._refused(INTENTS.c.id == intent_id)
+        return _first_intent(self._find(self._statements.refused_intent, intent=intent_id))
 
-    def refused_entry(self, time: int, volume: float) -> Intent | None:
+    def refused_entry(self, time: int, volume: float, bar_seconds: int) -> Intent | None:
         """Return the newest entry of this volume that was refused in the bar before `time`, UTC epoch seconds."""
-        within = (INTENTS.c.bar <= time) & (INTENTS.c.bar > time - M15_SECONDS)
-        return self._refused(within & (INTENTS.c.kind == "entry") & (INTENTS.c.volume == volume))
-
-    def _refused(self, condition: Any) -> Intent | None:
-        refused = select(INTENTS).where(condition, INTENTS.c.state == INTENT_REJECTED)
-        row = self._one(refused.order_by(INTENTS.c.bar.desc()).limit(1))
-        names = Intent.__dataclass_fields__
-        return None if row is None else Intent(**{name: row[name] for name in names})
+        within = {"until": time, "after": time - bar_seconds, "lots": volume}
+        return _first_intent(self._find(self._statements.refused_entry, **within))
 
     def intents_of(self, bar: int) -> Sequence[Mapping[str, Any]]:
         """Return the rows of the intents decided at a bar's close (UTC epoch seconds)."""
-        return self._database.read(select(INTENTS).where(INTENTS.c.bar == bar).order_by(INTENTS.c.id))
+        return self._database.read(self._read(INTENTS, INTENTS.c.bar == bar).order_by(INTENTS.c.id))
 
     def intent(self, intent_id: str) -> Mapping[str, Any] | None:
         """Return one intent's row, or None."""
-        return self._one(select(INTENTS).where(INTENTS.c.id == intent_id))
+        return _first(self._find(self._statements.intent, intent=intent_id))
 
     def intent_of_order(self, order: int) -> Mapping[str, Any] | None:
         """Return the row of the entry whose order had this ticket, or None; brokers overwrite comments."""
-        return self._one(select(INTENTS).where(INTENTS.c.order == order, INTENTS.c.kind == "entry"))
+        return _first(self._find(self._statements.intent_of_order, ticket=order))
 
     def exit_of(self, position: int) -> Mapping[str, Any] | None:
         """Return the row of the newest intent to close a position, or None."""
-        exits = select(INTENTS).where(INTENTS.c.position == position, INTENTS.c.kind == "exit")
-        return self._one(exits.order_by(INTENTS.c.bar.desc()).limit(1))
+        return _first(self._find(self._statements.exit_of, ticket=position))
 
     def entry_deals(self, position: int) -> Sequence[Mapping[str, Any]]:
         """Return the rows of the deals that opened a position, in order of their tickets."""
-        query = select(DEALS).where(DEALS.c.position == position, DEALS.c.entry == 0).order_by(DEALS.c.ticket)
-        return self._database.read(query)
+        return self._find(self._statements.entry_deals, ticket=position)
 
     def closed_volume(self, position: int) -> float:
         """Return the lots of a position that recorded deals have closed."""
-        exits = select(DEALS.c.volume).where(DEALS.c.position == position, DEALS.c.entry == 1)
-        return float(sum(row["volume"] for row in self._database.read(exits)))
+        rows = self._find(self._statements.closed_lots, ticket=position)
+        return float(sum(row["volume"] for row in rows))
 
-    def is_flat(self, magic: int) -> bool:
-        """Tell whether every lot that was opened with this magic is recorded as closed."""
-        opened = (DEALS.c.magic == magic) & (DEALS.c.entry == 0)
+    def is_flat(self) -> bool:
+        """Tell whether every lot that was opened with the bot's magic is recorded as closed."""
+        mine = DEALS.c.symbol == self.symbol
+        opened = mine & (DEALS.c.magic == self.magic) & (DEALS.c.entry == 0)
         own = DEALS.c.position.in_(select(DEALS.c.position).where(opened))
-        lots = select(DEALS.c.position, DEALS.c.entry, func.sum(DEALS.c.volume).label("lots")).where(own)
+        lots = select(DEALS.c.position, DEALS.c.entry, func.sum(DEALS.c.volume).label("lots")).where(mine, own)
         left: dict[int, float] = {}
         for row in self._database.read(lots.group_by(DEALS.c.position, DEALS.c.entry)):
             left[row["position"]] = left.get(row["position"], 0.0) + (
@@ -317,58 +336,78 @@ class Journal(Takeover):
             )
         return all(abs(each) < VOLUME_NOISE for each in left.values())
 
-    def held_positions(self, magic: int) -> frozenset[int]:
-        """Return the positions that were opened with this magic and of which nothing was closed yet."""
-        own = (DEALS.c.magic == magic) & (DEALS.c.entry == 0)
-        query = select(DEALS.c.position).where(own, DEALS.c.position.not_in(select(TRADES.c.position)))
+    def held_positions(self) -> frozenset[int]:
+        """Return the positions that were opened with the bot's magic and of which nothing was closed yet."""
+        closed = select(TRADES.c.position).where(TRADES.c.symbol == self.symbol)
+        opened = self._read(DEALS, DEALS.c.magic == self.magic, DEALS.c.entry == 0)
+        query = opened.where(DEALS.c.position.not_in(closed))
         return frozenset(row["position"] for row in self._database.read(query))
 
-    def trades(self) -> list[bytes]:
-        """Return the records of all closed trades in order of exit."""
-        query = select(TRADES).order_by(TRADES.c.exit_time, TRADES.c.deal)
+    def trades(self) -> list[str]:
+        """Return the records of all closed trades in order of exit, as `engine.layouts.to_text` writes them."""
+        query = self._read(TRADES).order_by(TRADES.c.exit_time, TRADES.c.deal)
         return [row["trade"] for row in self._database.read(query)]
 
     def blocks(self) -> Sequence[Mapping[str, Any]]:
         """Return the decisions that were blocked, oldest first."""
-        query = select(DECISIONS).where(DECISIONS.c.action == "blocked").order_by(DECISIONS.c.bar)
+        query = self._read(DECISIONS, DECISIONS.c.action == "blocked").order_by(DECISIONS.c.bar)
         return self._database.read(query)
 
     def table_sizes(self) -> tuple[int, int]:
         """Return how many trades were closed and how many decisions were blocked so far."""
-        blocked = select(func.count()).select_from(DECISIONS).where(DECISIONS.c.action == "blocked")
-        row = self._one(
-            select(func.count().label("trades"), blocked.scalar_subquery().label("blocked")).select_from(TRADES)
+        blocked = self._read(DECISIONS, DECISIONS.c.action == "blocked").subquery()
+        trades = self._read(TRADES).subquery()
+        counts = (
+            select(func.count()).select_from(each).scalar_subquery().label(name)
+            for each, name in ((trades, "trades"), (blocked, "blocked"))
         )
+        row = self._one(select(*counts))
         assert row is not None, "counting always gives a row"
         return row["trades"], row["blocked"]
 
     def decision(self, bar: int) -> Mapping[str, Any] | None:
         """Return the row of the decision at a bar's close (UTC epoch seconds), or None."""
-        return self._one(select(DECISIONS).where(DECISIONS.c.bar == bar))
+        return self._one(self._read(DECISIONS, DECISIONS.c.bar == bar))
 
     def decisions(self) -> Sequence[Mapping[str, Any]]:
         """Return the rows of all decisions, oldest first."""
-        return self._database.read(select(DECISIONS).order_by(DECISIONS.c.bar))
+        return self._database.read(self._read(DECISIONS).order_by(DECISIONS.c.bar))
 
     def intents(self) -> Sequence[Mapping[str, Any]]:
         """Return the rows of all intents, oldest first."""
-        return self._database.read(select(INTENTS).order_by(INTENTS.c.bar))
+        return self._database.read(self._read(INTENTS).order_by(INTENTS.c.bar))
 
     def deals(self) -> Sequence[Mapping[str, Any]]:
         """Return the rows of all deals in order of their tickets, foreign ones and deposits too."""
-        return self._database.read(select(DEALS).order_by(DEALS.c.ticket))
+        return self._database.read(self._read(DEALS).order_by(DEALS.c.ticket))
+
+    def _find(self, query: Prepared, **values: Any) -> Sequence[Mapping[str, Any]]:
+        """Return what a prepared query finds among this symbol's rows."""
+        return self._database.find(query, **values, of_symbol=self._named)
 
     def _one(self, query: Any) -> Mapping[str, Any] | None:
-        rows = self._database.read(query)
-        return rows[0] if rows else None
+        return _first(self._database.read(query))
+
+    def _write_status(self, connection: Connection, status: BotStatus) -> None:
+        values = {**status.__dict__, "guard": to_text(status.guard), "finished": int(status.finished)}
+        values |= status_columns(status.guard)
+        if self._statements.update_status.run(connection, {**values, "of_symbol": self.symbol}) == 0:
+            self._statements.insert_status.run(connection, self._own(values))
 
     def close(self) -> None:
         """Release the database."""
         self._database.close()
 
 
-def _write_status(connection: Connection, status: BotStatus) -> None:
-    values = {**status.__dict__, "guard": to_bytes(status.guard), "finished": int(status.finished)}
-    values |= status_columns(status.guard)
-    if connection.execute(UPDATE_STATUS, values).rowcount == 0:
-        connection.execute(INSERT_STATUS, {**values, "id": 1})
+def _gate_text(mask: int | None) -> str | None:
+    """Return the names of the failing gates as the column holds them."""
+    return None if mask is None else " ".join(gate_names(mask))
+
+
+def _first(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    return rows[0] if rows else None
+
+
+def _first_intent(rows: Sequence[Mapping[str, Any]]) -> Intent | None:
+    names = Intent.__dataclass_fields__
+    return Intent(**{name: rows[0][name] for name in names}) if rows else None

@@ -1,7 +1,7 @@
 """Plain columns beside the records: what SQL and a database browser can read without this program.
 
-A trade and the breakers are stored as the engine's own records, whose bytes carry no names. The
-columns here are written in the same statement as the record they repeat, and never read back.
+A trade and the breakers are stored as the engine's own records, one JSON object each. The columns
+here are written in the same statement as the record they repeat, and never read back.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.fills import EXIT_NAMES
-from engine.records import Guard, Trade, from_bytes
+from engine.records import Guard, Trade, from_text, values_of
 
 TRADE_NUMBERS = (
     "volume",
@@ -37,21 +37,20 @@ GUARD_COUNTS = (
 )
 
 
-def trade_columns(content: bytes) -> dict[str, Any]:
+def trade_columns(content: str) -> dict[str, Any]:
     """Return the plain columns of a row of `trades`, from its record."""
-    trade = from_bytes(Trade, content)
+    trade = values_of(from_text(Trade, content))
     return {
-        "entry_time": int(trade.entry_time),
-        "side": int(trade.side),
-        **{name: float(getattr(trade, name)) for name in TRADE_NUMBERS},
-        "exit_reason": EXIT_NAMES[int(trade.reason)],
+        "entry_time": trade["entry_time"],
+        "side": trade["side"],
+        **{name: trade[name] for name in TRADE_NUMBERS},
+        "exit_reason": EXIT_NAMES[trade["reason"]],
         # Cents are summed in binary: without rounding a break-even trade shows a result.
-        "net": round(float(trade.profit + trade.commission + trade.swap), 8) + 0.0,
+        "net": round(trade["profit"] + trade["commission"] + trade["swap"], 8) + 0.0,
     }
 
 
 def status_columns(guard: Guard) -> dict[str, Any]:
     """Return the plain columns of `bot_status`, from the breakers."""
-    return {name: float(getattr(guard, name)) for name in GUARD_MONEY} | {
-        name: int(getattr(guard, name)) for name in GUARD_COUNTS
-    }
+    values = values_of(guard)
+    return {name: values[name] for name in (*GUARD_MONEY, *GUARD_COUNTS)}

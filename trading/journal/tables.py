@@ -1,4 +1,4 @@
-"""The tables of the journal, version 3, as SQLAlchemy knows them.
+"""The tables of the journal, version 4, as SQLAlchemy knows them.
 
 Times are UTC epoch seconds, money USD, volumes lots. What a table looked like in an older
 version stands in `trading.journal.versions.migrations` alone.
@@ -6,13 +6,32 @@ version stands in `trading.journal.versions.migrations` alone.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, insert, update
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Integer,
+    MetaData,
+    Select,
+    String,
+    Table,
+    UniqueConstraint,
+    select,
+)
 
 from trading.journal.readable import GUARD_COUNTS, GUARD_MONEY, TRADE_NUMBERS
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 METADATA = MetaData()
+
+
+def _symbol() -> Column[str]:
+    """Return the column that says whose row it is: the bots of several symbols may keep one journal."""
+    return Column("symbol", String, primary_key=True)
+
 
 SCHEMA = Table(
     "schema_version",
@@ -23,14 +42,15 @@ SCHEMA = Table(
 BOT_STATUS = Table(
     "bot_status",
     METADATA,
-    Column("id", Integer, primary_key=True, autoincrement=False),
+    _symbol(),
     Column("identity", String, nullable=False),
     Column("last_bar", BigInteger, nullable=False),
     Column("bars_processed", BigInteger, nullable=False),
     Column("bars_missed", BigInteger, nullable=False),
     Column("last_deal", BigInteger, nullable=False),
     Column("cash", Float, nullable=False),
-    Column("guard", LargeBinary, nullable=False),
+    # Records are JSON objects by field name: a new field is no new version of the journal.
+    Column("guard", String, nullable=False, server_default=""),
     Column("models", String, nullable=False),
     Column("finished", Integer, nullable=False),
     # What the breakers' record holds, in columns that SQL can read.
@@ -40,17 +60,19 @@ BOT_STATUS = Table(
 DECISIONS = Table(
     "decisions",
     METADATA,
+    _symbol(),
     Column("bar", BigInteger, primary_key=True, autoincrement=False),
     Column("action", String, nullable=False),
     Column("side", Integer),
     Column("votes", Integer),
     Column("confidence", Float),
     Column("gap", Float),
-    Column("gates", BigInteger),
+    # Names of the failing gates, the block reason first, with blanks between; empty when all passed.
+    Column("gates", String),
     Column("price", Float, nullable=False),
     Column("spread", Float, nullable=False),
     Column("atr", Float),
-    Column("candidate", LargeBinary),
+    Column("candidate", String),
     Column("equity", Float, nullable=False),
     # NULL where version 1 decided: what the risk model answered was not written down.
     Column("multiplier", Float),
@@ -58,6 +80,7 @@ DECISIONS = Table(
 INTENTS = Table(
     "intents",
     METADATA,
+    _symbol(),
     Column("id", String, primary_key=True),
     Column("bar", BigInteger, nullable=False),
     Column("kind", String, nullable=False),
@@ -68,12 +91,16 @@ INTENTS = Table(
     Column("position", BigInteger, nullable=False),
     Column("reason", Integer, nullable=False),
     Column("state", String, nullable=False, index=True),
-    Column("retcode", Integer),
+    # What became of the order, a word of `trading.brokers.port.Outcome`; NULL until it is known.
+    Column("outcome", String),
+    # The broker's own code for it, for whoever asks its support.
+    Column("broker_code", String),
     Column("order", BigInteger),
 )
 DEALS = Table(
     "deals",
     METADATA,
+    _symbol(),
     Column("ticket", BigInteger, primary_key=True, autoincrement=False),
     Column("position", BigInteger, nullable=False, index=True),
     Column("time", BigInteger, nullable=False),
@@ -90,9 +117,10 @@ DEALS = Table(
 TRADES = Table(
     "trades",
     METADATA,
+    _symbol(),
     Column("deal", BigInteger, primary_key=True, autoincrement=False),
     Column("position", BigInteger, nullable=False, index=True),
-    Column("trade", LargeBinary, nullable=False),
+    Column("trade", String, nullable=False, server_default=""),
     Column("exit_time", BigInteger, nullable=False),
     # What the record holds, in columns that SQL can read.
     Column("entry_time", BigInteger),
@@ -104,6 +132,7 @@ TRADES = Table(
 POSITION_EVENTS = Table(
     "position_events",
     METADATA,
+    _symbol(),
     Column("ticket", BigInteger, primary_key=True, autoincrement=False),
     Column("time", BigInteger, primary_key=True, autoincrement=False),
     Column("kind", String, primary_key=True),
@@ -139,6 +168,7 @@ NEWS_EVENTS = Table(
 MODEL_METRICS = Table(
     "model_metrics",
     METADATA,
+    _symbol(),
     Column("time", BigInteger, primary_key=True, autoincrement=False),
     Column("name", String, primary_key=True),
     Column("value", Float, nullable=False),
@@ -147,7 +177,9 @@ OUTBOX = Table(
     "outbox",
     METADATA,
     Column("id", Integer, primary_key=True),
-    Column("key", String, nullable=False, unique=True),
+    Column("key", String, nullable=False),
+    # A message stands here once for every channel that carries it.
+    Column("channel", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("text", String, nullable=False),
     Column("attachment", String),
@@ -157,6 +189,7 @@ OUTBOX = Table(
     Column("next_try", BigInteger, index=True),
     Column("sent_at", BigInteger),
     Column("error", String),
+    UniqueConstraint("key", "channel"),
 )
 FLAGS = Table(
     "flags",
@@ -166,10 +199,15 @@ FLAGS = Table(
     Column("time", BigInteger, nullable=False),
 )
 
-# Built once: SQLAlchemy compiles a statement it has seen before at no cost.
-INSERT_DEAL = insert(DEALS)
-INSERT_TRADE = insert(TRADES)
-INSERT_DECISION = insert(DECISIONS)
-INSERT_INTENT = insert(INTENTS)
-INSERT_STATUS = insert(BOT_STATUS)
-UPDATE_STATUS = update(BOT_STATUS).where(BOT_STATUS.c.id == 1)
+OF_SYMBOL = (BOT_STATUS, DECISIONS, INTENTS, DEALS, TRADES, POSITION_EVENTS, MODEL_METRICS)
+"""Tables whose rows are one symbol's. The others tell of the account, of releases, or of messages."""
+
+
+def columns_of(table: Table) -> list[Column[Any]]:
+    """Return a table's columns without the one that repeats the symbol."""
+    return [column for column in table.c if column.name != "symbol"]
+
+
+def rows_of(table: Table, symbol: str) -> Select[Any]:
+    """Return the query of a symbol's rows, without the column that repeats it."""
+    return select(*columns_of(table)).where(table.c.symbol == symbol)

@@ -44,13 +44,12 @@ class Takeover(History):
     def _take_over_within(self, connection: Connection, rows: TakenOver) -> None:
         insert = self._database.insert_new
         for intent, order in rows.entries:
-            row = {**intent.__dict__, "state": INTENT_FILLED, "retcode": None, "order": order}
-            connection.execute(insert(INTENTS), row)
+            row = {**intent.__dict__, "state": INTENT_FILLED, "outcome": None, "order": order}
+            connection.execute(insert(INTENTS), self._own(row))
         for deal in rows.deals:
-            connection.execute(insert(DEALS), dict(deal))
+            connection.execute(insert(DEALS), self._own(deal))
         for trade in rows.trades:
-            connection.execute(insert(TRADES), {**trade, **trade_columns(trade["trade"])})
+            connection.execute(insert(TRADES), self._own({**trade, **trade_columns(trade["trade"])}))
         self._move_within(connection, rows.moves)
-        for event in rows.events:
-            connection.execute(self._insert_event, event.__dict__)
+        self._insert_event.run_each(connection, [self._own(event.__dict__) for event in rows.events])
         connection.execute(delete(FLAGS).where(FLAGS.c.name == rows.lifted))

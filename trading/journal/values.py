@@ -69,7 +69,9 @@ class Decision:
     Attributes
     ----------
     gates : int or None
-        Bit mask of the failing gates, see `engine.gates`.
+        Bit mask of the failing gates, see `engine.gates`; stored by their names.
+    candidate : str or None
+        The record as `engine.layouts.to_text` writes it.
     multiplier : float
         What the risk model made of the size; 1.0 where it was not asked.
     """
@@ -85,62 +87,8 @@ class Decision:
     gap: float | None = None
     gates: int | None = None
     atr: float | None = None
-    candidate: bytes | None = None
+    candidate: str | None = None
     multiplier: float = 1.0
-
-
-@dataclass(frozen=True)
-class Message:
-    """Something a person is to be told.
-
-    Attributes
-    ----------
-    key : str
-        Names the occasion, e.g. "closed:17": of messages with one key only the first is kept.
-    kind : str
-        "trade", "risk", "report" ..., for whoever sorts messages.
-    text : str
-    created : int
-        UTC epoch seconds.
-    attachment : str or None
-        Path of a file to send along.
-    """
-
-    key: str
-    kind: str
-    text: str
-    created: int
-    attachment: str | None = None
-
-
-@dataclass(frozen=True)
-class QueuedMessage:
-    """A message with the story of its delivery.
-
-    Attributes
-    ----------
-    id : int
-        Rises in the order of queueing.
-    attempts : int
-        Deliveries that failed.
-    next_try : int or None
-        Not before this moment, UTC epoch seconds; None when it was sent or given up.
-    sent_at : int or None
-        UTC epoch seconds.
-    error : str or None
-        Why the newest attempt failed.
-    """
-
-    id: int
-    key: str
-    kind: str
-    text: str
-    attachment: str | None
-    created: int
-    attempts: int
-    next_try: int | None
-    sent_at: int | None
-    error: str | None
 
 
 @dataclass(frozen=True)
@@ -151,17 +99,6 @@ class PositionEvent:
     time: int
     kind: str
     detail: str
-
-
-@dataclass(frozen=True)
-class AccountSnapshot:
-    """The account at a moment (UTC epoch seconds): USD, and how many positions were open."""
-
-    time: int
-    balance: float
-    equity: float
-    margin: float
-    positions: int
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -13,10 +13,9 @@ from sqlalchemy import URL
 from novosky.clock import Clock
 from novosky.settings import Settings
 from trading.account.lock import AccountLock, account_lock
-from trading.brokers.mt5.broker import Mt5Broker
-from trading.brokers.mt5.terms import Timing
+from trading.brokers.family import Reach
+from trading.brokers.live_broker import LiveBroker
 from trading.journal import Journal, sqlite_url
-from trading.live.access import Reach, account_key, account_name, shown_account
 from trading.paper.session import check_account_files, single_instance
 
 
@@ -39,10 +38,9 @@ class AccountParts:
         PostgreSQL.
     locks : Path or None
         Where account locks are kept; the user's own place unless given, see `trading.account.lock.lock_folder`.
-    timing : Timing
-    volume_unit : float
-        See `Mt5Broker`.
     durable : bool
+    channels : tuple of str
+        The alert channels that the journal queues messages for.
     """
 
     settings: Settings
@@ -53,14 +51,18 @@ class AccountParts:
     rng: Random
     database: URL | None = None
     locks: Path | None = None
-    timing: Timing = field(default_factory=Timing)
-    volume_unit: float = 1.0
     durable: bool = True
+    channels: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:
         """What the journal belongs to."""
-        return account_name(self.reach.access, self.settings.symbol)
+        return account_name(self.reach, self.settings.symbol)
+
+
+def account_name(reach: Reach, symbol: str) -> str:
+    """Return what the journal of an account belongs to; health files and messages show it."""
+    return f"{reach.shown}, {symbol} ({reach.key})"
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class OpenAccount:
 
     lock: AccountLock
     journal: Journal
-    broker: Mt5Broker
+    broker: LiveBroker
 
 
 @contextmanager
@@ -83,24 +85,21 @@ def open_account(parts: AccountParts) -> Iterator[OpenAccount]:
     StorageError
         The folder or the journal cannot be written.
     """
-    access = parts.reach.access
+    reach = parts.reach
     with ExitStack() as stack:
-        held = account_lock(account_key(access), shown_account(access), parts.folder, parts.clock.now(), parts.locks)
+        held = account_lock(reach.key, reach.shown, parts.folder, parts.clock.now(), parts.locks)
         lock = stack.enter_context(held)
         if parts.database is None:
             stack.enter_context(single_instance(parts.journal, "stop it first"))
             check_account_files(parts.journal)
-        journal = Journal(parts.database or sqlite_url(parts.journal), durable=parts.durable)
+        instrument = parts.settings.instrument
+        journal = Journal(
+            parts.database or sqlite_url(parts.journal),
+            durable=parts.durable,
+            symbol=instrument.symbol,
+            magic=instrument.magic,
+            channels=parts.channels,
+        )
         stack.callback(journal.close)
         journal.check_writable()
-        broker = Mt5Broker(
-            parts.reach.connect(),
-            parts.settings,
-            parts.clock,
-            access,
-            timing=parts.timing,
-            renew=parts.reach.connect if parts.reach.renewable else None,
-            volume_unit=parts.volume_unit,
-            rng=parts.rng,
-        )
-        yield OpenAccount(lock, journal, broker)
+        yield OpenAccount(lock, journal, reach.open(parts.settings, parts.clock, parts.rng))

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from novosky.clock import Clock
-from novosky.market.bars import M15_SECONDS
 from trading.bot import Bot
 from trading.cycle.news import NewsSource
 from trading.cycle.switches import Switches
@@ -93,7 +92,7 @@ class LiveLoop:
 
     def _until_next_look(self) -> float:
         """Return the seconds to wait: less than `poll` before a close, and just after one."""
-        late = self._clock.now() - (self._bot.status.last_bar + M15_SECONDS)
+        late = self._clock.now() - (self._bot.next_close)
         if late < 0.0:
             return min(self._rhythm.poll, -late)
         return self._rhythm.eager if late < self._rhythm.poll and not self._bot.away else self._rhythm.poll
@@ -111,7 +110,7 @@ class LiveLoop:
 
     def _cycle_when_due(self) -> bool:
         now = self._clock.now()
-        bar_due = now >= self._bot.status.last_bar + M15_SECONDS
+        bar_due = now >= self._bot.next_close
         if not bar_due and now - self._asked < self._rhythm.reconcile:
             # A stop that a person takes away is not missed for a whole bar.
             self._bot.guard_stops()

@@ -1,4 +1,4 @@
-"""Wire a live bot: adapter, journal, switches, Telegram, news, health, around one account.
+"""Wire a live bot: adapter, journal, switches, alert channels, news, health, around one account.
 
 Starting is recovering. What a person ordered while the bot was away is obeyed first, orders
 without a known outcome are looked up next, and only then a bar is acted on.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +16,8 @@ from random import Random
 
 from sqlalchemy import URL
 
-from alerts.telegram.access import TelegramAccess
-from alerts.telegram.service import TelegramService
+from alerts.family import how_to_configure
+from alerts.port import Access, Desk, Service
 from engine.inputs.models import Models
 from engine.inputs.parameters import build_params
 from novosky.clock import Clock
@@ -27,15 +27,15 @@ from novosky.settings import MlSettings, Settings
 from novosky.supervision.freeze import FREEZE_FLAG
 from trading.bot import Bot
 from trading.brokers.clock_watch import ClockWatch
-from trading.brokers.mt5.terms import LIVE_ENTRY_SECONDS, Timing
-from trading.brokers.port import BrokerUnavailable
+from trading.brokers.family import Reach
+from trading.brokers.port import LIVE_ENTRY_SECONDS, BrokerUnavailable
 from trading.cycle.messages import Announcer
 from trading.cycle.news import NewsSource
 from trading.cycle.position_source import PositionSource
 from trading.cycle.signal_source import SignalSource
 from trading.cycle.switches import Switches
+from trading.cycle.warm import warm_up
 from trading.journal import Message, NewsEvent
-from trading.live.access import Reach
 from trading.live.account import AccountParts, OpenAccount, open_account
 from trading.live.fatal import fatal_message
 from trading.live.loop import LiveLoop, Rhythm
@@ -45,8 +45,8 @@ from trading.reports.narrator import Narrator
 from trading.reports.tables import BLOCKED_NAME, TRADES_NAME, CurrentTables
 from trading.reports.view import LiveView, Watch
 
-TELEGRAM_PATIENCE = 10.0
-"""Seconds a start waits for Telegram; a position needs managing whether or not it is up."""
+CHANNEL_PATIENCE = 10.0
+"""Seconds a start waits for the orders of one channel; a position needs managing whether or not it is up."""
 RECONCILE_SECONDS = 3600.0
 """So often the account's whole history is held against the journal."""
 FAREWELL_SECONDS = 3.0
@@ -76,7 +76,8 @@ class LiveParts:
     news : NewsSource
     day_notes : callable or None
         Adds to the daily report, see `trading.reports.daily.DayNotes`.
-    telegram : TelegramAccess or None
+    channels : tuple of Access
+        Who is told, and may command.
     clock : Clock
     wait : callable or None
         Waits between two looks, given the switches' event; the clock's own sleep unless given.
@@ -86,9 +87,6 @@ class LiveParts:
         Draws confirmation codes.
     freeze_flag : Path
     rhythm : Rhythm
-    timing : Timing
-    volume_unit : float
-        See `Mt5Broker`.
     durable : bool
     accept_balance : bool
         See `trading.bot.Bot`.
@@ -109,12 +107,10 @@ class LiveParts:
     trades_file: Path | None = None
     blocked_file: Path | None = None
     day_notes: DayNotes | None = None
-    telegram: TelegramAccess | None = None
+    channels: tuple[Access, ...] = ()
     wait: Callable[[float, Switches], None] | None = None
     freeze_flag: Path = FREEZE_FLAG
     rhythm: Rhythm = field(default_factory=Rhythm)
-    timing: Timing = field(default_factory=Timing)
-    volume_unit: float = 1.0
     durable: bool = True
     accept_balance: bool = False
 
@@ -130,9 +126,8 @@ class LiveParts:
             self.rng,
             self.database,
             self.locks,
-            self.timing,
-            self.volume_unit,
             self.durable,
+            tuple(channel.name for channel in self.channels),
         )
 
     @property
@@ -142,14 +137,15 @@ class LiveParts:
 
 
 class _LogNotifier:
-    """Writes messages to the log and wakes whoever sends the outbox on."""
+    """Writes messages to the log and wakes those who send the outbox on."""
 
     def __init__(self) -> None:
-        self.wake: Callable[[], None] = lambda: None
+        self.services: Sequence[Service] = ()
 
     def send(self, message: str) -> None:
         _log.info("%s", message)
-        self.wake()
+        for service in self.services:
+            service.wake()
 
 
 class LiveSession:
@@ -177,8 +173,8 @@ class LiveSession:
             parts.identity,
         )
         self._notifier = _LogNotifier()
-        self.announcer = Announcer(journal, self._notifier, queued=parts.telegram is not None)
-        self.telegram = self._make_telegram()
+        self.announcer = Announcer(journal, self._notifier)
+        self.services = self._make_services()
         self.reporter = DailyReporter(journal, self.view, parts.folder)
         self.tables = CurrentTables(
             journal,
@@ -201,23 +197,26 @@ class LiveSession:
         # The bot itself does it at its start.
         self._reconciled = parts.clock.now()
 
-    def _make_telegram(self) -> TelegramService | None:
+    def _make_services(self) -> tuple[Service, ...]:
+        """Return one service for each channel: each has its own queue, so none waits for another."""
         parts = self.parts
-        if parts.telegram is None:
-            return None
-        service = TelegramService(
-            parts.telegram,
-            self.journal.outbox,
-            self.view,
-            self.switches,
-            ledger=parts.folder / "telegram.json",
-            clock=parts.clock,
-            rng=parts.rng,
-            new_code=parts.new_code,
+        services = tuple(
+            channel.serve(
+                Desk(
+                    queue=self.journal.outbox.queue(channel.name),
+                    view=self.view,
+                    controls=self.switches,
+                    folder=parts.folder,
+                    clock=parts.clock,
+                    rng=parts.rng,
+                    new_code=parts.new_code,
+                )
+            )
+            for channel in parts.channels
         )
-        self.view.more_health = service.health
-        self._notifier.wake = service.wake
-        return service
+        self.view.more_health = lambda: [item for service in services for item in service.health()]
+        self._notifier.services = services
+        return services
 
     def run(self, stopping: Callable[[], bool], *, once: bool = False) -> None:
         """Obey what was ordered meanwhile, start the bot, and loop until `stopping`.
@@ -233,10 +232,10 @@ class LiveSession:
         NovoskyError
             What no waiting mends; with `once` also a broker that cannot be asked.
         """
-        if self.telegram is not None:
-            if not self.telegram.catch_up(TELEGRAM_PATIENCE):
-                _log.warning("Telegram does not answer; what was sent to the bot meanwhile is obeyed later")
-            self.telegram.start()
+        for service in self.services:
+            if not service.catch_up(CHANNEL_PATIENCE):
+                _log.warning("%s does not answer; what was sent to the bot meanwhile is obeyed later", service.title)
+            service.start()
         self.parts.news.refresh(self.parts.clock.now())
         self._record_news()
         self.tables.follow()
@@ -263,11 +262,12 @@ class LiveSession:
     def _facts(self) -> list[str]:
         """Return what a person should know at the start, besides where the bot stands."""
         parts = self.parts
-        told = "Telegram: not configured (TELEGRAM_BOT_TOKEN, TELEGRAM_CHAT_IDS); messages stand here and in the log"
+        silent = f"alerts: no channel is configured ({how_to_configure()}); messages stand here and in the log"
+        told = [f"{channel.title}: messages go to {channel.reach}" for channel in parts.channels]
         return [
             f"account: {parts.identity}",
             f"models: {parts.models.summary}",
-            told if parts.telegram is None else f"Telegram: messages go to {len(parts.telegram.chats)} chat(s)",
+            *(told or [silent]),
             f"tables: {self.tables.trades}, {self.tables.blocked}",
         ]
 
@@ -352,6 +352,7 @@ class LiveSession:
         params = build_params(parts.settings, parts.ml_settings)
         # Unlike a replay's, the loop takes its time between the close and the order.
         params.entry_valid_seconds = LIVE_ENTRY_SECONDS
+        warm_up(models, parts.settings, parts.ml_settings, params)
         return Bot(
             self.broker,
             self.journal,
@@ -366,7 +367,6 @@ class LiveSession:
             models=models.description,
             fingerprint=models.fingerprint,
             frozen=self.switches.entries_stopped,
-            queued=parts.telegram is not None,
             accept_balance=parts.accept_balance,
         )
 
@@ -385,10 +385,9 @@ class LiveSession:
         self.journal.snapshot_account(
             bot.status.last_bar, account.balance, account.equity, account.margin, len(self.watch.sight.positions)
         )
-        if self.telegram is not None and self.reporter.report(
-            self.parts.clock.now(), lambda day: self._notes(bot, day)
-        ):
-            self.telegram.wake()
+        if self.services and self.reporter.report(self.parts.clock.now(), lambda day: self._notes(bot, day)):
+            for service in self.services:
+                service.wake()
 
     def _record_news(self) -> None:
         """Keep what the calendar announces, whenever it announces something else than before."""
@@ -421,8 +420,8 @@ class LiveSession:
         self._check_threads()
 
     def _check_threads(self) -> None:
-        if self.telegram is not None:
-            self.telegram.check()
+        for service in self.services:
+            service.check()
 
     def _wait(self, seconds: float) -> None:
         if self.parts.wait is None:
@@ -432,7 +431,7 @@ class LiveSession:
 
     def tell_end(self, error: BaseException | None) -> None:
         """Say that the bot ends, and why; a fatal error is given a moment to reach its reader."""
-        if self.telegram is None or not isinstance(error, NovoskyError):
+        if not self.services or not isinstance(error, NovoskyError):
             return
         now = math.floor(self.parts.clock.now())
         try:
@@ -447,8 +446,9 @@ class LiveSession:
 
     def close(self) -> None:
         """Stop the threads and leave the terminal; what is unsent stays in the outbox."""
-        if self.telegram is not None and not self.telegram.stop():
-            _log.warning("Telegram's threads did not end in time")
+        for service in self.services:
+            if not service.stop():
+                _log.warning("the threads of %s did not end in time", service.title)
         self.broker.close()
 
 

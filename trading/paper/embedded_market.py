@@ -7,14 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from ml.feature_engineering import live_window_bars
-from novosky.data.synthetic import synthetic_bars
+from novosky.data.synthetic import BAR, synthetic_bars
 from novosky.errors import StorageError
 from novosky.files import write_text
-from novosky.market.bars import M15_SECONDS
 from trading.paper.session import PaperMarket, broker_file
 
 SEED = 20
-FUTURE_BARS = 96 * 400
+FUTURE_BARS = 400 * BAR.bars_per_day
 """Four hundred days ahead; after that the account begins anew with --fresh."""
 
 
@@ -40,14 +39,14 @@ def live_market(journal: Path, now: float) -> PaperMarket:
     history = live_window_bars()
     # The account's files appear one after the other; a bot killed in between finds the first of them.
     if not anchor_file.exists() or not (journal.exists() or broker_file(journal).exists()):
-        opened = int(now) // M15_SECONDS * M15_SECONDS
+        opened = BAR.floor(now)
         write_text(anchor_file, f"{opened}\n")
     try:
         opened = int(anchor_file.read_text())
-        if opened <= 0 or opened % M15_SECONDS:
+        if opened <= 0 or not BAR.is_open(opened):
             raise ValueError(f"{opened} opens no bar")
     except ValueError as error:
         raise StorageError(f"{anchor_file} is damaged; start with --fresh") from error
-    start = pd.Timestamp(opened - history * M15_SECONDS, unit="s", tz="UTC")
+    start = pd.Timestamp(opened - history * BAR.seconds, unit="s", tz="UTC")
     frame = synthetic_bars("planted", history + FUTURE_BARS, seed=SEED, start=start.isoformat())
     return PaperMarket("embedded market", frame, history, None, fixed_spread=False, repeatable=False)

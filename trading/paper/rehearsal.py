@@ -21,7 +21,9 @@ from novosky.environment import REHEARSAL
 from novosky.errors import DataError, StorageError, UsageError
 from novosky.files import write_json
 from novosky.guarded_json import read_json_file
-from novosky.market.bars import M15_SECONDS, epoch_seconds
+from novosky.market.bars import epoch_seconds
+from novosky.market.timeframe import Timeframe
+from trading.brokers.family import Reach
 from trading.brokers.simulated.accounts import AccountTerms
 from trading.brokers.simulated.server import TradeServer
 
@@ -121,13 +123,15 @@ class RehearsedServer:
             _log.warning("the file's last bar has closed: this rehearsal is over")
 
 
-def placement_of(bars: pd.DataFrame, history: int, now: float) -> Placement:
-    """Return how to move a file's bars so that the market opens with the quarter of an hour that holds `now`.
+def placement_of(bars: pd.DataFrame, frame: Timeframe, history: int, now: float) -> Placement:
+    """Return how to move a file's bars so that the market opens with the bar that holds `now`.
 
     Parameters
     ----------
     bars : pandas.DataFrame
-        M15 bars, UTC.
+        Bars, UTC.
+    frame : Timeframe
+        Theirs.
     history : int
         Bars that have to lie before the first of the market.
     now : float
@@ -141,11 +145,11 @@ def placement_of(bars: pd.DataFrame, history: int, now: float) -> Placement:
     opens = epoch_seconds(bars)
     if len(opens) <= history + 1:
         raise DataError(f"{len(opens)} bars are too few: the bot looks back over {history}, and two must follow")
-    quarter = int(now) // M15_SECONDS * M15_SECONDS
-    for step in (WEEK, DAY, M15_SECONDS):
-        # The whole steps that bring the first possible bar up to the quarter, not beyond it.
-        shift = (quarter - int(opens[history])) // step * step
-        first = max(history, int(np.searchsorted(opens + shift, quarter)))
+    current = frame.floor(now)
+    for step in (WEEK, DAY, frame.seconds):
+        # The whole steps that bring the first possible bar up to the current one, not beyond it.
+        shift = (current - int(opens[history])) // step * step
+        first = max(history, int(np.searchsorted(opens + shift, current)))
         if first < len(opens) - 1:
             return Placement(shift, first)
     raise AssertionError("a step of one bar always leaves a bar after the first")
@@ -166,7 +170,7 @@ def keep_placement(account: Path, placement: Placement) -> None:
     write_json(placement_file(account), asdict(placement))
 
 
-def kept_placement(account: Path) -> Placement | None:
+def kept_placement(account: Path, frame: Timeframe) -> Placement | None:
     """Return where the bars of an account were placed by an earlier rehearsal, None for a new account.
 
     Raises
@@ -180,7 +184,7 @@ def kept_placement(account: Path) -> Placement | None:
     try:
         content = read_json_file(path)
         placement = Placement(int(content["shift"]), int(content["first"]))
-        if placement.first < 1 or placement.shift % M15_SECONDS:
+        if placement.first < 1 or not frame.is_open(placement.shift):
             raise ValueError("no placement of bars")
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise StorageError(f"{path} is damaged ({error}); name another --account to begin anew") from error
@@ -205,7 +209,7 @@ def client_lines(url: str, pace: Pace, token: str) -> list[str]:
     return lines if pace.rate in (0.0, 1.0) else [*lines, f"{REHEARSAL.name}={pace.text}"]
 
 
-def rehearsal_clock(environment: Mapping[str, str], login: int, server: str, *, real: bool) -> RehearsalClock | None:
+def rehearsal_clock(environment: Mapping[str, str], reach: Reach) -> RehearsalClock | None:
     """Return the clock of the rehearsal that the environment names, None when it names none.
 
     Raises
@@ -217,7 +221,7 @@ def rehearsal_clock(environment: Mapping[str, str], login: int, server: str, *, 
     text = environment.get(REHEARSAL.name, "").strip()
     if not text:
         return None
-    if real or (login, server) != (LOGIN, SERVER):
+    if not reach.is_practice(LOGIN, SERVER):
         raise UsageError(
             f"{REHEARSAL.name} is set, but this is not the account of a rehearsal ({LOGIN} on {SERVER}); remove it"
         )

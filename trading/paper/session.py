@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -24,10 +22,9 @@ from novosky.market.news import NewsCalendar
 from novosky.persistence import remove_file
 from novosky.settings import MlSettings, Settings
 from trading.bot import Bot
-from trading.brokers.mt5.broker import Mt5Broker
 from trading.brokers.mt5.module import TerminalModule
-from trading.brokers.mt5.terms import Access, Timing
-from trading.brokers.simulated.clock import TerminalClock
+from trading.brokers.port import Broker
+from trading.brokers.simulated.entry import STAMPS, simulated_broker
 from trading.brokers.simulated.functions.terminal import SimulatedTerminal
 from trading.brokers.simulated.opening import paper_server
 from trading.brokers.simulated.server import TradeServer
@@ -36,14 +33,12 @@ from trading.cycle.news import FixedNews
 from trading.cycle.position_source import PositionSource
 from trading.cycle.signal_source import SignalSource
 from trading.cycle.unknown_orders import PAPER_ADVICE
+from trading.cycle.warm import warm_up
 from trading.journal import Journal, sqlite_url
 from trading.paper.replay import PacedMarket
-from trading.paper.timely import TimelyBroker
 
 SQLITE_MAGIC = b"SQLite format 3"
 """How every SQLite file begins."""
-STAMPS = "UTC"
-"""The simulated server's clock: one that is set back in autumn stamps two bars alike, and a terminal shows one."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +80,7 @@ class PaperSession:
     Attributes
     ----------
     bot : Bot
-    broker : Mt5Broker
+    broker : Broker
         The account as the bot sees it.
     server : TradeServer
         The market and the account's other side; the driver lets its time pass.
@@ -96,7 +91,7 @@ class PaperSession:
     """
 
     bot: Bot
-    broker: Mt5Broker
+    broker: Broker
     server: TradeServer
     journal: Journal
     params: Params
@@ -279,7 +274,7 @@ def open_session(
         market.first,
         settings,
         params,
-        no_minutes() if market.m1 is None else minutes_of(market.frame, market.m1),
+        no_minutes() if market.m1 is None else minutes_of(market.frame, market.m1, settings.frame),
         settings.risk_profile.starting_balance_usd,
         store=SqliteStore(broker_file(journal_path), durable=durable),
         identity=identity,
@@ -288,12 +283,16 @@ def open_session(
         growing=market.growing,
     )
     known = None if news is None else FixedNews(news)
-    journal = Journal(database or sqlite_url(journal_path), durable=durable)
+    traded = settings.instrument
+    journal = Journal(database or sqlite_url(journal_path), durable=durable, symbol=traded.symbol, magic=traded.magic)
     journal.check_writable()
     _check_pair(journal, server, journal_path, market)
     if now is not None and not market.growing:
         PacedMarket(server, now).catch_up()
-    broker = _adapter(server, settings, reach, now if market.growing else None)
+    if now is not None:
+        # A replay has time: only where bars keep pace with the clock a close must not wait for the disk.
+        warm_up(models, settings, ml_settings, params)
+    broker = simulated_broker(server, settings, reach, now if market.growing else None)
     bot = Bot(
         broker,
         journal,
@@ -311,29 +310,6 @@ def open_session(
         accept_balance=accept_balance or journal.status() is not None,
     )
     return PaperSession(bot, broker, server, journal, params, models)
-
-
-def _adapter(
-    server: TradeServer,
-    settings: Settings,
-    reach: Callable[[SimulatedTerminal], TerminalModule],
-    real_time: Callable[[], float] | None,
-) -> Mt5Broker:
-    """Return the live bot's adapter on a terminal of this server; real prices grow old in real time."""
-    made = Mt5Broker if real_time is None else partial(TimelyBroker, now=real_time)
-    terms, terminal = server.terms, SimulatedTerminal(server)
-    module = reach(terminal)
-    # A terminal in this process cannot hang, and a thread beside it would cost a replay a fifth of its speed.
-    timing = Timing(call=math.inf) if module is terminal else Timing()
-    stamped = settings.broker.model_copy(update={"server_clock": STAMPS})
-    return made(
-        module,
-        settings.model_copy(update={"broker": stamped}),
-        TerminalClock(server),
-        Access(terms.login, terms.server, real=False),
-        timing=timing,
-        volume_unit=server.main.volume_scale,
-    )
 
 
 def _check_pair(journal: Journal, server: TradeServer, path: Path, market: PaperMarket) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 from engine.outputs.gate_numbers import Refusal, refusal_text
 from engine.outputs.reasons import EXIT_WORDS
 from engine.outputs.tables import SIDE_NAMES, money_text, volume_text
-from engine.records import Candidate, Guard, Params, from_bytes
-from novosky.market.bars import M15_SECONDS
+from engine.records import Candidate, Guard, Params, from_text
+from novosky.market.timeframe import Timeframe
 from trading.brokers.port import Position
 from trading.journal import INTENT_FILLED, INTENT_REJECTED
 
@@ -40,6 +40,8 @@ class BarView:
         In words, from `decision_text`.
     equity : float
         At the close, USD.
+    frame : Timeframe
+        Of the bar.
     """
 
     bar: int
@@ -49,6 +51,7 @@ class BarView:
     position: Position | None
     decision: str
     equity: float
+    frame: Timeframe
 
 
 def bar_line(view: BarView) -> str:
@@ -56,7 +59,8 @@ def bar_line(view: BarView) -> str:
 
     Examples
     --------
-    >>> print(bar_line(BarView(1715076900, 1715076000, 63512.34, 2, None, "no signal", 1000.0)))
+    >>> from novosky.market.timeframe import TIMEFRAMES
+    >>> print(bar_line(BarView(1715076900, 1715076000, 63512.34, 2, None, "no signal", 1000.0, TIMEFRAMES["M15"])))
     10:15 63512.34 flat, equity 1000.00, no signal; next 10:30
     """
     moment = clock(view.bar)
@@ -66,7 +70,7 @@ def bar_line(view: BarView) -> str:
         f"{moment} {view.price:.{view.digits}f} {position_text(view.position)}, equity {money_text(view.equity)}, "
         f"{view.decision}"
     )
-    coming = clock(view.bar + M15_SECONDS)
+    coming = clock(view.frame.close(view.bar))
     # Where it gets long, what follows from the clock goes first.
     return next((full for full in (f"{line}; next {coming}", f"{line}; {coming}") if len(full) <= WIDTH), line)
 
@@ -111,5 +115,5 @@ def decision_text(row: Any, intents: Sequence[Any], guard: Guard, params: Params
         return f"{side} filled" if INTENT_FILLED in states else f"{side} sent, not filled yet"
     if row["candidate"] is None or not row["gates"]:
         return f"no {side}"
-    candidate = from_bytes(Candidate, row["candidate"])
-    return f"no {side}: {refusal_text(int(row['gates']), Refusal(candidate, guard, params, float(row['spread'])))}"
+    candidate = from_text(Candidate, row["candidate"])
+    return f"no {side}: {refusal_text(row['gates'].split(), Refusal(candidate, guard, params, float(row['spread'])))}"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from alerts.telegram.daily_report import DAY_SECONDS, DailyReport, daily_message, day_of, report_key
-from engine.records import Trade, from_bytes
+from alerts.daily_report import DAY_SECONDS, DailyReport, daily_message, day_of, report_key
+from engine.records import Trade, from_text
 from trading.journal import Journal
 from trading.reports.view import LiveView
 
@@ -61,7 +61,7 @@ class DailyReporter:
         trades = [
             self._view.trade(content)
             for content in self._journal.trades()
-            if day <= from_bytes(Trade, content).exit_time < day + DAY_SECONDS
+            if day <= from_text(Trade, content).exit_time < day + DAY_SECONDS
         ]
         self._journal.outbox.enqueue(daily_message(DailyReport(day, trades, equity, notes(day)), self._folder, now))
         return True

@@ -26,12 +26,11 @@ from novosky import __version__
 from novosky.errors import StorageError
 from novosky.files import write_json
 from novosky.guarded_json import read_json_file
-from novosky.market.bars import M15_SECONDS
 from novosky.market.server_time import ServerClock
+from novosky.market.timeframe import TIMEFRAMES, USUAL, timeframe
 from novosky.market.trading_hours import Weekday, open_at
 from novosky.settings import Settings
 from trading.brokers.port import Position
-from trading.cycle.bookings import MAGIC
 from trading.journal import BotStatus
 
 HEALTH_NAME = "health.json"
@@ -84,6 +83,8 @@ class Health:
     server_clock : str
     trading_hours : mapping of str to str
         When the market deals, as in config.json; no bar is due while it is closed.
+    timeframe : str
+        Of the bars it decides at; `M15` in a file of a release before it was written down.
     clock : str
         How this machine's clock and the server's differ, in words; empty while they agree.
     format : int
@@ -107,6 +108,7 @@ class Health:
     server_clock: str
     trading_hours: Mapping[Weekday, str]
     clock: str = ""
+    timeframe: str = USUAL.name
     format: int = _FORMAT
 
 
@@ -180,9 +182,10 @@ def read_health(path: Path) -> Health | None:
         It is not one.
     """
     try:
-        content: dict[str, Any] = {"clock": "", **read_json_file(path)}
+        content: dict[str, Any] = {"clock": "", "timeframe": USUAL.name, **read_json_file(path)}
         if content.keys() != {field.name for field in fields(Health)} or content["format"] != _FORMAT:
             raise ValueError("other keys or another format")
+        timeframe(content["timeframe"])
         position = content["position"]
         return Health(
             **{
@@ -268,8 +271,9 @@ def judge_health(
 
 def _bars_due(since: int, now: float, health: Health | None) -> int:
     """Count the bars that opened in an open market and closed in (since, now]."""
-    first = since // M15_SECONDS * M15_SECONDS
-    opens = np.arange(first, int(now) - M15_SECONDS + 1, M15_SECONDS, dtype=np.int64)
+    # Without a health file nobody says how long the bot's bars are, nor when its market is open.
+    frame = USUAL if health is None else TIMEFRAMES[health.timeframe]
+    opens = np.arange(frame.floor(since), int(now) - frame.seconds + 1, frame.seconds, dtype=np.int64)
     if health is None:
         return len(opens)
     return int(open_at(opens, health.trading_hours, ServerClock(health.server_clock)).sum())
@@ -340,7 +344,8 @@ class Heartbeat:
 
     def _health(self, state: State) -> Health:
         status, positions = self._look()
-        own = next((position for position in positions if position.magic == MAGIC), None)
+        magic = self._settings.instrument.magic
+        own = next((position for position in positions if position.magic == magic), None)
         broker = self._settings.broker
         return Health(
             state=state,
@@ -361,6 +366,7 @@ class Heartbeat:
             server_clock=broker.server_clock,
             trading_hours=dict(broker.trading_hours),
             clock=self._clock(),
+            timeframe=self._settings.timeframe,
         )
 
 

@@ -14,7 +14,6 @@ from novosky.installation import as_installed
 from novosky.log import PRINTED
 from novosky.settings import Settings
 from trading.brokers.port import Position
-from trading.cycle.bookings import MAGIC
 from trading.journal import BotStatus, Journal
 from trading.reports.bar_line import BarView, bar_line, decision_text
 from trading.reports.standing import Standing, change_lines, standing_text, start_lines, stop_lines
@@ -91,6 +90,7 @@ class Narrator:
             position=self._own(),
             decision=decision_text(row, self._journal.intents_of(status.last_bar), status.guard, self._params),
             equity=float(row["equity"]),
+            frame=self._settings.frame,
         )
         self._told = status.last_bar
         self._say(bar_line(view))
@@ -111,10 +111,10 @@ class Narrator:
 
     def _standing(self, status: BotStatus) -> Standing:
         settings = self._settings
-        return Standing(settings.symbol, settings.broker.digits, status, self._own(), self._clock.now())
+        return Standing(settings.symbol, settings.frame, settings.broker.digits, status, self._own(), self._clock.now())
 
     def _own(self) -> Position | None:
-        return next((position for position in self._positions() if position.magic == MAGIC), None)
+        return next((position for position in self._positions() if position.magic == self._journal.magic), None)
 
     def _say_all(self, lines: Iterable[str]) -> None:
         for line in lines:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from engine.outputs.tables import TRADE_COLUMNS, utc_text
-from engine.records import Trade, from_bytes
+from engine.records import Trade, from_text
 from novosky.errors import DataError
 from novosky.measures.sequential import FALSE_ALARMS, Reference, Trial, lower_bound, trial_of
 from novosky.measures.statistics import drawdowns, longest_run, profit_factor, wilson_interval
@@ -145,9 +145,9 @@ class Judgement:
         }
 
 
-def trades_of_records(records: Iterable[bytes]) -> list[ClosedTrade]:
+def trades_of_records(records: Iterable[str]) -> list[ClosedTrade]:
     """Return the trades of a journal (`Journal.trades`)."""
-    trades = (from_bytes(Trade, content) for content in records)
+    trades = (from_text(Trade, content) for content in records)
     return [
         # Cents are summed in binary; without rounding a break-even trade could count as a win.
         ClosedTrade(

@@ -8,31 +8,20 @@ only one writer) nobody would empty the queue, and the alert is sent at once ins
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from alerts.telegram.access import TelegramAccess
-from alerts.telegram.api import (
-    BotApi,
-    ChatClosedError,
-    RefusedError,
-    SlowDownError,
-    TelegramApi,
-    TokenRefusedError,
-    UnreachableError,
-)
-from alerts.telegram.direct import send_now
-from trading.journal import Journal, Message, sqlite_url
+from alerts.message import Message
+from novosky.market.timeframe import TIMEFRAMES
+from trading.journal import Journal, sqlite_url
 from trading.reports.health import health_file, read_health
 from trading.reports.performance import Judgement
 
 LIVE_IDENTITIES = ("demo account ", "real account ")
 """How the identity of a live bot's journal begins (`trading.live.access.account_name`); a paper bot sends nothing."""
-FRESH_SECONDS = 45 * 60
-"""A bot at work writes its health after every bar; three bars without a word and it is not counted on."""
-
-_FAILURES = (UnreachableError, SlowDownError, ChatClosedError, RefusedError, TokenRefusedError)
+FRESH_BARS = 3
+"""A bot at work writes its health after every bar; so many bars without a word and it is not counted on."""
 
 
 def alert_message(judgement: Judgement, source: str, now: float) -> Message:
@@ -73,37 +62,22 @@ def served_outbox(journal: Path, now: float) -> bool:
         health is not None
         and health.state == "running"
         and health.identity.startswith(LIVE_IDENTITIES)
-        and now - health.written <= FRESH_SECONDS
+        and now - health.written <= FRESH_BARS * TIMEFRAMES[health.timeframe].seconds
     )
 
 
-def queue_alert(journal: Path, message: Message) -> None:
-    """Put an alert into the outbox of a SQLite journal; one of the same day is there already and stays alone."""
-    books = Journal(sqlite_url(journal), durable=True)
+def queue_alert(journal: Path, message: Message, channels: Sequence[str]) -> None:
+    """Put an alert into the outbox of a SQLite journal; one of the same day is there already and stays alone.
+
+    Parameters
+    ----------
+    journal : Path
+    message : Message
+    channels : sequence of str
+        The channels that are to carry it.
+    """
+    books = Journal(sqlite_url(journal), durable=True, channels=channels)
     try:
         books.outbox.enqueue(message)
     finally:
         books.close()
-
-
-def send_alert(
-    access: TelegramAccess, message: Message, connect: Callable[[TelegramAccess], BotApi] = TelegramApi
-) -> list[str]:
-    """Send an alert to every chat at once.
-
-    Returns
-    -------
-    list of str
-        Why chats were not reached, without secrets; empty when all have it.
-    """
-    api = connect(access)
-    problems = []
-    try:
-        for place in access.destinations:
-            try:
-                send_now(api, place, f"Risk\n{message.text}")
-            except _FAILURES as error:
-                problems.append(str(error))
-    finally:
-        api.close()
-    return problems

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from engine.outputs.tables import money_text, volume_text
-from novosky.market.bars import M15_SECONDS
+from novosky.market.timeframe import Timeframe
 from novosky.supervision.freeze import FREEZE_FLAG
 from trading.brokers.port import Position
 from trading.journal import BotStatus
 from trading.reports.bar_line import LONG_SHORT, WIDTH, position_text
 from trading.reports.health import latched_breakers
-
-TIMEFRAME = "M15"
 
 
 @dataclass(frozen=True)
@@ -25,6 +23,8 @@ class Standing:
     Attributes
     ----------
     symbol : str
+    frame : Timeframe
+        Of the bars it decides at.
     digits : int
         Of its prices.
     status : BotStatus
@@ -35,6 +35,7 @@ class Standing:
     """
 
     symbol: str
+    frame: Timeframe
     digits: int
     status: BotStatus
     position: Position | None
@@ -43,15 +44,14 @@ class Standing:
     @property
     def next_close(self) -> int:
         """When the next bar closes, UTC epoch seconds."""
-        newest = max(self.status.last_bar, int(self.now) // M15_SECONDS * M15_SECONDS)
-        return newest + M15_SECONDS
+        return self.frame.close(max(self.status.last_bar, self.frame.floor(self.now)))
 
 
 def standing_text(standing: Standing) -> str:
     """Return e.g. "BTCUSD M15, flat, equity 1000.00 USD, 2 bars processed"."""
     status = standing.status
     parts = [
-        f"{standing.symbol} {TIMEFRAME}",
+        f"{standing.symbol} {standing.frame.name}",
         position_text(standing.position),
         f"equity {money_text(status.guard.equity)} USD",
         f"{status.bars_processed} bar{'' if status.bars_processed == 1 else 's'} processed",

@@ -14,7 +14,6 @@ from trading.reports.bar_line import LONG_SHORT, clock, decision_text
 from trading.reports.health import Health, Verdict, latched_breakers
 
 DAY = 86_400
-BAR = 900
 
 
 @dataclass(frozen=True)
@@ -256,7 +255,8 @@ def _news(shown: DailyStatus) -> str:
 
 
 def _next_close(shown: DailyStatus) -> int:
-    return max(shown.status.last_bar, int(shown.now) // BAR * BAR) + BAR
+    frame = shown.settings.frame
+    return frame.close(max(shown.status.last_bar, frame.floor(shown.now)))
 
 
 def _signed(value: float) -> str:

@@ -11,12 +11,11 @@ import numpy.typing as npt
 
 from alerts.views import AccountView, HealthItem, PerformanceView, PositionView, ProfileView, StatusView, TradeView
 from engine.fills import EXIT_NAMES
-from engine.records import Guard, Trade, from_bytes
+from engine.records import Guard, Trade, from_text
 from novosky.clock import Clock
 from novosky.measures.score import MIN_TRADES, score_of
 from novosky.settings import MlSettings, Settings
 from trading.brokers.port import AccountState, Broker, Position, Quote
-from trading.cycle.bookings import MAGIC
 from trading.cycle.news import NewsSource
 from trading.cycle.switches import Switches
 from trading.journal import BotStatus, Journal
@@ -123,7 +122,7 @@ class LiveView:
     def positions(self) -> Sequence[PositionView]:
         """The bot's own open positions as last seen."""
         sight = self._watch.sight
-        return [self._position(each, sight.quote) for each in sight.positions if each.magic == MAGIC]
+        return [self._position(each, sight.quote) for each in sight.positions if each.magic == self._journal.magic]
 
     def _position(self, position: Position, quote: Quote | None) -> PositionView:
         price = None if quote is None else quote.bid if position.side > 0 else quote.ask
@@ -144,9 +143,9 @@ class LiveView:
         """The newest closed trades, newest first."""
         return [self.trade(content) for content in reversed(self._journal.trades()[-limit:])]
 
-    def trade(self, content: bytes) -> TradeView:
+    def trade(self, content: str) -> TradeView:
         """Return a trade of the journal as people see it."""
-        trade = from_bytes(Trade, content)
+        trade = from_text(Trade, content)
         return TradeView(
             symbol=self._settings.symbol,
             side=int(trade.side),
@@ -162,7 +161,7 @@ class LiveView:
 
     def performance(self) -> PerformanceView:
         """Closed trades in sum."""
-        trades = [from_bytes(Trade, content) for content in self._journal.trades()]
+        trades = [from_text(Trade, content) for content in self._journal.trades()]
         return performance_of(trades, self._started)
 
     def profile(self) -> ProfileView:

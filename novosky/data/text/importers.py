@@ -16,9 +16,10 @@ from novosky.data.text.numbers import read_numbers
 from novosky.data.text.stamps import Stamps, offset_of, read_stamps
 from novosky.data.text.table import TextTable, read_table
 from novosky.errors import DataError
-from novosky.market.bars import M15_SECONDS, usual_step, validate_bars
+from novosky.market.bars import usual_step, validate_bars
 from novosky.market.clock_changes import Pass, bars_on_clock
 from novosky.market.server_time import ServerClock
+from novosky.market.timeframe import USUAL
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def read_text_bars(
     path: Path,
     clock: ServerClock | None = None,
     *,
-    seconds: int | None = M15_SECONDS,
+    seconds: int | None = USUAL.seconds,
     repeated: Pass = "later",
 ) -> pd.DataFrame:
     """Read a text file of any known layout; see `import_text`. What it has to say goes to the log."""
@@ -68,7 +69,7 @@ def import_text(
     path: Path,
     clock: ServerClock | None = None,
     *,
-    seconds: int | None = M15_SECONDS,
+    seconds: int | None = USUAL.seconds,
     repeated: Pass = "later",
     only: str | None = None,
 ) -> TextImport:
@@ -114,7 +115,7 @@ def import_text(
     if backwards:
         bars = bars.iloc[::-1].reset_index(drop=True)
         notes.append("its bars stand newest first and were turned round")
-    seconds = seconds or usual_step(wall // 10**9) or M15_SECONDS
+    seconds = seconds or usual_step(wall // 10**9) or USUAL.seconds
     labels = dict(bars.attrs)
     bars.insert(0, "time", wall.view("datetime64[ns]"))
     bars, remarks = _to_utc(path, bars, on, seconds, repeated)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from alerts.telegram.api import Incoming
 from alerts.telegram.commands import HELP, Commander, read_order
 from alerts.telegram.confirmation import Confirmations
-from alerts.telegram.texts import money, plain_text
+from alerts.telegram.updates import Incoming
 from alerts.views import AccountView, HealthItem, PerformanceView, PositionView, ProfileView, StatusView, TradeView
+from alerts.words import money, plain_text
 from novosky.errors import BrokerError
 from novosky.supervision.freeze import FREEZE_FLAG, is_frozen
 from tests.hosts.telegram_host import OWNER, PARTNER, STRANGER, FakeClock
@@ -317,13 +317,13 @@ def test_orders_are_logged_without_who_gave_them(bot_desk: Desk, caplog: pytest.
 
 @pytest.fixture
 def switches(tmp_path: Path) -> Switches:
-    journal = Journal(sqlite_url(tmp_path / "bot.db"), durable=False)
+    journal = Journal(sqlite_url(tmp_path / "bot.db"), symbol="BTCUSD", durable=False)
     return Switches(journal, FakeClock(NOW), "Telegram", tmp_path / FREEZE_FLAG)
 
 
 def again(switches: Switches, tmp_path: Path) -> Switches:
     """The switches of a bot that starts again."""
-    journal = Journal(sqlite_url(tmp_path / "bot.db"), durable=False)
+    journal = Journal(sqlite_url(tmp_path / "bot.db"), symbol="BTCUSD", durable=False)
     return Switches(journal, FakeClock(), "x", tmp_path / FREEZE_FLAG)
 
 
@@ -355,7 +355,7 @@ def test_close_and_halt_stay_ordered_until_they_are_done(switches: Switches, tmp
 
 
 def test_a_journal_that_cannot_be_asked_stops_entries(tmp_path: Path) -> None:
-    journal = Journal(sqlite_url(tmp_path / "bot.db"), durable=False)
+    journal = Journal(sqlite_url(tmp_path / "bot.db"), symbol="BTCUSD", durable=False)
     switches = Switches(journal, FakeClock(), "x", tmp_path / FREEZE_FLAG)
     assert not switches.entries_stopped()
     journal.close()

@@ -11,10 +11,13 @@ from random import Random
 
 import pytest
 
+from alerts.delivery import Delivery
 from alerts.telegram.access import TelegramAccess
 from alerts.telegram.api import TelegramApi
-from alerts.telegram.delivery import Delivery
-from alerts.telegram.texts import TEXT_LENGTH, fitted, plain_text
+from alerts.telegram.channel import TelegramChannel
+from alerts.telegram.chats import ChatBook
+from alerts.telegram.texts import TEXT_LENGTH, fitted
+from alerts.words import plain_text
 from novosky.errors import SettingsError
 from tests.hosts.telegram_host import (
     OWNER,
@@ -41,7 +44,7 @@ def host() -> Iterator[TelegramHost]:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal(sqlite_url(tmp_path / "bot.db"), durable=False)
+    journal = Journal(sqlite_url(tmp_path / "bot.db"), symbol="BTCUSD", durable=False, channels=("telegram",))
     yield journal
     journal.close()
 
@@ -56,7 +59,11 @@ class Post:
     def reopen(self) -> None:
         access = self.host.access(*self.chats)
         self.api = TelegramApi(access, timeout=2.0)
-        self.delivery = Delivery(self.journal.outbox, self.api, access.labels, Random(1))
+        self.deliver_to(access)
+
+    def deliver_to(self, access: TelegramAccess) -> None:
+        channel = TelegramChannel(self.api, ChatBook(access.destinations))
+        self.delivery = Delivery(self.journal.outbox, channel, Random(1))
 
     def tell(self, text: str, key: str | None = None, kind: str = "trade", attachment: str | None = None) -> None:
         self.journal.outbox.enqueue(Message(key or text, kind, text, math.floor(self.clock.now()), attachment))
@@ -301,7 +308,8 @@ def test_the_token_and_the_chats_are_in_no_log(
     post.run(7200)
     post.api.close()
     access = host.access(token="987654321:BBF-another_secret")
-    broken = Delivery(journal.outbox, TelegramApi(access, timeout=0.5), access.labels, Random(1))
+    channel = TelegramChannel(TelegramApi(access, timeout=0.5), ChatBook(access.destinations))
+    broken = Delivery(journal.outbox, channel, Random(1))
     post.tell("closed")
     broken.step(post.clock.now() + 10_000)
     assert "valid one" in broken.problem
@@ -309,7 +317,7 @@ def test_the_token_and_the_chats_are_in_no_log(
     secret = TOKEN.partition(":")[2]
     assert secret not in caplog.text
     assert "BBF-another_secret" not in caplog.text
-    ours = "".join(record.getMessage() for record in caplog.records if record.name.startswith("trading"))
+    ours = "".join(record.getMessage() for record in caplog.records if record.name.startswith(("alerts", "trading")))
     assert str(OWNER) not in ours
     assert str(PARTNER) not in ours
 

@@ -6,15 +6,15 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from random import Random
 
 import pytest
 
+from alerts.delivery import CLOSED_WAIT
 from alerts.telegram.access import TelegramAccess
 from alerts.telegram.chats import ChatBook
-from alerts.telegram.delivery import CLOSED_WAIT, Delivery
 from alerts.telegram.destination import Destination
-from alerts.telegram.texts import TEXT_LENGTH, pieces, plain_text
+from alerts.telegram.texts import TEXT_LENGTH, pieces
+from alerts.words import plain_text
 from novosky.errors import SettingsError
 from tests.alerts.telegram.test_delivery import Post
 from tests.alerts.telegram.test_service import Machine
@@ -44,7 +44,7 @@ def host() -> Iterator[TelegramHost]:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal(sqlite_url(tmp_path / "bot.db"), durable=False)
+    journal = Journal(sqlite_url(tmp_path / "bot.db"), symbol="BTCUSD", durable=False, channels=("telegram",))
     yield journal
     journal.close()
 
@@ -361,7 +361,7 @@ def test_a_slip_in_a_topic_is_named(text: str) -> None:
 def test_messages_go_to_the_topic_that_is_named(host: TelegramHost, journal: Journal) -> None:
     access = TelegramAccess(host.access().token, (NEW, OWNER), host.access().base_url, (Destination(NEW, 45),))
     post = Post(host, journal, NEW)
-    post.delivery = Delivery(journal.outbox, post.api, access.labels, Random(1))
+    post.deliver_to(access)
     post.tell("opened")
     post.run(10)
     assert [(int(call["chat_id"]), call.get("message_thread_id")) for _, call in host.calls] == [
@@ -392,7 +392,7 @@ def test_more_waiting_for_a_closed_chat_than_is_looked_at_hides_nobody_elses(
 ) -> None:
     post = Post(host, journal, OWNER, PARTNER)
     host.blocked = {PARTNER}
-    label = post.delivery._book.labels()[1]
+    label = post.delivery._channel.labels()[1]
     for number in range(700):
         post.tell(f"m{number}", key=f"k{number}|to:{label}")
     post.run(5)

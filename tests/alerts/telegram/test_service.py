@@ -14,9 +14,9 @@ from random import Random
 
 import pytest
 
+from alerts.delivery import RECIPIENT
 from alerts.telegram.access import TelegramAccess
 from alerts.telegram.api import BotApi, TelegramApi
-from alerts.telegram.delivery import RECIPIENT
 from alerts.telegram.service import TelegramService
 from novosky.clock import RealClock
 from novosky.supervision.freeze import FREEZE_FLAG, is_frozen
@@ -56,7 +56,7 @@ class Machine:
     def __init__(self, host: TelegramHost, folder: Path) -> None:
         self.host, self.folder, self.clock = host, folder, FakeClock()
         self.bot = Bot()
-        self.journal = Journal(sqlite_url(folder / "bot.db"), durable=False)
+        self.journal = Journal(sqlite_url(folder / "bot.db"), symbol="BTCUSD", durable=False, channels=("telegram",))
         self.services: list[TelegramService] = []
 
     def start(self, *chats: int, controls: object = None, clock: object = None) -> TelegramService:

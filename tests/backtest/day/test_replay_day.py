@@ -47,7 +47,7 @@ def setup_of(scenario: Scenario) -> ReplaySetup:
 
 
 def report_of(journal: Path, day: int, scenario: Scenario) -> DayReport:
-    opened = Journal(sqlite_url(journal), durable=False, read_only=True)
+    opened = Journal(sqlite_url(journal), symbol="BTCUSD", durable=False, read_only=True)
     try:
         report = replay_day(opened, day, setup_of(scenario))
     finally:
@@ -167,9 +167,13 @@ def test_a_refused_order_is_missed(
 
     def refused(connection: sqlite3.Connection) -> None:
         connection.execute(
-            "UPDATE intents SET state = 'rejected', retcode = 10027 WHERE bar = ? AND kind = 'entry'", (held.decided,)
+            "UPDATE intents SET state = 'rejected', outcome = 'programs off here', broker_code = '10027' "
+            "WHERE bar = ? AND kind = 'entry'",
+            (held.decided,),
         )
-        connection.execute("UPDATE decisions SET action = 'blocked', gates = 1 WHERE bar = ?", (held.decided,))
+        connection.execute(
+            "UPDATE decisions SET action = 'blocked', gates = 'market_closed' WHERE bar = ?", (held.decided,)
+        )
         position = "(SELECT position FROM deals WHERE time = ? AND entry = 0)"
         connection.execute(f"DELETE FROM trades WHERE position = {position}", (held.entry_time,))
         connection.execute(f"DELETE FROM deals WHERE position = {position}", (held.entry_time,))
@@ -223,12 +227,14 @@ def test_another_model_is_a_signal(finished: Path, day: int, scenario: Scenario,
 
 
 def test_the_breakers_of_any_moment_can_be_built_again(finished: Path, scenario: Scenario, day: int) -> None:
-    journal = Journal(sqlite_url(finished), durable=False, read_only=True)
+    journal = Journal(sqlite_url(finished), symbol="BTCUSD", durable=False, read_only=True)
     status = journal.status()
     assert status is not None
     last = (status.last_bar - 1) // DAY * DAY
     params = build_params(scenario.settings, scenario.ml_settings)
-    assert to_bytes(guard_at(read_journal_day(journal, last), params, status.last_bar)) == to_bytes(status.guard)
+    assert to_bytes(
+        guard_at(read_journal_day(journal, last, int(params.bar_seconds)), params, status.last_bar)
+    ) == to_bytes(status.guard)
     journal.close()
 
 

@@ -14,8 +14,11 @@ from rich.console import Console
 
 from backtest.benchmarks import buy_and_hold, random_entry_benchmark
 from backtest.metrics import Metrics, compute_metrics, net_results
-from backtest.report.charts import MAX_POINTS, display_step, equity_figure, price_figure, r_histogram
+from backtest.report.charts import MAX_POINTS, display_step
 from backtest.report.page import report_html, write_report
+from backtest.report.sections.equity import equity_figure
+from backtest.report.sections.outcomes import r_histogram
+from backtest.report.sections.price import price_figure
 from backtest.report.summary import dollars, notices, number, percent, print_summary, signed_percent
 from backtest.result import BacktestResult
 from engine.outputs.reasons import EXIT_WORDS

@@ -9,32 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backtest.sweep.axes import (
-    ADX,
-    CONFIDENCE,
-    EMA,
-    EXIT,
-    GAP,
-    HELD,
-    MIN_ATR,
-    PRESENT,
-    RISK,
-    SESSIONS,
-    SPREAD,
-    STOP,
-    TAKE,
-    Axis,
-    Key,
-    axes_for,
-    changed_settings,
-    design,
-    grid_size,
-)
+from backtest.sweep.axes import KEYS, PRESENT, Axis, Key, axes_for, changed_settings, design, grid_size
 from backtest.sweep.run import apply_best
 from novosky.errors import UsageError
 from novosky.settings import MlSettings, Settings
 from novosky.settings.profile_application import apply_profile, labels_of
 from novosky.settings.profiles import PROFILES, Profile
+
+CONFIDENCE, GAP = KEYS["confidence_threshold"], KEYS["min_probability_diff"]
+SESSIONS = tuple(KEYS[f"confidence_{name}"] for name in ("london", "new_york", "asian"))
+MIN_ATR, SPREAD, EMA = KEYS["min_atr_threshold"], KEYS["max_spread_atr"], KEYS["ema_trend_filter"]
+ADX = (KEYS["adx_filter"], KEYS["min_adx"])
+RISK, STOP, TAKE = KEYS["risk_percent"], KEYS["sl_atr_mult"], KEYS["tp_atr_mult"]
+EXIT, HELD = KEYS["exit_threshold"], KEYS["min_bars_held"]
 
 
 def contents(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -34,6 +34,7 @@ from engine.inputs.models import Models
 from ml.feature_engineering import warm_up_bars
 from novosky.data.synthetic import planted_direction, synthetic_bars
 from novosky.errors import LockedError, NetworkError, StorageError, UsageError
+from novosky.market.timeframe import USUAL
 from novosky.measures.statistics import sharpe_ratio
 from novosky.settings import MlSettings
 from tests.backtest.walk_forward.walk_examples import example_models, example_settings
@@ -207,21 +208,21 @@ def day(text: str) -> pd.Timestamp:
 
 
 def test_a_sweep_sees_the_first_seventy_percent() -> None:
-    start, end = seen_window(day("2024-01-01"), day("2024-04-10"))
+    start, end = seen_window(day("2024-01-01"), day("2024-04-10"), USUAL)
     assert start == day("2024-01-01")
     assert end == day("2024-03-11")
 
 
 def test_seventy_percent_are_whole_bars() -> None:
-    _, end = seen_window(day("2024-01-01 00:15"), day("2024-04-30 00:00"))
+    _, end = seen_window(day("2024-01-01 00:15"), day("2024-04-30 00:00"), USUAL)
     assert end.value % pd.Timedelta(minutes=15).value == 0
     assert end <= day("2024-01-01 00:15") + 0.7 * (day("2024-04-30") - day("2024-01-01 00:15"))
 
 
 def test_a_window_shorter_than_ninety_days_is_seen_whole() -> None:
     short = day("2024-01-01"), day("2024-03-30 23:45")
-    assert seen_window(*short) == short
-    assert seen_window(day("2024-01-01"), day("2024-03-31"))[1] == day("2024-03-04")
+    assert seen_window(*short, USUAL) == short
+    assert seen_window(day("2024-01-01"), day("2024-03-31"), USUAL)[1] == day("2024-03-04")
 
 
 def table_of(**columns: Any) -> pd.DataFrame:

@@ -27,6 +27,7 @@ from ml.signal.trainer import build_dataset
 from novosky.data.store import save_bars
 from novosky.errors import DataError, StorageError, UsageError
 from novosky.market.bars import epoch_seconds
+from novosky.market.timeframe import USUAL
 from tests.backtest.walk_forward.walk_examples import (
     END,
     START,
@@ -79,7 +80,7 @@ def planted(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Walk:
 
 
 def test_the_folds_of_three_years_lie_where_they_were_agreed() -> None:
-    windows = fold_windows(utc("2021-07-01"), utc("2024-07-01"), 10, 730, 96)
+    windows = fold_windows(utc("2021-07-01"), utc("2024-07-01"), 10, 730, 96, USUAL)
     assert len(windows) == 10
     first, second, last = windows[0], windows[1], windows[-1]
     assert dates(first.train_start, first.train_end, first.test_start, first.test_end) == [
@@ -94,7 +95,7 @@ def test_the_folds_of_three_years_lie_where_they_were_agreed() -> None:
 
 @pytest.mark.parametrize(("folds", "days", "embargo"), [(1, 30, 0), (7, 100, 96), (13, 365, 500)])
 def test_folds_follow_each_other_without_gap_and_behind_the_embargo(folds: int, days: int, embargo: int) -> None:
-    windows = fold_windows(utc("2022-01-03"), utc("2022-06-01"), folds, days, embargo)
+    windows = fold_windows(utc("2022-01-03"), utc("2022-06-01"), folds, days, embargo, USUAL)
     assert windows[0].test_start == utc("2022-01-03").timestamp()
     assert windows[-1].test_end == utc("2022-06-01").timestamp()
     assert [w.test_end for w in windows[:-1]] == [w.test_start for w in windows[1:]]
@@ -106,7 +107,7 @@ def test_folds_follow_each_other_without_gap_and_behind_the_embargo(folds: int, 
 @pytest.mark.parametrize(("folds", "days", "embargo"), [(0, 30, 96), (32, 30, 96), (4, 1, 96)])
 def test_folds_that_measure_nothing_are_refused(folds: int, days: int, embargo: int) -> None:
     with pytest.raises(UsageError):
-        fold_windows(utc("2022-01-01"), utc("2022-02-01"), folds, days, embargo)
+        fold_windows(utc("2022-01-01"), utc("2022-02-01"), folds, days, embargo, USUAL)
 
 
 # What training may know
@@ -143,7 +144,7 @@ def test_another_future_trains_the_same_model(planted: Walk) -> None:
 
 
 def test_a_history_that_begins_too_late_is_refused(planted: Walk) -> None:
-    window = fold_windows(START, END, 2, 40, 96)[0]
+    window = fold_windows(START, END, 2, 40, 96, USUAL)[0]
     with pytest.raises(DataError, match="later --start"):
         fold_bars(planted.plan.history, window)
 

@@ -12,6 +12,7 @@ import pandas as pd
 from backtest.walk_forward.folds import FoldOutcome, FoldWindow, Leg, fold_windows
 from backtest.walk_forward.run import WalkPlan
 from novosky.data.synthetic import synthetic_bars
+from novosky.market.timeframe import USUAL
 from novosky.settings import MlSettings, Settings
 from tests.helpers.sets.signal_sets import SMALL_MODELS
 
@@ -65,7 +66,7 @@ def example_plan(root: Path, kind: Literal["planted", "null"]) -> WalkPlan:
 
 def example_windows(folds: int = 2) -> list[FoldWindow]:
     """Folds of the example."""
-    return fold_windows(START, END, folds, TRAIN_DAYS, EMBARGO)
+    return fold_windows(START, END, folds, TRAIN_DAYS, EMBARGO, USUAL)
 
 
 def leg(net: list[float], equity: list[float], max_drawdown: float = 0.0) -> Leg:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.history import ASK_POSITION
+from engine.bar import ASK_POSITION
 from engine.records import Minutes, Params, Rollovers
 from tests.engine.market import BAR, WEDNESDAY, Answer, Market, bars_from, candidate_rows, neutral_params
 
@@ -149,6 +149,7 @@ def case_params(case: BarCase) -> Params:
         "fixed_volume": 1.0,
         "starting_balance": case.balance,
         "position_model": int(bool(case.exits)),
+        "position_horizon": 96.0,
     }
     return neutral_params(**{**defaults, **dict(case.settings)})
 

@@ -126,6 +126,15 @@ DECISIONS = (
         trades=(Booked(1, 2, -1, 49_997.5, 49_982.5, "model", 15.0),),
     ),
     BarCase(
+        id="model-is-not-followed-before-min-bars-held",
+        why="it says leave at every close; the first that counts is the second of the trade",
+        signals=(LONG,),
+        settings=(("min_bars_held", 2),),
+        exits=(1, 2, 3),
+        bars=(QUIET, QUIET, QUIET, (50_030.0, 50_040.0, 50_020.0, 50_030.0)),
+        trades=(Booked(1, 3, 1, 50_010.0, 50_030.0, "model", 20.0),),
+    ),
+    BarCase(
         id="waiting-exit-goes-before-the-stop",
         why="the exit meets the first quote; the fall that follows meets no position",
         signals=(LONG,),

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from engine.gates.signal import ASIAN, LONDON, NEW_YORK
 from engine.inputs.columns import bar_columns, minutes_of, window_rows
 from engine.inputs.context import market_context
-from engine.inputs.parameters import ASIAN, LONDON, NEW_YORK, build_params, build_rollovers, session_thresholds
+from engine.inputs.parameters import build_params, build_rollovers
 from engine.records import Params, dtype_of
 from novosky.errors import DataError
 from novosky.market.news import NewsCalendar
+from novosky.market.timeframe import USUAL
 from novosky.settings import MlSettings, Settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -52,6 +54,19 @@ def epoch(moment: str) -> int:
     return int(pd.Timestamp(moment, tz="UTC").timestamp())
 
 
+EXCHANGE: dict[str, Any] = {
+    "fees": "maker_taker",
+    "commission_per_lot": 0.0,
+    "maker_fee_pct": -0.05,
+    "taker_fee_pct": 0.25,
+    "min_fee": 0.75,
+    "carry": "funding",
+    "swap_long": 0.0,
+    "swap_short": 0.0,
+    "funding_rate_pct": 0.125,
+    "funding_hours_utc": [0, 8, 16],
+}
+EXCHANGE_PARAMETERS = {"maker_fee": -0.0005, "taker_fee": 0.0025, "min_fee": 0.75, "funding_rate": 0.00125}
 # Every parameter that follows from one key: name, value, and the settings that give it.
 MAPPINGS: list[tuple[str, float, dict[str, Any]]] = [
     ("risk_fraction", 0.025, {"dynamic_position_sizing": {"risk_percent": 2.5}}),
@@ -125,8 +140,16 @@ def test_no_parameter_was_forgotten() -> None:
     from_model_settings = {"confidence", "min_gap", "position_model", *POSITION_PARAMETERS}
     # M15 bars, cents, two votes of three, orders that live for one open, and sizing by risk.
     fixed = {"bar_seconds": 900, "money_scale": 100.0, "min_votes": 2, "entry_valid_seconds": 0, "fixed_volume": 0.0}
-    assert covered | from_model_settings | set(fixed) == set(dtype_of(Params).names or ())
+    assert covered | from_model_settings | set(EXCHANGE_PARAMETERS) | set(fixed) == set(dtype_of(Params).names or ())
     assert {name: getattr(params_with(), name) for name in fixed} == fixed
+
+
+def test_an_exchanges_costs_change_their_parameters_and_take_the_brokers_away() -> None:
+    plain, exchange = params_with(), params_with(costs=EXCHANGE)
+    own = {name: float(getattr(exchange, name)) for name in EXCHANGE_PARAMETERS}
+    assert own == pytest.approx(EXCHANGE_PARAMETERS)
+    changed = {name for name in dtype_of(Params).names or () if np.any(getattr(plain, name) != getattr(exchange, name))}
+    assert changed == {*EXCHANGE_PARAMETERS, "swap_long", "swap_short"}
 
 
 def test_model_settings_reach_the_engine() -> None:
@@ -149,7 +172,7 @@ def test_the_exit_rule_reaches_the_engine() -> None:
 def thresholds(**sessions: float) -> dict[int, float]:
     """Confidence thresholds by session bits, with 0.6 for sessions without their own."""
     settings = settings_with(session_confidence=sessions)
-    by_bits = session_thresholds(settings, ml_settings_with(prediction={"confidence_threshold": 0.6}))
+    by_bits = build_params(settings, ml_settings_with(prediction={"confidence_threshold": 0.6})).confidence
     return dict(enumerate(by_bits.tolist()))
 
 
@@ -214,7 +237,7 @@ def test_bar_columns_carry_the_frame() -> None:
 def test_minutes_belong_to_the_bar_they_open_in() -> None:
     frame = bars_at("2024-01-01 00:00", "2024-01-01 00:15", high=[9.0, 9.0], low=[0.1, 0.1])
     m1 = bars_at("2024-01-01 00:00", "2024-01-01 00:14", "2024-01-01 00:15", high=[1.0, 2.0, 3.0], low=[0.1, 0.2, 0.3])
-    minutes = minutes_of(frame, m1)
+    minutes = minutes_of(frame, m1, USUAL)
     assert minutes.begin.tolist() == [0, 2, 3]
     assert minutes.high.tolist() == [1.0, 2.0, 3.0]
     assert minutes.low.tolist() == [0.1, 0.2, 0.3]
@@ -232,14 +255,14 @@ def test_minutes_outside_every_bar_are_left_out() -> None:
         "2024-01-01 01:15",
         high=[1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
     )
-    minutes = minutes_of(frame, m1)
+    minutes = minutes_of(frame, m1, USUAL)
     assert minutes.begin.tolist() == [0, 1, 2]
     assert minutes.high.tolist() == [2.0, 5.0]
 
 
 def test_a_bar_without_minutes_owns_none() -> None:
     frame = bars_at("2024-01-01 00:00", "2024-01-01 00:15", "2024-01-01 00:30")
-    minutes = minutes_of(frame, bars_at("2024-01-01 00:31", high=[7.0]))
+    minutes = minutes_of(frame, bars_at("2024-01-01 00:31", high=[7.0]), USUAL)
     assert minutes.begin.tolist() == [0, 0, 0, 1]
 
 

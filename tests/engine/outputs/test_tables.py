@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.gates import GATE_NAMES
+from engine.gates import GATE_NAMES, gate_names
 from engine.outputs.tables import (
     BLOCK_COLUMNS,
     TRADE_COLUMNS,
@@ -123,7 +123,7 @@ def blocked_with(gates: int, **fields: Any) -> dict[str, str]:
     candidate.side, candidate.confidence, candidate.gap, candidate.atr = -1, 2 / 3, 0.1, 87.654
     for name, value in fields.items():
         setattr(candidate, name, value)
-    row = block_row(1_709_211_600, "BTCUSD", candidate, gates, 62_000.456, 16.949, 2)
+    row = block_row(1_709_211_600, "BTCUSD", candidate, gate_names(gates), 62_000.456, 16.949, 2)
     return dict(zip(BLOCK_COLUMNS, row, strict=True))
 
 

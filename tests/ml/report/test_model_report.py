@@ -465,9 +465,9 @@ def test_the_page_holds_everything_and_loads_nothing(report: ModelReport) -> Non
         assert f'<div id="{name}"></div>' in shown
     for one in report.drift.features:
         assert f">{one.feature}" in shown
-    figures = re.search(r'id="figures">(.*?)</script>', page)
+    figures = re.search(r'id="page">(.*?)</script>', page)
     assert figures is not None
-    assert set(json.loads(figures[1])) == {"training", "live", "psi"}
+    assert set(json.loads(figures[1])["figures"]) == {"training", "live", "psi"}
 
 
 def test_the_figures_are_valid_and_draw_the_numbers_of_the_report(report: ModelReport) -> None:

@@ -21,6 +21,7 @@ from novosky.data.store import load_bars, save_bars
 from novosky.data.synthetic import synthetic_bars
 from novosky.errors import DataError, NetworkError, UsageError
 from novosky.market.bars import epoch_seconds
+from novosky.market.timeframe import USUAL
 
 Reply = tuple[int, dict[str, str], str]
 BARS = 2_500
@@ -111,6 +112,7 @@ def fetch(venue: Venue, path: Path, source: CandleSource | None = None, **option
     settings = {
         "now": venue.now,
         "start": int(venue.opens[0]),
+        "seconds": USUAL.seconds,
         "retry": RetryPolicy(attempts=4, timeout=2.0, sleep=venue.sleeps.append),
         **options,
     }

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engine.outputs.tables import trade_row, write_trades
-from engine.records import to_bytes
+from engine.records import to_text
 from novosky.measures.sequential import BREAKEVEN, FALSE_ALARMS, MOST_R, Reference, Trial, lower_bound, trial_of, wealth
 from optimize.history import Evidence, StrategyParams, write_strategy_params
 from tests.commands.test_monitor import HOUR, START, write_journal
@@ -106,7 +106,7 @@ def test_limits_asked_for_decide_instead_of_the_test() -> None:
         trade_with(profit=value, commission=0.0, swap=0.0, exit_time=START + k)
         for k, value in enumerate([1.0, -1.0] * 20)
     ]
-    figures = measure(trades_of_records(map(to_bytes, records)), 50)
+    figures = measure(trades_of_records(map(to_text, records)), 50)
     assert judge(figures, Limits()).verdict == "healthy"
     assert judge(figures, Limits(min_profit_factor=2.0)).verdict == "degraded"
     assert judge(figures, Limits(most_losses=0)).verdict == "degraded"
@@ -125,7 +125,7 @@ def test_a_trades_file_gives_the_multiples_of_the_journal(tmp_path: Path) -> Non
         )  # fmt: skip
     write_trades(tmp_path / "t.csv", (trade_row(record, 2) for record in records))
     from_file = [trade.r for trade in read_trades(tmp_path / "t.csv")]
-    from_journal = [trade.r for trade in trades_of_records(map(to_bytes, records))]
+    from_journal = [trade.r for trade in trades_of_records(map(to_text, records))]
     assert from_file == pytest.approx(from_journal)
 
 

@@ -17,8 +17,7 @@ from novosky.errors import LockedError
 from tests.helpers.live_runs import LiveDesk
 from tests.helpers.paper_runs import Scenario, planted_bars
 from trading.account.lock import AccountLock, Holder, account_lock, lock_folder
-from trading.brokers.mt5.terms import Access
-from trading.live.access import account_key, shown_account
+from trading.brokers.mt5.entry import package_reach
 from trading.live.session import live_session
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -181,6 +180,6 @@ def test_two_live_bots_of_one_account_never_run_whatever_folder_or_journal(tmp_p
 
 
 def test_the_locks_name_tells_no_account_number() -> None:
-    access = Access(12345678, "Broker-Live", real=True)
-    assert "12345678" not in account_key(access) + shown_account(access)
-    assert shown_account(access) == "real account ...678 on Broker-Live"
+    reach = package_reach({"MT5_LOGIN": "12345678", "MT5_SERVER": "Broker-Live", "NOVOSKY_ACCOUNT": "real"})
+    assert "12345678" not in reach.key + reach.shown
+    assert reach.shown == "real account ...678 on Broker-Live"

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from engine.inputs.parameters import build_params
-from engine.records import Guard, Trade, from_bytes
+from engine.records import Guard, Trade, from_text
 from novosky.errors import BrokerError
+from novosky.market.instrument import BOT_MAGIC as MAGIC
 from tests.helpers.mt5_runs import Mt5Session, open_mt5, trade_server
 from tests.helpers.paper_runs import Scenario, planted_bars, settings_with
 from trading.account.adoption import adopt, survey
@@ -24,7 +25,6 @@ from trading.brokers.simulated.clock import TerminalClock
 from trading.brokers.simulated.functions.terminal import SimulatedTerminal
 from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.store import MemoryStore
-from trading.cycle.bookings import MAGIC
 from trading.cycle.unknown_orders import UNKNOWN_ORDERS
 from trading.journal import Journal, sqlite_url
 
@@ -67,7 +67,7 @@ class World:
         """Do what the command does."""
         settings, terms = self.scenario.settings, self.server.terms
         params = build_params(settings, self.scenario.ml_settings)
-        journal = Journal(sqlite_url(self.file), durable=False)
+        journal = Journal(sqlite_url(self.file), symbol="BTCUSD", durable=False)
         access = Access(terms.login, terms.server, real=False)
         broker = Mt5Broker(SimulatedTerminal(self.server), settings, TerminalClock(self.server), access)
         adopt(journal, survey(broker, journal, params, "scenario"), int(self.server.now))
@@ -91,7 +91,7 @@ def world(scenario: Scenario, tmp_path: Path) -> World:
 
 def facts_of(trade: bytes) -> dict[str, Any]:
     """Return what a history can tell of a trade: all but the bot's own reason to leave."""
-    record = from_bytes(Trade, trade)
+    record = from_text(Trade, trade)
     names = [name for name in record.dtype.names or () if name != "reason"]
     return {name: record[name].item() for name in names}
 
@@ -193,7 +193,7 @@ def test_a_halt_by_a_person_stays_with_an_older_copy(world: World) -> None:
     world.session.bot.halt()
     old = world.copy()
     world.stop()
-    status = Journal(sqlite_url(old), durable=False).status()
+    status = Journal(sqlite_url(old), symbol="BTCUSD", durable=False).status()
     assert status is not None and status.guard.halted
     world.adopt()
     world.start()
@@ -266,7 +266,7 @@ def test_an_order_of_another_bot_stops_entries_at_once_and_stays_alone(world: Wo
     world.start()
     assert world.session.journal.flag(UNKNOWN_ORDERS) is None
     if foreign in world.own():
-        assert foreign in world.session.journal.held_positions(MAGIC)
+        assert foreign in world.session.journal.held_positions()
     assert world.guard().closed == len(world.trades())
     world.session.go_on_until(lambda: len(world.session.journal.intents()) > entries + 1)
 

@@ -12,14 +12,15 @@ from sqlalchemy import create_engine, text
 
 from engine.breakers import start_guard
 from engine.inputs.parameters import build_params
-from engine.records import Guard, Params, from_bytes, new_record, to_bytes
+from engine.records import Guard, Params, from_bytes, new_record, to_bytes, to_text
 from novosky.errors import SettingsError
 from tests.helpers.live_runs import LiveDesk, bot_of
 from tests.helpers.paper_runs import Scenario, go_on, open_scenario, planted_bars, settings_with
 from tests.hosts.telegram_host import telegram_host
 from trading.account.opening_balance import balance_problem
+from trading.brokers.facts import AccountFacts
 from trading.cycle.messages import alarms_between, latches, start_messages
-from trading.doctor.balance import AccountFacts, HaltState, check_account, halt_state
+from trading.doctor.balance import HaltState, check_account, halt_state
 from trading.doctor.finding import Grade
 from trading.journal import Journal, sqlite_url
 
@@ -71,7 +72,7 @@ def test_a_live_bot_refuses_to_begin_far_from_its_starting_balance(
 
 class Looking:
     def __init__(self, desk: LiveDesk) -> None:
-        self.journal = Journal(sqlite_url(desk.logs / "novosky.sqlite"), durable=False, read_only=True)
+        self.journal = Journal(sqlite_url(desk.logs / "novosky.sqlite"), symbol="BTCUSD", durable=False, read_only=True)
 
     def __enter__(self) -> Journal:
         return self.journal
@@ -169,7 +170,7 @@ def test_a_restored_bot_says_what_is_in_force(tmp_path: Path, caplog: pytest.Log
     session.close()
     guard.halted = guard.week_blocked = 1
     with create_engine(sqlite_url(file)).begin() as connection:
-        connection.execute(text("UPDATE bot_status SET guard = :guard"), {"guard": to_bytes(guard)})
+        connection.execute(text("UPDATE bot_status SET guard = :guard"), {"guard": to_text(guard)})
     told: list[str] = []
     from tests.helpers.paper_runs import SilentNotifier
 

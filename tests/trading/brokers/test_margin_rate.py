@@ -20,14 +20,15 @@ from tests.helpers.paper_runs import (
     scattered_ml_settings,
     settings_with,
 )
-from trading.brokers.mt5.margin import UNKNOWN, MarginFacts, margin_problem
+from trading.brokers.facts import MarginFacts, SymbolFacts
+from trading.brokers.margin import UNKNOWN, margin_problem
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.errors import CALL_FAILED
-from trading.brokers.port import RETCODE_NO_MONEY, OrderRequest
+from trading.brokers.port import OrderRequest, Outcome
 from trading.brokers.simulated.accounts import AccountTerms
 from trading.brokers.simulated.faults import Fault
-from trading.brokers.simulated.symbols import SymbolSpec
-from trading.doctor.broker import SymbolFacts, check_margin
+from trading.brokers.simulated.markets.symbols import SymbolSpec
+from trading.doctor.broker import check_margin
 from trading.doctor.finding import Grade
 
 
@@ -68,7 +69,7 @@ def test_with_that_line_it_trades(rate: float) -> None:
     play.broker.connect()
     quote = play.broker.quote()
     sent = play.broker.send(OrderRequest(1, 0.01, quote.bid - 500.0, quote.ask + 500.0, 0, 770_001, "e0000000a"))
-    assert sent.retcode == C.TRADE_RETCODE_DONE
+    assert sent.outcome is Outcome.FILLED
     (held,) = play.broker.positions()
     assert held.margin == pytest.approx(0.01 * held.price_open / 100.0 * rate, rel=1e-3)
 
@@ -118,9 +119,9 @@ def test_a_terminal_that_answers_none_opens_nothing_and_says_why(caplog: pytest.
     quote = play.broker.quote()
     order = OrderRequest(1, 0.01, quote.bid - 500.0, quote.ask + 500.0, 0, 770_001, "e0000000a")
     refused = play.broker.send(order)
-    assert (refused.retcode, refused.comment) == (RETCODE_NO_MONEY, UNKNOWN)
+    assert (refused.outcome, refused.comment) == (Outcome.NO_MONEY, UNKNOWN)
     assert play.sends() == 0
-    assert play.broker.send(replace(order, comment="e0000000b")).retcode == C.TRADE_RETCODE_DONE
+    assert play.broker.send(replace(order, comment="e0000000b")).outcome is Outcome.FILLED
 
 
 def test_a_broker_that_raises_its_margin_while_the_bot_runs_gets_no_more_entries() -> None:
@@ -130,7 +131,7 @@ def test_a_broker_that_raises_its_margin_while_the_bot_runs_gets_no_more_entries
     feed.params.leverage = 25.0
     quote = play.broker.quote()
     refused = play.broker.send(OrderRequest(1, 0.01, quote.bid - 500.0, quote.ask + 500.0, 0, 770_001, "e0000000a"))
-    assert refused.retcode == RETCODE_NO_MONEY
+    assert refused.outcome == Outcome.NO_MONEY
     assert '"margin_rate": 4 ' in refused.comment
     assert play.sends() == 0
 

@@ -20,6 +20,7 @@ from novosky.data.calendar.forex_factory import parse_week
 from novosky.data.calendar.store import append_week
 from novosky.data.synthetic import synthetic_bars
 from novosky.errors import DataError
+from novosky.market.bar_arrays import BarArrays
 from novosky.market.news import load_calendar
 from novosky.settings import Settings, load_ml_settings, load_settings
 from novosky.settings.runtime import News
@@ -327,7 +328,7 @@ def test_the_bot_sees_a_release_as_soon_as_it_is_fetched(news_desk: NewsDesk, ro
     ml_settings = ml_settings.model_copy(update={"ml_sltp": ml_settings.ml_sltp.model_copy(update={"enabled": False})})
     count, close = live_window_bars(), int(at("2024-05-08 12:15"))
     start = pd.Timestamp(close - 900 * count, unit="s", tz="UTC")
-    bars = synthetic_bars("null", count, seed=3, start=start.isoformat())
+    bars = BarArrays.from_bars(synthetic_bars("null", count, seed=3, start=start.isoformat()))
     model = Watching([list(ml_settings.features).index(name) for name in PROTECTED[:4]])
     live = news_desk.open()
     source = SignalSource(model, settings, ml_settings, live)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from novosky.market.instrument import BOT_MAGIC as MAGIC
 from tests.helpers.live_runs import LiveDesk
 from tests.helpers.mt5_runs import Mt5Session, open_mt5, trade_server
 from tests.helpers.paper_runs import Scenario, backtest_outcome, planted_bars
@@ -15,7 +16,6 @@ from trading.brokers.simulated.book import OpenPosition
 from trading.brokers.simulated.faults import Fault, answers, overwritten_comment
 from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.store import MemoryStore
-from trading.cycle.bookings import MAGIC
 from trading.cycle.notes import STOP_REPAIRED
 from trading.cycle.switches import Switches
 from trading.live.loop import Rhythm
@@ -138,10 +138,10 @@ def test_an_order_answered_as_refused_but_carried_out_is_no_refused_one(
     session.go_on(1)
     row = session.journal.intent(refused["id"])
     assert row is not None
-    assert (row["state"], row["order"], row["retcode"]) == ("filled", ticket, 10009)
+    assert (row["state"], row["order"], row["outcome"]) == ("filled", ticket, "filled")
     decision = session.journal.decision(refused["bar"])
     assert decision is not None
-    assert (decision["action"], decision["gates"]) == ("entry", 0)
+    assert (decision["action"], decision["gates"]) == ("entry", "")
     assert [row for row in session.journal.blocks() if row["bar"] == refused["bar"]] == []
     assert any("was taken for refused and was carried out" in text for text in messages.texts)
     session.finish()

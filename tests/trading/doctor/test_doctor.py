@@ -27,9 +27,8 @@ from novosky.market.server_time import ServerClock
 from tests.helpers.command_line import Answer, listing, run_script
 from tests.helpers.desk import Desk
 from tests.helpers.paper_runs import settings_with
-from trading.brokers.mt5.margin import MarginFacts
+from trading.brokers.facts import AccountFacts, MarginFacts
 from trading.doctor import account, broker, configuration, machine, secrets
-from trading.doctor.balance import AccountFacts
 from trading.doctor.finding import Finding, Grade
 from trading.journal import SCHEMA_VERSION, Journal, sqlite_url
 from trading.paper.session import single_instance
@@ -329,9 +328,15 @@ def test_secrets_that_others_can_read_fail(tmp_path: Path, mode: int, grade: str
     ],
 )
 def test_telegram_needs_a_token_and_chats(environment: Mapping[str, str], grade: str) -> None:
-    finding = secrets.check_telegram(environment)
+    (finding,) = secrets.check_channels(environment, online=False)
     assert grade_of(finding) == grade
     assert "precious" not in finding.text + finding.mend
+
+
+def asked_online(url: str) -> Finding:
+    environment = {"TELEGRAM_BOT_TOKEN": TOKEN, "TELEGRAM_CHAT_IDS": "1", "TELEGRAM_API_URL": url}
+    found = {finding.name: finding for finding in secrets.check_channels(environment, online=True)}
+    return found["telegram online"]
 
 
 @contextmanager
@@ -339,7 +344,7 @@ def telegram(code: int, body: bytes) -> Iterator[str]:
     """A server that answers as Telegram would."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def do_POST(self) -> None:
             self.send_response(code)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -369,7 +374,7 @@ def telegram(code: int, body: bytes) -> Iterator[str]:
 )
 def test_online_telegram_is_asked_whether_it_knows_the_token(code: int, body: bytes, grade: str) -> None:
     with telegram(code, body) as url:
-        finding = secrets.check_telegram_online({"TELEGRAM_BOT_TOKEN": TOKEN, "TELEGRAM_API_URL": url})
+        finding = asked_online(url)
     assert grade_of(finding) == grade
     assert TOKEN not in finding.text + finding.mend
 
@@ -377,7 +382,7 @@ def test_online_telegram_is_asked_whether_it_knows_the_token(code: int, body: by
 def test_an_unreachable_telegram_warns_without_the_address() -> None:
     with telegram(200, b"") as url:
         pass
-    finding = secrets.check_telegram_online({"TELEGRAM_BOT_TOKEN": TOKEN, "TELEGRAM_API_URL": url})
+    finding = asked_online(url)
     assert grade_of(finding) is Grade.WARN
     assert TOKEN not in finding.text
 
@@ -544,7 +549,7 @@ def test_what_is_named_of_the_broker_is_judged_at_once_and_never_asked_for_again
 def test_the_journal_looked_at_is_that_of_the_bot_here(desk: Desk, bench: Path) -> None:
     (bench / "logs").mkdir(exist_ok=True)
     for name in ("paper", "novosky"):
-        Journal(sqlite_url(bench / "logs" / f"{name}.sqlite"), durable=False).close()
+        Journal(sqlite_url(bench / "logs" / f"{name}.sqlite"), symbol="BTCUSD", durable=False).close()
         _, findings = examine(desk)
         assert f"{name}.sqlite" in findings["journal"]["text"]
     with single_instance(bench / "logs" / "novosky.sqlite"):

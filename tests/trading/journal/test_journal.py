@@ -22,6 +22,7 @@ from tests.contracts.journal import (
     HistoryContract,
     OutboxContract,
     PlaceContract,
+    SymbolContract,
     deal,
     decision_at,
     entry_at,
@@ -39,8 +40,8 @@ class FilePlace:
     def __init__(self, file: Path) -> None:
         self.file = file
 
-    def open(self, *, read_only: bool = False) -> Journal:
-        return Journal(sqlite_url(self.file), durable=True, read_only=read_only)
+    def open(self, *, read_only: bool = False, symbol: str | None = "BTCUSD") -> Journal:
+        return Journal(sqlite_url(self.file), symbol=symbol, durable=True, read_only=read_only, channels=("telegram",))
 
     def open_as_second_bot(self) -> None:
         with single_instance(self.file):
@@ -80,6 +81,10 @@ class TestOutbox(OutboxContract):
     pass
 
 
+class TestSymbols(SymbolContract):
+    pass
+
+
 class TestHistory(HistoryContract):
     pass
 
@@ -90,7 +95,7 @@ class TestPlace(PlaceContract):
 
 def test_a_place_that_cannot_hold_a_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"nowhere.* check the path"):
-        Journal(sqlite_url(tmp_path / "nowhere" / "journal.sqlite"), durable=True)
+        Journal(sqlite_url(tmp_path / "nowhere" / "journal.sqlite"), symbol="BTCUSD", durable=True)
 
 
 def test_a_look_at_no_file_creates_none(place: FilePlace) -> None:
@@ -101,7 +106,7 @@ def test_a_look_at_no_file_creates_none(place: FilePlace) -> None:
 
 @pytest.mark.parametrize(("durable", "level"), [(True, 2), (False, 1)])
 def test_live_accounts_are_synced_to_the_disk_at_every_commit(file: Path, durable: bool, level: int) -> None:
-    journal = Journal(sqlite_url(file), durable=durable)
+    journal = Journal(sqlite_url(file), symbol="BTCUSD", durable=durable)
     with journal._database.looking() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == level
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
@@ -131,7 +136,7 @@ def test_a_file_without_permission_to_write_is_named_with_the_mend(place: FilePl
 def test_a_file_that_is_no_database_is_named_and_left_alone(file: Path) -> None:
     file.write_bytes(b"text" * 1_000)
     with pytest.raises(StorageError, match=r"journal\.sqlite.* name another file"):
-        Journal(sqlite_url(file), durable=True)
+        Journal(sqlite_url(file), symbol="BTCUSD", durable=True)
     assert file.read_bytes() == b"text" * 1_000
 
 
@@ -139,7 +144,7 @@ def test_a_damaged_file_is_refused_at_the_start(place: FilePlace) -> None:
     journal = place.open()
     for number in range(40):
         bar = BAR + 900 * number
-        journal.record_bar(status_at(bar), decision_at(bar, candidate=bytes(2_000)), [], [], [])
+        journal.record_bar(status_at(bar), decision_at(bar, candidate="x" * 2_000), [], [], [])
     journal.close()
     content = bytearray(place.file.read_bytes())
     # Every page but the first: the header still says it is a database.
@@ -185,11 +190,12 @@ def check_a_full_disk_leaves_no_trace(place: FilePlace, journal: Journal) -> Non
 def test_a_database_that_cannot_grow_keeps_what_it_has_and_goes_on_later(place: FilePlace) -> None:
     journal = place.open()
     journal.record_bar(status_at(), decision_at(), [], [], [])
-    with journal._database.looking() as connection:
+    # SQLite keeps this limit with the connection: the one that writes has to have it.
+    with journal._database.transaction() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
     check_a_full_disk_leaves_no_trace(place, journal)
-    with journal._database.looking() as connection:
+    with journal._database.transaction() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
     fill_up(journal)
     assert journal.open_intents() == [entry_at(LATER)]

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from novosky.database.connection import LOCK_CLASS
 from novosky.errors import LockedError, StorageError
 from tests.contracts.journal import decision_at, status_at
 from tests.helpers.live_runs import LiveDesk, bot_of
@@ -16,6 +15,7 @@ from tests.helpers.paper_runs import Scenario, planted_bars
 from tests.hosts.pgbouncer import pooled
 from tests.hosts.postgres_server import PASSWORD, PostgresServer, serving
 from trading.journal import Journal, journal_url
+from trading.journal.journal import JOURNAL
 
 SETTINGS = ("default_transaction_read_only", "statement_timeout", "lock_timeout", "synchronous_commit",
             "tcp_keepalives_idle", "idle_in_transaction_session_timeout", "search_path")  # fmt: skip
@@ -40,7 +40,7 @@ def locks_held(server: PostgresServer) -> int:
 
     with psycopg.connect(server.url().set(drivername="postgresql").render_as_string(False)) as outside:
         query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s"
-        row = outside.execute(query, (LOCK_CLASS,)).fetchone()
+        row = outside.execute(query, (JOURNAL.lock_class,)).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -62,7 +62,7 @@ def test_a_pooler_in_transaction_mode_is_refused_with_what_to_use(
             # The server processes stay in the pool, idle.
             other.rollback()
         with pytest.raises(StorageError) as refusal:
-            Journal(through(port, server), durable=True, patience=5.0)
+            Journal(through(port, server), symbol="BTCUSD", durable=True, patience=5.0)
         for other in others:
             other.close()
     message = str(refusal.value)
@@ -72,20 +72,20 @@ def test_a_pooler_in_transaction_mode_is_refused_with_what_to_use(
     assert PASSWORD not in message
     assert locks_held(server) == 0
     # What was refused stands in nobody's way.
-    Journal(direct(server), durable=True).close()
+    Journal(direct(server), symbol="BTCUSD", durable=True).close()
 
 
 def test_a_pooler_in_statement_mode_is_refused_with_what_to_use(server: PostgresServer) -> None:
     with pooled(server, "statement") as port:
         for read_only in (False, True):
             with pytest.raises(StorageError, match="session mode"):
-                Journal(through(port, server), durable=True, read_only=read_only, patience=5.0)
+                Journal(through(port, server), symbol="BTCUSD", durable=True, read_only=read_only, patience=5.0)
 
 
 def test_a_pooler_without_a_second_session_is_named(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("novosky.database.pooler.PATIENCE", 1.0)
     with pooled(server, "session", size=1) as port, pytest.raises(StorageError, match="default_pool_size"):
-        Journal(through(port, server), durable=True, patience=5.0)
+        Journal(through(port, server), symbol="BTCUSD", durable=True, patience=5.0)
 
 
 def test_a_bot_trades_through_a_pooler_in_session_mode(server: PostgresServer, tmp_path: Path) -> None:
@@ -97,14 +97,14 @@ def test_a_bot_trades_through_a_pooler_in_session_mode(server: PostgresServer, t
 
 def test_a_second_bot_is_refused_whichever_way_it_comes(server: PostgresServer) -> None:
     with pooled(server, "session") as port:
-        first = Journal(through(port, server), durable=True)
+        first = Journal(through(port, server), symbol="BTCUSD", durable=True)
         for url in (through(port, server), direct(server)):
             with pytest.raises(LockedError, match="another bot"):
-                Journal(url, durable=True, patience=0.2)
+                Journal(url, symbol="BTCUSD", durable=True, patience=0.2)
         first.close()
-        second = Journal(direct(server), durable=True)
+        second = Journal(direct(server), symbol="BTCUSD", durable=True)
         with pytest.raises(LockedError, match="another bot"):
-            Journal(through(port, server), durable=True, patience=0.2)
+            Journal(through(port, server), symbol="BTCUSD", durable=True, patience=0.2)
         second.close()
 
 
@@ -112,7 +112,7 @@ def test_a_second_bot_is_refused_whichever_way_it_comes(server: PostgresServer) 
 def test_whoever_only_reads_leaves_nothing_behind_in_the_pool(server: PostgresServer, mode: str) -> None:
     import psycopg
 
-    books = Journal(direct(server), durable=True)
+    books = Journal(direct(server), symbol="BTCUSD", durable=True)
     books.record_bar(status_at(), decision_at(), [], [], [])
     books.close()
     with pooled(server, mode, size=3) as port:
@@ -134,7 +134,7 @@ def test_whoever_only_reads_leaves_nothing_behind_in_the_pool(server: PostgresSe
 
         before = settings()
         for _ in range(10):
-            look = Journal(through(port, server), durable=True, read_only=True)
+            look = Journal(through(port, server), symbol="BTCUSD", durable=True, read_only=True)
             assert look.status() is not None
             with pytest.raises(StorageError):
                 look.set_flag("no", "way", 0)
@@ -149,7 +149,7 @@ def test_whoever_only_reads_leaves_nothing_behind_in_the_pool(server: PostgresSe
 def test_a_session_that_loses_its_lock_writes_nothing_more(server: PostgresServer, loss: str) -> None:
     from sqlalchemy import text
 
-    books = Journal(direct(server), durable=True, patience=5.0)
+    books = Journal(direct(server), symbol="BTCUSD", durable=True, patience=5.0)
     books.record_bar(status_at(), decision_at(), [], [], [])
     if "unlock" in loss:
         with books._database._writing.connect() as own:
@@ -164,7 +164,7 @@ def test_a_session_that_loses_its_lock_writes_nothing_more(server: PostgresServe
         with psycopg.connect(server.url().set(drivername="postgresql").render_as_string(False)) as outside:
             outside.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s",
-                (LOCK_CLASS,),
+                (JOURNAL.lock_class,),
             )
         books.set_flag("paused", "me", 0)
         assert locks_held(server) == 1, "a new session has the lock before it writes"

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine
 
-from engine.gates import GATE_NAMES, gate_names
 from engine.outputs.tables import SIDE_NAMES, utc_text
-from engine.records import Trade, from_bytes
+from engine.records import Trade, from_text
 from tests.helpers.old_journals import sample_rows, write_version_1
 from tests.helpers.paper_runs import Scenario, finish, open_scenario, planted_bars, settings_with
 from trading.journal import Journal, sqlite_url
-from trading.journal.versions.third_readable import _GATES, VIEWS
+from trading.journal.versions.third_readable import VIEWS
 
 
 def rows(file: Path, query: str) -> list[dict[str, Any]]:
@@ -36,8 +35,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_trades_stand_in_plain_columns_with_utc_text_and_words(file: Path) -> None:
-    journal = Journal(sqlite_url(file), durable=True, read_only=True)
-    trades = [from_bytes(Trade, content) for content in journal.trades()]
+    journal = Journal(sqlite_url(file), symbol="BTCUSD", durable=True, read_only=True)
+    trades = [from_text(Trade, content) for content in journal.trades()]
     journal.close()
     read = rows(file, "SELECT * FROM trades_readable ORDER BY exit_time, deal")
     assert len(read) == len(trades) > 5
@@ -53,12 +52,11 @@ def test_trades_stand_in_plain_columns_with_utc_text_and_words(file: Path) -> No
 
 
 def test_decisions_name_their_failing_gates_and_the_status_its_money(file: Path) -> None:
-    assert tuple(_GATES) == GATE_NAMES
-    journal = Journal(sqlite_url(file), durable=True, read_only=True)
+    journal = Journal(sqlite_url(file), symbol="BTCUSD", durable=True, read_only=True)
     decisions, status = journal.decisions(), journal.status()
     journal.close()
     read = rows(file, "SELECT * FROM decisions_readable ORDER BY bar")
-    assert [row["failing_gates"] for row in read] == [" ".join(gate_names(row["gates"] or 0)) for row in decisions]
+    assert [row["failing_gates"] for row in read] == [row["gates"] or "" for row in decisions]
     assert any(row["failing_gates"] for row in read)
     assert read[0]["bar"] == utc_text(decisions[0]["bar"])
     (shown,) = rows(file, "SELECT * FROM status_readable")
@@ -76,8 +74,8 @@ def test_an_old_journal_is_filled_when_it_is_brought_up_to_date(tmp_path: Path) 
     with engine.begin() as connection:
         write_version_1(connection, old)
     engine.dispose()
-    journal = Journal(sqlite_url(path), durable=True)
-    trades, status = [from_bytes(Trade, content) for content in journal.trades()], journal.status()
+    journal = Journal(sqlite_url(path), symbol="BTCUSD", durable=True)
+    trades, status = [from_text(Trade, content) for content in journal.trades()], journal.status()
     journal.close()
     read = rows(path, "SELECT * FROM trades_readable ORDER BY exit_time, deal")
     assert [row["net"] for row in read] == [round(t.profit + t.commission + t.swap, 8) for t in trades]

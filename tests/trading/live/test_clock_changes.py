@@ -15,10 +15,11 @@ from novosky.errors import BrokerError
 from novosky.market.bars import epoch_seconds, validate_bars
 from novosky.market.clock_changes import bars_on_clock
 from novosky.market.server_time import ServerClock
+from novosky.market.timeframe import USUAL
 from tests.helpers.mt5_stage import stage
 from tests.hosts.late_clock import Keeping, LateServer, Minutes, change_of, random_minutes, true_bars
 from tests.novosky.market.test_clock_changes import frame
-from trading.brokers.mt5.bars import _EMPTY, BarReader
+from trading.brokers.mt5.bars.reader import _EMPTY, BarReader
 from trading.brokers.mt5.clock import OffsetCheck, ServerTime
 from trading.brokers.mt5.terms import Timing
 from trading.brokers.mt5_package.constants import ModuleConstants as C
@@ -77,7 +78,7 @@ def rates(rows: Minutes) -> np.ndarray[Any, Any]:
 
 def reader(database: Database) -> BarReader:
     rule = ServerTime(database.server.clock.rule)
-    return BarReader(database, rule, database, Timing(), 1.0)  # type: ignore[arg-type]
+    return BarReader(database, rule, database, Timing(), 1.0, USUAL)  # type: ignore[arg-type]
 
 
 def imported(server: LateServer, minutes: Minutes) -> pd.DataFrame:

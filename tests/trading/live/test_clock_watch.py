@@ -170,7 +170,7 @@ def test_the_live_bot_says_within_a_bar_that_this_machine_s_clock_is_off(
 
 
 def status_of(desk: LiveDesk) -> BotStatus:
-    journal = Journal(sqlite_url(desk.logs / "novosky.sqlite"), durable=False)
+    journal = Journal(sqlite_url(desk.logs / "novosky.sqlite"), symbol="BTCUSD", durable=False)
     try:
         status = journal.status()
         assert status is not None

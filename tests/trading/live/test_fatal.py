@@ -28,7 +28,7 @@ DAY = 86_400
 def test_a_cause_is_told_once_a_day(
     tmp_path: Path, first: NovoskyError, second: NovoskyError, told: int, restarts: int
 ) -> None:
-    journal = Journal(sqlite_url(tmp_path / "j.sqlite"), durable=False)
+    journal = Journal(sqlite_url(tmp_path / "j.sqlite"), symbol="BTCUSD", durable=False, channels=("telegram",))
     for number in range(restarts):
         for error in (first, second):
             journal.outbox.enqueue(fatal_message(error, NOON + 15 * number))

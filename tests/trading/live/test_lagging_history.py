@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from engine.inputs.parameters import build_params
-from engine.records import Guard, Params, Trade, from_bytes, new_record
+from engine.records import Guard, Params, Trade, from_text, new_record
 from novosky.errors import StorageError
+from novosky.market.instrument import BOT_MAGIC as MAGIC
 from tests.helpers.live_runs import LiveDesk, bot_of
 from tests.helpers.mt5_runs import Mt5Session, open_mt5, trade_server
 from tests.helpers.paper_runs import Scenario, planted_bars, settings_with
 from trading.brokers.simulated.functions.terminal import SimulatedTerminal
 from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.store import MemoryStore
-from trading.cycle.bookings import MAGIC
 from trading.cycle.money import PATIENCE, last_gap, take_in
 from trading.journal import Journal, sqlite_url
 from trading.live.session import live_session
@@ -65,9 +65,7 @@ def away(scenario: Scenario, file: Path, *, held: bool) -> TradeServer:
     server = trade_server(scenario, MemoryStore())
     session = open_mt5(scenario, file, server)
     session.go_on_until(
-        lambda: (
-            holds(server) == held and session.journal.is_flat(MAGIC) == (not held) and len(session.journal.trades()) > 1
-        )
+        lambda: holds(server) == held and session.journal.is_flat() == (not held) and len(session.journal.trades()) > 1
     )
     if held:
         snapshot(session)
@@ -119,7 +117,7 @@ def test_what_no_deal_ever_explains_is_taken_after_a_restart_too(scenario: Scena
 def test_of_a_position_without_a_snapshot_nothing_is_guessed(scenario: Scenario, tmp_path: Path) -> None:
     file = tmp_path / "journal.sqlite"
     away(scenario, file, held=True)
-    journal = Journal(sqlite_url(file), durable=False)
+    journal = Journal(sqlite_url(file), symbol="BTCUSD", durable=False)
     status = journal.status()
     assert status is not None
     assert last_gap(journal, status) == pytest.approx(0.0, abs=1e-9)
@@ -167,7 +165,7 @@ def test_a_halt_by_order_is_not_written_into_another_copy_of_the_journal(scenari
     file, server = tmp_path / "journal.sqlite", trade_server(scenario, MemoryStore())
     session = open_mt5(scenario, file, server)
     session.go_on(3)
-    older = Journal(sqlite_url(file), durable=False)
+    older = Journal(sqlite_url(file), symbol="BTCUSD", durable=False)
     status = older.status()
     assert status is not None
     older.save_status(type(status)(**{**status.__dict__, "last_bar": status.last_bar - 900}))
@@ -193,7 +191,7 @@ def test_a_bot_begins_with_the_balance_itself_where_old_deals_are_cut_off(
     assert session.bot.status.cash == 545.0
     session.go_on_until(lambda: len(session.journal.trades()) > 2)
     assert session.bot.status.cash == session.broker.account().balance
-    newest = from_bytes(Trade, session.journal.trades()[-1])
+    newest = from_text(Trade, session.journal.trades()[-1])
     assert newest.balance == pytest.approx(server.book.balance, abs=1e-9) or holds(server)
     session.close()
 

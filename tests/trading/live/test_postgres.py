@@ -113,4 +113,4 @@ def test_a_second_bot_on_the_database_is_refused_from_any_folder(url: str, tmp_p
         live_session(other),
     ):
         pass
-    Journal(journal_url(url), durable=False).close()
+    Journal(journal_url(url), symbol="BTCUSD", durable=False).close()

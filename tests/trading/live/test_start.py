@@ -18,14 +18,14 @@ from tests.helpers.command_line import run_script
 from tests.helpers.desk import Desk
 from tests.helpers.live_runs import LiveDesk
 from tests.helpers.paper_runs import Scenario, planted_bars
+from trading.brokers.family import reach_from_environment
+from trading.brokers.mt5.entry import TerminalReach, account_access
 from trading.brokers.mt5.terms import Access
 from trading.brokers.port import BrokerUnavailable
 from trading.brokers.simulated.faults import pipe_cut_before
 from trading.cycle.switches import Switches
 from trading.doctor.broker import check_broker
-from trading.doctor.terminal_probe import Mt5Probe
 from trading.journal import Journal, sqlite_url
-from trading.live.access import Reach, account_access, reach_from_environment
 from trading.live.session import live_session
 
 ACCOUNT = {"MT5_LOGIN": "12345678", "MT5_SERVER": "Simulated-Demo"}
@@ -127,7 +127,7 @@ def test_a_second_bot_on_the_account_is_refused_whatever_its_journal(tmp_path: P
 def test_another_account_than_the_named_one_is_never_traded(tmp_path: Path) -> None:
     desk = LiveDesk(Scenario(planted_bars(2)), tmp_path)
     terminal = desk.parts().reach.connect()
-    reach = Reach(Access(999, desk.server.terms.server, real=False), lambda: terminal, True)
+    reach = TerminalReach(Access(999, desk.server.terms.server, real=False), lambda: terminal, True)
     with pytest.raises(BrokerError, match=r"this bot trades \.\.\.999 on"):
         desk.run(2, reach=reach)
 
@@ -146,7 +146,7 @@ def test_a_stop_ends_the_wait_for_a_broker(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="sends itself a signal")
 def test_sigterm_ends_the_wait_between_two_steps(tmp_path: Path) -> None:
-    journal = Journal(sqlite_url(tmp_path / "j.sqlite"), durable=False)
+    journal = Journal(sqlite_url(tmp_path / "j.sqlite"), symbol="BTCUSD", durable=False)
     stop = Stop()
     threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
     with stop.signals():
@@ -156,7 +156,7 @@ def test_sigterm_ends_the_wait_between_two_steps(tmp_path: Path) -> None:
 
 
 def test_an_order_ends_the_wait(tmp_path: Path) -> None:
-    journal = Journal(sqlite_url(tmp_path / "j.sqlite"), durable=False)
+    journal = Journal(sqlite_url(tmp_path / "j.sqlite"), symbol="BTCUSD", durable=False)
     switches = Switches(journal, RealClock(), "test", tmp_path / "flag")
     switches.close_all()
     Stop().wait(60.0, switches)
@@ -167,7 +167,7 @@ def test_the_doctors_probe_finds_the_terminal_as_the_settings_say(tmp_path: Path
     desk = LiveDesk(Scenario(planted_bars(2)), tmp_path)
     desk.server.advance()
     parts = desk.parts()
-    with Mt5Probe(parts.reach, "BTCUSD", parts.clock) as probe:
+    with parts.reach.probe("BTCUSD", parts.clock, parts.settings.instrument.magic) as probe:
         findings = check_broker(probe, parts.settings, parts.clock.now())
     assert [finding.grade.name for finding in findings] == ["OK"] * 5
 
@@ -176,5 +176,8 @@ def test_the_doctors_probe_says_when_the_terminal_is_away(tmp_path: Path) -> Non
     desk = LiveDesk(Scenario(planted_bars(2)), tmp_path)
     desk.faults.plan(pipe_cut_before().on("initialize"))
     parts = desk.parts()
-    with Mt5Probe(parts.reach, "BTCUSD", parts.clock) as probe, pytest.raises(BrokerUnavailable):
+    with (
+        parts.reach.probe("BTCUSD", parts.clock, parts.settings.instrument.magic) as probe,
+        pytest.raises(BrokerUnavailable),
+    ):
         probe.facts()

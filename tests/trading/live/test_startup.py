@@ -18,7 +18,7 @@ from tests.helpers.desk import Desk
 from tests.helpers.mounted import play
 from tests.helpers.obstacles import OBSTACLES, change
 from trading.account.lock import account_lock
-from trading.live.access import account_access, account_key
+from trading.brokers.mt5.entry import package_reach
 from trading.paper.session import single_instance
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -69,9 +69,9 @@ class Case:
 
 
 def hold_account(folder: Path, stack: ExitStack) -> list[object]:
-    account = account_access(ACCOUNT)
+    account = package_reach(ACCOUNT)
     locks = Path(os.environ["NOVOSKY_LOCKS"])
-    stack.enter_context(account_lock(account_key(account), "it", folder / "elsewhere", 0.0, locks))
+    stack.enter_context(account_lock(account.key, "it", folder / "elsewhere", 0.0, locks))
     return []
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from alerts.notify import SilentNotifier
-from engine.gates import MARKET_CLOSED
 from engine.inputs.parameters import build_params
 from engine.records import no_minutes
 from novosky.errors import NetworkError, UsageError
 from novosky.market.bars import epoch_seconds
+from novosky.market.timeframe import USUAL
 from tests.helpers.paper_runs import WARM_UP, Outcome, Scenario, planted_bars, replay_outcome, session_outcome
 from tests.hosts.klines_host import KlinesHost, serving_klines
 from trading.brokers.mt5.terms import Timing
@@ -82,7 +82,7 @@ class Run:
 
 
 def binance(scenario: Scenario, host: KlinesHost, journal: Path) -> Run:
-    return Run(scenario, BinanceFeed("BTCUSD", Seen(host), host.url), host, journal)
+    return Run(scenario, BinanceFeed("BTCUSD", USUAL, Seen(host), host.url), host, journal)
 
 
 class Seen:
@@ -148,7 +148,7 @@ def test_bars_that_passed_unseen_are_missed_and_nothing_is_entered_at_a_price_of
     assert run.session.journal.trades() == []
     blocked = run.session.journal.blocks()
     assert blocked, "the models named sides"
-    assert all(row["gates"] & MARKET_CLOSED for row in blocked)
+    assert all("market_closed" in row["gates"].split() for row in blocked)
     run.session.close()
 
 
@@ -221,7 +221,7 @@ def test_a_refusal_that_no_waiting_mends_ends_the_bot(
 def test_a_host_that_is_not_there_is_waited_for_and_no_account_is_begun(
     scenario: Scenario, host: KlinesHost, tmp_path: Path
 ) -> None:
-    feed, said = BinanceFeed("BTCUSD", Seen(host), "http://127.0.0.1:9"), [""][:0]
+    feed, said = BinanceFeed("BTCUSD", USUAL, Seen(host), "http://127.0.0.1:9"), [""][:0]
     market = GrowingMarket(feed, scenario.settings, lambda: host.now, said.append, fixed_spread=False)
     assert market.open(tmp_path / "paper.sqlite", WARM_UP) is None
     assert market.open(tmp_path / "paper.sqlite", WARM_UP) is None

@@ -26,14 +26,16 @@ from novosky.data.synthetic import synthetic_bars
 from novosky.errors import DataError, StorageError, UsageError
 from novosky.market.bars import epoch_seconds
 from novosky.market.news import NewsCalendar
+from novosky.market.timeframe import USUAL
 from tests.helpers.bridge_module import TOKEN
 from tests.helpers.command_line import ROOT
 from tests.helpers.desk import Desk
 from tests.hosts.bridge_line import free_port
 from trading.brokers.bridge.simulated import simulated_market
+from trading.brokers.mt5.entry import TerminalReach
+from trading.brokers.mt5.module import TerminalModule
 from trading.brokers.mt5.terms import Access
 from trading.cycle.news import FixedNews
-from trading.live.access import Reach
 from trading.live.session import LiveParts, live_session
 from trading.paper.rehearsal import (
     DAY,
@@ -63,7 +65,7 @@ def bars_of(count: int, start: str = "2024-03-01") -> pd.DataFrame:
 @pytest.mark.parametrize(("count", "step"), [(HISTORY + 700, WEEK), (HISTORY + 120, DAY), (HISTORY + 5, 900)])
 def test_bars_move_by_whole_weeks_where_there_are_enough_else_by_days_else_by_bars(count: int, step: int) -> None:
     bars = bars_of(count)
-    placement = placement_of(bars, HISTORY, NOW)
+    placement = placement_of(bars, USUAL, HISTORY, NOW)
     assert placement.shift % step == 0
     assert placement.first >= HISTORY
     opens = epoch_seconds(shifted(bars, placement.shift))
@@ -73,43 +75,50 @@ def test_bars_move_by_whole_weeks_where_there_are_enough_else_by_days_else_by_ba
 def test_a_file_with_a_closed_market_now_opens_with_its_next_bar() -> None:
     bars = bars_of(HISTORY + 1400)
     opens = epoch_seconds(bars)
-    placement = placement_of(bars, HISTORY, NOW)
+    placement = placement_of(bars, USUAL, HISTORY, NOW)
     # Without the bars of the hour in which now falls.
     hour = (opens + placement.shift) // 3600 != int(NOW) // 3600
     holed = bars[hour].reset_index(drop=True)
-    found = placement_of(holed, HISTORY, NOW)
+    found = placement_of(holed, USUAL, HISTORY, NOW)
     assert found.shift == placement.shift
     assert epoch_seconds(shifted(holed, found.shift))[found.first] == int(NOW) // 3600 * 3600 + 3600
 
 
 def test_too_few_bars_are_refused() -> None:
     with pytest.raises(DataError, match="two must follow"):
-        placement_of(bars_of(HISTORY + 1), HISTORY, NOW)
+        placement_of(bars_of(HISTORY + 1), USUAL, HISTORY, NOW)
 
 
 def test_the_placement_of_a_kept_account_is_found_again_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     account = tmp_path / "account.sqlite"
-    assert kept_placement(account) is None
+    assert kept_placement(account, USUAL) is None
     keep_placement(account, Placement(WEEK, 30))
-    assert kept_placement(account) is None, "without the account it places nothing"
+    assert kept_placement(account, USUAL) is None, "without the account it places nothing"
     account.touch()
-    assert kept_placement(account) == Placement(WEEK, 30)
+    assert kept_placement(account, USUAL) == Placement(WEEK, 30)
     for text in ("{}", "[", '{"shift": 7, "first": 30}', '{"shift": 900, "first": 0}'):
         placement_file(account).write_text(text)
         with pytest.raises(StorageError, match=r"rehearsal\.json is damaged"):
-            kept_placement(account)
+            kept_placement(account, USUAL)
+
+
+def account(login: int, server: str, *, real: bool) -> TerminalReach:
+    def connect() -> TerminalModule:
+        raise AssertionError("nothing is asked")
+
+    return TerminalReach(Access(login, server, real), connect, renewable=True)
 
 
 def test_a_rehearsals_clock_travels_in_the_line_the_bridge_prints() -> None:
     pace = Pace(1000.0, 2000.0, 30.0)
     lines = dict(line.split("=", 1) for line in client_lines("http://127.0.0.1:1", pace, "..."))
-    clock = rehearsal_clock(lines, int(lines["MT5_LOGIN"]), lines["MT5_SERVER"], real=False)
+    clock = rehearsal_clock(lines, account(int(lines["MT5_LOGIN"]), lines["MT5_SERVER"], real=False))
     assert clock is not None
     assert clock.pace == pace
     assert RehearsalClock(pace, lambda: 2010.0).now() == 1300.0
     own = client_lines("http://127.0.0.1:1", Pace(5.0, 5.0, 1.0), "...")
     assert not any(line.startswith("NOVOSKY_REHEARSAL") for line in own), "time's own pace needs no other clock"
-    assert rehearsal_clock({}, 1, "Simulated-Demo", real=False) is None
+    assert rehearsal_clock({}, account(1, "Simulated-Demo", real=False)) is None
 
 
 @pytest.mark.parametrize(
@@ -126,7 +135,7 @@ def test_a_rehearsals_clock_travels_in_the_line_the_bridge_prints() -> None:
 )
 def test_another_clock_never_meets_another_account(text: str, login: int, server: str, real: bool) -> None:
     with pytest.raises(UsageError, match="NOVOSKY_REHEARSAL"):
-        rehearsal_clock({"NOVOSKY_REHEARSAL": text}, login, server, real=real)
+        rehearsal_clock({"NOVOSKY_REHEARSAL": text}, account(login, server, real=real))
 
 
 class Wall:
@@ -160,7 +169,7 @@ def test_a_live_bot_enters_and_closes_trades_of_a_file_of_another_year(desk: Des
     )
     frame, wall = load_bars(desk.bars), Wall(NOW // 900 * 900 + late)
     assert frame["time"].iloc[-1].year < 2025
-    placement = placement_of(frame, live_window_bars(), wall.now())
+    placement = placement_of(frame, USUAL, live_window_bars(), wall.now())
     moved = shifted(frame, placement.shift)
     terminal, paced = simulated_market(moved, settings, ml_settings, 1.0, wall.now, None, placement.first)
     served = Served(terminal, RehearsedServer(paced.server, wall.now).catch_up)
@@ -168,7 +177,7 @@ def test_a_live_bot_enters_and_closes_trades_of_a_file_of_another_year(desk: Des
         settings=settings,
         ml_settings=ml_settings,
         models=models,
-        reach=Reach(Access(1, "Simulated-Demo", real=False), lambda: served, renewable=False),
+        reach=TerminalReach(Access(1, "Simulated-Demo", real=False), lambda: served, renewable=False),
         folder=tmp_path,
         journal=tmp_path / "novosky.sqlite",
         news=FixedNews(NewsCalendar.from_times(np.empty(0, dtype=np.int64))),
@@ -181,7 +190,7 @@ def test_a_live_bot_enters_and_closes_trades_of_a_file_of_another_year(desk: Des
     until = wall.now() + 2 * 86_400
     with live_session(parts) as session:
         session.run(lambda: len(session.journal.trades()) >= 2 or wall.now() > until)
-        refused = [row for row in session.journal.blocks() if row["gates"] == 1]
+        refused = [row for row in session.journal.blocks() if row["gates"] == "market_closed"]
         trades = session.tables.trades.read_text().splitlines()[1:]
     assert len(trades) >= 2, "in two days of an eager set"
     assert trades[0][:10] >= "2025-12-31"

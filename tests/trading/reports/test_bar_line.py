@@ -9,11 +9,12 @@ import pytest
 
 from engine.gates import GATE_NAMES
 from engine.outputs.gate_numbers import Refusal, refusal_text
-from engine.records import Candidate, Guard, Params, new_record, to_bytes
+from engine.records import Candidate, Guard, Params, new_record, to_text
 from novosky.clock import RealClock
+from novosky.market.instrument import BOT_MAGIC as MAGIC
+from novosky.market.timeframe import USUAL
 from tests.helpers.paper_runs import settings_with
 from trading.brokers.port import Position
-from trading.cycle.bookings import MAGIC
 from trading.journal import BotStatus, Journal
 from trading.reports.bar_line import WIDTH, BarView, bar_line, decision_text
 from trading.reports.narrator import Narrator
@@ -36,6 +37,7 @@ def view(**changes: Any) -> BarView:
         "position": None,
         "decision": "no signal",
         "equity": 1_000.0,
+        "frame": USUAL,
     }
     return BarView(**values | changes)
 
@@ -106,17 +108,16 @@ WORDS = {
 
 @pytest.mark.parametrize("name", GATE_NAMES)
 def test_a_refusal_names_the_first_failing_gate_with_number_and_limit(name: str) -> None:
-    bit = 1 << GATE_NAMES.index(name)
-    assert refusal_text(bit, refused()) == WORDS[name]
+    assert refusal_text([name], refused()) == WORDS[name]
     line = bar_line(view(decision=f"no sell: {WORDS[name]}"))
     assert len(line) <= WIDTH
     assert len(bar_line(view(earlier=0, equity=1_000.0, decision=f"no sell: {WORDS[name]} (+2)"))) <= WIDTH
 
 
 def test_further_failing_gates_are_counted_and_close_numbers_stay_apart() -> None:
-    assert refusal_text(0b111100, refused()) == "confidence 0.58 < 0.62 (+3)"
-    assert refusal_text(1 << 2, refused(confidence=0.6199)) == "confidence 0.6199 < 0.6200"
-    assert refusal_text(1 << 2, refused(confidence=float("nan"))).startswith("confidence nan")
+    assert refusal_text(GATE_NAMES[2:6], refused()) == "confidence 0.58 < 0.62 (+3)"
+    assert refusal_text(["session_conf"], refused(confidence=0.6199)) == "confidence 0.6199 < 0.6200"
+    assert refusal_text(["session_conf"], refused(confidence=float("nan"))).startswith("confidence nan")
 
 
 def row(action: str, **values: Any) -> dict[str, Any]:
@@ -135,7 +136,7 @@ def row(action: str, **values: Any) -> dict[str, Any]:
         (row("entry", side=1), [{"state": "filled"}], "buy filled"),
         (row("entry", side=-1), [{"state": "new"}], "sell sent, not filled yet"),
         (
-            row("blocked", side=1, gates=4, candidate=to_bytes(refused().candidate)),
+            row("blocked", side=1, gates="session_conf", candidate=to_text(refused().candidate)),
             [],
             "no buy: confidence 0.58 < 0.62",
         ),
@@ -155,7 +156,7 @@ def standing(position: Position | None = None, bars: int = 2, **latched: int) ->
     for name, value in latched.items():
         setattr(guard, name, value)
     status = BotStatus("paper", CLOSE if bars else 0, bars, 0, 0, 1_000.0, guard, "", finished=False)
-    return Standing("BTCUSD", 2, status, position, CLOSE + 20.0)
+    return Standing("BTCUSD", USUAL, 2, status, position, CLOSE + 20.0)
 
 
 def test_the_start_says_where_the_bot_stands_and_what_it_may_do() -> None:

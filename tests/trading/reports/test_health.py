@@ -16,12 +16,12 @@ import pytest
 
 from engine.records import Guard, new_record
 from novosky.errors import StorageError
+from novosky.market.instrument import BOT_MAGIC as MAGIC
 from novosky.settings import Settings
 from tests.helpers.command_line import run_script
 from tests.helpers.desk import Desk
 from tests.helpers.paper_runs import settings_with
 from trading.brokers.port import Position
-from trading.cycle.bookings import MAGIC
 from trading.journal import BotStatus
 from trading.reports.health import (
     Health,

@@ -19,12 +19,12 @@ from novosky.errors import DataError, StorageError, UsageError
 from novosky.market.server_time import ServerClock
 from novosky.settings import MlSettings, Settings
 from trading.brokers.simulated.functions.terminal import SimulatedTerminal
-from trading.brokers.simulated.market import feed_from_frame
+from trading.brokers.simulated.markets.market import feed_from_frame
+from trading.brokers.simulated.markets.stamps import Stamps
+from trading.brokers.simulated.markets.symbols import spec_from_settings
 from trading.brokers.simulated.opening import terms_from_settings
 from trading.brokers.simulated.server import TradeServer
-from trading.brokers.simulated.stamps import Stamps
 from trading.brokers.simulated.store import SqliteStore
-from trading.brokers.simulated.symbols import spec_from_settings
 
 _TERMS = {"symbol", "account_type", "broker", "account", "costs"}
 """Settings that the account is made of; all others only steer a bot that trades on it."""

@@ -10,34 +10,33 @@ from typing import Any
 import pandas as pd
 
 from novosky.clock import Clock
+from novosky.market.bar_arrays import BarArrays
 from novosky.settings import Settings
 from trading.brokers.clock_watch import Measured
-from trading.brokers.mt5.bars import BarReader
+from trading.brokers.margin import check_margin
+from trading.brokers.mt5.bars.reader import BarReader
 from trading.brokers.mt5.clock import OffsetCheck, ServerTime
 from trading.brokers.mt5.desk import Desk
 from trading.brokers.mt5.guard import check_account
 from trading.brokers.mt5.link import Link
 from trading.brokers.mt5.lookup import Before, Lookup
-from trading.brokers.mt5.margin import check_margin
 from trading.brokers.mt5.module import TerminalModule
 from trading.brokers.mt5.money import check_digits, money_kind, money_of
 from trading.brokers.mt5.orders import Orders
+from trading.brokers.mt5.retcodes import deal_reason
 from trading.brokers.mt5.symbols import await_tick, check_contract, resolve_symbol
 from trading.brokers.mt5.terms import Access, Timing, shown_login
 from trading.brokers.mt5.worker import LinkWedged
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.port import (
-    DEAL_ENTRY_BALANCE,
-    DEAL_ENTRY_IN,
-    DEAL_ENTRY_OUT,
-    RETCODE_PRICE_OFF,
-    RETCODE_UNKNOWN,
     AccountState,
     BrokerUnavailable,
     Deal,
+    DealEntry,
     OpeningOrder,
     OrderRequest,
     OrderResult,
+    Outcome,
     Position,
     Quote,
     WaitingOrder,
@@ -100,7 +99,7 @@ class Mt5Broker:
         offset = OffsetCheck(self._time)
         self._desk = Desk(self._link, clock, self._time, offset, lookup, settings, access, timing, deviation=deviation)
         self._orders = Orders(self._desk, clock)
-        self._bars = BarReader(self._link, self._time, clock, timing, volume_unit)
+        self._bars = BarReader(self._link, self._time, clock, timing, volume_unit, settings.frame)
         self._margins: dict[tuple[int, float], float] = {}
         self._held: dict[int, int] = {}
         self._newest: tuple[int, int] | None = None
@@ -247,15 +246,15 @@ class Mt5Broker:
 
     def _deal(self, deal: Any, now: float) -> Deal:
         usd = self._desk.in_usd
-        entry = DEAL_ENTRY_BALANCE
+        entry = DealEntry.BALANCE
         if deal.type in _DEALING:
-            entry = DEAL_ENTRY_IN if deal.entry == C.DEAL_ENTRY_IN else DEAL_ENTRY_OUT
+            entry = DealEntry.IN if deal.entry == C.DEAL_ENTRY_IN else DealEntry.OUT
         return Deal(
             ticket=int(deal.ticket),
             position=int(deal.position_id),
             time=self._time.utc(int(deal.time), now),
             entry=entry,
-            reason=int(deal.reason),
+            reason=deal_reason(int(deal.reason)),
             volume=float(deal.volume),
             price=float(deal.price),
             commission=usd(deal.commission + deal.fee),
@@ -285,6 +284,11 @@ class Mt5Broker:
         self._link.ensure()
         return self._bars.closed(self.symbol, count)
 
+    def closed_arrays(self, count: int) -> BarArrays:
+        """Return the newest closed M15 bars as arrays."""
+        self._link.ensure()
+        return self._bars.closed_arrays(self.symbol, count)
+
     def send(self, request: OrderRequest) -> OrderResult:
         """Send a market order, once; see `Broker.send`."""
         return self._orders.send(request)
@@ -295,12 +299,12 @@ class Mt5Broker:
             self._link.ensure()
             return self._desk.lookup.resolve(self.symbol, request, Before(since))
         except (BrokerUnavailable, LinkWedged) as error:
-            return OrderResult(RETCODE_UNKNOWN, 0, 0, 0.0, str(error))
+            return OrderResult(Outcome.UNKNOWN, comment=str(error))
 
     def modify_stops(self, position: int, sl: float, tp: float) -> OrderResult:
         """Set stop and target of a position; see `Broker.modify_stops`."""
         try:
             check_account(self._desk.account(), self._desk.access)
         except BrokerUnavailable as error:
-            return OrderResult(RETCODE_PRICE_OFF, 0, 0, 0.0, str(error))
+            return OrderResult(Outcome.NOT_SENT, comment=str(error))
         return self._desk.modify_stops(position, sl, tp)

@@ -14,12 +14,11 @@ import numpy.typing as npt
 
 from novosky.errors import BrokerError, DataError
 from novosky.market.clock_changes import Placed, place_stamps
-from novosky.market.server_time import Seconds, ServerClock
+from novosky.market.server_time import ZONE_STEP, Seconds, ServerClock
 from trading.brokers.clock_watch import clock_text
 from trading.brokers.port import BrokerUnavailable
 
 _DAY = 86_400
-_QUARTER = 900
 """Time zones differ by whole quarters of an hour."""
 _LASTING = 5_400.0
 """Seconds for which a server that agreed before may contradict its rule: clocks are set late, feeds break."""
@@ -174,14 +173,14 @@ class OffsetCheck:
         BrokerUnavailable
             The same of a server that agreed before: it is waited for, as long as a change of clocks may take.
         """
-        arrived = self._stamp_msc not in (0, time_msc) and 0 <= now - self._read_at < _QUARTER / 2
+        arrived = self._stamp_msc not in (0, time_msc) and 0 <= now - self._read_at < ZONE_STEP / 2
         self._stamp_msc, self._read_at = time_msc, now
         lead = self.lead(time_msc, now)
-        if abs(lead) < _QUARTER / 2:
+        if abs(lead) < ZONE_STEP / 2:
             self.confirmed = True
             self._behind, self._wrong_since = 0, None
             return
-        quarters = round(lead / _QUARTER)
+        quarters = round(lead / ZONE_STEP)
         again = arrived and quarters == self._behind
         if arrived:
             self._behind = quarters

@@ -8,18 +8,22 @@ from typing import Any
 from novosky.clock import Clock
 from novosky.errors import BrokerError
 from novosky.settings import Settings
+from trading.brokers.facts import MarginFacts
 from trading.brokers.mt5.clock import OffsetCheck, ServerTime
 from trading.brokers.mt5.filling import FillingChoice
 from trading.brokers.mt5.link import Link
 from trading.brokers.mt5.lookup import Lookup
-from trading.brokers.mt5.margin import MarginFacts, read_margin
+from trading.brokers.mt5.margin import read_margin
 from trading.brokers.mt5.money import CALIBRATION_TICKS, Money, sizing_problem
-from trading.brokers.mt5.retcodes import Reaction, reaction_to, retcode_of_error
+from trading.brokers.mt5.retcodes import Reaction, reaction_to, result_of_stops, retcode_of_error
 from trading.brokers.mt5.symbols import await_tick, has_quote
 from trading.brokers.mt5.terms import Access, Timing
 from trading.brokers.mt5.worker import EXIT, LinkWedged
 from trading.brokers.mt5_package.constants import ModuleConstants as C
-from trading.brokers.port import RETCODE_DONE, RETCODE_PRICE_OFF, RETCODE_UNKNOWN, BrokerUnavailable, OrderResult
+from trading.brokers.port import BrokerUnavailable, OrderResult, Outcome
+
+_ASK_AGAIN = (Reaction.REQUOTE, Reaction.BACK_OFF, Reaction.AMBIGUOUS)
+"""Reactions after which setting stops is tried again: doing it twice does no harm."""
 
 
 @dataclass
@@ -114,27 +118,28 @@ class Desk:
             "sl": float(sl),
             "tp": float(tp),
         }
-        result = OrderResult(RETCODE_PRICE_OFF, 0, 0, 0.0, "not sent")
+        result = OrderResult(Outcome.NOT_SENT, comment="not sent")
         for attempt in range(self.timing.requote_tries):
             if attempt:
                 self.clock.sleep(self.timing.throttle)
-            result = self._send_stops(fields)
-            unclear = result.retcode == RETCODE_UNKNOWN
-            retry = reaction_to(result.retcode) in (Reaction.REQUOTE, Reaction.BACK_OFF, Reaction.AMBIGUOUS)
-            if not (unclear or retry):
+            result, again = self._send_stops(fields)
+            if not again:
                 break
         return result
 
-    def _send_stops(self, fields: dict[str, Any]) -> OrderResult:
+    def _send_stops(self, fields: dict[str, Any]) -> tuple[OrderResult, bool]:
+        """Ask once; return the result and whether to ask again."""
         try:
             self.link.ensure()
             answer = self.link.order_send(fields, priority=EXIT)
         except BrokerUnavailable as error:
-            return OrderResult(RETCODE_PRICE_OFF, 0, 0, 0.0, str(error))
+            return OrderResult(Outcome.NOT_SENT, comment=str(error)), True
         except LinkWedged as error:
-            return OrderResult(RETCODE_UNKNOWN, 0, 0, 0.0, str(error))
+            return OrderResult(Outcome.UNKNOWN, comment=str(error)), True
         if answer.value is None:
             code = retcode_of_error(answer.code)
-            return OrderResult(RETCODE_UNKNOWN if code is None else code, 0, 0, 0.0, answer.text)
+            if code is None:
+                return OrderResult(Outcome.UNKNOWN, comment=answer.text), True
+            return result_of_stops(code, answer.text), reaction_to(code) in _ASK_AGAIN
         code = int(answer.value.retcode)
-        return OrderResult(RETCODE_DONE if code == C.TRADE_RETCODE_PLACED else code, 0, 0, 0.0, answer.value.comment)
+        return result_of_stops(code, answer.value.comment), reaction_to(code) in _ASK_AGAIN

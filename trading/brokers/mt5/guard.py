@@ -7,7 +7,6 @@ from typing import Any
 from novosky.errors import BrokerError
 from trading.brokers.mt5.terms import Access, shown_login
 from trading.brokers.mt5_package.constants import ModuleConstants as C
-from trading.brokers.port import RETCODE_PRICE_OFF
 
 _ALLOWED = 0
 
@@ -51,7 +50,7 @@ def refusal_of_entry(terminal: Any, account: Any, symbol: Any, side: int) -> int
         1 buy, -1 sell.
     """
     if not terminal.connected:
-        return RETCODE_PRICE_OFF
+        return C.TRADE_RETCODE_PRICE_OFF
     if not terminal.trade_allowed or terminal.tradeapi_disabled:
         return C.TRADE_RETCODE_CLIENT_DISABLES_AT
     if not account.trade_allowed:

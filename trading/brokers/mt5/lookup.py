@@ -16,14 +16,7 @@ from trading.brokers.mt5.clock import ServerTime
 from trading.brokers.mt5.link import Link
 from trading.brokers.mt5.terms import Timing
 from trading.brokers.mt5_package.constants import ModuleConstants as C
-from trading.brokers.port import (
-    RETCODE_DONE,
-    RETCODE_NOT_PLACED,
-    RETCODE_UNKNOWN,
-    BrokerUnavailable,
-    OrderRequest,
-    OrderResult,
-)
+from trading.brokers.port import BrokerUnavailable, OrderRequest, OrderResult, Outcome
 
 COMMENT_MOST = 25
 """Longest comment that is safe to send; reported limits go from 28 to 31."""
@@ -112,7 +105,7 @@ class Lookup:
                 if healthy is not None and now - healthy >= self._timing.lookup_healthy:
                     return _not_placed("no trace of the order")
             if self._clock.now() >= deadline:
-                return OrderResult(RETCODE_UNKNOWN, order, 0, 0.0, "outcome unknown; it is looked up again")
+                return OrderResult(Outcome.UNKNOWN, order, comment="outcome unknown; it is looked up again")
             self._clock.sleep(self._timing.lookup_poll)
 
     def look(self, symbol: str, request: OrderRequest, before: Before, order: int = 0) -> _Trace:
@@ -205,11 +198,13 @@ def executed(order: int, deals: Iterable[Any]) -> OrderResult:
     made = sorted(deals, key=lambda deal: deal.ticket)
     volume = sum(deal.volume for deal in made)
     price = made[0].price if len(made) == 1 else sum(deal.price * deal.volume for deal in made) / volume
-    return OrderResult(RETCODE_DONE, order, int(made[-1].ticket), float(price), "Request executed")
+    # The code is the one that the lost answer must have carried: the journal is the same with and without the loss.
+    code = str(C.TRADE_RETCODE_DONE)
+    return OrderResult(Outcome.FILLED, order, int(made[-1].ticket), float(price), "Request executed", code)
 
 
 def _not_placed(comment: str) -> OrderResult:
-    return OrderResult(RETCODE_NOT_PLACED, 0, 0, 0.0, comment)
+    return OrderResult(Outcome.NOT_PLACED, comment=comment)
 
 
 def _side(kind: int) -> int:

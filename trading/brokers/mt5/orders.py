@@ -14,31 +14,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from novosky.clock import Clock
-from novosky.market.bars import M15_SECONDS
+from trading.brokers.margin import margin_problem
 from trading.brokers.mt5.desk import Desk
 from trading.brokers.mt5.guard import check_account, refusal_of_entry
 from trading.brokers.mt5.lookup import Before, comment_of, executed
-from trading.brokers.mt5.margin import margin_problem
-from trading.brokers.mt5.retcodes import Reaction, reaction_to, retcode_of_error
+from trading.brokers.mt5.retcodes import Reaction, outcome_of_code, reaction_to, result_of, retcode_of_error
 from trading.brokers.mt5.worker import ENTRY, EXIT, LinkWedged
 from trading.brokers.mt5_package.constants import ModuleConstants as C
-from trading.brokers.port import (
-    RETCODE_DONE,
-    RETCODE_DONE_PARTIAL,
-    RETCODE_INVALID_STOPS,
-    RETCODE_POSITION_CLOSED,
-    RETCODE_PRICE_OFF,
-    RETCODE_UNKNOWN,
-    BrokerUnavailable,
-    OrderRequest,
-    OrderResult,
-)
+from trading.brokers.port import BrokerUnavailable, OrderRequest, OrderResult, Outcome
 
 _log = logging.getLogger(__name__)
 
 UNPROTECTED = "no stops"
 """Comment of the order that closes a position whose stops the broker would not take."""
-_THROTTLED = OrderResult(RETCODE_PRICE_OFF, 0, 0, 0.0, "the broker takes no more requests for now")
+_THROTTLED = OrderResult(Outcome.NOT_SENT, comment="the broker takes no more requests for now")
 _NOISE = 1e-9
 
 
@@ -78,9 +67,9 @@ class _Attempt:
 class _Refused(Exception):
     """The order is not to be sent; `result` says why."""
 
-    def __init__(self, retcode: int, comment: str) -> None:
-        super().__init__(comment)
-        self.result = OrderResult(retcode, 0, 0, 0.0, comment)
+    def __init__(self, result: OrderResult) -> None:
+        super().__init__(result.comment)
+        self.result = result
 
 
 class Orders:
@@ -113,7 +102,7 @@ class Orders:
             except _Refused as refused:
                 return refused.result
             except BrokerUnavailable as error:
-                return OrderResult(RETCODE_PRICE_OFF, 0, 0, 0.0, str(error))
+                return OrderResult(Outcome.NOT_SENT, comment=str(error))
             return self._deliver(attempt)
 
     @contextmanager
@@ -130,7 +119,7 @@ class Orders:
     def _prepare(self, request: OrderRequest) -> _Attempt:
         """Ask everything that can be asked before the order leaves."""
         if request.position == 0 and not (request.sl and request.tp):
-            raise _Refused(RETCODE_INVALID_STOPS, "an entry needs a stop and a target")
+            raise _Refused(OrderResult(Outcome.STOPS_TOO_CLOSE, comment="an entry needs a stop and a target"))
         desk = self._desk
         account = desk.account()
         check_account(account, desk.access)
@@ -152,17 +141,17 @@ class Orders:
         terminal = self._desk.link.read("terminal_info")
         code = refusal_of_entry(terminal, account, info, request.side)
         if code:
-            raise _Refused(code, "trading is switched off")
+            raise _Refused(result_of(code, "trading is switched off"))
         age, now = self._desk.offset.age(int(tick.time_msc), self._clock.now()), self._clock.now()
         if age > self._timing.tick_age:
-            raise _Refused(RETCODE_PRICE_OFF, f"the newest quote is {age:.0f} s old")
+            raise _Refused(OrderResult(Outcome.NOT_SENT, comment=f"the newest quote is {age:.0f} s old"))
         self._desk.offset.observe(int(tick.time_msc), now)
         problem = self._desk.sizing_problem(info, tick)
         if problem:
-            raise _Refused(C.TRADE_RETCODE_INVALID_VOLUME, problem)
+            raise _Refused(OrderResult(Outcome.BAD_VOLUME, comment=problem))
         problem = margin_problem(self._desk.margin_facts(info, tick), self._desk.settings)
         if problem:
-            raise _Refused(C.TRADE_RETCODE_NO_MONEY, problem)
+            raise _Refused(OrderResult(Outcome.NO_MONEY, comment=problem))
 
     def _check_order(self, attempt: _Attempt) -> None:
         """Let the terminal check the request; another filling mode costs nothing here."""
@@ -171,16 +160,17 @@ class Orders:
             answer = self._desk.link.order_check(attempt.fields)
             if answer.value is None:
                 known = retcode_of_error(answer.code)
-                raise _Refused(RETCODE_PRICE_OFF if known is None else known, answer.text)
+                unsaid = OrderResult(Outcome.NOT_SENT, comment=answer.text)
+                raise _Refused(unsaid if known is None else result_of(known, answer.text))
             code = int(answer.value.retcode)
             if code == 0:
                 attempt.modes = attempt.modes[attempt.modes.index(mode) :]
                 return
             if code != C.TRADE_RETCODE_INVALID_FILL:
                 break
+        refused = result_of(code, str(answer.value.comment) or "refused by the check")
         # Nothing was sent, so nothing can be unclear.
-        unclear = reaction_to(code) is Reaction.AMBIGUOUS
-        raise _Refused(RETCODE_PRICE_OFF if unclear else code, str(answer.value.comment) or "refused by the check")
+        raise _Refused(replace(refused, outcome=Outcome.NOT_SENT) if refused.outcome is Outcome.UNKNOWN else refused)
 
     def _fields(self, request: OrderRequest, info: Any, tick: Any, mode: int) -> dict[str, Any]:
         """Return the request of the package: built-in types only, nothing that is not meant."""
@@ -210,13 +200,13 @@ class Orders:
             try:
                 answer = self._desk.link.order_send(attempt.fields, priority=priority)
             except LinkWedged as error:
-                return OrderResult(RETCODE_UNKNOWN, 0, 0, 0.0, str(error))
+                return OrderResult(Outcome.UNKNOWN, comment=str(error))
             if answer.value is None:
                 code = retcode_of_error(answer.code)
                 if code is None:
                     _log.warning("order %s: no answer (%s); looking it up", attempt.fields["comment"], answer.text)
                     return self._look_up(attempt, 0)
-                return OrderResult(code, 0, 0, 0.0, answer.text)
+                return result_of(code, answer.text)
             outcome = self._judge(attempt, answer.value)
             if outcome is not None:
                 return outcome
@@ -233,7 +223,7 @@ class Orders:
         if reaction is Reaction.AMBIGUOUS:
             _log.warning("order %s: %s (%d); looking it up", attempt.fields["comment"], result.comment, code)
             return self._look_up(attempt, int(result.order))
-        refused = attempt.refused = OrderResult(code, 0, 0, 0.0, str(result.comment) or f"refused with {code}")
+        refused = attempt.refused = result_of(code, str(result.comment) or f"refused with {code}")
         if code == C.TRADE_RETCODE_INVALID_FILL and len(attempt.modes) > 1:
             self._desk.filling.refused(self._desk.symbol, attempt.order_class)
             attempt.modes = attempt.modes[1:]
@@ -269,7 +259,8 @@ class Orders:
         spent = self._clock.now() - attempt.began
         if attempt.request.position:
             return spent < self._timing.exit_seconds
-        same_bar = int(self._clock.now()) // M15_SECONDS == int(attempt.began) // M15_SECONDS
+        frame = self._desk.settings.frame
+        same_bar = frame.floor(self._clock.now()) == frame.floor(attempt.began)
         return same_bar and spent < self._timing.requote_seconds
 
     def _requote(self, attempt: _Attempt, refused: OrderResult) -> OrderResult | None:
@@ -282,17 +273,17 @@ class Orders:
         request = attempt.request
         attempt.fields["price"] = float(tick.ask if request.side > 0 else tick.bid)
         if request.position == 0 and not _stops_fit(request, info, tick):
-            return OrderResult(RETCODE_INVALID_STOPS, 0, 0, 0.0, "the new quote is too near to a stop or target")
+            return OrderResult(Outcome.STOPS_TOO_CLOSE, comment="the new quote is too near to a stop or target")
         return None
 
     def _look_up(self, attempt: _Attempt, order: int) -> OrderResult:
         try:
             result = self._desk.lookup.resolve(self._desk.symbol, attempt.request, attempt.before, order)
-            if result.retcode == RETCODE_DONE and attempt.request.position == 0:
+            if result.outcome is Outcome.FILLED and attempt.request.position == 0:
                 self._protect(attempt.request, result.order)
             return result
         except LinkWedged as error:
-            return OrderResult(RETCODE_UNKNOWN, order, 0, 0.0, str(error))
+            return OrderResult(Outcome.UNKNOWN, order, comment=str(error))
 
     def _confirm(self, attempt: _Attempt, result: Any) -> OrderResult | None:
         """Wait until an executed order shows, and return its fill; None when a part of an exit is left."""
@@ -305,15 +296,17 @@ class Orders:
                 self._protect(attempt.request, order)
             else:
                 left = self._await_exit(attempt)
-                if left > _NOISE and code == RETCODE_DONE_PARTIAL and self._may_retry(attempt):
+                if left > _NOISE and code == C.TRADE_RETCODE_DONE_PARTIAL and self._may_retry(attempt):
                     attempt.fields["volume"] = round(left, 8)
                     attempt.request = replace(attempt.request, volume=round(left, 8))
                     return None
         except (BrokerUnavailable, LinkWedged) as error:
             _log.warning("order %s was executed, its fill could not be read yet: %s", attempt.fields["comment"], error)
             deals = ()
-        fill = executed(order, deals) if deals else OrderResult(code, order, int(result.deal), float(result.price), "")
-        return replace(fill, retcode=code, comment=str(result.comment) or "Request executed")
+        outcome, comment = outcome_of_code(code), str(result.comment) or "Request executed"
+        if deals:
+            return replace(executed(order, deals), outcome=outcome, comment=comment, code=str(code))
+        return OrderResult(outcome, order, int(result.deal), float(result.price), comment, str(code))
 
     def _await_deals(self, order: int) -> Any:
         """Return the deals of an order; replies under Market execution may name neither deal nor price."""
@@ -360,14 +353,14 @@ class Orders:
             return
         _log.warning("position %d was opened without its stops; setting them", position.ticket)
         result = self._desk.modify_stops(int(position.ticket), request.sl, request.tp)
-        if reaction_to(result.retcode) is Reaction.OK:
+        if result.outcome in (Outcome.ACCEPTED, Outcome.UNCHANGED, Outcome.POSITION_GONE):
             return
         _log.error("position %d cannot be protected (%s); closing it", position.ticket, result.comment)
         leave = OrderRequest(
             -request.side, float(position.volume), 0.0, 0.0, int(position.ticket), request.magic, UNPROTECTED
         )
         closed = self.send(leave)
-        if closed.retcode not in (RETCODE_DONE, RETCODE_POSITION_CLOSED):
+        if closed.outcome not in (Outcome.FILLED, Outcome.POSITION_GONE):
             _log.error("position %d could not be closed either: %s", position.ticket, closed.comment)
 
 

@@ -6,10 +6,6 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-LIVE_ENTRY_SECONDS = 90
-"""How long after a close an entry may still be sent, for `Params.entry_valid_seconds` of a live bot:
-the loop looks once a minute, and an order takes seconds."""
-
 
 def shown_login(login: int) -> str:
     """Return an account number as messages show it: its last three digits; the number is a secret."""

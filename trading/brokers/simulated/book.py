@@ -18,7 +18,7 @@ from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.sequences import filled
 from trading.brokers.mt5_package.structs import TradeDeal, TradeOrder, TradePosition
 from trading.brokers.simulated.accounts import AccountTerms
-from trading.brokers.simulated.market import Feed
+from trading.brokers.simulated.markets.market import Feed
 
 Row = TypeVar("Row", TradeDeal, TradeOrder)
 FIRST_ORDER = 10_000_000

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from engine.fills import required_margin
 from trading.brokers.mt5_package.constants import ModuleConstants as C
-from trading.brokers.simulated.market import Feed
+from trading.brokers.simulated.markets.market import Feed
 
 _BY_CONTRACT = {C.SYMBOL_CALC_MODE_FOREX, C.SYMBOL_CALC_MODE_FOREX_NO_LEVERAGE}
 DEPOSIT = "USD"

@@ -26,8 +26,8 @@ from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.structs import TradeRequest
 from trading.brokers.simulated.book import OpenPosition, order_side
 from trading.brokers.simulated.calc import margin_usd
-from trading.brokers.simulated.market import Feed, Quote
-from trading.brokers.simulated.symbols import SymbolSpec
+from trading.brokers.simulated.markets.market import Feed, Quote
+from trading.brokers.simulated.markets.symbols import SymbolSpec
 
 if TYPE_CHECKING:
     from trading.brokers.simulated.venue import Venue
@@ -89,7 +89,7 @@ def session(server: Venue, feed: Feed) -> int:
     now = server.now
     if not feed.in_session(now):
         return C.TRADE_RETCODE_MARKET_CLOSED
-    if feed.opened and feed.quote().time == now:
+    if feed.opened and feed.now == now:
         return ALLOWED
     if feed.following is None:
         return C.TRADE_RETCODE_PRICE_OFF

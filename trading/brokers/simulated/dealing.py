@@ -11,7 +11,7 @@ from trading.brokers.mt5_package.structs import OrderSendResult, TradeDeal, Trad
 from trading.brokers.simulated import checks, netting, pending
 from trading.brokers.simulated.book import OpenPosition, PendingOrder, finite, order_side, order_type
 from trading.brokers.simulated.faults import Fault
-from trading.brokers.simulated.market import Feed
+from trading.brokers.simulated.markets.market import Feed
 from trading.brokers.simulated.replies import refusal, reply
 from trading.brokers.simulated.settlement import begin_bar, book_exit, enter, entry_deal, leave, new_order, split
 
@@ -231,6 +231,6 @@ def _close_part(server: Venue, feed: Feed, position: OpenPosition, order: Pendin
     account, trade = part.account, new_record(Trade)
     commission = float(account.commission)
     with server.book.booking(part):
-        close_position(account, feed.params, trade, feed.quote().time, price, EXIT_MANUAL)
+        close_position(account, feed.params, trade, feed.now, price, EXIT_MANUAL)
     reason = C.DEAL_REASON_EXPERT
     return book_exit(server, feed, position, trade, commission, order, reason, C.DEAL_ENTRY_OUT_BY)

@@ -11,7 +11,7 @@ from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.structs import TradeDeal
 from trading.brokers.simulated.book import OpenPosition, PendingOrder, order_side
 from trading.brokers.simulated.checks import boundless
-from trading.brokers.simulated.market import Feed
+from trading.brokers.simulated.markets.market import Feed
 from trading.brokers.simulated.settlement import enter, entry_deal, leave
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from engine.inputs.parameters import build_rollovers
 from engine.records import Minutes, Params
 from novosky.market.server_time import ServerClock
 from trading.brokers.simulated.accounts import AccountTerms
-from trading.brokers.simulated.market import feed_from_frame
+from trading.brokers.simulated.markets.market import feed_from_frame
+from trading.brokers.simulated.markets.stamps import Stamps
+from trading.brokers.simulated.markets.symbols import spec_from_settings
 from trading.brokers.simulated.server import TradeServer
-from trading.brokers.simulated.stamps import Stamps
 from trading.brokers.simulated.store import TerminalStore
-from trading.brokers.simulated.symbols import spec_from_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +73,7 @@ def paper_server(
         `broker.server_clock` whatever it is. The default repeats no hour in autumn, so that
         every bar of a replay keeps a stamp of its own.
     growing : bool
-        See `trading.brokers.simulated.market.Feed`.
+        See `trading.brokers.simulated.markets.market.Feed`.
     """
     bars = bar_columns(frame, settings, fixed_spread=fixed_spread)
     # A growing market is followed until its bot is started anew; nights of years to come cost nothing.

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from engine.fills import EXIT_STOP, rounded, settle_touch, touched
 from engine.records import Params, Trade, new_record
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.structs import OrderSendResult, TradeDeal, TradeRequest
 from trading.brokers.simulated import checks, netting
 from trading.brokers.simulated.book import OpenPosition, PendingOrder, order_side
-from trading.brokers.simulated.market import Feed, Quote
+from trading.brokers.simulated.markets.market import Feed, Quote
 from trading.brokers.simulated.replies import reply
 from trading.brokers.simulated.settlement import book_server_exit, enter, entry_deal, exit_params, finish_order
-
-if TYPE_CHECKING:
-    from trading.brokers.simulated.venue import Venue, copied
+from trading.brokers.simulated.venue import Venue, copied
 
 DAY = 86_400
 _LIMIT_OF = {C.ORDER_TYPE_BUY_STOP_LIMIT: C.ORDER_TYPE_BUY_LIMIT, C.ORDER_TYPE_SELL_STOP_LIMIT: C.ORDER_TYPE_SELL_LIMIT}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.structs import OrderSendResult, TradeRequest
-from trading.brokers.simulated.market import Quote
+from trading.brokers.simulated.markets.market import Quote
 
 COMMENTS = {
     C.TRADE_RETCODE_REQUOTE: "Requote",

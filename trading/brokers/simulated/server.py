@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from engine.fills import rounded
-from engine.records import Account, from_bytes, to_bytes
+from engine.records import Account, from_bytes, from_text, to_text
 from novosky.errors import StorageError, UsageError
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.sequences import filled
@@ -21,7 +21,7 @@ from trading.brokers.simulated.accounts import AccountTerms
 from trading.brokers.simulated.book import OpenPosition, PendingOrder
 from trading.brokers.simulated.dealing import execute
 from trading.brokers.simulated.faults import Fault
-from trading.brokers.simulated.market import Feed
+from trading.brokers.simulated.markets.market import Feed
 from trading.brokers.simulated.replies import reply
 from trading.brokers.simulated.store import MemoryStore, TerminalStore
 from trading.brokers.simulated.venue import Venue
@@ -186,7 +186,7 @@ class TradeServer(Venue):
                 for name, feed in self.feeds.items()
             },
             "positions": [
-                vars(position) | {"account": to_bytes(position.account).hex()} for position in book.positions.values()
+                vars(position) | {"account": to_text(position.account)} for position in book.positions.values()
             ],
             "pending": [asdict(order) for order in book.pending.values()],
         }
@@ -209,8 +209,7 @@ class TradeServer(Venue):
             feed.opened = opened
         try:
             positions = [
-                OpenPosition(**fields | {"account": from_bytes(Account, bytes.fromhex(fields["account"]))})
-                for fields in content["positions"]
+                OpenPosition(**fields | {"account": _account_of(fields["account"])}) for fields in content["positions"]
             ]
         except ValueError as error:
             raise StorageError(
@@ -218,3 +217,8 @@ class TradeServer(Venue):
             ) from error
         book.positions = {position.ticket: position for position in positions}
         book.pending = {fields["ticket"]: PendingOrder(**fields) for fields in content["pending"]}
+
+
+def _account_of(stored: str) -> Account:
+    """Return a position's record; files of earlier versions hold its bytes in hexadecimal digits."""
+    return from_text(Account, stored) if stored.startswith("{") else from_bytes(Account, bytes.fromhex(stored))

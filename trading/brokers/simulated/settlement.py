@@ -7,10 +7,9 @@ a simulated terminal and a backtest of the same trades end at the same cent.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from engine.bar import place_entry, place_exit, rest_of_bar, settle_both
 from engine.fills import (
-    BOTH_TOUCHED,
     EXIT_MANUAL,
     EXIT_STOP,
     EXIT_STOP_OUT,
@@ -18,15 +17,12 @@ from engine.fills import (
     ORDER_BAD_STOPS,
     ORDER_FILLED,
     close_at_quote,
-    first_touch,
     floating_profit,
     open_of_bar,
     rounded,
-    settle_touch,
-    touched,
 )
-from engine.history import place_entry, place_exit
-from engine.records import Account, Params, Trade, from_bytes, new_record, to_bytes
+from engine.records import Account, Bar, Params, Trade, from_bytes, new_record, to_bytes
+from engine.touch import BOTH_TOUCHED
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.sequences import filled
 from trading.brokers.mt5_package.structs import TradeDeal
@@ -34,10 +30,8 @@ from trading.brokers.simulated.accounts import below_stop_out
 from trading.brokers.simulated.book import OpenPosition, PendingOrder, order_side, order_struct, order_type
 from trading.brokers.simulated.calc import margin_usd, update_conversion
 from trading.brokers.simulated.checks import boundless
-from trading.brokers.simulated.market import Feed
-
-if TYPE_CHECKING:
-    from trading.brokers.simulated.venue import Venue, copied
+from trading.brokers.simulated.markets.market import Feed
+from trading.brokers.simulated.venue import Venue, copied
 
 _REASONS = {EXIT_STOP: C.DEAL_REASON_SL, EXIT_TARGET: C.DEAL_REASON_TP, EXIT_STOP_OUT: C.DEAL_REASON_SO}
 _LABELS = {C.DEAL_REASON_SL: "sl", C.DEAL_REASON_TP: "tp", C.DEAL_REASON_SO: "so"}
@@ -55,17 +49,19 @@ def begin_bar(server: Venue, feed: Feed) -> None:
 
 def settle_bar(server: Venue, feed: Feed) -> None:
     """Let the rest of the bar happen to the positions."""
+    held = server.book.of_symbol(feed.spec.name)
+    if not held:
+        return
     i, bars = feed.bar, feed.bars
+    bar = Bar(bars.time[i], bars.open[i], bars.high[i], bars.low[i], bars.close[i], bars.spread[i])
     params, alone = exit_params(server, feed), _stops_out_alone(server)
-    for position in server.book.of_symbol(feed.spec.name):
+    for position in held:
         account, trade = position.account, new_record(Trade)
         commission = float(account.commission)
         with server.book.booking(position):
-            touch = touched(account, params, bars.open[i], bars.high[i], bars.low[i], bars.spread[i])
+            touch = rest_of_bar(account, params, trade, bar)
             if touch == BOTH_TOUCHED:
-                touch = first_touch(account, params, bars.spread[i], feed.minutes, i)
-            if touch != 0:
-                settle_touch(account, params, trade, bars.time[i], bars.open[i], bars.spread[i], touch)
+                settle_both(account, params, trade, feed.minutes, i, bar)
         if touch != 0:
             book_server_exit(server, feed, position, trade, commission)
     if not alone:
@@ -130,7 +126,7 @@ def new_order(
     server: Venue, feed: Feed, kind: int, lots: float, magic: int, comment: str, price: float = 0.0
 ) -> PendingOrder:
     """Return a market order with a new ticket."""
-    setup = 1000 * feed.quote().time
+    setup = 1000 * feed.now
     ticket = server.book.next_order()
     return PendingOrder(
         ticket, feed.spec.name, kind, lots, price, 0.0, 0.0, 0.0, C.ORDER_TIME_GTC, 0, 0, magic, comment, setup
@@ -281,7 +277,7 @@ def finish_order(
 ) -> None:
     """Move an order into the history."""
     left = 0.0 if state == C.ORDER_STATE_FILLED else order.volume
-    done = 1000 * feed.quote().time
+    done = 1000 * feed.now
     server.book.orders.append(order_struct(order, feed, state, done, identifier, reason, left, by))
 
 

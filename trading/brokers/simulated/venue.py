@@ -12,9 +12,9 @@ from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.structs import Tick
 from trading.brokers.simulated.accounts import AccountTerms, Funds
 from trading.brokers.simulated.book import Book
-from trading.brokers.simulated.history import current_tick
-from trading.brokers.simulated.market import Feed, Quote
-from trading.brokers.simulated.stamps import Stamps
+from trading.brokers.simulated.markets.history import current_tick
+from trading.brokers.simulated.markets.market import Feed, Quote
+from trading.brokers.simulated.markets.stamps import Stamps
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Venue:
     @property
     def now(self) -> int:
         """Time of the leading market, UTC epoch seconds."""
-        return self.main.quote().time
+        return self.main.now
 
     @property
     def now_msc(self) -> int:
@@ -160,7 +160,7 @@ class Venue:
     def closed_since(self, moment: int) -> int:
         """Return how many of the account's bars closed after `moment` (UTC epoch seconds)."""
         feed = self.main
-        closes = feed.bars.time[feed.first : feed.closed] + feed.params.bar_seconds
+        closes = feed.bars.time[feed.first : feed.closed] + feed.bar_seconds
         return int((closes > moment).sum())
 
     def funds(self) -> Funds:

@@ -11,6 +11,7 @@ records of the program go on changing and what a version looked like does not.
 | 2 | `schema_version`; deals under their own name; events, snapshots, news, metrics, outbox, flags; \
 the multiplier of a decision; the guard's results |
 | 3 | what outside testing asked for: see `trading.journal.versions.third` |
+| 4 | names in place of numbers, and whose row it is: see `trading.journal.versions.fourth` |
 """
 
 from __future__ import annotations
@@ -20,21 +21,29 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from sqlalchemy import Connection, inspect, select, text
 
-from novosky.database.connection import LOCK_CLASS, Database
+from novosky.database.connection import Database
 from novosky.errors import StorageError
 from trading.journal.tables import METADATA, SCHEMA, SCHEMA_VERSION
+from trading.journal.versions.fourth import third_to_fourth
+from trading.journal.versions.fourth_names import create_named_views
+from trading.journal.versions.fourth_symbol import has_unnamed, name_rows, show_symbol
 from trading.journal.versions.old_records import GUARD_1, GUARD_2, GUARD_RING, TRADE_1
 from trading.journal.versions.older_copy import keep_copy
 from trading.journal.versions.third import second_to_third
-from trading.journal.versions.third_readable import create_views
 
 Migration = Callable[[Connection], None]
 
 
-def bring_up_to_date(database: Database) -> None:
+def bring_up_to_date(database: Database, symbol: str | None = None) -> None:
     """Create the tables of a new journal, or bring those of an older one to this version.
 
     The file of an older one is copied first, see `trading.journal.versions.older_copy`.
+
+    Parameters
+    ----------
+    database : Database
+    symbol : str or None
+        What the bot trades that opens it: rows of which nobody had said so are its own.
 
     Raises
     ------
@@ -45,23 +54,27 @@ def bring_up_to_date(database: Database) -> None:
     with database.looking() as connection:
         _check_undamaged(connection, database.place)
         version = _version_of(connection)
-    if version == SCHEMA_VERSION:
+        unnamed = version == SCHEMA_VERSION and symbol is not None and has_unnamed(connection)
+    if version == SCHEMA_VERSION and (not unnamed or database.read_only):
         return
     _check_known(version, database)
-    if version is not None and database.file is not None:
+    if version not in (None, SCHEMA_VERSION) and database.file is not None:
         keep_copy(database.file, version)
     with database.transaction() as connection:
         if connection.dialect.name == "postgresql":
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK_CLASS})"))
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({database.use.lock_class})"))
         # Another program may have been quicker.
         version = _version_of(connection)
         _check_known(version, database)
         if version is None:
             METADATA.create_all(connection, checkfirst=False)
             connection.execute(SCHEMA.insert().values(id=1, version=SCHEMA_VERSION))
-            create_views(connection)
+            create_named_views(connection)
+            show_symbol(connection)
         for number in range(version or SCHEMA_VERSION, SCHEMA_VERSION):
             MIGRATIONS[number](connection)
+        if symbol is not None and has_unnamed(connection):
+            name_rows(connection, symbol)
         connection.execute(SCHEMA.update().values(version=SCHEMA_VERSION))
         if connection.dialect.name == "postgresql":
             _close_to_others(connection)
@@ -183,5 +196,5 @@ def _net_result(stored: bytes) -> float:
     return float(np.copysign(np.floor(abs(net) * 100.0 + 0.5) / 100.0, net)) + 0.0
 
 
-MIGRATIONS: Mapping[int, Migration] = {1: _first_to_second, 2: second_to_third}
+MIGRATIONS: Mapping[int, Migration] = {1: _first_to_second, 2: second_to_third, 3: third_to_fourth}
 """What turns a version into the next."""

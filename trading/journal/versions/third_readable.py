@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from sqlalchemy import Connection, text
 
@@ -148,8 +150,8 @@ def _fill(connection: Connection, table: str, key: str, value: int, columns: dic
     connection.execute(text(f"UPDATE {table} SET {assigned} WHERE {key} = :_key"), {**columns, "_key": value})
 
 
-def create_views(connection: Connection) -> None:
-    """Create the views of version 3, in place of earlier ones.
+def create_views(connection: Connection, named: Mapping[str, str] | None = None) -> None:
+    """Create the views of version 3, or those of a later one, in place of earlier ones.
 
     On a PostgreSQL before 15 a view would show to others what row level security hides from
     them, and there is none.
@@ -160,7 +162,7 @@ def create_views(connection: Connection) -> None:
         if version < _SECURITY_INVOKER:
             return
         guarded = " WITH (security_invoker = true)"
-    for name, query in _queries(connection.dialect.name).items():
+    for name, query in (named or queries(connection.dialect.name)).items():
         connection.execute(text(f"DROP VIEW IF EXISTS {name}"))
         connection.execute(text(f"CREATE VIEW {name}{guarded} AS {query}"))
 
@@ -169,7 +171,9 @@ _SECURITY_INVOKER = 150_000
 VIEWS = ("trades_readable", "decisions_readable", "status_readable")
 
 
-def _queries(dialect: str) -> dict[str, str]:
+def queries(dialect: str, failing_gates: str | None = None) -> dict[str, str]:
+    """Return the query of each view; `failing_gates` is the expression of a version that stores names."""
+
     def utc(column: str) -> str:
         # Without a colon before a letter: SQLAlchemy would take it for a parameter.
         if dialect == "sqlite":
@@ -195,7 +199,7 @@ def _queries(dialect: str) -> dict[str, str]:
         f"{utc('exit_time')} AS exit_time, exit_price, exit_reason, profit, commission, swap, net, balance, "
         "CASE WHEN risk > 0 THEN net / risk END AS r_multiple FROM trades",
         "decisions_readable": f"SELECT {utc('bar')} AS bar, action, {side} AS side, votes, confidence, gap, "
-        f"trim({gates}) AS failing_gates, price, spread, atr, equity, multiplier FROM decisions",
+        f"{failing_gates or f'trim({gates})'} AS failing_gates, price, spread, atr, equity, multiplier FROM decisions",
         "status_readable": f"SELECT identity, {utc('last_bar')} AS last_bar, bars_processed, bars_missed, "
         "cash AS balance, equity, equity - day_equity AS day_result, day_equity, week_peak, peak_equity, "
         f"halt_balance, losses AS losses_in_a_row, day_losses, trim({limits}) AS limits_reached, "

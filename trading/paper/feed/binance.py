@@ -9,12 +9,13 @@ from novosky.clock import Clock
 from novosky.data.candle_sources import CANDLES_PER_PAGE, BinanceCandles, CandleSource
 from novosky.errors import NetworkError, UsageError
 from novosky.guarded_json import parse_json
-from novosky.market.bars import M15_SECONDS, REQUIRED_COLUMNS
+from novosky.market.bars import REQUIRED_COLUMNS
+from novosky.market.timeframe import Timeframe
 from trading.paper.feed.port import FeedUnavailable, Window, window_of
 
 TIMEOUT = 10.0
-_MARGIN = 96
-"""Bars asked for beyond those needed: venues have had outages of hours."""
+_MARGIN_DAYS = 1
+"""Asked for beyond those needed: venues have had outages of hours."""
 
 
 def binance_symbol(symbol: str) -> str:
@@ -34,12 +35,13 @@ def binance_symbol(symbol: str) -> str:
 
 
 class BinanceFeed:
-    """M15 klines of one pair.
+    """Klines of one pair.
 
     Parameters
     ----------
     symbol : str
         As config.json names it.
+    frame : Timeframe
     clock : Clock
     base_url : str or None
         Another host that speaks the same protocol.
@@ -47,11 +49,11 @@ class BinanceFeed:
 
     caveat = "prices are in USDT, which is not USD: usually within 0.1 % of it, at times further off"
 
-    def __init__(self, symbol: str, clock: Clock, base_url: str | None = None) -> None:
+    def __init__(self, symbol: str, frame: Timeframe, clock: Clock, base_url: str | None = None) -> None:
         pair = binance_symbol(symbol)
         source = BinanceCandles(pair) if base_url is None else BinanceCandles(pair, base_url.rstrip("/"))
         self._source: CandleSource = source
-        self._clock = clock
+        self._frame, self._clock = frame, clock
         self._client = httpx.Client(base_url=source.base_url, timeout=TIMEOUT, follow_redirects=True)
 
     @property
@@ -61,24 +63,24 @@ class BinanceFeed:
 
     def history(self, count: int, since: int) -> Window:
         """Return the bars up to now from `count` before `since` on; see `BarFeed.history`."""
-        return self._window(since - (count + _MARGIN) * M15_SECONDS)
+        return self._window(since - (count + _MARGIN_DAYS * self._frame.bars_per_day) * self._frame.seconds)
 
     def newer(self, than: int) -> Window:
         """Return the bars after a moment; see `BarFeed.newer`."""
         return self._window(than + 1)
 
     def _window(self, start: int) -> Window:
-        now, width = int(self._clock.now()), CANDLES_PER_PAGE * M15_SECONDS
-        begin = -(-start // M15_SECONDS) * M15_SECONDS
+        now, length = int(self._clock.now()), self._frame.seconds
+        width, begin = CANDLES_PER_PAGE * length, -(-start // length) * length
         pages = [self._page(at, min(at + width, now + 1)) for at in range(begin, now + 1, width)]
         columns = list(REQUIRED_COLUMNS)
         if not pages:
             return Window(pd.DataFrame(columns=columns), 0)
         frame = pd.concat(pages, ignore_index=True)[columns]
-        return window_of(frame, self._clock.now())
+        return window_of(frame, self._frame, self._clock.now())
 
     def _page(self, begin: int, end: int) -> pd.DataFrame:
-        path, query = self._source.request(begin, end, M15_SECONDS)
+        path, query = self._source.request(begin, end, self._frame.seconds)
         where = f"{self.label} at {self._source.base_url}"
         try:
             answer = self._client.get(path, params=query)

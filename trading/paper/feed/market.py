@@ -13,7 +13,7 @@ import pandas as pd
 
 from engine.inputs.columns import bar_columns
 from novosky.errors import DataError, StorageError, UsageError
-from novosky.market.bars import M15_SECONDS, epoch_seconds, validate_bars
+from novosky.market.bars import epoch_seconds, validate_bars
 from novosky.settings import Settings
 from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.store import SqliteStore
@@ -68,8 +68,7 @@ class GrowingMarket:
             The feed has too few bars.
         """
         left = _left_at(journal, self._settings.symbol)
-        quarter = int(self._now()) // M15_SECONDS * M15_SECONDS
-        since = quarter if left is None else left.bar
+        since = self._settings.frame.floor(self._now()) if left is None else left.bar
         try:
             window = self._checked(self._feed.history(history, since))
         except FeedUnavailable as error:
@@ -116,7 +115,7 @@ class GrowingMarket:
         """Tell whether the feed has more to show than is known: the forming bar's close, or any at all."""
         if self._window.closed == len(self._window.frame):
             return True
-        return self._now() >= self._opens(-1) + M15_SECONDS
+        return self._now() >= self._settings.frame.close(self._opens(-1))
 
     def _opens(self, row: int) -> int:
         return int(epoch_seconds(self._window.frame.iloc[[row]])[0])
@@ -134,9 +133,11 @@ class GrowingMarket:
         volume = window.frame["volume"].to_numpy(dtype=np.float64)
         server.main.grow(bars, volume, closed=window.closed)
         self._window = window
-        late = self._now() - (self._opens(-1) + M15_SECONDS)
+        late = self._now() - (self._settings.frame.close(self._opens(-1)))
         if late > LATE_SECONDS and window.closed == len(window.frame):
-            self._wait(f"{self._feed.label} has shown no new bar for {late / 60 + 15:.0f} min")
+            self._wait(
+                f"{self._feed.label} has shown no new bar for {late / 60 + self._settings.frame.minutes:.0f} min"
+            )
         else:
             self._back()
         return True
@@ -154,7 +155,10 @@ class GrowingMarket:
 
     def _checked(self, window: Window) -> Window:
         try:
-            return Window(validate_bars(window.frame, source=self._feed.label), window.closed)
+            return Window(
+                validate_bars(window.frame, source=self._feed.label, seconds=self._settings.frame.seconds),
+                window.closed,
+            )
         except DataError as error:
             raise FeedUnavailable(f"its bars break a rule: {error}") from error
 

@@ -8,7 +8,8 @@ from typing import Protocol
 import pandas as pd
 
 from novosky.errors import NetworkError
-from novosky.market.bars import M15_SECONDS, epoch_seconds
+from novosky.market.bars import epoch_seconds
+from novosky.market.timeframe import Timeframe
 
 SETTLE_SECONDS = 5.0
 """A bar without a successor counts as closed this long after its end: venues still book late trades at the turn."""
@@ -47,7 +48,7 @@ class Window:
 
 
 class BarFeed(Protocol):
-    """A source of M15 bars of one symbol. One thread uses it at a time."""
+    """A source of one symbol's bars of one time frame. One thread uses it at a time."""
 
     @property
     def label(self) -> str:
@@ -81,9 +82,9 @@ class BarFeed(Protocol):
         """Let go of the source."""
 
 
-def window_of(frame: pd.DataFrame, now: float) -> Window:
-    """Return rows as a window: the last is forming unless its time is over."""
+def window_of(frame: pd.DataFrame, length: Timeframe, now: float) -> Window:
+    """Return bars of a time frame as a window: the last is forming unless its time is over."""
     if len(frame) == 0:
         return Window(frame, 0)
-    over = int(epoch_seconds(frame.iloc[-1:])[0]) + M15_SECONDS + SETTLE_SECONDS <= now
+    over = int(epoch_seconds(frame.iloc[-1:])[0]) + length.seconds + SETTLE_SECONDS <= now
     return Window(frame, len(frame) if over else len(frame) - 1)

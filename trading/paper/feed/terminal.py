@@ -9,16 +9,15 @@ import numpy as np
 import pandas as pd
 
 from novosky.clock import Clock
-from novosky.market.bars import M15_SECONDS
 from novosky.settings import Settings
-from trading.brokers.mt5.bars import folded_rows
+from trading.brokers.mt5.bars.reader import folded_rows
+from trading.brokers.mt5.bars.timeframes import terminal_code
 from trading.brokers.mt5.clock import ServerTime
 from trading.brokers.mt5.link import Link
 from trading.brokers.mt5.module import TerminalModule
 from trading.brokers.mt5.symbols import await_tick, has_quote, resolve_symbol
 from trading.brokers.mt5.terms import Access, Timing
 from trading.brokers.mt5.worker import LinkWedged
-from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.port import BrokerUnavailable
 from trading.paper.feed.port import FeedUnavailable, Window, window_of
 
@@ -28,7 +27,7 @@ _MARGIN = 8
 
 
 class TerminalFeed:
-    """M15 bars of the symbol that config.json names.
+    """Bars of the symbol and time frame that config.json names.
 
     Parameters
     ----------
@@ -58,6 +57,7 @@ class TerminalFeed:
         volume_unit: float = 1.0,
     ) -> None:
         self._settings, self._clock, self._name = settings, clock, name
+        self._frame = settings.frame
         self._timing = Timing() if timing is None else timing
         self._time = ServerTime(settings.broker.server_clock)
         self._link = Link(module, clock, ANY_ACCOUNT, self._timing, self._prepare, renew)
@@ -75,12 +75,12 @@ class TerminalFeed:
 
     def history(self, count: int, since: int) -> Window:
         """Return the bars up to now from `count` before `since` on; see `BarFeed.history`."""
-        passed = max(0, int(self._clock.now()) - since) // M15_SECONDS
+        passed = max(0, int(self._clock.now()) - since) // self._frame.seconds
         return self._window(count + passed + _MARGIN)
 
     def newer(self, than: int) -> Window:
         """Return the bars after a moment; see `BarFeed.newer`."""
-        passed = max(0, int(self._clock.now()) - than) // M15_SECONDS
+        passed = max(0, int(self._clock.now()) - than) // self._frame.seconds
         window = self._window(passed + _MARGIN)
         opened = window.frame["time"] > pd.Timestamp(than, unit="s", tz="UTC")
         older = int((~opened).sum())
@@ -89,24 +89,24 @@ class TerminalFeed:
     def _window(self, count: int) -> Window:
         try:
             self._link.ensure()
-            rows = self._link.read("copy_rates_from_pos", self._symbol, C.TIMEFRAME_M15, 0, count)
+            rows = self._link.read("copy_rates_from_pos", self._symbol, terminal_code(self._frame), 0, count)
             tick = self._link.read("symbol_info_tick", self._symbol)
         except (BrokerUnavailable, LinkWedged) as error:
             raise FeedUnavailable(str(error)) from error
         if len(rows) == 0:
             raise FeedUnavailable(f"the terminal shows no bars of {self._symbol}")
-        window = window_of(self._frame(rows), self._clock.now())
+        window = window_of(self._read(rows), self._frame, self._clock.now())
         if window.closed < len(window.frame) and has_quote(tick):
             # The quote of now, in points: what a trade at this bar's open would have paid.
             points = round((float(tick.ask) - float(tick.bid)) / self._settings.broker.point)
             window.frame.loc[len(window.frame) - 1, "spread"] = float(points)
         return window
 
-    def _frame(self, rows: Any) -> pd.DataFrame:
+    def _read(self, rows: Any) -> pd.DataFrame:
         volume = rows["tick_volume"].astype(np.float64)
         # The forming bar is among the rows: it counts as come.
-        newest = self._clock.now() + M15_SECONDS
-        placed = self._time.bars(rows["time"].astype(np.int64), newest, M15_SECONDS, volume)
+        newest = self._clock.now() + self._frame.seconds
+        placed = self._time.bars(rows["time"].astype(np.int64), newest, self._frame.seconds, volume)
         opens = placed.utc
         if placed.remarks:
             rows, opens = folded_rows(rows, placed)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from novosky.market.instrument import BOT_MAGIC as MAGIC
 from tests.helpers.mt5_runs import Mt5Session, open_mt5, trade_server
 from tests.helpers.paper_runs import Scenario, backtest_outcome, planted_bars, settings_with
 from trading.brokers.mt5_package.constants import ModuleConstants as C
@@ -30,7 +31,6 @@ from trading.brokers.simulated.faults import (
 )
 from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.store import MemoryStore
-from trading.cycle.bookings import MAGIC
 
 
 class Messages:
@@ -136,7 +136,7 @@ def test_53_with_the_button_off_entries_wait_with_one_message_and_trading_resume
 ) -> None:
     session.server.conditions.algo_trading = False
     session.go_on(60)
-    refused = [row for row in session.journal.blocks() if row["gates"] == 1]
+    refused = [row for row in session.journal.blocks() if row["gates"] == "market_closed"]
     assert len(refused) > 3
     assert messages.about("Algo Trading is switched off") == 1
     assert session.server.book.orders == []

@@ -15,7 +15,7 @@ from novosky.market.server_time import ServerClock
 from tests.contracts.broker import BAR, QUIET, buy
 from tests.helpers.mt5_stage import stage
 from trading.brokers.mt5.clock import OffsetCheck, ServerTime
-from trading.brokers.port import RETCODE_DONE, RETCODE_PRICE_OFF
+from trading.brokers.port import Outcome
 
 RULES = ["NewYork+7", "Europe/Athens", "Etc/GMT-3", "UTC"]
 SWITCHES = {
@@ -143,7 +143,7 @@ def test_a_quote_after_an_outage_is_not_taken_for_a_fresh_one() -> None:
 
 def test_without_a_quote_that_confirms_the_rule_no_entry_leaves() -> None:
     play = stage(rule="UTC", settings={"broker": {"server_clock": "NewYork+7"}})
-    assert play.broker.send(buy()).retcode == RETCODE_PRICE_OFF
+    assert play.broker.send(buy()).outcome == Outcome.NOT_SENT
     assert play.sends() == 0
 
 
@@ -151,10 +151,10 @@ def test_23_frozen_quotes_age_by_the_receivers_clock_and_block_entries() -> None
     play = stage()
     play.server.freeze_quotes()
     play.go_on()
-    assert play.broker.send(buy()).retcode == RETCODE_PRICE_OFF
+    assert play.broker.send(buy()).outcome == Outcome.NOT_SENT
     assert play.sends() == 0
     play.server.thaw_quotes()
-    assert play.broker.send(buy()).retcode == RETCODE_DONE
+    assert play.broker.send(buy()).outcome == Outcome.FILLED
 
 
 def test_23_frozen_quotes_do_not_keep_a_position_from_being_closed() -> None:
@@ -164,5 +164,5 @@ def test_23_frozen_quotes_do_not_keep_a_position_from_being_closed() -> None:
     play.broker.send(buy())
     play.server.freeze_quotes()
     play.go_on()
-    assert play.broker.send(close(play.broker.positions()[0])).retcode == RETCODE_DONE
+    assert play.broker.send(close(play.broker.positions()[0])).outcome == Outcome.FILLED
     assert play.broker.positions() == []

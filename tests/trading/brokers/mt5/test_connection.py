@@ -17,10 +17,10 @@ from trading.brokers.mt5.broker import Mt5Broker
 from trading.brokers.mt5.money import Money, money_of, sizing_problem
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.errors import AUTH_FAILED, NO_CONNECTION, TIMEOUT
-from trading.brokers.port import RETCODE_DONE, BrokerUnavailable
+from trading.brokers.port import BrokerUnavailable, Outcome
 from trading.brokers.simulated.faults import Fault, call_failed, disconnected, nothing_yet, terminal_restart
 from trading.brokers.simulated.functions.views import Installation
-from trading.brokers.simulated.symbols import EURUSD, SymbolSpec
+from trading.brokers.simulated.markets.symbols import EURUSD, SymbolSpec
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_54_real_money_needs_to_be_allowed() -> None:
         play.broker.send(buy())
     assert play.sends() == 0
     allowed = stage(account=real, access=replace(ACCESS, real=True))
-    assert allowed.broker.send(buy()).retcode == RETCODE_DONE
+    assert allowed.broker.send(buy()).outcome == Outcome.FILLED
 
 
 def test_54_an_account_switched_under_way_stops_the_next_order() -> None:
@@ -80,7 +80,7 @@ def test_credentials_are_used_only_where_the_terminal_stands_elsewhere() -> None
 def test_20_a_symbol_not_yet_shown_is_selected_and_its_first_tick_awaited() -> None:
     play = stage(selected=False, installation=Installation(selection_delay=1.0))
     assert play.broker.quote().bid == 50_000.0
-    assert play.broker.send(buy()).retcode == RETCODE_DONE
+    assert play.broker.send(buy()).outcome == Outcome.FILLED
 
 
 def test_20_a_symbol_without_a_tick_in_time_is_not_traded() -> None:
@@ -139,7 +139,7 @@ def test_a_bar_the_broker_revises_is_read_again() -> None:
 def test_24_the_symbol_is_found_under_the_brokers_suffix() -> None:
     play = stage(spec=SymbolSpec("BTCUSD.pro"), others=(market([QUIET] * 8, EURUSD),))
     assert play.broker.symbol == "BTCUSD.pro"
-    assert play.broker.send(buy()).retcode == RETCODE_DONE
+    assert play.broker.send(buy()).outcome == Outcome.FILLED
 
 
 def test_24_of_several_symbols_none_is_guessed() -> None:
@@ -206,9 +206,9 @@ def test_29_a_tick_value_that_contradicts_the_profits_keeps_entries_away_and_let
     play.go_on()
     play.server.respecify("BTCUSD", tick_value_factor=0.01)
     refused = play.broker.send(buy(comment="e2"))
-    assert (refused.retcode, play.sends()) == (C.TRADE_RETCODE_INVALID_VOLUME, 1)
+    assert (refused.outcome, play.sends()) == (Outcome.BAD_VOLUME, 1)
     assert "tick value" in refused.comment
-    assert play.broker.send(close(position)).retcode == RETCODE_DONE
+    assert play.broker.send(close(position)).outcome == Outcome.FILLED
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_51_after_a_restart_of_the_terminal_everything_is_found_again() -> None:
         play.broker.positions()
     assert (play.broker.positions(), play.broker.deals(0), play.broker.account()) == before
     assert play.broker.quote().bid == 50_000.0
-    assert play.broker.send(close(before[0][0])).retcode == RETCODE_DONE
+    assert play.broker.send(close(before[0][0])).outcome == Outcome.FILLED
     (left,) = play.broker.positions()
     assert left == replace(before[0][1], profit=left.profit), "the foreign one is untouched"
 

@@ -12,7 +12,7 @@ from tests.helpers.mt5_stage import ACCESS, HEDGING, Counted, Mt5Stage, Watching
 from trading.brokers.mt5.broker import Mt5Broker
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.errors import INTERNAL
-from trading.brokers.port import RETCODE_DONE, RETCODE_NOT_PLACED, RETCODE_UNKNOWN
+from trading.brokers.port import Outcome
 from trading.brokers.simulated.faults import (
     Fault,
     FaultPlan,
@@ -50,10 +50,10 @@ def test_46_47_a_doubtful_entry_is_adopted_or_known_not_to_be(doubt: str, filled
     assert (play.sends(), len(held(play))) == (1, int(filled))
     if filled:
         (position,) = play.broker.positions()
-        assert (result.retcode, result.order, result.price) == (RETCODE_DONE, position.ticket, 50_010.0)
+        assert (result.outcome, result.order, result.price) == (Outcome.FILLED, position.ticket, 50_010.0)
         assert result.deal == play.broker.deals(0)[-1].ticket
     else:
-        assert (result.retcode, result.order, result.deal) == (RETCODE_NOT_PLACED, 0, 0)
+        assert (result.outcome, result.order, result.deal) == (Outcome.NOT_PLACED, 0, 0)
 
 
 @pytest.mark.parametrize("filled", [True, False], ids=["filled", "lost"])
@@ -66,7 +66,7 @@ def test_47_a_doubtful_exit_is_known_to_have_closed_or_not(doubt: str, filled: b
     play.plan(DOUBTS[doubt](filled))
     result = play.broker.send(close(position, comment="x6595a648"))
     assert play.sends() == 2
-    assert result.retcode == (RETCODE_DONE if filled else RETCODE_NOT_PLACED)
+    assert result.outcome == (Outcome.FILLED if filled else Outcome.NOT_PLACED)
     assert len(held(play)) == int(not filled)
 
 
@@ -90,10 +90,10 @@ def test_47_while_the_line_is_down_the_outcome_stays_unknown_and_is_found_later(
 
     play.server.send = send_and_lose_the_line  # type: ignore[method-assign,assignment]
     play.plan(server_timeout(filled=True))
-    assert play.broker.send(ORDER).retcode == RETCODE_UNKNOWN
+    assert play.broker.send(ORDER).outcome == Outcome.UNKNOWN
     assert play.sends() == 1
     play.server.conditions.connected = True
-    assert play.broker.outcome_of(ORDER, START + BAR).retcode == RETCODE_DONE
+    assert play.broker.outcome_of(ORDER, START + BAR).outcome == Outcome.FILLED
     assert len(held(play)) == 1
 
 
@@ -110,7 +110,7 @@ def test_47_a_process_killed_at_the_send_finds_out_at_its_next_start(filled: boo
     terminal = Counted(play.server, FaultPlan(), Installation(selected=("BTCUSD",)))
     restarted = Mt5Broker(terminal, play.settings, play.clock, ACCESS)
     found = restarted.outcome_of(ORDER, START + BAR)
-    assert found.retcode == (RETCODE_DONE if filled else RETCODE_NOT_PLACED)
+    assert found.outcome == (Outcome.FILLED if filled else Outcome.NOT_PLACED)
     assert len(held(play)) == int(filled)
 
 
@@ -121,14 +121,14 @@ def test_47_an_entry_that_was_stopped_out_meanwhile_is_still_found() -> None:
         play.broker.send(ORDER)
     play.go_on()
     assert held(play) == ()
-    assert play.broker.outcome_of(ORDER, START + BAR).retcode == RETCODE_DONE
+    assert play.broker.outcome_of(ORDER, START + BAR).outcome == Outcome.FILLED
 
 
 def test_47_an_older_trade_of_the_same_bot_is_not_taken_for_the_lost_order() -> None:
     play = stage(account=MANY)
     play.broker.send(buy(comment="e65959f40"))
     play.plan(ipc_timeout(filled=False, seconds=0.0))
-    assert play.broker.send(ORDER).retcode == RETCODE_NOT_PLACED
+    assert play.broker.send(ORDER).outcome == Outcome.NOT_PLACED
 
 
 @pytest.mark.parametrize("delay", [0.5, 3.0])
@@ -136,7 +136,7 @@ def test_49_a_position_that_shows_late_is_waited_for(delay: float) -> None:
     play = stage()
     play.plan(late_position(delay))
     result = play.broker.send(ORDER)
-    assert result.retcode == RETCODE_DONE
+    assert result.outcome == Outcome.FILLED
     assert [position.ticket for position in play.broker.positions()] == [result.order]
 
 
@@ -153,7 +153,7 @@ def test_50_whatever_the_broker_makes_of_the_comment_the_trade_is_found(name: st
     play.plan(replace(renamed, retcode=10012, executes=True) if timeout else renamed)
     result = play.broker.send(ORDER)
     (position,) = play.broker.positions()
-    assert (result.retcode, result.order, play.sends()) == (RETCODE_DONE, position.ticket, 1)
+    assert (result.outcome, result.order, play.sends()) == (Outcome.FILLED, position.ticket, 1)
 
 
 def test_50_a_foreign_position_opened_meanwhile_is_not_adopted() -> None:
@@ -163,10 +163,10 @@ def test_50_a_foreign_position_opened_meanwhile_is_not_adopted() -> None:
     def someone_trades(_: float) -> None:
         if not held(play):
             fields = {"action": 1, "symbol": "BTCUSD", "volume": 1.0, "type": 0, "magic": 4_711, "comment": "by hand"}
-            assert play.mt5.order_send(fields).retcode == RETCODE_DONE
+            assert play.mt5.order_send(fields).retcode == 10009
 
     broker = Mt5Broker(play.mt5, play.settings, Watching(play.server, someone_trades), ACCESS)
-    assert broker.send(ORDER).retcode == RETCODE_NOT_PLACED
+    assert broker.send(ORDER).outcome == Outcome.NOT_PLACED
 
 
 def strip_stops(play: Mt5Stage) -> None:
@@ -186,7 +186,7 @@ def strip_stops(play: Mt5Stage) -> None:
 def test_a_position_opened_without_its_stops_gets_them() -> None:
     play = stage()
     strip_stops(play)
-    assert play.broker.send(ORDER).retcode == RETCODE_DONE
+    assert play.broker.send(ORDER).outcome == Outcome.FILLED
     (position,) = play.broker.positions()
     assert (position.sl, position.tp) == (49_910.0, 50_110.0)
     assert [sent["action"] for sent in play.mt5.sent] == [C.TRADE_ACTION_DEAL, C.TRADE_ACTION_SLTP]
@@ -196,7 +196,7 @@ def test_a_position_whose_stops_are_not_taken_is_closed() -> None:
     play = stage()
     strip_stops(play)
     play.plan(answers(C.TRADE_RETCODE_INVALID_STOPS).on("order_send", skip=1, times=1))
-    assert play.broker.send(ORDER).retcode == RETCODE_DONE
+    assert play.broker.send(ORDER).outcome == Outcome.FILLED
     assert held(play) == ()
     leave = play.broker.deals(0)[-1]
     assert (leave.comment, leave.entry) == ("no stops", 1)

@@ -14,7 +14,7 @@ from tests.helpers.paper_runs import Scenario, planted_bars, replay_outcome
 from trading.brokers.mt5.broker import Mt5Broker
 from trading.brokers.mt5_package.errors import CALL_FAILED, NOT_FOUND
 from trading.brokers.mt5_package.structs import Tick
-from trading.brokers.port import RETCODE_DONE, BrokerUnavailable
+from trading.brokers.port import BrokerUnavailable, Outcome
 from trading.brokers.simulated.faults import Fault, terminal_restart
 from trading.brokers.simulated.functions.terminal import SimulatedTerminal
 from trading.brokers.simulated.functions.views import Installation
@@ -41,10 +41,10 @@ def test_quotes_and_bars_of_a_symbol_taken_out_of_view_come_back(delay: float) -
 def test_an_order_is_sent_although_the_symbol_was_taken_out_of_view() -> None:
     play = stage(selected=False)
     assert play.mt5.symbol_select(*HIDDEN)
-    assert play.broker.send(buy()).retcode == RETCODE_DONE
+    assert play.broker.send(buy()).outcome == Outcome.FILLED
     (position,) = play.broker.positions()
     play.go_on()
-    assert play.broker.send(close(position)).retcode == RETCODE_DONE
+    assert play.broker.send(close(position)).outcome == Outcome.FILLED
     assert play.broker.quote().bid == 50_000.0
 
 

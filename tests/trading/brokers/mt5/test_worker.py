@@ -16,7 +16,7 @@ from tests.helpers.mt5_stage import ACCESS, Counted, stage
 from trading.brokers.mt5.broker import Mt5Broker
 from trading.brokers.mt5.terms import Timing
 from trading.brokers.mt5.worker import ENTRY, EXIT, READ, LinkWedged, Worker, caller_of
-from trading.brokers.port import RETCODE_DONE, RETCODE_UNKNOWN, BrokerUnavailable
+from trading.brokers.port import BrokerUnavailable, Outcome
 from trading.brokers.simulated.faults import FaultPlan, hang
 from trading.brokers.simulated.functions.views import Installation
 
@@ -196,15 +196,15 @@ def test_57_an_order_that_hangs_is_unknown_and_found_by_the_next_process() -> No
     release = threading.Event()
     play.plan(hang(lambda: wait_for(release)))
     order = buy(comment="e6595a2c4")
-    assert play.broker.send(order).retcode == RETCODE_UNKNOWN
-    assert play.broker.outcome_of(order, int(play.clock.now())).retcode == RETCODE_UNKNOWN
+    assert play.broker.send(order).outcome == Outcome.UNKNOWN
+    assert play.broker.outcome_of(order, int(play.clock.now())).outcome == Outcome.UNKNOWN
     release.set()
     # The thread that hung comes back and the order is executed after all.
     while not play.server.book.positions:
         pass
     terminal = Counted(play.server, FaultPlan(), Installation(selected=("BTCUSD",)))
     restarted = Mt5Broker(terminal, play.settings, play.clock, ACCESS)
-    assert restarted.outcome_of(order, int(play.clock.now())).retcode == RETCODE_DONE
+    assert restarted.outcome_of(order, int(play.clock.now())).outcome == Outcome.FILLED
     assert len(restarted.positions()) == 1
 
 

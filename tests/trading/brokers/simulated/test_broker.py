@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from alerts.notify import SilentNotifier
 from engine.fills import EXIT_NAMES
-from engine.gates import gate_names
-from engine.records import Candidate, Trade, from_bytes
+from engine.records import Candidate, Trade, from_text
+from novosky.market.bar_arrays import BarArrays
 from novosky.market.server_time import ServerClock
 from tests.engine.cases.bar_cases import CASES, BarCase, Booked, case_market, case_params
 from tests.helpers.paper_runs import settings_with
 from trading.bot import Bot
 from trading.brokers.mt5.broker import Mt5Broker
 from trading.brokers.mt5.terms import Access
-from trading.brokers.port import OrderRequest
 from trading.brokers.simulated.accounts import AccountTerms
 from trading.brokers.simulated.clock import TerminalClock
 from trading.brokers.simulated.functions.terminal import SimulatedTerminal
-from trading.brokers.simulated.market import Feed
+from trading.brokers.simulated.markets.market import Feed
+from trading.brokers.simulated.markets.stamps import Stamps
+from trading.brokers.simulated.markets.symbols import SymbolSpec
 from trading.brokers.simulated.server import TradeServer
-from trading.brokers.simulated.stamps import Stamps
 from trading.brokers.simulated.store import SqliteStore
-from trading.brokers.simulated.symbols import SymbolSpec
-from trading.cycle.bookings import MAGIC
 from trading.journal import Journal, sqlite_url
 
 BAR = 900
@@ -44,10 +40,22 @@ class CaseSignals:
         candidates = case_market(case).candidates
         self._by_open = {case.times[row.bar]: row for row in candidates}
 
-    def candidate(self, bars: pd.DataFrame) -> tuple[Candidate | None, float | None]:
+    def candidate(self, bars: BarArrays) -> tuple[Candidate | None, float | None]:
         """Return the candidate of the newest bar."""
-        found: Any = self._by_open.get(int(bars["time"].iloc[-1].timestamp()))
+        found: Any = self._by_open.get(int(bars.times[-1]))
         return found, None if found is None else float(found.atr)
+
+
+class CasePositions:
+    """The position model of a case: sure to leave at the bars in `exits`, sure to hold at the others."""
+
+    def __init__(self, case: BarCase) -> None:
+        self._leaving = {case.times[bar] for bar in case.exits if bar < len(case.times)}
+
+    def opinion(self, bars: BarArrays, inputs: tuple[float, ...]) -> tuple[float, float, float]:
+        """Return the probabilities of HOLD, EXIT and ADD at the newest bar."""
+        leave = int(bars.times[-1]) in self._leaving
+        return (0.0, 1.0, 0.0) if leave else (1.0, 0.0, 0.0)
 
 
 class CaseRun:
@@ -56,7 +64,6 @@ class CaseRun:
     def __init__(self, case: BarCase, folder: Path) -> None:
         self.case = case
         market, params = case_market(case), case_params(case)
-        params.position_model = 0
         level = 100.0 * float(params.stops_distance)
         spec = SymbolSpec("BTCUSD", stops_level=level)
         volume = np.ones(len(case.bars))
@@ -77,20 +84,17 @@ class CaseRun:
         )
         access = Access(terms.login, terms.server, real=False)
         self.broker = Mt5Broker(SimulatedTerminal(self.server), settings, TerminalClock(self.server), access)
-        self.journal = Journal(sqlite_url(folder / "journal.sqlite"), durable=False)
+        self.journal = Journal(sqlite_url(folder / "journal.sqlite"), symbol="BTCUSD", durable=False)
         names = {"identity": case.id, "models": "", "frozen": lambda: False}
         signals: Any = CaseSignals(case)
+        names["positions"] = CasePositions(case)
         self.bot = Bot(self.broker, self.journal, SilentNotifier(), signals, params, **names)  # type: ignore[arg-type]
 
     def go(self) -> None:
-        """Play every bar; where the case's position model leaves, a closing order is sent by hand."""
+        """Play every bar."""
         while not self.server.at_end:
             self.server.advance()
-            leaving = self.broker.positions() if self.server.bar in self.case.exits else []
             self.bot.cycle()
-            for position in leaving:
-                closing = (-position.side, position.volume, 0.0, 0.0, position.ticket, MAGIC, "")
-                self.broker.send(OrderRequest(*closing))
 
     @property
     def trades(self) -> tuple[Booked, ...]:
@@ -106,25 +110,21 @@ class CaseRun:
                 EXIT_NAMES[trade.reason],
                 *(float(value) for value in (trade.profit, trade.commission, trade.swap)),
             )
-            for trade in (from_bytes(Trade, content) for content in self.journal.trades())
+            for trade in (from_text(Trade, content) for content in self.journal.trades())
         )
 
     @property
     def blocks(self) -> tuple[tuple[int, tuple[str, ...]], ...]:
         """Blocked candidates in the words of the table."""
         signal_at = {self.case.times[signal.bar]: row for row, signal in enumerate(self.case.signals)}
-        return tuple((signal_at[row["bar"] - BAR], tuple(gate_names(row["gates"]))) for row in self.journal.blocks())
+        return tuple((signal_at[row["bar"] - BAR], tuple(row["gates"].split())) for row in self.journal.blocks())
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_bar_case(case: BarCase, tmp_path: Path) -> None:
     run = CaseRun(case, tmp_path)
     run.go()
-    # The terminal is told to leave, never why.
-    trades = tuple(
-        replace(trade, reason="manual" if trade.reason == "model" else trade.reason) for trade in case.trades
-    )
-    assert run.trades == trades
+    assert run.trades == case.trades
     assert run.blocks == case.blocks
     assert sum(position.side for position in run.broker.positions()) == case.left_open
     run.broker.close()

@@ -33,7 +33,7 @@ from trading.brokers.simulated.faults import (
 )
 from trading.brokers.simulated.functions.terminal import SimulatedTerminal
 from trading.brokers.simulated.functions.views import Installation
-from trading.brokers.simulated.symbols import EURUSD, USDJPY, matches_group, spec_from_settings
+from trading.brokers.simulated.markets.symbols import EURUSD, USDJPY, matches_group, spec_from_settings
 
 
 def test_faults_strike_the_calls_they_were_planned_for() -> None:

@@ -11,10 +11,10 @@ from tests.helpers.paper_runs import settings_with
 from tests.helpers.terminal_stage import BTCUSD, START, market, quote_market, stage
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.simulated.accounts import AccountTerms
-from trading.brokers.simulated.history import period_starts
-from trading.brokers.simulated.market import volume_scale
+from trading.brokers.simulated.markets.history import period_starts
+from trading.brokers.simulated.markets.market import volume_scale
+from trading.brokers.simulated.markets.symbols import EURJPY, EURUSD, USDJPY
 from trading.brokers.simulated.opening import terms_from_settings
-from trading.brokers.simulated.symbols import EURJPY, EURUSD, USDJPY
 
 MARGINS = {
     C.SYMBOL_CALC_MODE_FOREX: 2.0 * 10.0 / 100.0,

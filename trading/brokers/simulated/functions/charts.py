@@ -12,12 +12,12 @@ import numpy.typing as npt
 from trading.brokers.mt5_package.errors import CALL_FAILED, INVALID_PARAMS, NOT_FOUND, Failure
 from trading.brokers.mt5_package.structs import BookInfo, SymbolInfo, Tick
 from trading.brokers.mt5_package.types import ModuleTypes
-from trading.brokers.simulated import history
 from trading.brokers.simulated.faults import Fault
 from trading.brokers.simulated.functions import queries, views
 from trading.brokers.simulated.functions.calls import check_named, check_unnamed, milliseconds, moment, text, whole
 from trading.brokers.simulated.functions.session import TerminalSession
-from trading.brokers.simulated.market import Feed, Rates
+from trading.brokers.simulated.markets import history
+from trading.brokers.simulated.markets.market import Feed, Rates
 
 
 class TerminalCharts(TerminalSession, ModuleTypes):

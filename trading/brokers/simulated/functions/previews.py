@@ -8,7 +8,7 @@ from trading.brokers.simulated import checks, dealing, pending
 from trading.brokers.simulated.book import order_side
 from trading.brokers.simulated.calc import margin_usd
 from trading.brokers.simulated.functions.views import check_result
-from trading.brokers.simulated.market import Feed
+from trading.brokers.simulated.markets.market import Feed
 from trading.brokers.simulated.replies import comment_of
 from trading.brokers.simulated.venue import Venue
 

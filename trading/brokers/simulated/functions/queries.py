@@ -9,7 +9,7 @@ from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.structs import TradeDeal, TradeOrder, TradePosition
 from trading.brokers.simulated.book import order_struct, position_struct
 from trading.brokers.simulated.functions.calls import milliseconds
-from trading.brokers.simulated.symbols import matches_group
+from trading.brokers.simulated.markets.symbols import matches_group
 from trading.brokers.simulated.venue import Venue
 
 Listed = TypeVar("Listed", TradePosition, TradeOrder, TradeDeal)

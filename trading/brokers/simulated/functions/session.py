@@ -21,7 +21,7 @@ from trading.brokers.simulated.faults import Fault, FaultPlan
 from trading.brokers.simulated.functions import views
 from trading.brokers.simulated.functions.calls import check_named, check_unnamed, text, whole
 from trading.brokers.simulated.functions.views import Installation
-from trading.brokers.simulated.market import Feed
+from trading.brokers.simulated.markets.market import Feed
 from trading.brokers.simulated.server import TradeServer
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from trading.brokers.mt5_package.structs import (
     TradeRequest,
 )
 from trading.brokers.simulated.calc import tick_value
-from trading.brokers.simulated.market import Feed
+from trading.brokers.simulated.markets.market import Feed
 from trading.brokers.simulated.venue import Venue
 
 CODEPAGE = 1252

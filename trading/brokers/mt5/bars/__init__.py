@@ -1,0 +1,1 @@
+"""Bars of a terminal: the newest ones at each close, a long history, and the names of time frames."""
