@@ -110,9 +110,7 @@ def _add_leaf(trees: FlatTrees, node: np.uint64, total: npt.NDArray[Any], row: i
 
 
 @compiled
-def _add_four(
-    trees: FlatTrees, tree: int, inputs: npt.NDArray[Any], total: npt.NDArray[Any], first: int
-) -> None:
+def _add_four(trees: FlatTrees, tree: int, inputs: npt.NDArray[Any], total: npt.NDArray[Any], first: int) -> None:
     one = two = three = four = np.uint64(trees.root[tree])
     for _ in range(trees.depth[tree]):
         one = _step(trees, inputs, 0, one)

@@ -6,14 +6,16 @@ refuses with `UnreadableTreesError`; the library then goes on serving.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ml.trees.flat import FlatTrees, below_float32, floor_float32
+from novosky.compiled import compiled
 
 _CATEGORICAL, _MISSING_ZERO = 1, 1
 """Bits of LightGBM's `decision_type`: the lowest says categorical, the third and fourth hold the missing type."""
@@ -25,9 +27,10 @@ class UnreadableTreesError(Exception):
     """A model holds what the flat form does not cover; the library must serve it."""
 
 
-class _Tree(NamedTuple):
-    """One tree with its nodes numbered from 0, the root first; leaves have children -1."""
+class _Nodes(NamedTuple):
+    """The nodes of all trees in the library's order; places count over all of them, a leaf has children -1."""
 
+    roots: npt.NDArray[Any]
     feature: npt.NDArray[Any]
     threshold: npt.NDArray[Any]
     left: npt.NDArray[Any]
@@ -35,8 +38,8 @@ class _Tree(NamedTuple):
     value: npt.NDArray[Any]
 
 
-def read_forest(forest: Any, n_classes: int) -> FlatTrees:
-    """Read a scikit-learn random forest whose leaves hold the shares of `n_classes` classes.
+def read_forest(forest: Any, n_classes: int, width: int) -> FlatTrees:
+    """Read a scikit-learn random forest of `width` inputs whose leaves hold the shares of `n_classes` classes.
 
     Raises
     ------
@@ -45,20 +48,24 @@ def read_forest(forest: Any, n_classes: int) -> FlatTrees:
     """
     if list(forest.classes_) != list(range(n_classes)) or forest.n_outputs_ != 1:
         raise UnreadableTreesError(f"a forest of the classes {list(forest.classes_)}")
-    trees = [
-        _Tree(tree.feature, tree.threshold, tree.children_left, tree.children_right, tree.value[:, 0, :])
-        for tree in (estimator.tree_ for estimator in forest.estimators_)
-    ]
-    return _joined(trees, floor_float32, np.float64)
+    trees = [estimator.tree_ for estimator in forest.estimators_]
+    roots, shift = _places([tree.node_count for tree in trees])
+    left, right = (
+        _moved(np.concatenate([getattr(tree, name) for tree in trees]), shift)
+        for name in ("children_left", "children_right")
+    )
+    feature, threshold = (np.concatenate([getattr(tree, name) for tree in trees]) for name in ("feature", "threshold"))
+    value = np.concatenate([tree.value[:, 0, :] for tree in trees])
+    return _flat(_Nodes(roots, feature, threshold, left, right, value), width, floor_float32, np.float64)
 
 
-def read_xgboost(booster: Any, n_classes: int) -> tuple[FlatTrees, npt.NDArray[np.float32]]:
+def read_xgboost(booster: Any, n_classes: int, width: int) -> tuple[FlatTrees, npt.NDArray[np.float32]]:
     """Read an XGBoost booster of `multi:softprob`; return its trees and each class's margin before the first.
 
     Raises
     ------
     UnreadableTreesError
-        Another objective or kind of booster, categories, or trees in another order.
+        Another objective or kind of booster, categories, leaves of several values, or trees in another order.
     """
     learner = json.loads(booster.save_raw("json"))["learner"]
     model = learner["gradient_booster"].get("model", {})
@@ -68,67 +75,79 @@ def read_xgboost(booster: Any, n_classes: int) -> tuple[FlatTrees, npt.NDArray[n
         raise UnreadableTreesError("an XGBoost model whose trees do not take the classes in turn")
     if any(any(tree["split_type"]) for tree in model["trees"]):
         raise UnreadableTreesError("an XGBoost model that splits by category")
+    if any(int(tree["tree_param"]["size_leaf_vector"]) > 1 for tree in model["trees"]):
+        raise UnreadableTreesError("an XGBoost model whose leaves hold several values")
     base = np.array(json.loads(learner["learner_model_param"]["base_score"]), dtype=np.float32).reshape(-1)
-    trees = [
-        _Tree(
-            np.array(tree["split_indices"]),
-            # In a leaf this number is the leaf's value.
-            split := np.array(tree["split_conditions"], dtype=np.float32),
-            np.array(tree["left_children"]),
-            np.array(tree["right_children"]),
-            split[:, None],
-        )
-        for tree in model["trees"]
-    ]
-    return _joined(trees, below_float32, np.float32), np.ascontiguousarray(np.broadcast_to(base, n_classes))
+    trees = model["trees"]
+    roots, shift = _places([len(tree["left_children"]) for tree in trees])
+    left, right = (_moved(_chained(trees, name, np.int64), shift) for name in ("left_children", "right_children"))
+    # In a leaf this number is the leaf's value.
+    split = _chained(trees, "split_conditions", np.float32)
+    nodes = _Nodes(roots, _chained(trees, "split_indices", np.int64), split, left, right, split[:, None])
+    start = np.ascontiguousarray(np.broadcast_to(base, n_classes))
+    return _flat(nodes, width, below_float32, np.float32), start
 
 
-def read_lightgbm(text: str, *, single_inputs: bool) -> FlatTrees:
+def _chained(trees: Sequence[dict[str, Any]], name: str, kind: Any) -> npt.NDArray[Any]:
+    return np.array(list(itertools.chain.from_iterable(tree[name] for tree in trees)), dtype=kind)
+
+
+def read_lightgbm(text: str, outputs: int, width: int, *, objectives: Set[str], single_inputs: bool) -> FlatTrees:
     """Read a LightGBM text model.
 
     Parameters
     ----------
     text : str
         As `Booster.model_to_string` writes it.
+    outputs, width : int
+        Numbers that it answers, and inputs.
+    objectives : set of str
+        Those of which the caller knows how an answer follows from the sums of the leaves.
     single_inputs : bool
         The model is asked with float32 inputs, which allows float32 thresholds.
 
     Raises
     ------
     UnreadableTreesError
-        Averaged trees, categories, linear leaves or zeros that count as missing.
+        Another objective, averaged trees, categories, linear leaves or zeros that count as missing.
     """
     head, *blocks = text.split("end of trees", maxsplit=1)[0].split("\nTree=")
+    said = _entries(head)
+    name, *terms = said.get("objective", "none").split()
+    if name not in objectives or "sqrt" in terms or said.get("num_tree_per_iteration") != str(outputs):
+        raise UnreadableTreesError(f"a LightGBM model of {said.get('objective')}")
     if "\naverage_output" in head:
         raise UnreadableTreesError("a LightGBM model that averages its trees")
-    trees = [_lightgbm_tree(dict(line.split("=", 1) for line in block.splitlines() if "=" in line)) for block in blocks]
-    return _joined(trees, lambda exact: _without_tiny(exact, single_inputs), np.float64)
+    nodes = _lightgbm_nodes([_entries(block) for block in blocks])
+    return _flat(nodes, width, lambda exact: _without_tiny(exact, single_inputs), np.float64)
 
 
-def _lightgbm_tree(entries: dict[str, str]) -> _Tree:
+def _entries(block: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+
+
+def _lightgbm_nodes(trees: Sequence[dict[str, str]]) -> _Nodes:
     def numbers(name: str, kind: type) -> npt.NDArray[Any]:
-        return np.array(entries.get(name, "").split(), dtype=kind)
+        return np.array(" ".join(tree.get(name, "") for tree in trees).split(), dtype=kind)
 
-    leaves = numbers("leaf_value", np.float64)
-    splits = len(leaves) - 1
-    decisions = numbers("decision_type", np.int64)[:splits]
-    if entries.get("is_linear", "0") != "0" or entries.get("num_cat", "0") != "0" or (decisions & _CATEGORICAL).any():
+    leaves = numbers("num_leaves", np.int64)
+    splits, decisions = leaves - 1, numbers("decision_type", np.int64)
+    if any(tree.get("is_linear", "0") != "0" or tree.get("num_cat", "0") != "0" for tree in trees):
         raise UnreadableTreesError("a LightGBM model with categories or linear leaves")
-    if ((decisions >> 2 & 3) == _MISSING_ZERO).any():
-        raise UnreadableTreesError("a LightGBM model that takes zeros as missing")
-    # Leaf j stands as ~j among LightGBM's children; here leaves follow the splits.
-    left, right = (
-        np.where(found < 0, splits + ~found, found)
-        for found in (numbers(name, np.int64)[:splits] for name in ("left_child", "right_child"))
-    )
-    none = np.full(len(leaves), -1)
-    return _Tree(
-        np.concatenate((numbers("split_feature", np.int64)[:splits], none)),
-        np.concatenate((numbers("threshold", np.float64)[:splits], np.zeros(len(leaves)))),
-        np.concatenate((left, none)),
-        np.concatenate((right, none)),
-        np.concatenate((np.zeros(splits), leaves))[:, None],
-    )
+    if (decisions & _CATEGORICAL).any() or ((decisions >> 2 & 3) == _MISSING_ZERO).any():
+        raise UnreadableTreesError("a LightGBM model that splits by category or takes zeros as missing")
+    roots, shift = _places(leaves + splits)
+    # A tree's splits come first, its leaves after them.
+    split = np.arange(len(shift)) < np.repeat(roots + splits, leaves + splits)
+    feature, left, right = (np.full(len(shift), -1) for _ in range(3))
+    threshold, value = np.zeros(len(shift)), np.zeros(len(shift))
+    feature[split], threshold[split] = numbers("split_feature", np.int64), numbers("threshold", np.float64)
+    value[~split] = numbers("leaf_value", np.float64)
+    for side, name in ((left, "left_child"), (right, "right_child")):
+        child = numbers(name, np.int64)
+        # Leaf j stands as ~j among LightGBM's children.
+        side[split] = shift[split] + np.where(child < 0, np.repeat(splits, splits) + ~child, child)
+    return _Nodes(roots, feature, threshold, left, right, value[:, None])
 
 
 def _without_tiny(threshold: npt.NDArray[np.float64], single_inputs: bool) -> npt.NDArray[Any]:
@@ -142,42 +161,66 @@ def _without_tiny(threshold: npt.NDArray[np.float64], single_inputs: bool) -> np
     return np.where(near, np.where(given >= 0, given.dtype.type(_TINY), given.dtype.type(least)), given)
 
 
-def _joined(trees: Sequence[_Tree], as_threshold: Callable[..., npt.NDArray[Any]], value_type: Any) -> FlatTrees:
-    """Put trees one after another, each level by level, and make every leaf its own child."""
-    if not trees:
-        raise UnreadableTreesError("a model without trees")
-    orders, children, depths = zip(*(_by_level(tree) for tree in trees), strict=True)
-    sizes = [len(order) for order in orders]
+def _places(sizes: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return where each tree of so many nodes begins, and for each node where its tree does."""
     roots = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+    return roots, np.repeat(roots, sizes)
 
-    def ordered(column: int) -> npt.NDArray[Any]:
-        return np.concatenate([tree[column][order] for tree, order in zip(trees, orders, strict=True)])
 
-    child = np.concatenate(children) + np.repeat(roots, sizes)
+def _moved(children: npt.NDArray[Any], shift: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return np.where(children < 0, -1, children + shift)
+
+
+def _flat(nodes: _Nodes, width: int, as_threshold: Callable[..., npt.NDArray[Any]], value_type: Any) -> FlatTrees:
+    """Put each tree level by level, its pairs of children side by side, and make every leaf its own child."""
+    if not len(nodes.roots):
+        raise UnreadableTreesError("a model without trees")
+    order, child, root, depth = _by_level(
+        *(np.ascontiguousarray(part, dtype=np.int64) for part in (nodes.roots, nodes.left, nodes.right))
+    )
     is_leaf = child == np.arange(len(child))
-    threshold = as_threshold(ordered(1))
+    feature = np.where(is_leaf, 0, nodes.feature[order])
+    # The compiled walk does not look whether an input is there.
+    if not ((feature >= 0) & (feature < width)).all():
+        raise UnreadableTreesError(f"a model that looks at more than its {width} inputs")
+    threshold = as_threshold(nodes.threshold[order])
     return FlatTrees(
-        root=roots.astype(np.int32),
-        depth=np.array(depths, dtype=np.int32),
-        feature=np.where(is_leaf, 0, ordered(0)).astype(np.int32),
+        root=root.astype(np.int32),
+        depth=depth.astype(np.int32),
+        feature=feature.astype(np.int32),
         threshold=np.where(is_leaf, threshold.dtype.type(np.inf), threshold),
         child=child.astype(np.int32),
-        value=np.ascontiguousarray(ordered(4), dtype=value_type),
+        value=np.ascontiguousarray(nodes.value[order], dtype=value_type),
     )
 
 
-def _by_level(tree: _Tree) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
-    """Return a tree's nodes level by level, each one's left child as a place in that order, and the depth."""
-    levels, children, placed = [np.array([0])], [], 1
-    while True:
-        level = levels[-1]
-        left, right = tree.left[level], tree.right[level]
-        inner = left >= 0
-        here = np.arange(placed - len(level), placed)
-        # The children of a level's splits follow it in pairs.
-        children.append(np.where(inner, placed + 2 * (np.cumsum(inner) - 1), here))
-        if not inner.any():
-            return np.concatenate(levels), np.concatenate(children), len(levels) - 1
-        below = np.stack((left[inner], right[inner]), axis=1).reshape(-1)
-        levels.append(below)
-        placed += len(below)
+@compiled
+def _by_level(
+    roots: npt.NDArray[np.int64], left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the nodes level by level, each one's left child as a place in that order, and each tree's root and depth.
+
+    Raises `IndexError` where the children are not those of trees: the walk trusts them.
+    """
+    order, child, level = np.empty_like(left), np.empty_like(left), np.empty_like(left)
+    first, depth = np.empty_like(roots), np.empty_like(roots)
+    placed = 0
+    for tree in range(len(roots)):
+        at = placed
+        first[tree], depth[tree] = at, 0
+        order[placed], level[placed] = roots[tree], 0
+        placed += 1
+        while at < placed:
+            node = order[at]
+            if left[node] < 0:
+                child[at] = at
+                depth[tree] = max(depth[tree], level[at])
+            else:
+                if placed + 2 > len(order) or max(left[node], right[node]) >= len(left) or right[node] < 0:
+                    raise IndexError("children that make no tree")
+                child[at] = placed
+                order[placed], order[placed + 1] = left[node], right[node]
+                level[placed] = level[placed + 1] = level[at] + 1
+                placed += 2
+            at += 1
+    return order[:placed], child[:placed], first, depth
