@@ -215,9 +215,10 @@ def train_once(context: BenchContext) -> Training:
 def _quick(content: dict[str, Any]) -> dict[str, Any]:
     """Return settings with small models whose later stages find enough to learn from in two months."""
     from commands.demo import reduced_ml_config
+    from ml.arrays import MEMBERS
 
     reduced = reduced_ml_config(content)
-    trees = {name: reduced["signal_model"][name] for name in ("rf", "xgb", "lgb")}
+    trees = {name: reduced["signal_model"][name] for name in MEMBERS}
     entries = {"entry_confidence": 0.4, "entry_min_gap": 0.0, "min_entries": 50}
     reduced["position_model"] = {**reduced["position_model"], **trees, **entries}
     reduced["prediction"] = {"confidence_threshold": 0.45, "min_probability_diff": 0.0}

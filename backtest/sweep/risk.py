@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.risk_predictor import RISK_FEATURES, RiskRegressor
+from ml.trees.probes import PROBE_SEED
 from novosky.compiled import compiled
 from novosky.errors import ModelError
 from novosky.settings.equity_state import LEAST_MULTIPLIER, MOST_MULTIPLIER
@@ -20,7 +21,6 @@ from novosky.settings.equity_state import LEAST_MULTIPLIER, MOST_MULTIPLIER
 _ZERO = 1e-35
 """LightGBM takes a number this near to zero as zero where zeros count as missing."""
 _PROBES = 4096
-_SEED = 20_240_101
 
 
 class RiskTrees(NamedTuple):
@@ -111,7 +111,7 @@ def _append(node: dict[str, Any], nodes: list[tuple[int, float, int, int, int]])
 
 def _probes(trees: RiskTrees) -> npt.NDArray[np.float64]:
     """Return account states all over the trees' range, many of them on a threshold itself."""
-    rng = np.random.default_rng(_SEED)
+    rng = np.random.default_rng(PROBE_SEED)
     states: npt.NDArray[np.float64] = trees.mean + trees.scale * rng.normal(0.0, 2.0, (_PROBES, len(RISK_FEATURES)))
     splits = np.flatnonzero(trees.feature >= 0)
     for row, node in enumerate(rng.choice(splits, min(_PROBES // 2, 4 * len(splits))) if len(splits) else ()):

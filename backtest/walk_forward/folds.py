@@ -15,15 +15,14 @@ import pandas as pd
 
 from backtest.metrics import net_results, r_multiples
 from backtest.result import BacktestResult
+from ml.sets.stage_files import STAGE_ORDER
 from novosky.errors import StorageError, UsageError
 from novosky.files import write_with
 from novosky.market.timeframe import DAY_SECONDS, Timeframe
 from novosky.measures.statistics import Floats, Ints
 
-VARIANTS = ("position", "sltp", "risk", "all")
+VARIANTS = (*STAGE_ORDER[1:], "all")
 """What is switched on beside the signal models: one of the others, or all of them."""
-
-"""A fold shorter than a day measures nothing."""
 
 
 @dataclass(frozen=True)

@@ -304,7 +304,7 @@ def _switched(plan: WalkPlan, on: Collection[str]) -> WalkPlan:
 
 def _variant(plan: WalkPlan, name: str, models: Path, prepared: Prepared, untrained: Collection[str]) -> Leg:
     """Trade the prepared fold once more, with those of the named models that it has beside the signal ensemble."""
-    wanted = ("position", "sltp", "risk") if name == "all" else (name,)
+    wanted = STAGE_ORDER[1:] if name == "all" else (name,)
     switched = _switched(plan, [stage for stage in wanted if stage not in untrained])
     settings, ml_settings = switched.settings, switched.ml_settings
     served = load_models(models, settings, ml_settings)

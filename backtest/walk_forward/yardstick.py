@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ml.arrays import MEMBERS, N_CLASSES
 from ml.feature_engineering import add_all_features
 from ml.labels.barrier import label_bars
 from novosky.errors import DataError
@@ -26,7 +27,6 @@ Floats = npt.NDArray[np.float64]
 QUANTILE = 0.95
 """Default share of training rows whose prediction is not good enough to trade."""
 
-_MEMBERS = 3  # As many equal votes as the ensemble casts, so that the vote gate reads them alike.
 _LEAST_ROWS = 500
 _TREES: dict[str, Any] = {
     "n_estimators": 200,
@@ -84,7 +84,8 @@ class Yardstick:
         Certainties pass the gates that ask for confidence, gap and votes: the regressors
         name no probability, and their quantile has already chosen. All other gates apply.
         """
-        answer = np.zeros((len(features), _MEMBERS, 3))
+        # As many equal votes as the ensemble casts, so that the vote gate reads them alike.
+        answer = np.zeros((len(features), len(MEMBERS), N_CLASSES))
         # Class 1 is BUY and class 2 SELL, so that -1 counts from the end.
         answer[np.arange(len(features)), :, self.sides(features)] = 1.0
         return answer

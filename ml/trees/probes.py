@@ -17,7 +17,8 @@ from ml.trees.flat import FlatTrees
 from novosky.compiled import compiled
 
 _DRAWN = 64
-_SEED = 20_240_101
+PROBE_SEED = 20_240_101
+"""Of the rows that are drawn: the same model is always asked the same."""
 
 
 def probe_rows(trees: FlatTrees, width: int) -> npt.NDArray[Any]:
@@ -35,7 +36,7 @@ def probe_rows(trees: FlatTrees, width: int) -> npt.NDArray[Any]:
         In the precision of the thresholds; without NaN, which predictors refuse. Zeros of both
         signs, numbers too small to divide by and infinities are among them.
     """
-    rng = np.random.default_rng(_SEED)
+    rng = np.random.default_rng(PROBE_SEED)
     kind = trees.threshold.dtype.type
     places = [_places(trees, column) for column in range(width)]
     special = [kind(number) for number in (0.0, -0.0, 1e-36, -1e-36, 1.0, -1.0, np.inf, -np.inf)]

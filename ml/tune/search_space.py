@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ml.arrays import MEMBERS
 from novosky.settings.ml import MlSettings
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Parameter:
 
 
 def _members(section: str) -> tuple[Parameter, ...]:
-    rf, xgb, lgb = (f"{section}.{name}" for name in ("rf", "xgb", "lgb"))
+    rf, xgb, lgb = (f"{section}.{name}" for name in MEMBERS)
     return (
         Parameter(f"{rf}.n_estimators", 50, 300, whole=True, log=True),
         Parameter(f"{rf}.max_depth", 3, 12, whole=True),

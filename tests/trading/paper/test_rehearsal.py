@@ -26,7 +26,7 @@ from novosky.data.synthetic import synthetic_bars
 from novosky.errors import DataError, StorageError, UsageError
 from novosky.market.bars import epoch_seconds
 from novosky.market.news import NewsCalendar
-from novosky.market.timeframe import USUAL
+from novosky.market.timeframe import DAY_SECONDS, USUAL, WEEK_SECONDS
 from tests.helpers.bridge_module import TOKEN
 from tests.helpers.command_line import ROOT
 from tests.helpers.desk import Desk
@@ -38,8 +38,6 @@ from trading.brokers.mt5.terms import Access
 from trading.cycle.news import FixedNews
 from trading.live.session import LiveParts, live_session
 from trading.paper.rehearsal import (
-    DAY,
-    WEEK,
     Pace,
     Placement,
     RehearsalClock,
@@ -62,9 +60,11 @@ def bars_of(count: int, start: str = "2024-03-01") -> pd.DataFrame:
     return synthetic_bars("planted", count, seed=3, start=start)
 
 
-@pytest.mark.parametrize(("count", "step"), [(HISTORY + 700, WEEK), (HISTORY + 120, DAY), (HISTORY + 5, 900)])
-def test_bars_move_by_whole_weeks_where_there_are_enough_else_by_days_else_by_bars(count: int, step: int) -> None:
-    bars = bars_of(count)
+@pytest.mark.parametrize(
+    ("count", "step"), [(HISTORY + 700, WEEK_SECONDS), (HISTORY + 120, DAY_SECONDS), (HISTORY + 5, 900)]
+)
+def test_bars_move_by_whole_weeks_where_there_are_enough_else_by_days_else_by_bars(more: int, step: int) -> None:
+    bars = bars_of(HISTORY + more)
     placement = placement_of(bars, USUAL, HISTORY, NOW)
     assert placement.shift % step == 0
     assert placement.first >= HISTORY
@@ -92,10 +92,10 @@ def test_too_few_bars_are_refused() -> None:
 def test_the_placement_of_a_kept_account_is_found_again_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     account = tmp_path / "account.sqlite"
     assert kept_placement(account, USUAL) is None
-    keep_placement(account, Placement(WEEK, 30))
+    keep_placement(account, Placement(WEEK_SECONDS, 30))
     assert kept_placement(account, USUAL) is None, "without the account it places nothing"
     account.touch()
-    assert kept_placement(account, USUAL) == Placement(WEEK, 30)
+    assert kept_placement(account, USUAL) == Placement(WEEK_SECONDS, 30)
     for text in ("{}", "[", '{"shift": 7, "first": 30}', '{"shift": 900, "first": 0}'):
         placement_file(account).write_text(text)
         with pytest.raises(StorageError, match=r"rehearsal\.json is damaged"):
