@@ -60,9 +60,7 @@ def bars_of(count: int, start: str = "2024-03-01") -> pd.DataFrame:
     return synthetic_bars("planted", count, seed=3, start=start)
 
 
-@pytest.mark.parametrize(
-    ("count", "step"), [(HISTORY + 700, WEEK_SECONDS), (HISTORY + 120, DAY_SECONDS), (HISTORY + 5, 900)]
-)
+@pytest.mark.parametrize(("more", "step"), [(700, WEEK_SECONDS), (120, DAY_SECONDS), (5, 900)])
 def test_bars_move_by_whole_weeks_where_there_are_enough_else_by_days_else_by_bars(more: int, step: int) -> None:
     bars = bars_of(HISTORY + more)
     placement = placement_of(bars, USUAL, HISTORY, NOW)
