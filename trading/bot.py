@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 
+from alerts.message import Message
 from alerts.notify import Notifier
 from engine.breakers import start_guard
 from engine.fills import EXIT_HALT, EXIT_MANUAL, floating_equity, rounded
@@ -31,7 +32,7 @@ from trading.cycle.notes import FOREIGN_SEEN, NoteTaker
 from trading.cycle.position_source import PositionSource
 from trading.cycle.signal_source import SignalSource
 from trading.cycle.unknown_orders import LIVE_ADVICE, Advice, UnknownOrders, check_complete, unknown_deals
-from trading.journal import BotStatus, Intent, Journal, Message
+from trading.journal import BotStatus, Intent, Journal
 
 REPAIRS = 3
 """Tries to give a position its stop back between two closes; at the close one without it has to go."""

@@ -144,9 +144,9 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     from ml.load_models import load_deployment
     from ml.sets.deployment import Deployment
     from novosky.clock import RealClock
+    from novosky.database.place import journal_url
     from trading.brokers.family import reach_from_environment
     from trading.cycle.news import LiveNews
-    from trading.journal import journal_url
     from trading.live.practice import refuse_practice_models
     from trading.live.session import LiveParts
     from trading.paper.rehearsal import rehearsal_clock

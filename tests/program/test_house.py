@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import configparser
-import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.program.house.sources import ROOT, files, imports, modules, packages
+
 MOST_FILES = 20
 """Of one level in a folder; more cannot be looked through at a glance."""
 TABLES = ("commands",)
@@ -22,42 +20,14 @@ FACES = {"novosky.__main__", "ml.r2_hub", "ml.tune.hyperparams", "ml.tune.positi
 """Programs that must stand in a lower room; they only call their command."""
 
 
-def packages() -> list[str]:
-    told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    return list(told["tool"]["mypy"]["packages"])
-
-
-def files() -> Iterator[Path]:
-    for package in packages():
-        yield from sorted((ROOT / package).rglob("*.py"))
-
-
-def module_of(file: Path) -> str:
-    parts = file.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def imports_of(file: Path, known: Mapping[str, Path]) -> set[str]:
-    """Return the modules of the house that a file names in an import, for types alone too."""
-    here, found = module_of(file), set[str]()
-    package = here if file.name == "__init__.py" else here.rpartition(".")[0]
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names} & known.keys()
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            module = ".".join([*above, *([node.module] if node.module else [])])
-            for alias in node.names:
-                full = f"{module}.{alias.name}"
-                found |= {full} if full in known else {module} & known.keys()
-    return found - {here}
-
-
 @pytest.fixture(scope="module")
 def house() -> dict[str, set[str]]:
     """Every module with those that it imports."""
-    known = {module_of(file): file for file in files()}
-    return {module: imports_of(file, known) for module, file in known.items() if module not in FACES}
+    return {
+        module: {found.module for found in imports(file)} - {module}
+        for module, file in modules().items()
+        if module not in FACES
+    }
 
 
 def circles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 
+from alerts.message import Message
 from engine.gates import MARGIN, MARKET_CLOSED, STOPS_LEVEL, VOLUME, gate_names
 from engine.outputs.tables import SIDE_NAMES, volume_text
 from engine.records import Params
@@ -17,7 +18,7 @@ from trading.brokers.port import Broker, Deal, DealEntry, OrderRequest, OrderRes
 from trading.cycle.messages import Announcer
 from trading.cycle.notes import STOP_REPAIRED
 from trading.cycle.own_orders import intent_behind, may_be_late
-from trading.journal import INTENT_FILLED, INTENT_REJECTED, Intent, Journal, Message
+from trading.journal import INTENT_FILLED, INTENT_REJECTED, Intent, Journal
 
 _log = logging.getLogger(__name__)
 

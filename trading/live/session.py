@@ -17,6 +17,7 @@ from random import Random
 from sqlalchemy import URL
 
 from alerts.family import how_to_configure
+from alerts.message import Message
 from alerts.port import Access, Desk, Service
 from engine.inputs.models import Models
 from engine.inputs.parameters import build_params
@@ -35,7 +36,7 @@ from trading.cycle.position_source import PositionSource
 from trading.cycle.signal_source import SignalSource
 from trading.cycle.switches import Switches
 from trading.cycle.warm import warm_up
-from trading.journal import Message, NewsEvent
+from trading.journal import NewsEvent
 from trading.live.account import AccountParts, OpenAccount, open_account
 from trading.live.fatal import fatal_message
 from trading.live.loop import LiveLoop, Rhythm

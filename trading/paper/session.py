@@ -17,6 +17,7 @@ from engine.inputs.columns import minutes_of
 from engine.inputs.models import Models
 from engine.inputs.parameters import build_params
 from engine.records import Params, no_minutes
+from novosky.database.place import sqlite_url
 from novosky.errors import LockedError, StorageError, UsageError
 from novosky.market.news import NewsCalendar
 from novosky.persistence import remove_file
@@ -34,7 +35,7 @@ from trading.cycle.position_source import PositionSource
 from trading.cycle.signal_source import SignalSource
 from trading.cycle.unknown_orders import PAPER_ADVICE
 from trading.cycle.warm import warm_up
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 from trading.paper.replay import PacedMarket
 
 SQLITE_MAGIC = b"SQLite format 3"

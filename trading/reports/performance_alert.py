@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from alerts.message import Message
+from novosky.database.place import sqlite_url
 from novosky.market.timeframe import TIMEFRAMES
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 from trading.reports.health import health_file, read_health
 from trading.reports.performance import Judgement
 
