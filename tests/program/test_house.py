@@ -8,10 +8,13 @@ from collections.abc import Iterable, Mapping
 
 import pytest
 
-from tests.program.house.sources import ROOT, files, imports, modules, packages
+from tests.program.house.sources import ROOT, files, functions, imports, modules, packages
 
 MOST_FILES = 20
 """Of one level in a folder; more cannot be looked through at a glance."""
+MOST_LINES_OF_A_FILE = 400
+MOST_LINES_OF_A_FUNCTION = 50
+"""Of code; a longer one has a second thing to say, which deserves a name."""
 TABLES = ("commands",)
 """Folders in which every file is a row of one table."""
 OF_THE_WHOLE = {"campaigns", "contracts", "helpers", "hosts", "program", "truth"}
@@ -97,6 +100,20 @@ def test_no_folder_has_more_files_than_one_can_look_through() -> None:
     tracked = [*files(), *sorted((ROOT / "tests").rglob("*.py"))]
     count = Counter(file.parent.relative_to(ROOT).as_posix() for file in tracked)
     assert {folder: many for folder, many in count.items() if many > MOST_FILES and folder not in TABLES} == {}
+
+
+def test_a_function_does_one_thing() -> None:
+    long = {
+        f"{function.file.relative_to(ROOT)}:{function.name}": function.lines
+        for function in functions()
+        if function.lines > MOST_LINES_OF_A_FUNCTION
+    }
+    assert long == {}
+
+
+def test_a_file_fits_a_few_screens() -> None:
+    lines = {file.relative_to(ROOT).as_posix(): len(file.read_text(encoding="utf-8").splitlines()) for file in files()}
+    assert {file: many for file, many in lines.items() if many > MOST_LINES_OF_A_FILE} == {}
 
 
 def test_tests_stand_where_their_rooms_stand() -> None:

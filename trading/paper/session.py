@@ -270,19 +270,7 @@ def open_session(
     models.require(ml_settings)
     identity = market_identity(market, settings, ml_settings, models.fingerprint, news)
     params = build_params(settings, ml_settings)
-    server = paper_server(
-        market.frame,
-        market.first,
-        settings,
-        params,
-        no_minutes() if market.m1 is None else minutes_of(market.frame, market.m1, settings.frame),
-        settings.risk_profile.starting_balance_usd,
-        store=SqliteStore(broker_file(journal_path), durable=durable),
-        identity=identity,
-        fixed_spread=market.fixed_spread,
-        clock=STAMPS,
-        growing=market.growing,
-    )
+    server = _server_of(market, settings, params, SqliteStore(broker_file(journal_path), durable=durable), identity)
     known = None if news is None else FixedNews(news)
     traded = settings.instrument
     journal = Journal(database or sqlite_url(journal_path), durable=durable, symbol=traded.symbol, magic=traded.magic)
@@ -311,6 +299,25 @@ def open_session(
         accept_balance=accept_balance or journal.status() is not None,
     )
     return PaperSession(bot, broker, server, journal, params, models)
+
+
+def _server_of(
+    market: PaperMarket, settings: Settings, params: Params, store: SqliteStore, identity: str
+) -> TradeServer:
+    """Open the simulated server that the market runs on; what it keeps stands in `store`."""
+    return paper_server(
+        market.frame,
+        market.first,
+        settings,
+        params,
+        no_minutes() if market.m1 is None else minutes_of(market.frame, market.m1, settings.frame),
+        settings.risk_profile.starting_balance_usd,
+        store=store,
+        identity=identity,
+        fixed_spread=market.fixed_spread,
+        clock=STAMPS,
+        growing=market.growing,
+    )
 
 
 def _check_pair(journal: Journal, server: TradeServer, path: Path, market: PaperMarket) -> None:

@@ -76,3 +76,30 @@ def imports(file: Path) -> Iterator[Import]:
                     yield Import(f"{module}.{alias.name}", None)
                 elif module in known:
                     yield Import(module, alias.name)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function with the lines of code it has: docstring, comments and blank lines are none."""
+
+    file: Path
+    name: str
+    lines: int
+
+
+def functions() -> Iterator[Function]:
+    """Yield every function of the product. Of a command only the body counts: its signature is the list of options."""
+    for file in files():
+        text = file.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                yield Function(file, node.name, _code_lines(node, text.splitlines()))
+
+
+def _code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef, text: list[str]) -> int:
+    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    command = any("command" in ast.unparse(decorator) for decorator in node.decorator_list)
+    signature = set[int]() if command else set(range(node.lineno, node.body[0].lineno))
+    inside = {line for each in body for line in range(each.lineno, (each.end_lineno or each.lineno) + 1)}
+    counted = (text[line - 1].strip() for line in signature | inside)
+    return sum(bool(line) and not line.startswith("#") for line in counted)
