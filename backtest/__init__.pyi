@@ -4,6 +4,7 @@ from .comparison import FIGURES as FIGURES
 from .comparison import Comparison as Comparison
 from .comparison import compare as compare
 from .comparison import difference_of as difference_of
+from .metrics import Metrics as Metrics
 from .metrics import compute_metrics as compute_metrics
 from .metrics import r_multiples as r_multiples
 from .model_answers import model_answers as model_answers

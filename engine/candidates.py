@@ -73,9 +73,11 @@ def find_candidates(
         whose own first choice it is; the gap is to the next class.
     """
     mean = mean_of_members(probabilities)
+    # A tie with HOLD goes to HOLD, the first class.
     best = mean.argmax(axis=1)
     rows = np.flatnonzero(CLASS_SIDES[best] != 0)
     best = best[rows]
+    # The last column is the side's own probability, the one before it its nearest rival's: HOLD's or the other side's.
     ranked = np.sort(mean[rows], axis=1)
     candidates = new_records(Candidate, len(rows))
     candidates["bar"] = bars[rows]

@@ -60,6 +60,7 @@ def position_verdict(params: Params, hold: float, leave: float, add: float) -> i
     EXIT needs its threshold and a lead over HOLD; ADD its threshold. From which close on
     the model is asked at all is `engine.bar.asks_position`.
     """
+    # EXIT first: where both thresholds are met, leaving is what can be executed and ADD is only logged.
     if leave >= params.exit_threshold and leave - hold >= params.exit_min_gap:
         return VERDICT_EXIT
     if add >= params.add_threshold:

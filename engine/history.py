@@ -52,6 +52,7 @@ def _track_drawdown(account: Account, params: Params, run: Run, bar: Bar) -> Non
     else:
         worst = account.balance
         equity = account.balance
+    # Against the peak of earlier closes: within a bar nobody knows which extreme came first.
     if run.peak > 0.0 and run.peak - worst > run.max_drawdown * run.peak:
         run.max_drawdown = (run.peak - worst) / run.peak
     run.peak = max(run.peak, equity)
@@ -129,6 +130,7 @@ def advance(
     while i < count:
         if run.phase == OPEN:
             nights = 0.0
+            # Counted off while flat too: nights without a position are never charged.
             if times[i] >= next_midnight:
                 run.rollover, nights = nights_until(rollovers, run.rollover, times[i])
                 next_midnight = _next_midnight(rollovers, run)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trading.cycle.news import LiveNews
     from trading.cycle.switches import Switches
     from trading.journal import Journal
-    from trading.live.session import LiveParts
+    from trading.live.parts import LiveParts
 
 LOGS = Path("logs")
 JOURNAL = LOGS / "novosky.sqlite"
@@ -147,8 +147,8 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     from novosky.database.place import journal_url
     from trading.brokers.family import reach_from_environment
     from trading.cycle.news import LiveNews
+    from trading.live.parts import LiveParts
     from trading.live.practice import refuse_practice_models
-    from trading.live.session import LiveParts
     from trading.paper.rehearsal import rehearsal_clock
 
     reach = reach_from_environment(environment)

@@ -262,12 +262,14 @@ def _entry_of(
             "whole history in the terminal (History tab, All history), then run this again"
         )
     held = open_now.get(ticket)
+    # What stands at an open position comes first: somebody may have moved it.
     sl, tp = (order.sl, order.tp) if held is None else (held.sl or order.sl, held.tp or order.tp)
     if held is not None and not (sl and tp):
         raise BrokerError(
             f"position {ticket} has no stop or no target, and none is known; set both in the terminal, or close it by "
             "hand, then run this again"
         )
+    # A comment that the broker kept names the close that decided; otherwise the bar of the fill stands for it.
     named = _NAME.fullmatch(first.comment) is not None and journal.intent(first.comment) is None
     bar = int(first.comment[1:], 16) if named else first.time // bar_seconds * bar_seconds
     name = first.comment if named else f"a{ticket}"

@@ -64,6 +64,7 @@ def _by_name(books: Books, ticket: int, comment: str) -> Mapping[str, Any] | Non
     row = books.intent(comment) if comment else None
     if row is None or row["order"] == ticket:
         return row
+    # The broker answered this intent with another ticket: somebody else's order bears its name.
     if row["order"]:
         return None
     return None if row["state"] == INTENT_REJECTED and row["outcome"] == _NEVER_LATE else row

@@ -11,7 +11,8 @@ from backtest.metrics import net_results, r_multiples
 from backtest.report.section import Reported, Section, cell, columns, framed, note, table
 from backtest.report.summary import dollars, number, percent
 from novosky.market.sessions import SESSIONS, session_mask
-from novosky.measures.statistics import DAY, GroupResult, group_result, results_by
+from novosky.measures.groups import GroupResult, group_result, results_by
+from novosky.measures.statistics import DAY
 
 ROW = 90
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -87,6 +87,11 @@ class Function:
     lines: int
 
 
+def without_comments(file: Path) -> list[str]:
+    """Return the lines of a file that are more than a comment."""
+    return [line for line in file.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")]
+
+
 def functions() -> Iterator[Function]:
     """Yield every function of the product. Of a command only the body counts: its signature is the list of options."""
     for file in files():
