@@ -208,6 +208,7 @@ class Metrics:
                 flat[field.name] = "; ".join(value)
             else:
                 flat[field.name] = value
+        # JSON knows no infinity: a profit factor without a losing trade is null there.
         unbounded = [key for key, value in flat.items() if isinstance(value, float) and not math.isfinite(value)]
         return flat | dict.fromkeys(unbounded)
 
@@ -364,6 +365,7 @@ def _costs(trades: npt.NDArray[Any]) -> dict[str, float]:
 
 def _blocks_by_gate(blocks: npt.NDArray[Any]) -> dict[str, int]:
     masks = np.asarray(blocks["gates"]).astype(np.int64)
+    # Bits stand in the order of the gates: a candidate counts for the first that failed.
     lowest = masks & -masks
     return {name: int(np.count_nonzero(lowest == 1 << bit)) for bit, name in enumerate(GATE_NAMES)}
 

@@ -152,6 +152,7 @@ def _bootstrap(evidence: Evidence, rules: Decision) -> Check:
     )
     if evidence.incumbent:
         return check
+    # A first set replaces nothing, so it need not beat cash to be used here; others get it only when it does.
     return replace(check, required=False, text=check.text.replace("needed", "needed to publish a first set"))
 
 

@@ -351,6 +351,7 @@ class Journal(Rows):
     def _write_status(self, connection: Connection, status: BotStatus) -> None:
         values = {**status.__dict__, "guard": to_text(status.guard), "finished": int(status.finished)}
         values |= status_columns(status.guard)
+        # Only the first time there is no row.
         if self._statements.update_status.run(connection, {**values, "of_symbol": self.symbol}) == 0:
             self._statements.insert_status.run(connection, self._own(values))
 

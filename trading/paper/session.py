@@ -333,6 +333,7 @@ def _check_pair(journal: Journal, server: TradeServer, path: Path, market: Paper
             f"{path} is ahead of {broker_file(path)}, which was removed or lost its last writes; start with --fresh"
         )
     unseen = server.closed_since(last_bar) if server.begun else 0
+    # One bar ahead is a bot that was killed between a close and its record.
     if market.repeatable and unseen > 1:
         raise StorageError(
             f"{broker_file(path)} is {unseen} bars ahead of {path}, which lost its last writes; start with --fresh"

@@ -222,6 +222,7 @@ class BridgeServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
                 kwargs = {name: self._codec.decode(item) for name, item in call.kwargs.items()}
         except ProtocolError as error:
             raise Refusal(Reason.MALFORMED, str(error)) from error
+        # After its arguments were read: a call refused for its form has not used up its number.
         self._guard.admit(call)
         return self._answer_bytes(call, self._execute(call, args, kwargs))
 
