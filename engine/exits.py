@@ -1,4 +1,4 @@
-"""The position model's word on an open trade: what it is told, and when it is followed."""
+"""Exits by the position model: what it is told of an open trade, and when its answer is followed."""
 
 from __future__ import annotations
 

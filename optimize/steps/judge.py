@@ -1,4 +1,4 @@
-"""Both sides on the same bars and costs: what each would have done since the training window ended."""
+"""Backtest challenger and incumbent on the same bars and costs, after the training of both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a challenger replaces the incumbent: evidence in, verdict in plain words out. Pure."""
+"""Rules by which a challenger replaces the incumbent: evidence in, verdict in plain words out. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose order was that? The bot's magic marks its orders, but only its journal knows which it wrote.
+"""Tell the bot's own orders from others: its magic marks them, but only its journal knows which it wrote.
 
 Another bot on the account, on another machine or from a lost journal, marks its orders alike, and
 one that decides at the same close names its intent alike, too. An intent belongs to one order: the

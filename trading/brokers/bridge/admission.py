@@ -1,4 +1,4 @@
-"""Who may call, and that no call is executed twice."""
+"""Check the token of a caller, and that no call is executed twice."""
 
 from __future__ import annotations
 

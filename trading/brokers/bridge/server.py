@@ -1,4 +1,4 @@
-"""The bridge's server: an HTTP door, with a lock, to one terminal's module.
+"""The bridge's server: HTTP with a bearer token in front of one terminal's module.
 
 `GET /v1/hello` tells a client whom it speaks to, `POST /v2/call` executes one function. Both need
 the bearer token. Only the functions of `trading.brokers.bridge.functions` can be called, and only the
