@@ -18,9 +18,9 @@ from .breakers import judge_close as judge_close
 from .breakers import judge_equity as judge_equity
 from .breakers import move_references as move_references
 from .breakers import start_guard as start_guard
-from .candidates import find_candidates as find_candidates
 from .candidates import likeliest_sides as likeliest_sides
 from .candidates import mean_of_members as mean_of_members
+from .candidates import named_sides as named_sides
 from .equity import equity_state as equity_state
 from .exits import bars_held as bars_held
 from .exits import fill_position_inputs as fill_position_inputs

@@ -2,6 +2,7 @@ from .clock import Clock as Clock
 from .clock import RealClock as RealClock
 from .compiled import cache_folder as cache_folder
 from .compiled import compiled as compiled
+from .compiled import compiles as compiles
 from .compiled import inlined as inlined
 from .environment import ACCOUNT_KIND as ACCOUNT_KIND
 from .environment import BRIDGE as BRIDGE

@@ -1,6 +1,7 @@
 from .definition import Gate as Gate
 from .reading import GateInputs as GateInputs
 from .reading import GateLimits as GateLimits
+from .signal import MIN_VOTES as MIN_VOTES
 from .signal import SESSIONS as SESSIONS
 from .table import GATE_NAMES as GATE_NAMES
 from .table import GATE_OF as GATE_OF

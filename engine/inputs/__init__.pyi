@@ -1,14 +1,11 @@
 from .bar_spreads import BarSpreads as BarSpreads
 from .bar_spreads import bar_spreads as bar_spreads
 from .brackets import bracket_multiples as bracket_multiples
-from .brackets import side_distances as side_distances
 from .columns import bar_columns as bar_columns
 from .columns import minutes_coverage as minutes_coverage
 from .columns import minutes_of as minutes_of
 from .columns import window_rows as window_rows
-from .context import MarketContext as MarketContext
 from .context import calendar_note as calendar_note
-from .context import market_context as market_context
 from .models import Models as Models
 from .models import PositionModel as PositionModel
 from .models import RiskModel as RiskModel
@@ -16,3 +13,7 @@ from .models import SignalModel as SignalModel
 from .models import SltpModel as SltpModel
 from .parameters import build_params as build_params
 from .parameters import build_rollovers as build_rollovers
+from .signals import MeasuredBars as MeasuredBars
+from .signals import Signals as Signals
+from .signals import ask_signals as ask_signals
+from .signals import signal_candidates as signal_candidates
