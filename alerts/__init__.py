@@ -4,3 +4,7 @@ A message is queued once for every configured channel. Each channel has its own 
 queue and its own attempts, so that one that fails never holds back another. A channel is a file
 in `alerts.channels`; nothing else lists them.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

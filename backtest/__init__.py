@@ -1,1 +1,5 @@
 """The bot's rules over history: the driver, its metrics and its report."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

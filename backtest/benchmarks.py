@@ -107,6 +107,7 @@ def buy_and_hold(result: BacktestResult) -> BuyAndHold:
     """Buy for one times the balance at the first ask; drawdown at each bar's low, as the engine measures it."""
     bars = result.bars
     paid = bars.open[0] + bars.spread[0]
+    # The peak before each bar: its own close comes after its low.
     peaks = np.maximum.accumulate(np.concatenate(([paid], bars.close)))[:-1]
     return BuyAndHold(
         total_return=float(bars.close[-1] / paid - 1.0),
@@ -260,6 +261,7 @@ def _random_candidates(
 ) -> Iterator[npt.NDArray[Any]]:
     for _ in range(runs):
         chosen = eligible[rng.random(len(eligible)) < density]
+        # The strategy's own sides, brackets and confidences at bars of chance: only the moments differ.
         candidates = templates[rng.integers(len(templates), size=len(chosen))]
         candidates["bar"] = chosen
         candidates["atr"] = atr[chosen]

@@ -208,6 +208,7 @@ class Metrics:
                 flat[field.name] = "; ".join(value)
             else:
                 flat[field.name] = value
+        # JSON knows no infinity: a profit factor without a losing trade is null there.
         unbounded = [key for key, value in flat.items() if isinstance(value, float) and not math.isfinite(value)]
         return flat | dict.fromkeys(unbounded)
 
@@ -249,66 +250,27 @@ def compute_metrics(result: BacktestResult, rng: np.random.Generator, *, m1: boo
     -------
     Metrics
     """
-    trades, bars = result.trades, result.bars
-    net = net_results(trades)
-    count = len(net)
-    win_rate, win_rate_low, win_rate_high = _win_rate(net)
-    factor = profit_factor(net)
-    pf_low, pf_high = profit_factor_interval(net, rng) if count >= MIN_TRADES else (None, None)
+    bars = result.bars
+    of_trades = _figures_of_trades(result, rng)
     max_drawdown = float(result.run.max_drawdown)
     score = None
-    if count >= MIN_TRADES and win_rate is not None and factor is not None:
-        score = score_of(win_rate, factor, max_drawdown)
-    returns = daily_returns(bars.time, result.equity, result.start_balance)
-    held = holding_bars(trades, bars.time)
-    way = excursions(result)
-    blocks = _blocks_by_gate(result.blocks)
-    closes = bars.time + int(result.params.bar_seconds)
-    end_equity = float(result.equity[-1])
+    if of_trades["trades"] >= MIN_TRADES and None not in (of_trades["win_rate"], of_trades["profit_factor"]):
+        score = score_of(of_trades["win_rate"], of_trades["profit_factor"], max_drawdown)
     return Metrics(
         score=score,
         score_note=TOO_FEW_TRADES if score is None else None,
         band=None if score is None else band_of(score),
-        trades=count,
-        win_rate=win_rate,
-        win_rate_low=win_rate_low,
-        win_rate_high=win_rate_high,
-        profit_factor=factor,
-        pf_low=pf_low,
-        pf_high=pf_high,
-        expectancy_r=mean_known(r_multiples(trades)),
-        expectancy_usd=mean_known(net),
         max_drawdown=max_drawdown,
-        sharpe=sharpe_ratio(returns),
-        sortino=sortino_ratio(returns),
-        calmar=calmar_ratio(returns, max_drawdown),
-        cagr=yearly_growth(returns),
-        volatility=yearly_volatility(returns),
-        adverse_r_mean=mean_known(way.adverse),
-        favourable_r_mean=mean_known(way.favourable),
-        drawdowns=tuple(worst_drawdowns(closes, result.equity, result.start_balance)),
-        total_return=end_equity / result.start_balance - 1.0,
-        start_balance=float(result.start_balance),
-        end_balance=float(result.account.balance),
-        end_equity=end_equity,
+        **of_trades,
+        **_figures_of_equity(result, max_drawdown),
         exposure=int(result.run.bars_in_market) / len(bars.time),
-        longest_losing_run=longest_run(net < 0.0),
-        longest_drawdown_days=longest_drawdown_days(closes, result.equity, result.start_balance),
-        best_trade=float(net.max()) if count else None,
-        worst_trade=float(net.min()) if count else None,
-        holding_bars_mean=float(held.mean()) if count else None,
-        holding_bars_median=float(np.median(held)) if count else None,
-        long_trades=int(np.count_nonzero(trades["side"] > 0)),
-        short_trades=int(np.count_nonzero(trades["side"] < 0)),
-        **_costs(trades),
-        exits={name: int(np.count_nonzero(trades["reason"] == k)) for k, name in enumerate(EXIT_NAMES) if name},
         candidates=len(result.candidates),
         blocked=len(result.blocks),
-        blocks=blocks,
+        blocks=_blocks_by_gate(result.blocks),
         open_at_end=bool(result.account.side != 0),
         halted=bool(result.guard.halted != 0),
         start=_iso(int(bars.time[0])),
-        end=_iso(int(closes[-1])),
+        end=_iso(int(bars.time[-1]) + int(result.params.bar_seconds)),
         bars=len(bars.time),
         oos=_out_of_sample(result),
         train_cutoff=None if result.train_cutoff is None else _iso(int(result.train_cutoff.timestamp())),
@@ -316,6 +278,61 @@ def compute_metrics(result: BacktestResult, rng: np.random.Generator, *, m1: boo
         assumptions=_assumptions(result, m1),
         labels=result.labels,
     )
+
+
+def _figures_of_trades(result: BacktestResult, rng: np.random.Generator) -> dict[str, Any]:
+    """Return the fields of `Metrics` that the list of trades decides."""
+    trades = result.trades
+    net = net_results(trades)
+    count = len(net)
+    win_rate, win_rate_low, win_rate_high = _win_rate(net)
+    pf_low, pf_high = profit_factor_interval(net, rng) if count >= MIN_TRADES else (None, None)
+    held = holding_bars(trades, result.bars.time)
+    way = excursions(result)
+    return {
+        "trades": count,
+        "win_rate": win_rate,
+        "win_rate_low": win_rate_low,
+        "win_rate_high": win_rate_high,
+        "profit_factor": profit_factor(net),
+        "pf_low": pf_low,
+        "pf_high": pf_high,
+        "expectancy_r": mean_known(r_multiples(trades)),
+        "expectancy_usd": mean_known(net),
+        "adverse_r_mean": mean_known(way.adverse),
+        "favourable_r_mean": mean_known(way.favourable),
+        "longest_losing_run": longest_run(net < 0.0),
+        "best_trade": float(net.max()) if count else None,
+        "worst_trade": float(net.min()) if count else None,
+        "holding_bars_mean": float(held.mean()) if count else None,
+        "holding_bars_median": float(np.median(held)) if count else None,
+        "long_trades": int(np.count_nonzero(trades["side"] > 0)),
+        "short_trades": int(np.count_nonzero(trades["side"] < 0)),
+        **_costs(trades),
+        "exits": {name: int(np.count_nonzero(trades["reason"] == k)) for k, name in enumerate(EXIT_NAMES) if name},
+    }
+
+
+def _figures_of_equity(result: BacktestResult, max_drawdown: float) -> dict[str, Any]:
+    """Return the fields of `Metrics` that the equity at the closes decides; `max_drawdown` counts within bars too."""
+    start, equity = result.start_balance, result.equity
+    closes = result.bars.time + int(result.params.bar_seconds)
+    # A day's return belongs to the day its bars open in: the close of the last bar of a day is the next midnight.
+    returns = daily_returns(result.bars.time, equity, start)
+    end_equity = float(equity[-1])
+    return {
+        "sharpe": sharpe_ratio(returns),
+        "sortino": sortino_ratio(returns),
+        "calmar": calmar_ratio(returns, max_drawdown),
+        "cagr": yearly_growth(returns),
+        "volatility": yearly_volatility(returns),
+        "drawdowns": tuple(worst_drawdowns(closes, equity, start)),
+        "total_return": end_equity / start - 1.0,
+        "start_balance": float(start),
+        "end_balance": float(result.account.balance),
+        "end_equity": end_equity,
+        "longest_drawdown_days": longest_drawdown_days(closes, equity, start),
+    }
 
 
 def _flat_drawdowns(found: Sequence[Drawdown]) -> dict[str, Scalar]:
@@ -348,6 +365,7 @@ def _costs(trades: npt.NDArray[Any]) -> dict[str, float]:
 
 def _blocks_by_gate(blocks: npt.NDArray[Any]) -> dict[str, int]:
     masks = np.asarray(blocks["gates"]).astype(np.int64)
+    # Bits stand in the order of the gates: a candidate counts for the first that failed.
     lowest = masks & -masks
     return {name: int(np.count_nonzero(lowest == 1 << bit)) for bit, name in enumerate(GATE_NAMES)}
 

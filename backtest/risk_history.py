@@ -246,6 +246,7 @@ def completed_trades(
     bars, trades, length = result.bars, result.trades, int(result.params.bar_seconds)
     decided = np.asarray(trades["entry_time"], dtype=np.int64)
     ended = np.asarray(trades["exit_time"], dtype=np.int64) + length
+    # So long a resampled account waits too: its days and weeks turn over as they did.
     waits = decided - np.concatenate((bars.time[:1], ended[:-1]))
     net = net_results(trades)
     before = np.asarray(trades["balance"], dtype=np.float64) - net
@@ -360,6 +361,7 @@ def _replay(
         account.closed += 1
         time += seconds[last]
         judge_close(account, guard, params, time, 0.0, 0.0)
+        # Ruined: it makes no trade after this one.
         if account.balance <= 0.0:
             return row + 1
     return len(order)

@@ -7,7 +7,7 @@ be repeated with other settings at no further cost.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -213,15 +213,10 @@ def simulate(
     blocks = new_records(Block, len(candidates) + 1)
     equity = np.empty(len(bars.time))
     rollovers = build_rollovers(settings, opening.since, int(bars.time[-1]))
-    reply = 0.0
     window = Window(bars, prepared.minutes, rollovers, trades, blocks, equity)
-    while True:
-        question = advance(account, guard, params, run, candidates, window, reply)
-        if question == DONE:
-            break
-        reply = _answer(question, answers, run, account, guard)
+    for bar in _answered(account, guard, params, run, candidates, window, answers):
         if progress is not None:
-            progress(run.bar)
+            progress(bar)
     return BacktestResult(
         bars=bars,
         candidates=candidates,
@@ -247,6 +242,22 @@ def _fresh_account(settings: Settings, params: Params, time: int) -> Opening:
     account.balance = settings.risk_profile.starting_balance_usd
     start_guard(guard, params, time, account.balance)
     return Opening(account, guard, time)
+
+
+def _answered(
+    account: Account,
+    guard: Guard,
+    params: Params,
+    run: Run,
+    candidates: npt.NDArray[Any],
+    window: Window,
+    answers: StateAnswers,
+) -> Iterator[int]:
+    """Run the rules to the end; yield the bar of every question that was answered on the way."""
+    reply = 0.0
+    while (question := advance(account, guard, params, run, candidates, window, reply)) != DONE:
+        reply = _answer(question, answers, run, account, guard)
+        yield run.bar
 
 
 def _answer(question: int, answers: StateAnswers, run: Run, account: Account, guard: Guard) -> float:

@@ -24,6 +24,7 @@ from novosky.market.window import choose_window
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from backtest.metrics import Metrics
     from backtest.result import BacktestResult
     from backtest.run import Prepared
     from novosky.settings import Settings
@@ -79,18 +80,11 @@ def backtest(
     **flags: Any,
 ) -> None:
     """Run the bot's rules over history and report what they would have earned after all costs."""
-    import numpy as np
-    from rich.console import Console
-
-    from backtest.benchmarks import buy_and_hold, random_entry_benchmark
-    from backtest.metrics import compute_metrics
     from backtest.model_answers import model_answers
-    from backtest.report.summary import print_summary
     from backtest.run import prepare, simulate
     from ml.load_models import load_models
     from novosky.data.market_bars import load_market_bars
     from novosky.errors import UsageError
-    from novosky.files import write_json
     from novosky.market.news import load_calendar
     from novosky.settings import load_ml_settings, load_settings
     from novosky.settings.overrides import AccountFlags, apply_flags
@@ -121,46 +115,66 @@ def backtest(
         fixed_spread=flags["spread"] is not None,
         sltp=served.sltp,
     )
-    result = simulate(
-        prepared,
-        settings,
-        ml_settings,
-        answers=model_answers(served, prepared, settings, ml_settings),
-        labels=run_labels(prepared, settings, history.attrs),
-    )
+    labels = run_labels(prepared, settings, history.attrs)
+    answers = model_answers(served, prepared, settings, ml_settings)
+    result = simulate(prepared, settings, ml_settings, answers=answers, labels=labels)
+    details = {"Bars": data.name, "Models": served.signal.fingerprint[:12]}
+    metrics = _tell(result, prepared, settings, seed, json_file, chart_file, details, m1=m1 is not None)
+    write_tables(result, settings.symbol, settings.broker.digits, trades_file, blocked_file, settings.money_digits)
+    if metrics.oos is False:
+        say_proof(data, models, history["time"].iloc[-1], served.signal.train_cutoff)
+    else:
+        _say_replay(metrics, data, models)
+
+
+def _tell(
+    result: BacktestResult,
+    prepared: Prepared,
+    settings: Settings,
+    seed: int,
+    json_file: Path | None,
+    report: Path | None,
+    details: Mapping[str, str],
+    *,
+    m1: bool,
+) -> Metrics:
+    """Measure a run against its benchmarks, print the summary, and write what was asked for."""
+    import numpy as np
+    from rich.console import Console
+
+    from backtest.benchmarks import buy_and_hold, random_entry_benchmark
+    from backtest.metrics import compute_metrics
+    from backtest.report.summary import print_summary
+    from novosky.files import write_json
+
     made = provenance(settings)
-    metrics = compute_metrics(result, np.random.default_rng(seed), m1=m1 is not None)
+    # Each draws from a generator of its own: the figures of one do not depend on what the other has drawn.
+    metrics = compute_metrics(result, np.random.default_rng(seed), m1=m1)
     random_entry = random_entry_benchmark(
-        result,
-        prepared.atr,
-        np.random.default_rng(seed),
-        minutes=result.minutes,
-        rollovers=result.rollovers,
+        result, prepared.atr, np.random.default_rng(seed), minutes=result.minutes, rollovers=result.rollovers
     )
     hold = buy_and_hold(result)
     print_summary(Console(), metrics, random_entry, hold)
     if json_file is not None:
         random_figures = random_entry.as_dict() if random_entry is not None else {}
         write_json(json_file, {**metrics.as_dict(), **random_figures, **hold.as_dict(), **made.as_dict()})
-    write_tables(result, settings.symbol, settings.broker.digits, trades_file, blocked_file, settings.money_digits)
-    if chart_file is not None:
+    if report is not None:
         from backtest.report.page import write_report
 
-        details = {"Bars": data.name, "Models": served.signal.fingerprint[:12]}
-        write_report(chart_file, result, metrics, random_entry, hold, made=made, details=details)
-        click.echo(f"report: {chart_file}")
-    if metrics.oos is False:
-        say_proof(data, models, history["time"].iloc[-1], served.signal.train_cutoff)
-    else:
-        say_next(
-            with_files(
-                f"python trading.py --paper --start {_minute(metrics.start)} --end {_minute(metrics.end)} "
-                "--trades trades.csv",
-                replay=data,
-                models=models,
-            ),
-            "takes these bars through the bot itself; under the same flags its trades are the same, byte for byte",
-        )
+        write_report(report, result, metrics, random_entry, hold, made=made, details=details)
+        click.echo(f"report: {report}")
+    return metrics
+
+
+def _say_replay(metrics: Metrics, data: Path, models: Path) -> None:
+    """Name the command that takes the same bars through the bot."""
+    command = (
+        f"python trading.py --paper --start {_minute(metrics.start)} --end {_minute(metrics.end)} --trades trades.csv"
+    )
+    say_next(
+        with_files(command, replay=data, models=models),
+        "takes these bars through the bot itself; under the same flags its trades are the same, byte for byte",
+    )
 
 
 def _minute(iso: str) -> str:

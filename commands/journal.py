@@ -126,9 +126,9 @@ def _account_parts(settings: Settings, named: Path | None) -> AccountParts:
 
     from commands.trade_modes.live import JOURNAL, LOGS, database_of, locks_of
     from novosky.clock import RealClock
+    from novosky.database.place import journal_url
     from novosky.environment import ENV_FILE, read_environment
     from trading.brokers.family import reach_from_environment
-    from trading.journal import journal_url
     from trading.live.account import AccountParts
 
     environment = read_environment(ENV_FILE, os.environ)

@@ -49,7 +49,7 @@ def optimize_loop(**given: Any) -> None:
     from novosky.errors import UsageError
     from optimize import pipeline
     from optimize.state.run import ANALYSIS
-    from optimize.steps.ship import report
+    from optimize.steps.ship import report_text
 
     if given["analyze_only"] and given["retrain_only"]:
         raise UsageError("--analyze-only changes nothing and --retrain-only analyses nothing; give one of them")
@@ -71,7 +71,7 @@ def optimize_loop(**given: Any) -> None:
         if given["analyze_only"]:
             _print_ranking(run)
         else:
-            click.echo(f"iteration {run.plan.iteration} of {iterations}\n{report(run)}")
+            click.echo(f"iteration {run.plan.iteration} of {iterations}\n{report_text(run)}")
         # A killed loop goes on with the iteration it was killed in.
         iteration = run.plan.iteration + 1
 

@@ -96,7 +96,6 @@ def trade(
     environment or in .env, through MetaTrader 5; where NOVOSKY_BROKER says paper, that is --paper.
     """
     from commands.trade_modes import paper as paper_runs
-    from novosky.errors import UsageError
 
     replay = replay or data
     if health:
@@ -120,16 +119,8 @@ def trade(
         trade_live(run_live, once=once)
         return
     journal = journal or default_journal(replay)
-    if replay is None and any(option is not None for option in (start, end, days, m1)):
-        raise UsageError("--start, --end, --days and --m1 belong to --replay FILE")
-    if replay is not None and once:
-        raise UsageError("--once follows the clock, --replay runs through a file; give one of them")
-    if feed is not None and replay is not None:
-        raise UsageError("--feed follows the prices of now, --replay runs through a file; give one of them")
-    if feed_url is not None and feed != "binance":
-        raise UsageError("--feed-url names another host for --feed binance; a terminal and a bridge are named in .env")
-    if feed_url is not None:
-        check_address_option("--feed-url", feed_url)
+    windowed = any(option is not None for option in (start, end, days, m1))
+    _refuse_mixed_markets(replay, feed, feed_url, once=once, windowed=windowed)
     from commands.trade_modes.paper_markets import EmbeddedMarket, FeedMarket
     from novosky.settings.overrides import AccountFlags
 
@@ -152,6 +143,24 @@ def trade(
     else:
         followed = EmbeddedMarket() if feed is None else FeedMarket(feed, feed_url)
         paper_runs.follow(run, followed, once=once)
+
+
+def _refuse_mixed_markets(
+    replay: Path | None, feed: FeedName | None, feed_url: str | None, *, once: bool, windowed: bool
+) -> None:
+    """Refuse options of one kind of paper market beside another kind."""
+    from novosky.errors import UsageError
+
+    if replay is None and windowed:
+        raise UsageError("--start, --end, --days and --m1 belong to --replay FILE")
+    if replay is not None and once:
+        raise UsageError("--once follows the clock, --replay runs through a file; give one of them")
+    if feed is not None and replay is not None:
+        raise UsageError("--feed follows the prices of now, --replay runs through a file; give one of them")
+    if feed_url is not None and feed != "binance":
+        raise UsageError("--feed-url names another host for --feed binance; a terminal and a bridge are named in .env")
+    if feed_url is not None:
+        check_address_option("--feed-url", feed_url)
 
 
 def environment_says_paper() -> bool:

@@ -42,7 +42,7 @@ to a decision, whichever it is.
 def weekly_optimize(context: click.Context, /, **given: Any) -> None:
     """Retrain, prove it out of sample, and ship it or leave everything as it was; from cron every Sunday."""
     from optimize.pipeline import WEEKLY
-    from optimize.steps.ship import report
+    from optimize.steps.ship import report_text
 
     named = context.get_parameter_source("data") == ParameterSource.COMMANDLINE
     plan = plan_of(
@@ -58,4 +58,4 @@ def weekly_optimize(context: click.Context, /, **given: Any) -> None:
     )
     run = carry_out(WEEKLY, plan, given)
     if run is not None:
-        click.echo(report(run))
+        click.echo(report_text(run))

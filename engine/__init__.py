@@ -4,3 +4,7 @@ The order of one bar is written down once, in `bar.py`. No module here reads a f
 clock, the network or a settings object; what survives a crash is exactly the records of
 `records.py`.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

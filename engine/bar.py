@@ -223,6 +223,8 @@ def close_bar(
         candidate that was judged: 0 when it became an order or none was judged.
     """
     if run.phase == OPEN:
+        # Here alone: the calls that bring answers come in at the phases below, and a close judged twice
+        # would count its trade and its losses twice.
         judge_close(account, guard, params, close.time, close.bid, close.spread)
         run.phase = _CANDIDATE
         if account.side != 0:
@@ -236,11 +238,13 @@ def close_bar(
         if answer == LEAVE:
             place_exit(account, close.time, EXIT_MODEL)
         else:
+            # Below zero stands the bar of `hold_until`; no verdict is negative.
             run.ask_from = int(-answer) if answer < 0.0 else 0
         run.phase = _CANDIDATE
     mask = 0
     # One position at a time: a signal in a trade, the closing bar's excepted, was never considered.
     if close.candidate >= 0 and account.side == 0:
+        # First at its plain size: only who passes the gates is put to the risk model.
         multiplier = answer if run.phase == _MULTIPLIER else 1.0
         mask, volume, sl, tp = judge_candidate(candidate, account, guard, params, close, multiplier)
         if run.phase != _MULTIPLIER and asks_multiplier(mask, params):
@@ -248,6 +252,7 @@ def close_bar(
             return ASK_MULTIPLIER, 0
         if mask == 0:
             run.pending_candidate = close.candidate
+            # What was said of the last trade says nothing of this one.
             run.ask_from = 0
             place_entry(account, close.time, candidate.side, volume, sl, tp)
     run.phase = OPEN

@@ -87,6 +87,7 @@ def move_references(guard: Guard, params: Params, equity: float, amount: float) 
 @compiled
 def count_closed(guard: Guard, params: Params, balance: float, net: float, time: int) -> None:
     """Take the newest closed position into account: streaks, and the equity-curve pause."""
+    # A trade that ends at zero is no loss: it ends a streak of them.
     if net < 0.0:
         guard.losses += 1
         guard.day_losses += 1
@@ -95,6 +96,7 @@ def count_closed(guard: Guard, params: Params, balance: float, net: float, time:
         guard.wins += 1
         guard.losses = 0
         guard.day_losses = 0
+    # The settings let the mean look back on no more trades than the ring holds.
     guard.balances[guard.closed % RING] = balance
     guard.results[guard.closed % RING] = net
     guard.closed += 1
@@ -163,6 +165,7 @@ def judge_close(account: Account, guard: Guard, params: Params, time: int, bid: 
 @compiled
 def judge_equity(account: Account, guard: Guard, params: Params, time: int, equity: float) -> None:
     """Bring the guard to a close at which the account's floating equity, USD, is known; see `judge_close`."""
+    # A bar of history ends at most one trade; what else has closed while a bot was away it has counted before.
     closed = account.closed != guard.closed
     begun = time > guard.next_day
     if begun:
@@ -171,6 +174,7 @@ def judge_equity(account: Account, guard: Guard, params: Params, time: int, equi
     if closed:
         count_closed(guard, params, account.balance, account.last_net, time)
     halt_moved = guard.halt_balance != params.starting_balance
+    # Where none of these has changed no limit can be reached; most bars of a year are flat and stop here.
     if closed or begun or halt_moved or equity != guard.equity or time >= guard.next_day:
         roll_calendar(guard, time, equity)
         update_breakers(guard, params, equity)

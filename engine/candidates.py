@@ -79,9 +79,11 @@ def named_sides(probabilities: npt.NDArray[np.float64]) -> NamedSides:
         Of HOLD, BUY, SELL by each ensemble member.
     """
     mean = mean_of_members(probabilities)
+    # A tie with HOLD goes to HOLD, the first class.
     best = mean.argmax(axis=1)
     rows = np.flatnonzero(CLASS_SIDES[best] != 0)
     best = best[rows]
+    # The last column is the side's own probability, the one before it its nearest rival's: HOLD's or the other side's.
     ranked = np.sort(mean[rows], axis=1)
     votes = (probabilities[rows].argmax(axis=2) == best[:, None]).sum(axis=1)
     return NamedSides(rows, CLASS_SIDES[best], votes, ranked[:, 2], ranked[:, 2] - ranked[:, 1])

@@ -73,6 +73,7 @@ def loss_of_a_lot(params: Params, distance: float, price: float) -> float:
     price : float
         The quote, USD.
     """
+    # Both the entry and the stop are market fills, so both slip.
     loss = (distance + 2.0 * params.slippage) * params.lot_units + 2.0 * params.commission_per_lot
     if params.taker_fee != 0.0:
         # The stop of a short lies above the quote: its fee is of the higher price.

@@ -30,6 +30,7 @@ def equity_state(guard: Guard, params: Params) -> tuple[float, float, float, flo
     for back in range(1, known + 1):
         result = guard.results[(guard.closed - back) % RING]
         total += result
+        # The same line between won and lost as `engine.breakers.count_closed` draws.
         if result >= 0.0:
             won += 1.0
     # Before the first trade nothing is known: even odds and a flat curve are what that means.

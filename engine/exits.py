@@ -1,4 +1,4 @@
-"""The position model's word on an open trade: what it is told, and when it is followed."""
+"""Exits by the position model: what it is told of an open trade, and when its answer is followed."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def position_verdict(params: Params, hold: float, leave: float, add: float) -> i
     EXIT needs its threshold and a lead over HOLD; ADD its threshold. From which close on
     the model is asked at all is `engine.bar.asks_position`.
     """
+    # EXIT first: where both thresholds are met, leaving is what can be executed and ADD is only logged.
     if leave >= params.exit_threshold and leave - hold >= params.exit_min_gap:
         return VERDICT_EXIT
     if add >= params.add_threshold:

@@ -169,6 +169,7 @@ def fill_entry(account: Account, params: Params, time: int, bid: float, spread: 
         ORDER_EXPIRED (10018: the market had closed between decision and quote).
     """
     side = account.pending_side
+    # Used up whatever comes of it: a market order that is refused does not wait for the next quote.
     account.pending_side = 0
     if time - account.pending_time > params.entry_valid_seconds:
         return ORDER_EXPIRED
@@ -176,6 +177,7 @@ def fill_entry(account: Account, params: Params, time: int, bid: float, spread: 
         return ORDER_BAD_STOPS
     quote = bid + spread if side > 0 else bid
     margin = required_margin(params, account.pending_volume, quote)
+    # An entry is only made from a flat account, whose free margin is its balance.
     if margin > account.balance:
         return ORDER_NO_MONEY
     units = account.pending_volume * params.lot_units
@@ -187,8 +189,10 @@ def fill_entry(account: Account, params: Params, time: int, bid: float, spread: 
     account.tp = account.pending_tp
     account.margin = margin
     account.swap = 0.0
+    # MT5 books the commission of a side with that side's deal; swap is booked only with the closing one.
     account.commission = rounded(-fee(params, account.volume, account.entry_price, False), params.money_scale)
     account.balance = rounded(account.balance + account.commission, params.money_scale)
+    # A long pays the spread on its way in, at the ask; a short pays it on its way out.
     account.spread_paid = spread * units if side > 0 else 0.0
     account.slippage_paid = params.slippage * units
     return ORDER_FILLED
@@ -234,6 +238,7 @@ def stop_out_price(account: Account, params: Params) -> float:
 @compiled
 def effective_stop(account: Account, params: Params) -> tuple[float, int]:
     """Return the price that ends the position against it, and whether stop or stop-out sets it."""
+    # Of two levels against the position the price meets the nearer one first.
     if params.stop_out_level > 0.0:
         level = stop_out_price(account, params)
         if (level - account.sl) * account.side > 0.0:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from engine.bar import DONE, NOBODY, OPEN, close_bar, order_rejection, rest_of_bar, settle_both
 from engine.fills import floating_equity, nights_until, open_of_bar
 from engine.prefetch import prefetch
-from engine.records import FOREVER, Account, Bar, Close, Guard, Params, Rollovers, Run, Window
+from engine.records import FOREVER, Account, Bar, Close, Guard, Minutes, Params, Rollovers, Run, Window
 from engine.touch import BOTH_TOUCHED
 from novosky.compiled import compiled, inlined
 
@@ -52,9 +52,42 @@ def _track_drawdown(account: Account, params: Params, run: Run, bar: Bar) -> Non
     else:
         worst = account.balance
         equity = account.balance
+    # Against the peak of earlier closes: within a bar nobody knows which extreme came first.
     if run.peak > 0.0 and run.peak - worst > run.max_drawdown * run.peak:
         run.max_drawdown = (run.peak - worst) / run.peak
     run.peak = max(run.peak, equity)
+
+
+@inlined
+def _skip_idle(equity: npt.NDArray[Any], level: float, first: int, target: int) -> int:
+    """Go on at bar `target` where it lies ahead; the closes in between stand at `level`."""
+    if len(equity) > 0:
+        equity[first:target] = level
+    return max(first, target)
+
+
+@inlined
+def _fill(
+    account: Account,
+    params: Params,
+    run: Run,
+    trades: npt.NDArray[Any],
+    blocks: npt.NDArray[Any],
+    minutes: Minutes,
+    bar: Bar,
+    i: int,
+    nights: float,
+) -> None:
+    """Take an open position or a waiting order through a bar: its open, then the rest of it."""
+    closed = account.closed
+    trade = trades[closed]
+    refused = order_rejection(open_of_bar(account, params, trade, bar.time, bar.open, bar.spread, nights))
+    if refused != 0:
+        _note_block(run, blocks, run.pending_candidate, refused)
+    if account.side != 0 and rest_of_bar(account, params, trade, bar) == BOTH_TOUCHED:
+        settle_both(account, params, trade, minutes, i, bar)
+    if account.side != 0 or account.closed != closed:
+        _track_drawdown(account, params, run, bar)
 
 
 @compiled
@@ -90,26 +123,20 @@ def advance(
     trades, blocks, equity = window.trades, window.blocks, window.equity
     times, opens, highs, lows, closes, spreads = bars.time, bars.open, bars.high, bars.low, bars.close, bars.spread
     count = len(times)
+    # Who needs no curve, as the random entries of the benchmark, gives an array without rows.
     record_equity = len(equity) == count
     next_candidate, next_midnight = next_bar(candidates, run), _next_midnight(rollovers, run)
     i = run.bar
     while i < count:
         if run.phase == OPEN:
             nights = 0.0
+            # Counted off while flat too: nights without a position are never charged.
             if times[i] >= next_midnight:
                 run.rollover, nights = nights_until(rollovers, run.rollover, times[i])
                 next_midnight = _next_midnight(rollovers, run)
             if account.side != 0 or account.pending_side != 0:
                 bar = Bar(times[i], opens[i], highs[i], lows[i], closes[i], spreads[i])
-                closed = account.closed
-                trade = trades[closed]
-                refused = order_rejection(open_of_bar(account, params, trade, bar.time, bar.open, bar.spread, nights))
-                if refused != 0:
-                    _note_block(run, blocks, run.pending_candidate, refused)
-                if account.side != 0 and rest_of_bar(account, params, trade, bar) == BOTH_TOUCHED:
-                    settle_both(account, params, trade, minutes, i, bar)
-                if account.side != 0 or account.closed != closed:
-                    _track_drawdown(account, params, run, bar)
+                _fill(account, params, run, trades, blocks, minutes, bar, i, nights)
             else:
                 account.time = times[i]
         close_time = times[i] + params.bar_seconds
@@ -134,9 +161,6 @@ def advance(
         if account.side == 0 and account.pending_side == 0 and i < next_candidate:
             # Flat and idle, equity cannot move: nothing happens before the next candidate. The
             # calendar catches up there; the last bar is always judged.
-            target = min(next_candidate, count - 1)
-            if record_equity:
-                equity[i:target] = guard.equity
-            i = max(i, target)
+            i = _skip_idle(equity, guard.equity, i, min(next_candidate, count - 1))
     run.bar = i
     return DONE

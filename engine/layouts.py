@@ -94,6 +94,7 @@ def to_text(record: Any) -> str:
         for name, value in zip(record.dtype.names, content, strict=True)
     }
     try:
+        # Nearly every record is finite: each value is looked at only where one is not.
         return json.dumps(named, allow_nan=False, separators=(",", ":"))
     except ValueError:
         return json.dumps({name: _spelt(value) for name, value in named.items()}, separators=(",", ":"))

@@ -4,4 +4,8 @@ Nothing in this package imports from the rooms above it, except `commands`, whic
 the top floor: the click commands that the documented scripts and the console command share.
 """
 
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The one way functions are compiled here: strict IEEE arithmetic, cached under the sources' own hash.
+"""Compile functions with Numba: strict IEEE arithmetic, cached under the hash of the sources.
 
 Numba keys its cache on the file a function stands in, but compiled code contains the
 functions it calls, wherever they stand. A rule changed in one file would live on in the

@@ -90,10 +90,12 @@ def optimize(
         A step failed. Models and settings are as they were, and the next start goes on there.
     """
     with sole_run(world.runs):
+        # A change of files that was cut off is finished or undone before anything reads them.
         recover(world.live)
         state = unfinished_run(world.runs, plan.command)
         if state is None:
             return _begin(steps, plan, world, until)
+        # What is proved is in place for good: such a run only has to be made known, whatever is asked for now.
         proved = state.done(PROVED) is not None
         same = _compared(state.plan, proved) == _compared(plan.content(), proved)
         late = _age(state, world.now()) > STALE_AFTER
@@ -157,6 +159,7 @@ def run_of(state: RunState, plan: Plan, world: Surroundings) -> OptimizeRun:
 
 def _new_name(runs: Path, moment: datetime) -> str:
     name = f"{RUN_PREFIX}{moment:%Y%m%d-%H%M%S}"
+    # Two runs may begin within one second.
     taken = sum(1 for _ in runs.glob(f"{name}*"))
     return f"{name}-{taken + 1}" if taken else name
 
@@ -190,4 +193,5 @@ def _undo(state: RunState, run: OptimizeRun) -> None:
     """Put the incumbent back where a challenger is in place that nothing has proved to start."""
     if state.done(JUDGED) is not None and state.done(PROVED) is None:
         put_back(run)
+        # Taken up again the run has to decide anew: what it had put in place is gone.
         state.forget(DECIDED)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 
+from alerts.message import Message
 from alerts.notify import Notifier
 from engine.breakers import start_guard
 from engine.fills import EXIT_HALT, EXIT_MANUAL, floating_equity, rounded
@@ -31,7 +32,7 @@ from trading.cycle.notes import FOREIGN_SEEN, NoteTaker
 from trading.cycle.position_source import PositionSource
 from trading.cycle.signal_source import SignalSource
 from trading.cycle.unknown_orders import LIVE_ADVICE, Advice, UnknownOrders, check_complete, unknown_deals
-from trading.journal import BotStatus, Intent, Journal, Message
+from trading.journal import BotStatus, Intent, Journal
 
 REPAIRS = 3
 """Tries to give a position its stop back between two closes; at the close one without it has to go."""
@@ -137,6 +138,7 @@ class Bot:
         if status is not None:
             if status.guard.halt_balance != self._params.starting_balance:
                 self._check_balance(self._broker.account().balance)
+            # The first start ended between its two writes, or the account had no deals: begun again, it is the same.
             if status.last_deal == 0 and status.bars_processed == 0:
                 status = self._begin_bookings(status)
             return replace(status, models=models)
@@ -280,6 +282,7 @@ class Bot:
         )
         trades = [closed.row for closed in booked.closed]
         notes = self._note_taker.notes(booked, position, decision, self._status.last_bar)
+        # Before any order leaves: one whose answer a crash swallows is looked up at the next start.
         self._journal.record_bar(status, decision, intents, booked.deals, trades, messages, notes)
         self._status = status
         # Orders before messages: whoever is told of a trade can wait, the market does not.
@@ -295,6 +298,7 @@ class Bot:
         if self._status.last_bar == 0 or span <= 1:
             return 0
         closes = self._broker.closed_arrays(span).times + length
+        # All but the newest, which is acted on now; hours without bars miss nothing.
         missed = int((closes > self._status.last_bar).sum()) - 1
         if missed:
             _log.warning("%d bar(s) closed while the bot was away; acting on %s only", missed, utc_text(close))

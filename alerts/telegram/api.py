@@ -1,4 +1,4 @@
-"""The Bot API as the rest of this room sees it: blocking calls and six ways to fail.
+"""The Bot API as blocking calls, whose failures are six exceptions.
 
 python-telegram-bot speaks the protocol. It is asynchronous, so an instance belongs to one thread
 at a time (see `alerts.calls`); only `interrupt` may be called from another.

@@ -1,4 +1,4 @@
-"""Where live and replay part, and what it cost: every cent of the difference has a place and a name.
+"""Differences between a live day and its replay in USD: every cent has a place and a name.
 
 Positions are paired by the close they were decided at and their side. What only one of the two
 has is traced to what differed at that close; when the other was still in a position there, to

@@ -11,9 +11,9 @@ from plotly.offline import get_plotlyjs
 from backtest.benchmarks import BuyAndHold, RandomEntry
 from backtest.excursions import excursions
 from backtest.metrics import Metrics
+from backtest.report.order import sections_of
 from backtest.report.script import SCRIPT
 from backtest.report.section import Reported
-from backtest.report.sections import sections_of
 from backtest.result import BacktestResult
 from novosky.files import write_text
 from novosky.pages.shell import document

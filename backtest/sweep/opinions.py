@@ -1,4 +1,4 @@
-"""The position model's word on every trade that a sweep could make, asked for in large batches.
+"""Ask the position model about every trade that a sweep could make, in large batches.
 
 What the model says of a trade depends on its entry, its stop and the bars, not on thresholds,
 balance or volume. So each candidate that some configuration lets through is entered once with each
@@ -41,6 +41,7 @@ def _enter(candidate: Candidate, account: Account, params: Params, trade: Trade,
     if entry >= len(bars.time):
         return False
     sl, tp = bracket(candidate, params, bars.close[candidate.bar], bars.spread[candidate.bar])
+    # One record serves every candidate: what the last one has left is cleared.
     account.side = 0
     account.pending_exit = 0
     account.balance = _DEEP_POCKETS

@@ -183,6 +183,7 @@ def pool(
     """
     net, r = (np.concatenate([getattr(leg, name) for leg in legs]) for name in ("net", "r"))
     equity = chained_equity(legs)
+    # Each fold has measured within its bars; across folds only the closes are chained.
     drawdown = max(float(drawdowns(equity, 1.0).max(initial=0.0)), *(leg.max_drawdown for leg in legs))
     returns = daily_returns(np.concatenate([outcome.times for outcome in outcomes]), equity, 1.0)
     figures = _figures(net, r, drawdown, float(equity[-1]) - 1.0, halted=any(leg.halted for leg in legs))
@@ -211,6 +212,7 @@ def pool_random(outcomes: Sequence[FoldOutcome]) -> PooledRandom | None:
         for name in ("random_run", "random_net", "random_r")
     )
     growth = np.prod([outcome.random_growth for outcome in traded], axis=0)
+    # The drawdown of 1.0 is never read: of a random run no score is shown.
     each = [_figures(net[run == k], r[run == k], 1.0, float(growth[k]) - 1.0, halted=False) for k in range(runs)]
     signal = [outcome.signal for outcome in outcomes]
     own = _figures(

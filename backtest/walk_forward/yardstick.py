@@ -1,4 +1,4 @@
-"""The page of code that the signal ensemble has to beat: two plain regressions.
+"""A simple reference model that the signal ensemble has to beat: two plain regressions.
 
 One LightGBM regressor learns what a long would have earned in R, another what a short would
 have; a side is entered when its prediction lies above a high quantile of what that

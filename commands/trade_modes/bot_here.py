@@ -56,8 +56,7 @@ def find_bot(named: str | Path | None, environment: Mapping[str, str]) -> BotHer
         The URL is none.
     """
     from commands.trade_modes.live import JOURNAL, database_of, default_journal
-    from novosky.database.place import shown
-    from trading.journal import journal_url, sqlite_url
+    from novosky.database.place import journal_url, shown, sqlite_url
 
     address = database_of(environment) if named is None else str(named)
     if address is not None and "://" in address:

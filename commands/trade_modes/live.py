@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from commands.shared.options import refuse_collisions
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from engine.inputs.models import Models
+    from novosky.settings import MlSettings, Settings
+    from trading.cycle.news import LiveNews
     from trading.cycle.switches import Switches
     from trading.journal import Journal
-    from trading.live.session import LiveParts
+    from trading.live.parts import LiveParts
 
 LOGS = Path("logs")
 JOURNAL = LOGS / "novosky.sqlite"
@@ -144,11 +144,11 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     from ml.load_models import load_deployment
     from ml.sets.deployment import Deployment
     from novosky.clock import RealClock
+    from novosky.database.place import journal_url
     from trading.brokers.family import reach_from_environment
     from trading.cycle.news import LiveNews
-    from trading.journal import journal_url
+    from trading.live.parts import LiveParts
     from trading.live.practice import refuse_practice_models
-    from trading.live.session import LiveParts
     from trading.paper.rehearsal import rehearsal_clock
 
     reach = reach_from_environment(environment)
@@ -159,14 +159,6 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     settings, ml_settings, models = load_deployment(Deployment(run.models, run.config, run.ml_config))
     refuse_practice_models(models, real=reach.real)
     news = LiveNews(CALENDAR_FOLDER, settings.news, Random(), history=run.calendar)
-
-    def drift(journal: Journal, closed_bars: Callable[[int], DataFrame], day: int) -> list[str]:
-        from backtest.day.note import drift_note
-
-        known = news.calendar(day)
-        return [
-            drift_note(journal, closed_bars, day, settings=settings, ml_settings=ml_settings, models=models, news=known)
-        ]
 
     return LiveParts(
         settings=settings,
@@ -180,7 +172,7 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
         database=None if named is None else journal_url(named),
         locks=locks_of(environment),
         news=news,
-        day_notes=drift,
+        day_notes=_drift_of(settings, ml_settings, models, news),
         channels=channels,
         clock=rehearsing or RealClock(),
         wait=stop.wait if rehearsing is None else lambda span, thrown: stop.wait(span / rehearsing.pace.rate, thrown),
@@ -188,6 +180,22 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
         new_code=lambda: f"{secrets.randbelow(10**6):06d}",
         accept_balance=run.accept_balance,
     )
+
+
+def _drift_of(
+    settings: Settings, ml_settings: MlSettings, models: Models, news: LiveNews
+) -> Callable[[Journal, Callable[[int], DataFrame], int], list[str]]:
+    """Return what compares a day as it was traded with the same day in the backtest."""
+
+    def drift(journal: Journal, closed_bars: Callable[[int], DataFrame], day: int) -> list[str]:
+        from backtest.day.note import drift_note
+
+        known = news.calendar(day)
+        return [
+            drift_note(journal, closed_bars, day, settings=settings, ml_settings=ml_settings, models=models, news=known)
+        ]
+
+    return drift
 
 
 def database_of(environment: Mapping[str, str]) -> str | None:

@@ -193,6 +193,14 @@ def _begin_log(folder: Path) -> None:
     configure_logging(folder, level, secrets=load_secrets(ENV_FILE).hidden_values, console_level="WARNING")
 
 
+def _refuse_own_inputs(run: PaperRun, bars: Path | None) -> None:
+    refuse_collisions(
+        {"--journal": run.journal, "--trades": run.trades_file, "--blocked": run.blocked_file},
+        {"--replay": bars, "--config": run.config, "--ml-config": run.ml_config, "--calendar": run.calendar}
+        | {"--models": run.models},
+    )
+
+
 @contextmanager
 def _session(
     run: PaperRun, market: Callable[[Settings], PaperMarket], *, bars: Path | None, live: bool
@@ -203,11 +211,7 @@ def _session(
     """
     import signal
 
-    refuse_collisions(
-        {"--journal": run.journal, "--trades": run.trades_file, "--blocked": run.blocked_file},
-        {"--replay": bars, "--config": run.config, "--ml-config": run.ml_config, "--calendar": run.calendar}
-        | {"--models": run.models},
-    )
+    _refuse_own_inputs(run, bars)
     from alerts.notify import SilentNotifier
     from ml.load_models import load_deployment
     from ml.sets.deployment import Deployment

@@ -29,6 +29,7 @@ def side_distances(model: SltpModel, features: FloatArray, probabilities: FloatA
         NaN where the likeliest class is HOLD.
     """
     sides = likeliest_sides(probabilities)
+    # NaN where no side is likeliest: there is no bracket, and one read by mistake would size to no lots.
     distances = np.full((len(sides), 2), np.nan)
     asked = np.flatnonzero(sides != 0)
     if len(asked):

@@ -55,12 +55,14 @@ def minutes_of(frame: pd.DataFrame, m1: pd.DataFrame, length: Timeframe) -> Minu
     opens = epoch_seconds(frame)
     stamps = epoch_seconds(m1)
     owner = np.searchsorted(opens, stamps, side="right") - 1
+    # The bar that opened last owns a minute only while it lasts: minutes of a gap belong to no bar.
     inside = (owner >= 0) & (stamps - opens[np.maximum(owner, 0)] < length.seconds)
     if not inside.any():
         raise DataError(
             f"the M1 bars cover {m1['time'].iloc[0]} to {m1['time'].iloc[-1]} and no minute of "
             f"{frame['time'].iloc[0]} to {frame['time'].iloc[-1]}; give the minutes of these bars with --m1"
         )
+    # Owners ascend, so one search finds where each bar's minutes begin; a bar without minutes gets an empty range.
     begin = np.searchsorted(owner[inside], np.arange(len(opens) + 1))
     high, low = (m1[name].to_numpy(dtype=np.float64)[inside] for name in ("high", "low"))
     ceiling = np.asarray(frame["high"], dtype=np.float64)[owner[inside]] * (1.0 + FOREIGN_SHARE)

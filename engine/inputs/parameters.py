@@ -26,6 +26,7 @@ def build_params(settings: Settings, ml_settings: MlSettings) -> Params:
     params.price_scale = 10.0**broker.digits
     params.money_scale = 10.0**settings.money_digits
     params.volume_scale = 1.0 / broker.volume_step
+    # The stricter of what the broker takes and what the owner wants.
     params.volume_min = max(broker.volume_min, sizing.min_lot)
     params.volume_max = min(broker.volume_max, sizing.max_lot)
     params.stops_distance = broker.stops_level * broker.point
@@ -88,6 +89,7 @@ def build_rollovers(settings: Settings, start: int, end: int) -> Rollovers:
     nights = np.ones(len(times))
     triple = settings.costs.triple_swap_day
     if triple is not None:
+        # The triple night pays for the weekend, so its own nights must not be charged again.
         nights[ended >= WEEKDAYS.index("saturday")] = 0.0
         nights[ended == WEEKDAYS.index(triple)] = 3.0
     return Rollovers(times, nights)

@@ -4,6 +4,6 @@ Published pickles name the classes of members and scaler by the path `ml.ensembl
 a set trained before this folder existed loads as it was published.
 """
 
-from ml.ensemble.members import CalibratedMember, Calibrator, Scaling
+import lazy_loader
 
-__all__ = ["CalibratedMember", "Calibrator", "Scaling"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

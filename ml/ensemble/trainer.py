@@ -174,6 +174,7 @@ def train_ensemble(
     for at, name in enumerate(MEMBERS):
         calibrator = Calibrator.fit(raw[:, at], rows.labels, rows.weights)
         members[name] = CalibratedMember(name, bases[name], calibrator)
+        # The calibrator that is kept has seen every row; what is measured comes from ones that had not.
         calibrated[:, at] = _cross_calibrated(raw[:, at], rows, fold_of)
     return TrainedEnsemble(scaler, members, calibrated, fold_of)
 

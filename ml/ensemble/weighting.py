@@ -65,4 +65,5 @@ def fit_weights(
             )
     if settings.class_weight == "balanced":
         fitted = fitted / np.bincount(labels, weights=fitted, minlength=N_CLASSES)[labels]
+    # The same sum as before: limits that count weight, as `min_child_weight` does, must not change their meaning.
     return np.asarray(fitted * (weights.sum() / fitted.sum()), dtype=np.float64)

@@ -28,6 +28,7 @@ def round_number_distance(close: FloatArray) -> FloatArray:
     n = close.shape[0]
     out = np.empty(n)
     for row in range(n):
+        # A round price has two digits: a step is 1,000 at 50,000 and 100 at 5,000.
         steps = close[row] / 10.0 ** (math.floor(math.log10(close[row])) - 1.0)
         share = steps - math.floor(steps)
         out[row] = min(share, 1.0 - share)

@@ -62,6 +62,7 @@ def rolling_std(values: FloatArray, length: int, rows: int) -> FloatArray:
         for oldest in range(block - length + 1, block + 1):
             newer = values[oldest : oldest + size]
             for i in range(size):
+                # Not squares less the squared mean: the difference of two large numbers would lose its digits.
                 squares[i] += (newer[i] - mean[i]) * (newer[i] - mean[i])
     return np.sqrt(out / length)
 
@@ -205,6 +206,7 @@ def run_length(direction: FloatArray, cap: int, rows: int) -> FloatArray:
     n = direction.shape[0]
     out = np.zeros(rows)
     for row in range(n - rows, n):
+        # A bar that closes where it opened belongs to no run.
         if direction[row] == 0.0:
             continue
         count = 1

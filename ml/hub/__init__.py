@@ -12,3 +12,7 @@
 
 A store is never trusted: what comes from it is used only after its signature and hashes held.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -20,6 +20,7 @@ def is_sound_point(encoded: bytes) -> bool:
     point = _decoded(encoded)
     if point is None:
         return False
+    # Three doublings are the multiple by 8, in which every point of small order vanishes.
     for _ in range(3):
         point = _doubled(point)
     return point != _IDENTITY

@@ -32,7 +32,7 @@ from ml.sets.model_set import lock_model_set
 from novosky.errors import ModelCompatibilityError, ModelError, StorageError, UsageError
 from novosky.files import sha256_of
 from novosky.settings import MlSettings, Settings, load_ml_settings, load_settings
-from novosky.settings.profiles import profile_named
+from novosky.settings.profiles import Profile, profile_named
 from novosky.settings.strategy import strategy_of
 
 Progress = Callable[[str, int, int], None]
@@ -91,18 +91,12 @@ def push(
     NetworkError, StorageError
         The store failed; nothing is listed that is not complete.
     """
-    if public_of(signer).name not in {key.name for key in keys}:
-        raise UsageError(
-            "the private key does not belong to a trusted public key; pulls would refuse what it signs. Publish its "
-            "own hub.pub, or sign with the key that traders know"
-        )
+    _require_known_key(signer, keys)
     recover(target)
     with lock_model_set(target.models, wait_seconds=_LOCK_WAIT_SECONDS):
         settings, ml_settings = load_settings(target.config), load_ml_settings(target.ml_config)
         profile = profile_named(settings.risk_profile.name)
-        tag = default_tag(created, profile) if tag is None else tag
-        if parse_tag(tag) != profile:
-            raise UsageError(f"--tag {tag} names another profile than {target.config}, which says {profile.name}")
+        tag = _tag_of(profile, tag, created, target)
         manifest = _require_publishable(target, settings, ml_settings)
         if check is not None:
             check(target)
@@ -130,6 +124,22 @@ def push(
         if not store.create_bytes(revision_name(tag), seal(revision.text(), signer)):
             raise _taken(tag)
     return Pushed(revision, already=False)
+
+
+def _require_known_key(signer: Signer, keys: Sequence[PublicKey]) -> None:
+    if public_of(signer).name not in {key.name for key in keys}:
+        raise UsageError(
+            "the private key does not belong to a trusted public key; pulls would refuse what it signs. Publish its "
+            "own hub.pub, or sign with the key that traders know"
+        )
+
+
+def _tag_of(profile: Profile, tag: str | None, created: datetime, target: Deployment) -> str:
+    """Return the tag of the revision; one that was given must name the profile the settings are of."""
+    tag = default_tag(created, profile) if tag is None else tag
+    if parse_tag(tag) != profile:
+        raise UsageError(f"--tag {tag} names another profile than {target.config}, which says {profile.name}")
+    return tag
 
 
 def _require_publishable(target: Deployment, settings: Settings, ml_settings: MlSettings) -> Manifest:

@@ -1,1 +1,5 @@
 """What is learnt: labels of bars and trades, and splits that cannot leak."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

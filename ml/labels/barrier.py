@@ -120,8 +120,10 @@ def _label_rows(
         stop_distance = multiples[1] * atr[row]
         long_outcome, long_end, long_profit = _follow(row, 1, last, prices, spread, target_distance, stop_distance)
         short_outcome, short_end, short_profit = _follow(row, -1, last, prices, spread, target_distance, stop_distance)
+        # The bars end before the horizon does: what would have come of it nobody knows.
         if last < row + horizon and _TIMED_OUT in (long_outcome, short_outcome):
             continue
+        # The label tells of both trades, so it is decided when the later one is.
         end = max(long_end, short_end)
         end_index[row] = end
         if end > unbroken_until[row]:
@@ -129,6 +131,7 @@ def _label_rows(
         valid[row] = True
         long_r[row] = long_profit / stop_distance
         short_r[row] = short_profit / stop_distance
+        # Where both would have won, or neither, there is no side to prefer.
         if long_outcome == _WON and short_outcome != _WON:
             side[row] = BUY
         elif short_outcome == _WON and long_outcome != _WON:

@@ -91,9 +91,11 @@ def _measure(
         for price in (prices[0, j], prices[against, j], prices[towards, j]):
             gain = way * (price + shift - decided)
             worst = max(worst, -gain)
+            # How far the price went against the trade before its best point: the stop that would have lived to see it.
             if gain > best:
                 best, needed = gain, worst
             stopped = stopped or way * (price + shift - stop) <= 0.0
+            # What came after the traded stop nobody would have earned.
             if not stopped:
                 reached = max(reached, gain)
     return needed / atr, reached / atr, True

@@ -178,6 +178,7 @@ def _label_closes(
         risk = max(abs(entry - stop), 1e-9 * entry)
         final = way * (levels[k, 2] - entry) / risk
         final_r[k] = final
+        # Not at the close of the exit bar: the trade is over by then.
         for i in range(first[k], last[k]):
             held = (times[i] - times[first[k]]) // bar_seconds + 1
             now = open_trade_inputs(way, entry, stop, float(held), prices[3, i], spread, float(horizon))
@@ -185,6 +186,7 @@ def _label_closes(
             leave_at = prices[0, i + 1] + (0.0 if way > 0 else spread) - way * slippage
             leave = way * (leave_at - entry) / risk
             trade[at], bar[at], leave_r[at] = k, i, leave
+            # By a margin: where leaving and staying come to the same, noise would decide the label.
             if leave - final >= margin:
                 labels[at] = EXIT
             elif final - leave >= margin and now[2] > 0.0:

@@ -147,6 +147,7 @@ class PurgedWalkForward:
             first = int(test[0])
             begin = 0 if self.expanding else first - self.min_train
             past = np.arange(begin, max(first - self.embargo, begin), dtype=np.int64)
+            # Purged: a label that was decided inside the test set has seen it.
             train = past[self.label_end[past] < first]
             _refuse_empty(train, fold)
             yield train, test
@@ -213,6 +214,7 @@ class PurgedKFold:
         for fold, test in enumerate(np.array_split(every, self.n_splits)):
             first, last_seen = test[0], self.label_end[test].max()
             before = (every < first) & (self.label_end < first)
+            # Counted from the last bar that any test label has looked at, which lies behind the last test row.
             after = every > last_seen + self.embargo
             train = every[before | after]
             _refuse_empty(train, fold)

@@ -1,1 +1,5 @@
 """The position model: whether an open trade is held or left."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

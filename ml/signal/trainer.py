@@ -76,6 +76,7 @@ def average_uniqueness(start: IntArray, end: IntArray, n_bars: int) -> Float64Ar
     np.add.at(changes, start, 1.0)
     np.add.at(changes, end + 1, -1.0)
     concurrent = np.cumsum(changes[:-1])
+    # As running sums: the mean over any span is then one subtraction.
     share = np.concatenate(([0.0], np.cumsum(1.0 / np.maximum(concurrent, 1.0))))
     return np.asarray((share[end + 1] - share[start]) / (end - start + 1), dtype=np.float64)
 
@@ -120,6 +121,7 @@ def build_dataset(
         bar_index=kept,
         features=features[kept],
         labels=side,
+        # A mean of 1, so that limits which count weight mean what they mean for rows.
         weights=uniqueness / uniqueness.mean(),
         label_end=label_end_positions(labels.end_index, kept),
         times=pd.DatetimeIndex(bars["time"].iloc[kept]),

@@ -1,1 +1,5 @@
 """One training run: its stages, their order, their window and the manifest they leave."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,5 @@
 """Search for hyperparameters and thresholds on purged walk-forward folds of the training window."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

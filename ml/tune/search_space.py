@@ -1,4 +1,4 @@
-"""What the search may turn, and within which bounds.
+"""Settings that the search may change, and their bounds.
 
 Bounds keep trees shallow and few enough that a trial stays affordable and a leaf holds more
 than an accident. A present setting beyond its bound widens the bound: it has to be a trial.

@@ -1,4 +1,4 @@
-"""Where trials are kept: an Optuna storage in a database, its errors in our words, its secrets unspoken.
+"""Where trials are kept: an Optuna storage in a database, with errors in our words and no secret in them.
 
 A study in an SQLite file belongs to one process at a time, which holds a lock beside the
 file; a trial still marked as running when the lock is free was left by a process that died.

@@ -1,1 +1,5 @@
 """Where bars come from and where they are kept: store, importers, downloads, synthetic market."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

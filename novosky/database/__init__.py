@@ -1,1 +1,5 @@
 """Connections to SQLite and PostgreSQL, and where a database lies."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -128,6 +128,7 @@ class Database:
                 connection.execute("PRAGMA query_only=ON")
                 return
             connection.execute("PRAGMA journal_mode=WAL")
+            # NORMAL syncs a WAL at checkpoints only: a power cut may take the newest commits, as a replay can bear.
             connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
 
         def begun(connection: Connection) -> None:

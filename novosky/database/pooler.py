@@ -1,4 +1,4 @@
-"""Does a session of a PostgreSQL client keep its server process? Behind some poolers it does not.
+"""Check that a session of a PostgreSQL client keeps its server process; behind some poolers it does not.
 
 A pooler in transaction mode gives every transaction whatever server process is free. A lock taken
 by one transaction is then held by a process that the next one does not meet again, and two bots

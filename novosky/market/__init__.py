@@ -1,1 +1,5 @@
 """What is traded and when: the bar frame, server clocks, sessions."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""Scheduled high-impact news: when, never what came out.
+"""Times of scheduled high-impact news; what came out is never known here.
 
 Times of releases are published weeks ahead, so looking forward in the schedule is no
 look-ahead. What was released (`actual`) is not read at all.

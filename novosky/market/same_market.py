@@ -1,4 +1,4 @@
-"""Who may trade what: models, settings, bars and terminal must speak of one market. The one rule for all of them.
+"""Check that models, settings, bars and terminal are of one market: the one rule for all of them.
 
 Symbols are compared by the market they stand for, not by their spelling: `symbol` in config.json
 is the name at the broker (or its beginning), models carry the name they were trained under, bars

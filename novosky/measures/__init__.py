@@ -1,1 +1,5 @@
 """Statistics of results: intervals, scores, and what selection from many trials costs."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

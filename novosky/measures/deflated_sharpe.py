@@ -115,6 +115,7 @@ def expected_maximum_sharpe(trials: int, variance: float) -> float:
     """
     if trials < 1 or not variance >= 0.0:
         raise ValueError(f"selection needs trials >= 1 and a variance >= 0, not {trials} and {variance}")
+    # Nothing was selected, and the approximation has no value for one.
     if trials == 1:
         return 0.0
     best = (1.0 - EULER_GAMMA) * _NORMAL.inv_cdf(1.0 - 1.0 / trials)

@@ -138,6 +138,7 @@ def pbo_of_blocks(sums: Floats, squares: Floats, counts: Ints) -> Overfitting | 
     _rank_choices(
         np.ascontiguousarray(sums.T), np.ascontiguousarray(squares.T), counts.astype(np.float64), halves, ranks, judged
     )
+    # One more than there are ranks, as the authors do: no share is 0 or 1, where the logit is infinite.
     share = ranks.ravel() / (configurations + 1.0)
     logits = np.log(share / (1.0 - share))
     # The mean of 1 below the median, 1/2 at it and 0 above. Compared as ranks, which are exact.

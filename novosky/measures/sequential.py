@@ -1,4 +1,4 @@
-"""Has a bot become worse than what it was approved with? A test that may be looked at after every trade.
+"""Sequential test of whether a bot has become worse than the evidence it was approved on; any look is allowed.
 
 What is watched is each trade's result in multiples of its risk (R). The claim on trial: the mean
 R is at least a reference, the lower confidence bound of the out-of-sample trades the set was

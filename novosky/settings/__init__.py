@@ -1,7 +1,5 @@
 """Typed, frozen settings for the two files that govern everything: config.json and ml_config.json."""
 
-from novosky.settings.loading import load_ml_settings, load_settings
-from novosky.settings.ml import MlSettings
-from novosky.settings.runtime import Settings
+import lazy_loader
 
-__all__ = ["MlSettings", "Settings", "load_ml_settings", "load_settings"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,33 +11,6 @@ All are written atomically. Reading, changing and writing is not locked here: th
 call these hold the lock of the optimisation.
 """
 
-from optimize.history.evidence import Decision, Evidence
-from optimize.history.optimize_best import BestRun, update_optimize_best
-from optimize.history.optimize_log import OptimizeEntry, append_optimize_log, improvement_pct
-from optimize.history.perf_history import PerfRow, append_perf_history
-from optimize.history.strategy_params import (
-    PARAMS_NAME,
-    ApprovedExpectancy,
-    StrategyParams,
-    approved_expectancy,
-    parameters_in_force,
-    write_strategy_params,
-)
+import lazy_loader
 
-__all__ = [
-    "PARAMS_NAME",
-    "ApprovedExpectancy",
-    "BestRun",
-    "Decision",
-    "Evidence",
-    "OptimizeEntry",
-    "PerfRow",
-    "StrategyParams",
-    "append_optimize_log",
-    "append_perf_history",
-    "approved_expectancy",
-    "improvement_pct",
-    "parameters_in_force",
-    "update_optimize_best",
-    "write_strategy_params",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -67,6 +67,7 @@ def commit(root: Path, files: Sequence[Path], message: str, run: str) -> str | N
     StorageError
         git refused; its words are in the message.
     """
+    # In the message itself: a run that was killed between its commit and its note finds the commit again.
     trailer = f"Optimisation-run: {run}"
     known = _git(root, "log", "-n", "20", "--format=%h", f"--grep=^{trailer}$")
     if known.returncode == 0 and known.stdout.strip():
@@ -95,6 +96,7 @@ def _out(root: Path, *arguments: str) -> str:
 
 
 def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    # Nobody sits there: no prompt, no editor, and messages in one language.
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true", "LC_ALL": "C"}
     try:
         return subprocess.run(

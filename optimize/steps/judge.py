@@ -1,4 +1,4 @@
-"""Both sides on the same bars and costs: what each would have done since the training window ended."""
+"""Backtest challenger and incumbent on the same bars and costs, after the training of both."""
 
 from __future__ import annotations
 
@@ -92,6 +92,7 @@ def play(run: OptimizeRun, files: Deployment, start: pd.Timestamp, end: pd.Times
     daily = daily_returns(result.bars.time, result.equity, result.start_balance)
     first = pd.Timestamp(int(result.bars.time[0]), unit="s", tz="UTC")
     multiples = r_multiples(result.trades)
+    # A trade without a measured risk has no multiple of it.
     multiples = multiples[np.isfinite(multiples)]
     low = lower_bound(multiples) if len(multiples) >= MIN_TRADES else None
     return Side({**metrics.as_dict(), "expectancy_r_low": low}, daily, f"{first:%Y-%m-%d}")
@@ -111,6 +112,7 @@ def common_start(run: OptimizeRun) -> pd.Timestamp:
         from ml.sets.compat import read_manifest
 
         frame = run.settings_of(incumbent)[0].frame
+        # The cutoff is the last bar that the set has learned from; judging begins with the one after it.
         cutoff = read_manifest(incumbent.models).train_cutoff + pd.Timedelta(seconds=frame.seconds)
         start = max(start, cutoff)
     if end - start < MIN_DAYS * DAY:

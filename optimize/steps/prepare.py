@@ -1,4 +1,4 @@
-"""The steps before anything is learned: look before leaping, choose profile, fix the bars, explain the incumbent."""
+"""The steps before training: check that the run can end well, choose profile, fix bars, explain the incumbent."""
 
 from __future__ import annotations
 

@@ -48,11 +48,14 @@ def gather(run: OptimizeRun) -> Evidence:
     judged, tuning, sweep = run.read(JUDGEMENT), run.read(TUNING), run.read(SWEEP)
     new = Side.of(judged["new"])
     old = None if judged["old"] is None else Side.of(judged["old"])
+    # Without an incumbent the other side is cash.
     old_daily = np.zeros_like(new.daily) if old is None else old.daily
+    # Days on which the sweep has chosen are no evidence for its choice.
     unseen = np.ones(len(new.daily), dtype=bool)
     if sweep["configurations"]:
         days = pd.Timestamp(new.first_day, tz="UTC") + pd.to_timedelta(np.arange(len(new.daily)), unit="D")
         unseen = np.asarray(days >= pd.Timestamp(run.window.sweep_end))
+    # Selection goes on from week to week, so every configuration ever tried counts.
     trials = tried_before(run.live.models / LOG_NAME) + tried(run)
     deflated = deflated_sharpe(new.daily, max(trials, 1))
     return Evidence(

@@ -1,4 +1,4 @@
-"""Whether a challenger replaces the incumbent: evidence in, verdict in plain words out. Pure."""
+"""Rules by which a challenger replaces the incumbent: evidence in, verdict in plain words out. Pure."""
 
 from __future__ import annotations
 
@@ -152,6 +152,7 @@ def _bootstrap(evidence: Evidence, rules: Decision) -> Check:
     )
     if evidence.incumbent:
         return check
+    # A first set replaces nothing, so it need not beat cash to be used here; others get it only when it does.
     return replace(check, required=False, text=check.text.replace("needed", "needed to publish a first set"))
 
 

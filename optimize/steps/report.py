@@ -1,4 +1,4 @@
-"""A report to everybody who is told, sent at once: an optimisation has no journal to queue it in."""
+"""Send a report at once on every configured alert channel: an optimisation has no journal to queue it in."""
 
 from __future__ import annotations
 

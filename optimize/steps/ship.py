@@ -11,7 +11,21 @@ from ml.sets.model_set import lock_model_set
 from novosky.errors import ModelError
 from novosky.persistence import remove_file
 from novosky.settings import MlSettings, Settings, load_ml_settings, load_settings
-from optimize import history as run_history
+from optimize.history import (
+    PARAMS_NAME,
+    BestRun,
+    Decision,
+    Evidence,
+    OptimizeEntry,
+    PerfRow,
+    StrategyParams,
+    append_optimize_log,
+    append_perf_history,
+    improvement_pct,
+    parameters_in_force,
+    update_optimize_best,
+    write_strategy_params,
+)
 from optimize.history.optimize_log import LOG_NAME
 from optimize.state import git
 from optimize.state.run import OptimizeRun
@@ -79,16 +93,16 @@ def record(run: OptimizeRun) -> str:
     Killed in between, the next call writes the same again, which every record takes as known.
     """
     ended = _moment(run)
-    decision: run_history.Decision = "COMMIT" if shipped(run) else "REVERT"
+    decision: Decision = "COMMIT" if shipped(run) else "REVERT"
     evidence, tag = _evidence(run), run.read(PUSHED)["tag"]
     new, old = _sides(run)
     # The files' own values: account flags say how it was judged, not how it trades.
     challenger = run.workspace.challenger
     settings, ml_settings = load_settings(challenger.config), load_ml_settings(challenger.ml_config)
-    parameters = run_history.parameters_in_force(settings, ml_settings)
+    parameters = parameters_in_force(settings, ml_settings)
     score = new.metrics["score"]
     before = None if old is None else old.metrics["score"]
-    entry = run_history.OptimizeEntry(
+    entry = OptimizeEntry(
         run_id=run.name,
         iteration=run.plan.iteration,
         finished_at=ended,
@@ -98,21 +112,19 @@ def record(run: OptimizeRun) -> str:
         reason=reason(run),
         baseline_score=before,
         final_score=score,
-        improvement_pct=run_history.improvement_pct(before, score),
+        improvement_pct=improvement_pct(before, score),
         params=parameters,
         evidence=evidence,
     )
-    history, params_file = run.root / HISTORY_NAME, run.root / run_history.PARAMS_NAME
+    history, params_file = run.root / HISTORY_NAME, run.root / PARAMS_NAME
     _remove_unfinished(history, params_file, run.live.models / LOG_NAME, run.live.models / BEST_NAME)
     # A set that is being replaced just now would take the new lines away with it.
     with lock_model_set(run.live.models, wait_seconds=LOCK_WAIT_SECONDS):
-        run_history.append_optimize_log(run.live.models / LOG_NAME, entry)
+        append_optimize_log(run.live.models / LOG_NAME, entry)
         if decision == "COMMIT" and score:
-            run_history.update_optimize_best(
-                run.live.models / BEST_NAME, _best(run, ended, score, settings, ml_settings)
-            )
+            update_optimize_best(run.live.models / BEST_NAME, _best(run, ended, score, settings, ml_settings))
     if decision == "COMMIT":
-        params = run_history.StrategyParams(
+        params = StrategyParams(
             run_id=run.name,
             profile_name=run.plan.profile,
             applied_at=ended,
@@ -123,10 +135,10 @@ def record(run: OptimizeRun) -> str:
             models=tag,
             evidence=evidence,
         )
-        run_history.write_strategy_params(params_file, params)
-    run_history.append_perf_history(history, _row(run, ended, decision, tag))
+        write_strategy_params(params_file, params)
+    append_perf_history(history, _row(run, ended, decision, tag))
     run.write(RECORDED, {"ended": ended.isoformat(), "decision": decision})
-    return f"{HISTORY_NAME}, {LOG_NAME}" + (f", {run_history.PARAMS_NAME}" if decision == "COMMIT" else "")
+    return f"{HISTORY_NAME}, {LOG_NAME}" + (f", {PARAMS_NAME}" if decision == "COMMIT" else "")
 
 
 def _moment(run: OptimizeRun) -> datetime:
@@ -143,10 +155,8 @@ def _remove_unfinished(*files: Path) -> None:
             remove_file(left, missing_ok=True)
 
 
-def _best(
-    run: OptimizeRun, ended: datetime, score: float, settings: Settings, ml_settings: MlSettings
-) -> run_history.BestRun:
-    return run_history.BestRun(
+def _best(run: OptimizeRun, ended: datetime, score: float, settings: Settings, ml_settings: MlSettings) -> BestRun:
+    return BestRun(
         score=score,
         profile_name=run.plan.profile,
         achieved_at=ended,
@@ -161,10 +171,10 @@ def _sides(run: OptimizeRun) -> tuple[Side, Side | None]:
     return Side.of(judged["new"]), None if judged["old"] is None else Side.of(judged["old"])
 
 
-def _evidence(run: OptimizeRun) -> run_history.Evidence:
+def _evidence(run: OptimizeRun) -> Evidence:
     found = run.read(DECISION)["evidence"]
     new, _ = _sides(run)
-    return run_history.Evidence(
+    return Evidence(
         oos_start=pd.Timestamp(new.metrics["start"]).to_pydatetime(),
         oos_end=pd.Timestamp(new.metrics["end"]).to_pydatetime(),
         trades=found["new_trades"],
@@ -176,11 +186,11 @@ def _evidence(run: OptimizeRun) -> run_history.Evidence:
     )
 
 
-def _row(run: OptimizeRun, ended: datetime, decision: run_history.Decision, tag: str | None) -> run_history.PerfRow:
+def _row(run: OptimizeRun, ended: datetime, decision: Decision, tag: str | None) -> PerfRow:
     new, old = _sides(run)
     in_force = new if decision == "COMMIT" else old
     metrics = {} if in_force is None else in_force.metrics
-    return run_history.PerfRow(
+    return PerfRow(
         ended_at=ended,
         run_id=run.name,
         profile_name=run.plan.profile,
@@ -207,7 +217,7 @@ def commit(run: OptimizeRun) -> str:
     from ml.sets.stage_files import COMMITTED_RECORDS
 
     live, root = run.live, run.root
-    files = [live.config, live.ml_config, root / run_history.PARAMS_NAME, root / HISTORY_NAME]
+    files = [live.config, live.ml_config, root / PARAMS_NAME, root / HISTORY_NAME]
     files += [live.models / name for name in COMMITTED_RECORDS]
     found = git.commit(root, [file.resolve() for file in files], _message(run), run.name)
     run.write(COMMITTED, {"commit": found})
@@ -227,12 +237,12 @@ def tell(run: OptimizeRun) -> str:
     """Send the report on every alert channel; a report that nobody takes undoes nothing."""
     from optimize.steps.report import send_report
 
-    note = send_report(run.environment, report(run))
+    note = send_report(run.environment, report_text(run))
     run.write(TOLD, {"note": note})
     return note
 
 
-def report(run: OptimizeRun) -> str:
+def report_text(run: OptimizeRun) -> str:
     """Return the run in plain words."""
     decision = run.read(DECISION)
     found, window = decision["evidence"], run.window

@@ -1,4 +1,4 @@
-"""Whether the bot starts on what is in place and does what the backtest says: both run as a person would."""
+"""Start the bot on what is in place and compare its trades with the backtest's, both run as a person would."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -15,6 +15,10 @@ from novosky.settings.profiles import profile_named
 from optimize.state.run import OptimizeRun
 from optimize.steps.judge import DAY, MIN_DAYS, common_start
 
+if TYPE_CHECKING:
+    from backtest.sweep.run import SweepOutcome
+    from engine.inputs.models import Models
+
 SWEEP = "sweep.json"
 SWEEP_FOLDER = "sweep"
 SWEEP_TABLE = "sweep.csv"
@@ -22,11 +26,8 @@ SWEEP_TABLE = "sweep.csv"
 
 def sweep(run: OptimizeRun) -> str:
     """Run configurations inside the profile over the part of the window that may be seen, and take the best."""
-    from backtest.run import prepare
-    from backtest.sweep.run import SweepPlan, run_sweep
     from ml.load_models import load_models
     from novosky.files import write_text
-    from optimize.history.optimize_log import LOG_NAME, tried_before
 
     if run.plan.configurations == 0:
         run.write(SWEEP, {"configurations": 0, "values": {}, "pbo": None})
@@ -38,33 +39,7 @@ def sweep(run: OptimizeRun) -> str:
     if end - start < MIN_DAYS * DAY:
         run.write(SWEEP, {"configurations": 0, "values": {}, "pbo": None})
         return f"skipped: the models leave less than {MIN_DAYS} days to choose on"
-    prepared = prepare(
-        run.bars,
-        settings,
-        ml_settings,
-        models.signal,
-        start=start,
-        end=end,
-        news=run.news,
-        fixed_spread=run.plan.account.spread is not None,
-        sltp=models.sltp,
-    )
-    outcome = run_sweep(
-        SweepPlan(
-            "both" if ml_settings.position_model.enabled else "signal",
-            settings,
-            ml_settings,
-            run.plan.configurations,
-            run.plan.seed,
-            tried_before(run.live.models / LOG_NAME),
-        ),
-        prepared,
-        models,
-        folder=run.workspace.path(SWEEP_FOLDER),
-        jobs=run.plan.jobs,
-        scheduler=run.plan.scheduler,
-        progress=run.progress,
-    )
+    outcome = _swept(run, settings, ml_settings, models, start, end)
     write_text(run.workspace.path(SWEEP_TABLE), outcome.table.to_csv(index=False))
     run.write(
         SWEEP,
@@ -80,6 +55,50 @@ def sweep(run: OptimizeRun) -> str:
     kept = ", the present one" if outcome.best_row == 0 else ""
     return (
         f"{len(outcome.table)} configurations, the best scores {best['score']:.2f} with {best['trades']} trades{kept}"
+    )
+
+
+def _swept(
+    run: OptimizeRun,
+    settings: Settings,
+    ml_settings: MlSettings,
+    models: Models,
+    start: pd.Timestamp,
+    end: pd.Timestamp,
+) -> SweepOutcome:
+    """Run the plan's configurations over the bars from `start` to before `end`."""
+    from backtest.run import prepare
+    from backtest.sweep.run import SweepPlan, run_sweep
+    from optimize.history.optimize_log import LOG_NAME, tried_before
+
+    prepared = prepare(
+        run.bars,
+        settings,
+        ml_settings,
+        models.signal,
+        start=start,
+        end=end,
+        news=run.news,
+        fixed_spread=run.plan.account.spread is not None,
+        sltp=models.sltp,
+    )
+    plan = SweepPlan(
+        "both" if ml_settings.position_model.enabled else "signal",
+        settings,
+        ml_settings,
+        run.plan.configurations,
+        run.plan.seed,
+        # Every configuration ever tried counts in the deflated Sharpe ratio, not only those of this week.
+        tried_before(run.live.models / LOG_NAME),
+    )
+    return run_sweep(
+        plan,
+        prepared,
+        models,
+        folder=run.workspace.path(SWEEP_FOLDER),
+        jobs=run.plan.jobs,
+        scheduler=run.plan.scheduler,
+        progress=run.progress,
     )
 
 

@@ -17,10 +17,11 @@ from alerts.telegram.api import TelegramApi
 from alerts.telegram.channel import TelegramChannel
 from alerts.telegram.chats import ChatBook
 from alerts.telegram.texts import CAPTION_LENGTH
-from alerts.views import TradeView
+from alerts.views import AccountSnapshot, TradeView
 from alerts.words import plain_text
+from novosky.database.place import sqlite_url
 from tests.hosts.telegram_host import OWNER, TelegramHost, telegram_host
-from trading.journal import AccountSnapshot, Journal, sqlite_url
+from trading.journal import Journal
 
 DAY = 1_715_040_000
 """2024-05-07 00:00 UTC."""

@@ -12,6 +12,7 @@ from backtest.metrics import Metrics, Scalar, compute_metrics, holding_bars, net
 from backtest.result import BacktestResult
 from engine.gates import GATE_NAMES
 from engine.records import Block, new_records
+from novosky.measures.groups import monthly_returns, results_by
 from novosky.measures.score import band_of, score_of
 from novosky.measures.statistics import (
     calmar_ratio,
@@ -19,11 +20,9 @@ from novosky.measures.statistics import (
     drawdowns,
     longest_drawdown_days,
     longest_run,
-    monthly_returns,
     percentile_rank,
     profit_factor,
     profit_factor_interval,
-    results_by,
     rolling_sharpe,
     sharpe_ratio,
     sortino_ratio,

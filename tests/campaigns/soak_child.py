@@ -36,7 +36,8 @@ from trading.brokers.simulated.clock import TerminalClock  # noqa: E402
 from trading.brokers.simulated.functions.terminal import SimulatedTerminal  # noqa: E402
 from trading.brokers.simulated.server import TradeServer  # noqa: E402
 from trading.cycle.news import FixedNews  # noqa: E402
-from trading.live.session import LiveParts, live_session  # noqa: E402
+from trading.live.parts import LiveParts  # noqa: E402
+from trading.live.session import live_session  # noqa: E402
 
 TICK_AGE = 900.0
 """The simulated market ticks once a bar; compressed, a quote is old before the bot has thought."""

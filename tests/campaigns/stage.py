@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection
 
+from alerts.message import Message
 from alerts.notify import SilentNotifier
 from engine.inputs.parameters import build_params
 from novosky.data.synthetic import synthetic_bars
+from novosky.database.place import sqlite_url
 from novosky.settings import MlSettings
 from tests.campaigns.audit import Auditor, Witness
 from tests.campaigns.faults import Death, Reaper, Storm, Weather
@@ -30,7 +32,7 @@ from trading.brokers.simulated.functions.terminal import SimulatedTerminal
 from trading.brokers.simulated.store import SqliteStore
 from trading.cycle.position_source import PositionSource
 from trading.cycle.signal_source import SignalSource
-from trading.journal import BarNotes, BotStatus, Decision, Intent, Journal, Message, sqlite_url
+from trading.journal import BarNotes, BotStatus, Decision, Intent, Journal
 from trading.journal.journal import NOTHING_TO_NOTE
 from trading.journal.outbox import Outbox
 

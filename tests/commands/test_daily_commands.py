@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from commands.main import cli
 from engine.inputs.parameters import build_params
 from engine.records import Guard, Trade, from_text, new_record
+from novosky.database.place import sqlite_url
 from tests.helpers.command_line import ROOT
 from tests.helpers.paper_runs import (
     Scenario,
@@ -24,7 +25,7 @@ from tests.helpers.paper_runs import (
     scattered_ml_settings,
     settings_with,
 )
-from trading.journal import BotStatus, Journal, NewsEvent, sqlite_url
+from trading.journal import BotStatus, Journal, NewsEvent
 from trading.reports.health import Health, OpenTrade, Verdict
 from trading.reports.status import DailyStatus, limits_of, status_lines, status_values
 from trading.reports.trades import net_of, trade_lines

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from novosky.data.synthetic import synthetic_bars
+from novosky.database.place import journal_url, sqlite_url
 from novosky.errors import BrokerError
 from tests.helpers.bridge_module import TOKEN, serving
 from tests.helpers.command_line import Answer, run_novosky
@@ -24,7 +25,7 @@ from tests.hosts.postgres_server import serving as serving_postgres
 from trading.account.lock import account_lock
 from trading.brokers.mt5.entry import package_reach
 from trading.cycle.unknown_orders import UNKNOWN_ORDERS
-from trading.journal import Journal, journal_url, sqlite_url
+from trading.journal import Journal
 from trading.live.session import LiveSession
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,12 +15,13 @@ from filelock import FileLock
 from commands import monitor
 from engine.outputs.tables import TRADE_COLUMNS, trade_row, write_trades
 from engine.records import Guard, new_record, to_text
+from novosky.database.place import sqlite_url
 from novosky.errors import DataError
 from novosky.market.timeframe import TIMEFRAMES
 from tests.engine.outputs.test_tables import trade_with
 from tests.helpers.command_line import Answer, run_script
 from tests.hosts.telegram_host import OWNER, PARTNER, TOKEN, TelegramHost, failure, telegram_host
-from trading.journal import BotStatus, Decision, Journal, sqlite_url
+from trading.journal import BotStatus, Decision, Journal
 from trading.reports.health import Health, health_file, write_health
 from trading.reports.performance import (
     LEAST_TRADES,

@@ -19,10 +19,11 @@ from alerts.failures import InterruptedCallError, UnreachableError
 from alerts.family import channel_kind
 from alerts.message import Message, QueuedMessage
 from alerts.port import Access, Channel
+from novosky.database.place import sqlite_url
 from novosky.errors import SettingsError
 from novosky.redaction import secret_values
 from tests.hosts.telegram_host import FakeClock, Trouble, answer, hang, hang_up, take_and_hang_up
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 
 
 class Receiver(ABC):

@@ -10,20 +10,20 @@ from typing import Any, Protocol
 
 import pytest
 
+from alerts.message import Message
+from alerts.views import AccountSnapshot
 from engine.gates import GATE_NAMES
 from engine.records import Candidate, Guard, Trade, from_text, new_record, to_bytes, to_text
 from novosky.errors import LockedError, StorageError
 from trading.journal import (
     INTENT_FILLED,
     INTENT_REJECTED,
-    AccountSnapshot,
     BarNotes,
     BotStatus,
     Decision,
     Flag,
     Intent,
     Journal,
-    Message,
     ModelMetric,
     NewsEvent,
     Outbox,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, Engine, event, inspect, text
 
+from alerts.message import Message
 from engine.records import RING, Trade, from_text, to_bytes
 from novosky.errors import StorageError
 from tests.helpers.old_journals import (
@@ -21,7 +22,7 @@ from tests.helpers.old_journals import (
     write_version_2,
     write_version_3,
 )
-from trading.journal import SCHEMA_VERSION, Journal, Message
+from trading.journal import SCHEMA_VERSION, Journal
 from trading.journal.versions.fourth_names import GATES_3
 
 Described = Mapping[str, Any]

@@ -12,9 +12,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from novosky.database.place import journal_url  # noqa: E402
 from tests.helpers.live_runs import LiveDesk  # noqa: E402
 from tests.helpers.paper_runs import Scenario, planted_bars  # noqa: E402
-from trading.journal import journal_url  # noqa: E402
 
 if __name__ == "__main__":
     desk = LiveDesk(Scenario(planted_bars(int(sys.argv[2]))), Path(sys.argv[1]))

@@ -27,7 +27,8 @@ from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.store import SqliteStore
 from trading.cycle.news import FixedNews
 from trading.live.loop import Rhythm
-from trading.live.session import LiveParts, LiveSession, live_session
+from trading.live.parts import LiveParts
+from trading.live.session import LiveSession, live_session
 from trading.reports.exports import export_blocks, export_trades
 
 NO_NEWS = NewsCalendar.from_times(np.empty(0, dtype=np.int64))

@@ -10,6 +10,7 @@ from alerts.notify import Notifier, SilentNotifier
 from engine.inputs.columns import minutes_of
 from engine.inputs.parameters import build_params
 from engine.records import no_minutes, to_bytes
+from novosky.database.place import sqlite_url
 from tests.helpers.paper_runs import Outcome, Scenario
 from trading.bot import Bot
 from trading.brokers.mt5.broker import Mt5Broker
@@ -22,7 +23,7 @@ from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.store import SqliteStore, TerminalStore
 from trading.cycle.position_source import PositionSource
 from trading.cycle.signal_source import SignalSource
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 from trading.reports.exports import export_blocks, export_trades
 
 

@@ -13,9 +13,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from alerts.telegram.access import TelegramAccess
 from alerts.telegram.service import TelegramService
 from novosky.clock import RealClock
+from novosky.database.place import sqlite_url
 from tests.alerts.telegram.test_commands import Bot
 from tests.hosts.telegram_host import OWNER, TOKEN
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 
 
 class Scribe(Bot):

@@ -17,6 +17,7 @@ import pytest
 from alerts.telegram.ledger import CommandLedger
 from novosky import persistence
 from novosky.data.calendar.download import CACHE_NAME
+from novosky.database.place import sqlite_url
 from novosky.errors import StorageError
 from novosky.files import write_json, write_text
 from novosky.log import LOG_FILE, configure_logging
@@ -26,7 +27,7 @@ from tests.hosts.calendar_host import calendar_host, epoch, row
 from tests.hosts.telegram_host import FakeClock
 from trading.cycle.news import LiveNews
 from trading.cycle.switches import Switches
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 
 
 @pytest.fixture(autouse=True)

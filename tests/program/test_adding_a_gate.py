@@ -75,7 +75,8 @@ from engine.records import Candidate, Guard, from_text, new_record, to_text
 from novosky.settings import MlSettings, Settings
 from novosky.settings.strategy import strategy_of
 from optimize.history.strategy_params import parameters_in_force
-from trading.journal import Decision, BotStatus, Journal, sqlite_url
+from novosky.database.place import sqlite_url
+from trading.journal import Decision, BotStatus, Journal
 
 root, journal_file = Path(sys.argv[1]), Path(sys.argv[2])
 config = json.loads((root / "config.json").read_text())

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 import configparser
-import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.program.house.sources import ROOT, files, functions, imports, modules, packages, without_comments
+
 MOST_FILES = 20
 """Of one level in a folder; more cannot be looked through at a glance."""
+MOST_LINES_OF_A_FILE = 400
+MOST_LINES_OF_A_FUNCTION = 50
+"""Of code; a longer one has a second thing to say, which deserves a name."""
 TABLES = ("commands",)
 """Folders in which every file is a row of one table."""
 OF_THE_WHOLE = {"campaigns", "contracts", "helpers", "hosts", "program", "truth"}
@@ -22,42 +23,14 @@ FACES = {"novosky.__main__", "ml.r2_hub", "ml.tune.hyperparams", "ml.tune.positi
 """Programs that must stand in a lower room; they only call their command."""
 
 
-def packages() -> list[str]:
-    told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    return list(told["tool"]["mypy"]["packages"])
-
-
-def files() -> Iterator[Path]:
-    for package in packages():
-        yield from sorted((ROOT / package).rglob("*.py"))
-
-
-def module_of(file: Path) -> str:
-    parts = file.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def imports_of(file: Path, known: Mapping[str, Path]) -> set[str]:
-    """Return the modules of the house that a file names in an import, for types alone too."""
-    here, found = module_of(file), set[str]()
-    package = here if file.name == "__init__.py" else here.rpartition(".")[0]
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names} & known.keys()
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            module = ".".join([*above, *([node.module] if node.module else [])])
-            for alias in node.names:
-                full = f"{module}.{alias.name}"
-                found |= {full} if full in known else {module} & known.keys()
-    return found - {here}
-
-
 @pytest.fixture(scope="module")
 def house() -> dict[str, set[str]]:
     """Every module with those that it imports."""
-    known = {module_of(file): file for file in files()}
-    return {module: imports_of(file, known) for module, file in known.items() if module not in FACES}
+    return {
+        module: {found.module for found in imports(file)} - {module}
+        for module, file in modules().items()
+        if module not in FACES
+    }
 
 
 def circles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
@@ -127,6 +100,25 @@ def test_no_folder_has_more_files_than_one_can_look_through() -> None:
     tracked = [*files(), *sorted((ROOT / "tests").rglob("*.py"))]
     count = Counter(file.parent.relative_to(ROOT).as_posix() for file in tracked)
     assert {folder: many for folder, many in count.items() if many > MOST_FILES and folder not in TABLES} == {}
+
+
+def test_a_function_does_one_thing() -> None:
+    long = {
+        f"{function.file.relative_to(ROOT)}:{function.name}": function.lines
+        for function in functions()
+        if function.lines > MOST_LINES_OF_A_FUNCTION
+    }
+    assert long == {}
+
+
+def test_a_file_fits_a_few_screens() -> None:
+    # A comment costs nothing: none must be left out for want of room.
+    long = {
+        file.relative_to(ROOT).as_posix(): len(lines)
+        for file in files()
+        if len(lines := without_comments(file)) > MOST_LINES_OF_A_FILE
+    }
+    assert long == {}
 
 
 def test_tests_stand_where_their_rooms_stand() -> None:

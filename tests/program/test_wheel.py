@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.command_line import listing
+from tests.program.house import sources
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("novosky", "trading", "ml", "backtest", "optimize", "bench")
 FILES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "config.json", "ml_config.json")
 
 
@@ -46,7 +46,7 @@ class Installed:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel from a copy of the sources, so that nothing is left in the checkout."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in PARTS:
+    for name in sources.packages():
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in FILES:
         shutil.copy(ROOT / name, source / name)
@@ -75,6 +75,13 @@ def test_it_carries_the_shipped_settings_and_the_command(packages: Path) -> None
         assert (packages / "novosky/settings" / name.replace(".json", ".schema.json")).is_file()
     (entry,) = packages.glob("novosky-*.dist-info/entry_points.txt")
     assert "novosky = commands.main:main" in entry.read_text(encoding="utf-8")
+
+
+def test_it_carries_every_file_of_the_sources_and_what_its_packages_offer(packages: Path) -> None:
+    for file in sources.files():
+        place = packages / file.relative_to(ROOT)
+        assert place.is_file(), place
+        assert place.with_suffix(".pyi").is_file() == file.with_suffix(".pyi").is_file(), place
 
 
 def test_onboarding_begins_in_an_empty_folder(installed: Installed) -> None:

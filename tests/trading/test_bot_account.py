@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from novosky.database.place import sqlite_url
 from novosky.errors import BrokerError, LockedError, StorageError, UsageError
 from tests.helpers.deployments import ROOT, deploy
 from tests.helpers.desk import Desk
 from tests.helpers.paper_runs import Scenario, go_on, open_scenario, planted_bars
 from tests.helpers.sets.signal_sets import TRAIN_BARS
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 from trading.paper.session import broker_file, single_instance
 
 

@@ -117,10 +117,7 @@ def survey(broker: Broker, journal: Journal, params: Params, identity: str) -> A
     BrokerUnavailable
         The broker cannot be asked, or its history is still loading.
     """
-    before = journal.status()
-    owner = journal.stranger() if before is None else before.identity
-    if owner not in (None, identity):
-        raise BrokerError(f"the journal belongs to {owner}, this is {identity}; {LIVE_ADVICE.foreign}")
+    before = _own_status(journal, identity)
     deals = broker.deals(0)
     bars, quote = broker.closed_bars(MOST_BARS), broker.quote()
     spread = float(rounded(quote.ask - quote.bid, params.price_scale))
@@ -132,24 +129,13 @@ def survey(broker: Broker, journal: Journal, params: Params, identity: str) -> A
     # What lies before the newest bar it knows was never counted: everything is then counted anew.
     anew = before is None or any(deal.ticket <= before.last_deal for deal in forgotten)
     known = 0 if anew or before is None else before.last_deal
-    positions = [position for position in broker.positions() if position.magic == journal.magic]
-    if len(positions) > 1:
-        tickets = ", ".join(str(position.ticket) for position in positions)
-        raise BrokerError(
-            f"{len(positions)} positions carry this bot's mark ({tickets}); close all but one by hand in the terminal, "
-            "then run this again"
-        )
+    positions = _marked_positions(broker, journal)
     entries = [
         _entry_of(broker, journal, group, {each.ticket: each for each in positions}, int(params.bar_seconds))
         for group in _unknown_entries(journal, deals)
     ]
     books = _Books(journal, entries, anew=anew)
-    for position in positions:
-        if intent_behind(books, position.ticket, position.comment) is None:
-            raise BrokerError(
-                f"the terminal's history holds no deal that opened position {position.ticket}; show the whole history "
-                "in the terminal (History tab, All history), or close the position by hand, then run this again"
-            )
+    _require_entries(books, positions)
     balance = broker.account().balance
     opening = float(rounded(balance - sum(_amount(deal) for deal in deals if deal.ticket > known), params.money_scale))
     # What the forming bar holds is for the bot itself to book at its close; one that has done nothing
@@ -171,6 +157,37 @@ def survey(broker: Broker, journal: Journal, params: Params, identity: str) -> A
         guard=guard,
     )
     return Adoption(status, entries, booked, positions[0] if positions else None, opening - expected)
+
+
+def _own_status(journal: Journal, identity: str) -> BotStatus | None:
+    """Return the journal's status, None when it is empty; refuse a journal of another account."""
+    before = journal.status()
+    owner = journal.stranger() if before is None else before.identity
+    if owner not in (None, identity):
+        raise BrokerError(f"the journal belongs to {owner}, this is {identity}; {LIVE_ADVICE.foreign}")
+    return before
+
+
+def _marked_positions(broker: Broker, journal: Journal) -> list[Position]:
+    """Return the position that carries the bot's mark, at most one: the bot holds no second one."""
+    positions = [position for position in broker.positions() if position.magic == journal.magic]
+    if len(positions) > 1:
+        tickets = ", ".join(str(position.ticket) for position in positions)
+        raise BrokerError(
+            f"{len(positions)} positions carry this bot's mark ({tickets}); close all but one by hand in the terminal, "
+            "then run this again"
+        )
+    return positions
+
+
+def _require_entries(books: _Books, positions: list[Position]) -> None:
+    """Refuse an open position whose opening deal the terminal does not show: its risk and costs are unknown."""
+    for position in positions:
+        if intent_behind(books, position.ticket, position.comment) is None:
+            raise BrokerError(
+                f"the terminal's history holds no deal that opened position {position.ticket}; show the whole history "
+                "in the terminal (History tab, All history), or close the position by hand, then run this again"
+            )
 
 
 def settled_survey(broker: Broker, journal: Journal, params: Params, identity: str, clock: Clock) -> Adoption:
@@ -245,12 +262,14 @@ def _entry_of(
             "whole history in the terminal (History tab, All history), then run this again"
         )
     held = open_now.get(ticket)
+    # What stands at an open position comes first: somebody may have moved it.
     sl, tp = (order.sl, order.tp) if held is None else (held.sl or order.sl, held.tp or order.tp)
     if held is not None and not (sl and tp):
         raise BrokerError(
             f"position {ticket} has no stop or no target, and none is known; set both in the terminal, or close it by "
             "hand, then run this again"
         )
+    # A comment that the broker kept names the close that decided; otherwise the bar of the fill stands for it.
     named = _NAME.fullmatch(first.comment) is not None and journal.intent(first.comment) is None
     bar = int(first.comment[1:], 16) if named else first.time // bar_seconds * bar_seconds
     name = first.comment if named else f"a{ticket}"

@@ -9,3 +9,7 @@
 | `retcodes` | its own codes, turned into the port's words |
 | `probe` | what the doctor asks |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -126,6 +126,7 @@ def book_deals(
     for deal in broker.deals(last):
         last = deal.ticket
         seen(deal)
+        # What came before the bot is in the balance it began with; a credit is lent and in no balance.
         if deal.money != MONEY_CREDIT and deal.time >= beginning_of(status):
             cash = float(rounded(cash + deal.profit + deal.commission + deal.swap, params.money_scale))
         if deal.money:
@@ -220,6 +221,7 @@ def _trade_of(
 ) -> tuple[Trade, int]:
     """Return the trade and the close at which its entry was decided."""
     exit_intent = journal.intent(exit_deal.comment) if exit_deal.comment else None
+    # Brokers cut comments and write over them: then it was the newest order to close this position.
     if exit_intent is None and exit_deal.magic == journal.magic:
         exit_intent = journal.exit_of(exit_deal.position)
     trade = new_record(Trade)
@@ -228,6 +230,7 @@ def _trade_of(
     trade.reason = _EXIT_REASONS.get(exit_deal.reason, exit_intent["reason"] if exit_intent else EXIT_MANUAL)
     trade.volume = exit_deal.volume
     trade.entry_price, trade.exit_price = entry["price"], exit_deal.price
+    # As it was sized: a stop that somebody moved later does not change what was risked.
     trade.sl, trade.tp = intent["sl"], intent["tp"]
     trade.profit, trade.swap = exit_deal.profit, exit_deal.swap
     trade.balance = cash

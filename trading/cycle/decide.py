@@ -95,6 +95,7 @@ class Decider:
         now = Close(0, close, quote.bid, spread, quote.time, due, int(frozen), int(exposed))
         decision = Decision(close, "none" if account.side == 0 else "hold", quote.bid, spread, 0.0, atr=atr)
         told = (account, guard, self._params, new_record(Run), NOBODY[0] if candidate is None else candidate, now)
+        # The same records go in again with every answer: the run's knows where the rules stopped.
         question, mask = close_bar(*told, 0.0)
         while question != DONE:
             ask = self._ask_position if question == ASK_POSITION else self._ask_multiplier

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 
+from alerts.message import Message
 from engine.gates import MARGIN, MARKET_CLOSED, STOPS_LEVEL, VOLUME, gate_names
 from engine.outputs.tables import SIDE_NAMES, volume_text
 from engine.records import Params
@@ -17,7 +18,7 @@ from trading.brokers.port import Broker, Deal, DealEntry, OrderRequest, OrderRes
 from trading.cycle.messages import Announcer
 from trading.cycle.notes import STOP_REPAIRED
 from trading.cycle.own_orders import intent_behind, may_be_late
-from trading.journal import INTENT_FILLED, INTENT_REJECTED, Intent, Journal, Message
+from trading.journal import INTENT_FILLED, INTENT_REJECTED, Intent, Journal
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class Intents:
         self._waiting: dict[str, str] = {}
         """Orders that could not leave, and why."""
         self._alerted: str | None = None
+        # Until the first look at what an earlier run may have left open.
         self.unsettled = True
 
     def send(self, intent: Intent) -> None:
@@ -110,6 +112,7 @@ class Intents:
             result = self._outcome(intent)
             if result.outcome is not Outcome.NOT_PLACED:
                 self._close(intent, result)
+            # Never placed and still fresh: it may leave now, as it was decided.
             elif self._broker.quote().time - intent.bar <= self._fresh_seconds:
                 self.send(intent)
             else:
@@ -163,6 +166,7 @@ class Intents:
         if row is None:
             return None
         result = self._broker.modify_stops(position.ticket, row["sl"], row["tp"])
+        # Unchanged is as good as set: an earlier try got through and its answer was lost.
         if result.outcome not in (Outcome.ACCEPTED, Outcome.UNCHANGED):
             self._alert(
                 result.outcome,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from alerts.message import Message
 from alerts.notify import Notifier
 from engine.fills import EXIT_NAMES
 from engine.outputs.tables import SIDE_NAMES, utc_text, volume_text
 from engine.records import Guard, Params, values_of
 from trading.cycle.bookings import Booked, ClosedTrade
 from trading.cycle.money import move_messages
-from trading.journal import Journal, Message
+from trading.journal import Journal
 
 _LATCHES = ("day_blocked", "week_blocked", "halted", "paused_until")
 """The guard's fields that rise when a limit is reached."""

@@ -10,12 +10,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
+from alerts.message import Message
 from engine.breakers import count_closed, judge_equity, move_references
 from engine.fills import rounded
 from engine.records import Account, Guard, Params, Trade
 from trading.brokers.port import BrokerUnavailable
 from trading.cycle.bookings import Booked, beginning_of
-from trading.journal import BotStatus, Journal, Message, MoneyMove
+from trading.journal import BotStatus, Journal, MoneyMove
 
 PATIENCE = 20
 """Looks at an account whose history lags behind its balance: some seconds at a close."""

@@ -26,7 +26,7 @@ Freshness = Literal["fresh", "stale", "missing"]
 
 HISTORY_NAME = "forexfactory_weeks.parquet"
 
-__all__ = ["CACHE_NAME", "HISTORY_NAME", "CalendarState", "FileNews", "FixedNews", "LiveNews", "NewsSource"]
+__all__ = ["HISTORY_NAME", "CalendarState", "FileNews", "FixedNews", "LiveNews", "NewsSource"]
 
 _log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Whose order was that? The bot's magic marks its orders, but only its journal knows which it wrote.
+"""Tell the bot's own orders from others: its magic marks them, but only its journal knows which it wrote.
 
 Another bot on the account, on another machine or from a lost journal, marks its orders alike, and
 one that decides at the same close names its intent alike, too. An intent belongs to one order: the
@@ -64,6 +64,7 @@ def _by_name(books: Books, ticket: int, comment: str) -> Mapping[str, Any] | Non
     row = books.intent(comment) if comment else None
     if row is None or row["order"] == ticket:
         return row
+    # The broker answered this intent with another ticket: somebody else's order bears its name.
     if row["order"]:
         return None
     return None if row["state"] == INTENT_REJECTED and row["outcome"] == _NEVER_LATE else row

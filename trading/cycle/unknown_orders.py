@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from alerts.message import Message
 from engine.outputs.tables import SIDE_NAMES, utc_text, volume_text
 from engine.records import Params
 from novosky.errors import BrokerError
@@ -18,7 +19,7 @@ from trading.brokers.port import Broker, Deal, DealEntry, Position
 from trading.cycle.bookings import DealSource
 from trading.cycle.messages import Announcer
 from trading.cycle.own_orders import intent_behind
-from trading.journal import Journal, Message
+from trading.journal import Journal
 
 UNKNOWN_ORDERS = "unknown_orders"
 """The switch in the journal; its value says what was seen."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from novosky.data.calendar.download import CACHE_NAME
 from novosky.settings.runtime import News
-from trading.cycle.news import CACHE_NAME, stored_state
+from trading.cycle.news import stored_state
 from trading.doctor.finding import Finding, ok, warn
 
 

@@ -5,46 +5,6 @@ been processed or not. An intent is written before its order is sent. SQLite in 
 the default, PostgreSQL the other choice; both pass `tests/contracts/journal.py`.
 """
 
-from alerts.message import Message, QueuedMessage
-from alerts.views import AccountSnapshot
-from novosky.database.place import journal_url, sqlite_url
-from trading.journal.journal import Journal
-from trading.journal.outbox import Outbox
-from trading.journal.tables import SCHEMA_VERSION
-from trading.journal.values import (
-    INTENT_FILLED,
-    INTENT_NEW,
-    INTENT_REJECTED,
-    BarNotes,
-    BotStatus,
-    Decision,
-    Flag,
-    Intent,
-    ModelMetric,
-    MoneyMove,
-    NewsEvent,
-    PositionEvent,
-)
+import lazy_loader
 
-__all__ = [
-    "INTENT_FILLED",
-    "INTENT_NEW",
-    "INTENT_REJECTED",
-    "SCHEMA_VERSION",
-    "AccountSnapshot",
-    "BarNotes",
-    "BotStatus",
-    "Decision",
-    "Flag",
-    "Intent",
-    "Journal",
-    "Message",
-    "ModelMetric",
-    "MoneyMove",
-    "NewsEvent",
-    "Outbox",
-    "PositionEvent",
-    "QueuedMessage",
-    "journal_url",
-    "sqlite_url",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

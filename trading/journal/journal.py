@@ -17,9 +17,10 @@ from novosky.errors import StorageError
 from novosky.market.instrument import BOT_MAGIC, VOLUME_NOISE
 from trading.journal.outbox import Outbox
 from trading.journal.readable import status_columns, trade_columns
+from trading.journal.rows import Rows, first
 from trading.journal.statements import Statements
 from trading.journal.tables import BOT_STATUS, DEALS, DECISIONS, INTENTS, TRADES
-from trading.journal.takeover import TakenOver, Takeover
+from trading.journal.takeover import TakenOver
 from trading.journal.values import (
     INTENT_FILLED,
     INTENT_NEW,
@@ -37,7 +38,7 @@ JOURNAL = Use("journal", "bot", 770_001, "start anew and run `novosky journal ad
 NOTHING_TO_NOTE = BarNotes()
 
 
-class Journal(Takeover):
+class Journal(Rows):
     """A database of decisions, intents, deals and trades.
 
     An older journal is brought up to date when it is opened. On PostgreSQL a journal open
@@ -302,15 +303,15 @@ class Journal(Takeover):
 
     def intent(self, intent_id: str) -> Mapping[str, Any] | None:
         """Return one intent's row, or None."""
-        return _first(self._find(self._statements.intent, intent=intent_id))
+        return first(self._find(self._statements.intent, intent=intent_id))
 
     def intent_of_order(self, order: int) -> Mapping[str, Any] | None:
         """Return the row of the entry whose order had this ticket, or None; brokers overwrite comments."""
-        return _first(self._find(self._statements.intent_of_order, ticket=order))
+        return first(self._find(self._statements.intent_of_order, ticket=order))
 
     def exit_of(self, position: int) -> Mapping[str, Any] | None:
         """Return the row of the newest intent to close a position, or None."""
-        return _first(self._find(self._statements.exit_of, ticket=position))
+        return first(self._find(self._statements.exit_of, ticket=position))
 
     def entry_deals(self, position: int) -> Sequence[Mapping[str, Any]]:
         """Return the rows of the deals that opened a position, in order of their tickets."""
@@ -341,54 +342,14 @@ class Journal(Takeover):
         query = opened.where(DEALS.c.position.not_in(closed))
         return frozenset(row["position"] for row in self._database.read(query))
 
-    def trades(self) -> list[str]:
-        """Return the records of all closed trades in order of exit, as `engine.layouts.to_text` writes them."""
-        query = self._read(TRADES).order_by(TRADES.c.exit_time, TRADES.c.deal)
-        return [row["trade"] for row in self._database.read(query)]
-
-    def blocks(self) -> Sequence[Mapping[str, Any]]:
-        """Return the decisions that were blocked, oldest first."""
-        query = self._read(DECISIONS, DECISIONS.c.action == "blocked").order_by(DECISIONS.c.bar)
-        return self._database.read(query)
-
-    def table_sizes(self) -> tuple[int, int]:
-        """Return how many trades were closed and how many decisions were blocked so far."""
-        blocked = self._read(DECISIONS, DECISIONS.c.action == "blocked").subquery()
-        trades = self._read(TRADES).subquery()
-        counts = (
-            select(func.count()).select_from(each).scalar_subquery().label(name)
-            for each, name in ((trades, "trades"), (blocked, "blocked"))
-        )
-        row = self._one(select(*counts))
-        assert row is not None, "counting always gives a row"
-        return row["trades"], row["blocked"]
-
-    def decision(self, bar: int) -> Mapping[str, Any] | None:
-        """Return the row of the decision at a bar's close (UTC epoch seconds), or None."""
-        return self._one(self._read(DECISIONS, DECISIONS.c.bar == bar))
-
-    def decisions(self) -> Sequence[Mapping[str, Any]]:
-        """Return the rows of all decisions, oldest first."""
-        return self._database.read(self._read(DECISIONS).order_by(DECISIONS.c.bar))
-
-    def intents(self) -> Sequence[Mapping[str, Any]]:
-        """Return the rows of all intents, oldest first."""
-        return self._database.read(self._read(INTENTS).order_by(INTENTS.c.bar))
-
-    def deals(self) -> Sequence[Mapping[str, Any]]:
-        """Return the rows of all deals in order of their tickets, foreign ones and deposits too."""
-        return self._database.read(self._read(DEALS).order_by(DEALS.c.ticket))
-
     def _find(self, query: Prepared, **values: Any) -> Sequence[Mapping[str, Any]]:
         """Return what a prepared query finds among this symbol's rows."""
         return self._database.find(query, **values, of_symbol=self._named)
 
-    def _one(self, query: Any) -> Mapping[str, Any] | None:
-        return _first(self._database.read(query))
-
     def _write_status(self, connection: Connection, status: BotStatus) -> None:
         values = {**status.__dict__, "guard": to_text(status.guard), "finished": int(status.finished)}
         values |= status_columns(status.guard)
+        # Only the first time there is no row.
         if self._statements.update_status.run(connection, {**values, "of_symbol": self.symbol}) == 0:
             self._statements.insert_status.run(connection, self._own(values))
 
@@ -400,10 +361,6 @@ class Journal(Takeover):
 def _gate_text(mask: int | None) -> str | None:
     """Return the names of the failing gates as the column holds them."""
     return None if mask is None else " ".join(gate_names(mask))
-
-
-def _first(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    return rows[0] if rows else None
 
 
 def _first_intent(rows: Sequence[Mapping[str, Any]]) -> Intent | None:

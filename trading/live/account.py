@@ -11,11 +11,12 @@ from random import Random
 from sqlalchemy import URL
 
 from novosky.clock import Clock
+from novosky.database.place import sqlite_url
 from novosky.settings import Settings
 from trading.account.lock import AccountLock, account_lock
 from trading.brokers.family import Reach
 from trading.brokers.live_broker import LiveBroker
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 from trading.paper.session import check_account_files, single_instance
 
 

@@ -6,8 +6,8 @@ import hashlib
 import re
 from datetime import UTC, datetime
 
+from alerts.message import Message
 from novosky.errors import NovoskyError
-from trading.journal import Message
 
 
 def fatal_message(error: NovoskyError, now: int) -> Message:

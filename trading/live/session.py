@@ -8,38 +8,30 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from random import Random
-
-from sqlalchemy import URL
 
 from alerts.family import how_to_configure
-from alerts.port import Access, Desk, Service
-from engine.inputs.models import Models
+from alerts.message import Message
+from alerts.port import Desk, Service
 from engine.inputs.parameters import build_params
-from novosky.clock import Clock
 from novosky.data.calendar.forex_factory import Release
 from novosky.errors import NovoskyError, StorageError
-from novosky.settings import MlSettings, Settings
-from novosky.supervision.freeze import FREEZE_FLAG
 from trading.bot import Bot
 from trading.brokers.clock_watch import ClockWatch
-from trading.brokers.family import Reach
 from trading.brokers.port import LIVE_ENTRY_SECONDS, BrokerUnavailable
 from trading.cycle.messages import Announcer
-from trading.cycle.news import NewsSource
 from trading.cycle.position_source import PositionSource
 from trading.cycle.signal_source import SignalSource
 from trading.cycle.switches import Switches
 from trading.cycle.warm import warm_up
-from trading.journal import Message, NewsEvent
-from trading.live.account import AccountParts, OpenAccount, open_account
+from trading.journal import NewsEvent
+from trading.live.account import OpenAccount, open_account
 from trading.live.fatal import fatal_message
-from trading.live.loop import LiveLoop, Rhythm
-from trading.reports.daily import DailyReporter, DayNotes
+from trading.live.log_notifier import LogNotifier
+from trading.live.loop import LiveLoop
+from trading.live.parts import LiveParts
+from trading.reports.daily import DailyReporter
 from trading.reports.health import HEALTH_NAME, Heartbeat
 from trading.reports.narrator import Narrator
 from trading.reports.tables import BLOCKED_NAME, TRADES_NAME, CurrentTables
@@ -52,100 +44,6 @@ RECONCILE_SECONDS = 3600.0
 FAREWELL_SECONDS = 3.0
 """For the last messages to leave."""
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class LiveParts:
-    """Everything a live bot is made of; nothing in it has touched the account yet.
-
-    Attributes
-    ----------
-    settings, ml_settings, models
-        What it trades by.
-    reach : Reach
-    folder : Path
-        Holds locks, health file, handled commands and pictures; usually `logs`.
-    journal : Path
-        SQLite file, unless `database` is given.
-    locks : Path or None
-        Where account locks are kept; the user's own place unless given, see `trading.account.lock.lock_folder`.
-    database : URL or None
-        PostgreSQL.
-    trades_file, blocked_file : Path or None
-        Where the tables of closed trades and blocked signals are kept current; in `folder` unless given.
-    news : NewsSource
-    day_notes : callable or None
-        Adds to the daily report, see `trading.reports.daily.DayNotes`.
-    channels : tuple of Access
-        Who is told, and may command.
-    clock : Clock
-    wait : callable or None
-        Waits between two looks, given the switches' event; the clock's own sleep unless given.
-    rng : random.Random
-        Spreads repeated attempts.
-    new_code : callable
-        Draws confirmation codes.
-    freeze_flag : Path
-    rhythm : Rhythm
-    durable : bool
-    accept_balance : bool
-        See `trading.bot.Bot`.
-    """
-
-    settings: Settings
-    ml_settings: MlSettings
-    models: Models
-    reach: Reach
-    folder: Path
-    journal: Path
-    news: NewsSource
-    clock: Clock
-    rng: Random
-    new_code: Callable[[], str]
-    database: URL | None = None
-    locks: Path | None = None
-    trades_file: Path | None = None
-    blocked_file: Path | None = None
-    day_notes: DayNotes | None = None
-    channels: tuple[Access, ...] = ()
-    wait: Callable[[float, Switches], None] | None = None
-    freeze_flag: Path = FREEZE_FLAG
-    rhythm: Rhythm = field(default_factory=Rhythm)
-    durable: bool = True
-    accept_balance: bool = False
-
-    @property
-    def account(self) -> AccountParts:
-        """What the account itself is opened with."""
-        return AccountParts(
-            self.settings,
-            self.reach,
-            self.folder,
-            self.journal,
-            self.clock,
-            self.rng,
-            self.database,
-            self.locks,
-            self.durable,
-            tuple(channel.name for channel in self.channels),
-        )
-
-    @property
-    def identity(self) -> str:
-        """What the journal belongs to."""
-        return self.account.identity
-
-
-class _LogNotifier:
-    """Writes messages to the log and wakes those who send the outbox on."""
-
-    def __init__(self) -> None:
-        self.services: Sequence[Service] = ()
-
-    def send(self, message: str) -> None:
-        _log.info("%s", message)
-        for service in self.services:
-            service.wake()
 
 
 class LiveSession:
@@ -172,7 +70,7 @@ class LiveSession:
             parts.clock,
             parts.identity,
         )
-        self._notifier = _LogNotifier()
+        self._notifier = LogNotifier()
         self.announcer = Announcer(journal, self._notifier)
         self.services = self._make_services()
         self.reporter = DailyReporter(journal, self.view, parts.folder)

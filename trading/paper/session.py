@@ -17,6 +17,7 @@ from engine.inputs.columns import minutes_of
 from engine.inputs.models import Models
 from engine.inputs.parameters import build_params
 from engine.records import Params, no_minutes
+from novosky.database.place import sqlite_url
 from novosky.errors import LockedError, StorageError, UsageError
 from novosky.market.news import NewsCalendar
 from novosky.persistence import remove_file
@@ -34,7 +35,7 @@ from trading.cycle.position_source import PositionSource
 from trading.cycle.signal_source import SignalSource
 from trading.cycle.unknown_orders import PAPER_ADVICE
 from trading.cycle.warm import warm_up
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 from trading.paper.replay import PacedMarket
 
 SQLITE_MAGIC = b"SQLite format 3"
@@ -265,19 +266,7 @@ def open_session(
     models.require(ml_settings)
     identity = market_identity(market, settings, ml_settings, models.fingerprint, news)
     params = build_params(settings, ml_settings)
-    server = paper_server(
-        market.frame,
-        market.first,
-        settings,
-        params,
-        no_minutes() if market.m1 is None else minutes_of(market.frame, market.m1, settings.frame),
-        settings.risk_profile.starting_balance_usd,
-        store=SqliteStore(broker_file(journal_path), durable=durable),
-        identity=identity,
-        fixed_spread=market.fixed_spread,
-        clock=STAMPS,
-        growing=market.growing,
-    )
+    server = _server_of(market, settings, params, SqliteStore(broker_file(journal_path), durable=durable), identity)
     known = None if news is None else FixedNews(news)
     traded = settings.instrument
     journal = Journal(database or sqlite_url(journal_path), durable=durable, symbol=traded.symbol, magic=traded.magic)
@@ -308,6 +297,25 @@ def open_session(
     return PaperSession(bot, broker, server, journal, params, models)
 
 
+def _server_of(
+    market: PaperMarket, settings: Settings, params: Params, store: SqliteStore, identity: str
+) -> TradeServer:
+    """Open the simulated server that the market runs on; what it keeps stands in `store`."""
+    return paper_server(
+        market.frame,
+        market.first,
+        settings,
+        params,
+        no_minutes() if market.m1 is None else minutes_of(market.frame, market.m1, settings.frame),
+        settings.risk_profile.starting_balance_usd,
+        store=store,
+        identity=identity,
+        fixed_spread=market.fixed_spread,
+        clock=STAMPS,
+        growing=market.growing,
+    )
+
+
 def _check_pair(journal: Journal, server: TradeServer, path: Path, market: PaperMarket) -> None:
     """Refuse a journal and a simulated account of which one was removed or has lost its last writes."""
     status = journal.status()
@@ -321,6 +329,7 @@ def _check_pair(journal: Journal, server: TradeServer, path: Path, market: Paper
             f"{path} is ahead of {broker_file(path)}, which was removed or lost its last writes; start with --fresh"
         )
     unseen = server.closed_since(last_bar) if server.begun else 0
+    # One bar ahead is a bot that was killed between a close and its record.
     if market.repeatable and unseen > 1:
         raise StorageError(
             f"{broker_file(path)} is {unseen} bars ahead of {path}, which lost its last writes; start with --fresh"

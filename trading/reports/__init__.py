@@ -1,1 +1,5 @@
 """What a person reads about a bot: health, standing, trades, performance."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

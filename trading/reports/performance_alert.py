@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from alerts.message import Message
+from novosky.database.place import sqlite_url
 from novosky.market.timeframe import TIMEFRAMES
 from trading.brokers.family import of_broker_account
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 from trading.reports.health import health_file, read_health
 from trading.reports.performance import Judgement
 

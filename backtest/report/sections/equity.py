@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from backtest.report.charts import Figure, buckets, density, display_step, line, milliseconds, rounded
@@ -59,22 +61,27 @@ def equity_figure(result: BacktestResult) -> Figure:
                 showlegend=False,
             ),
         ],
-        "layout": {
-            "height": 460,
-            "hovermode": "x unified",
-            "xaxis": {"type": "date", "anchor": "y2"},
-            "yaxis": {"domain": [0.32, 1.0], "tickprefix": "$", "tickformat": ",~f"},
-            "yaxis2": {"domain": [0.0, 0.26], "ticksuffix": " %", "rangemode": "tozero", "nticks": 4},
-            "shapes": [
-                {
-                    "type": "line",
-                    "xref": "paper",
-                    "x0": 0,
-                    "x1": 1,
-                    "y0": start,
-                    "y1": start,
-                    "line": {"color": "var(--faint)", "width": 1, "dash": "dash"},
-                }
-            ],
-        },
+        "layout": _layout(start),
+    }
+
+
+def _layout(start: float) -> dict[str, Any]:
+    """Return two panels over one time axis, and a line at the balance the account began with, USD."""
+    return {
+        "height": 460,
+        "hovermode": "x unified",
+        "xaxis": {"type": "date", "anchor": "y2"},
+        "yaxis": {"domain": [0.32, 1.0], "tickprefix": "$", "tickformat": ",~f"},
+        "yaxis2": {"domain": [0.0, 0.26], "ticksuffix": " %", "rangemode": "tozero", "nticks": 4},
+        "shapes": [
+            {
+                "type": "line",
+                "xref": "paper",
+                "x0": 0,
+                "x1": 1,
+                "y0": start,
+                "y1": start,
+                "line": {"color": "var(--faint)", "width": 1, "dash": "dash"},
+            }
+        ],
     }

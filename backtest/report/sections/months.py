@@ -6,7 +6,7 @@ import numpy as np
 
 from backtest.report.section import Reported, Section, cell, framed, table
 from backtest.report.summary import signed_percent
-from novosky.measures.statistics import monthly_returns
+from novosky.measures.groups import monthly_returns
 
 ROW = 50
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

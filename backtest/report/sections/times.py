@@ -12,7 +12,7 @@ from backtest.report.section import Reported, Section, cell, columns, framed, no
 from backtest.report.summary import dollars, number, percent
 from novosky.market.sessions import SESSIONS, session_mask
 from novosky.market.timeframe import DAY_SECONDS
-from novosky.measures.statistics import GroupResult, group_result, results_by
+from novosky.measures.groups import GroupResult, group_result, results_by
 
 ROW = 90
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -1,1 +1,5 @@
 """The calendar of news: where it is downloaded from and how it is stored."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,5 @@
 """Bars from text files: layouts, time stamps, numbers and tables."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -15,11 +15,12 @@ from alerts.telegram.confirmation import Confirmations
 from alerts.telegram.updates import Incoming
 from alerts.views import AccountView, HealthItem, PerformanceView, PositionView, ProfileView, StatusView, TradeView
 from alerts.words import money, plain_text
+from novosky.database.place import sqlite_url
 from novosky.errors import BrokerError
 from novosky.supervision.freeze import FREEZE_FLAG, is_frozen
 from tests.hosts.telegram_host import OWNER, PARTNER, STRANGER, FakeClock
 from trading.cycle.switches import Switches
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 
 NOW = 1_715_076_000
 """2024-05-07 10:00 UTC."""

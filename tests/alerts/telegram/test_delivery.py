@@ -12,12 +12,14 @@ from random import Random
 import pytest
 
 from alerts.delivery import Delivery
+from alerts.message import Message
 from alerts.telegram.access import TelegramAccess
 from alerts.telegram.api import TelegramApi
 from alerts.telegram.channel import TelegramChannel
 from alerts.telegram.chats import ChatBook
 from alerts.telegram.texts import TEXT_LENGTH, fitted
 from alerts.words import plain_text
+from novosky.database.place import sqlite_url
 from novosky.errors import SettingsError
 from tests.hosts.telegram_host import (
     OWNER,
@@ -33,7 +35,7 @@ from tests.hosts.telegram_host import (
     take_and_hang_up,
     telegram_host,
 )
-from trading.journal import Journal, Message, sqlite_url
+from trading.journal import Journal
 
 
 @pytest.fixture

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from alerts.delivery import CLOSED_WAIT
+from alerts.message import Message
 from alerts.telegram.access import TelegramAccess
 from alerts.telegram.chats import ChatBook
 from alerts.telegram.destination import Destination
 from alerts.telegram.texts import TEXT_LENGTH, pieces
 from alerts.words import plain_text
+from novosky.database.place import sqlite_url
 from novosky.errors import SettingsError
 from tests.alerts.telegram.test_delivery import Post
 from tests.alerts.telegram.test_service import Machine
@@ -30,7 +32,7 @@ from tests.hosts.telegram_host import (
     telegram_host,
     write,
 )
-from trading.journal import Journal, Message, sqlite_url
+from trading.journal import Journal
 
 NEW = -1001234567890
 NEWER = -1009999999999

@@ -15,10 +15,12 @@ from random import Random
 import pytest
 
 from alerts.delivery import RECIPIENT
+from alerts.message import Message
 from alerts.telegram.access import TelegramAccess
 from alerts.telegram.api import BotApi, TelegramApi
 from alerts.telegram.service import TelegramService
 from novosky.clock import RealClock
+from novosky.database.place import sqlite_url
 from novosky.supervision.freeze import FREEZE_FLAG, is_frozen
 from tests.alerts.telegram.test_commands import Bot
 from tests.hosts.telegram_host import (
@@ -35,7 +37,7 @@ from tests.hosts.telegram_host import (
     telegram_host,
 )
 from trading.cycle.switches import Switches
-from trading.journal import Journal, Message, sqlite_url
+from trading.journal import Journal
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -21,12 +21,13 @@ from backtest.day.report import day_summary
 from engine.inputs.parameters import build_params
 from engine.records import to_bytes
 from novosky.data.store import load_bars, save_bars
+from novosky.database.place import sqlite_url
 from novosky.errors import DataError
 from tests.helpers.command_line import run_script
 from tests.helpers.desk import Desk
 from tests.helpers.paper_runs import WARM_UP, Scenario, finish, go_on, open_scenario, planted_bars, settings_with
 from tests.helpers.sets.signal_models import ScatteredPositionModel, ScatteredRiskModel, ScatteredSltpModel
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 
 COSTS = {"spread": 12.5, "commission_per_lot": 3.5, "slippage": 1.25, "swap_long": -21.7, "swap_short": 4.3}
 DAY = 86_400

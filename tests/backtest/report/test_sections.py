@@ -7,9 +7,9 @@ from types import ModuleType
 
 import pytest
 
-from backtest.report import sections
+from backtest.report import order, sections
+from backtest.report.order import sections_of
 from backtest.report.section import Section
-from backtest.report.sections import sections_of
 
 
 def room(name: str, row: int, html: str) -> ModuleType:
@@ -33,12 +33,12 @@ def test_every_file_of_the_folder_is_on_the_page(monkeypatch: pytest.MonkeyPatch
         seen.append(name.rpartition(".")[2])
         return room(name, len(seen), "")
 
-    monkeypatch.setattr(sections.importlib, "import_module", noting)
+    monkeypatch.setattr(order.importlib, "import_module", noting)
     sections_of("it")  # type: ignore[arg-type]
     assert set(seen) == files
     assert len(files) > 10
 
 
 def test_no_two_sections_ask_for_the_same_row() -> None:
-    rows = [file.ROW for file in sections._files()]
+    rows = [file.ROW for file in order._files()]
     assert len(rows) == len(set(rows))

@@ -13,6 +13,7 @@ import pytest
 
 from engine.inputs.parameters import build_params
 from engine.records import Guard, Trade, from_text
+from novosky.database.place import sqlite_url
 from novosky.errors import BrokerError
 from novosky.market.instrument import BOT_MAGIC as MAGIC
 from tests.helpers.mt5_runs import Mt5Session, open_mt5, trade_server
@@ -26,7 +27,7 @@ from trading.brokers.simulated.functions.terminal import SimulatedTerminal
 from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.store import MemoryStore
 from trading.cycle.unknown_orders import UNKNOWN_ORDERS
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 
 LIMITS = {"max_daily_loss": 2.0, "max_weekly_drawdown_pct": 4.0}
 

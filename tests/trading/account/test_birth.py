@@ -13,6 +13,7 @@ from sqlalchemy import create_engine, text
 from engine.breakers import start_guard
 from engine.inputs.parameters import build_params
 from engine.records import Guard, Params, from_bytes, new_record, to_bytes, to_text
+from novosky.database.place import sqlite_url
 from novosky.errors import SettingsError
 from tests.helpers.live_runs import LiveDesk, bot_of
 from tests.helpers.paper_runs import Scenario, go_on, open_scenario, planted_bars, settings_with
@@ -22,7 +23,7 @@ from trading.brokers.facts import AccountFacts
 from trading.cycle.messages import alarms_between, latches, start_messages
 from trading.doctor.balance import HaltState, check_account, halt_state
 from trading.doctor.finding import Grade
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 
 HALT = {"max_total_drawdown_pct": 30.0}
 

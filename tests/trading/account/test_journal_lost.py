@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, create_engine, text
 
+from novosky.database.place import journal_url
 from novosky.errors import StorageError
 from tests.helpers.live_runs import LiveDesk, bot_of
 from tests.helpers.paper_runs import Scenario, planted_bars
 from tests.hosts.postgres_server import PostgresServer, serving
-from trading.journal import journal_url
 from trading.live.session import LiveSession
 
 BARS = 120

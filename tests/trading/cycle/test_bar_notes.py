@@ -13,6 +13,7 @@ import pytest
 from engine.fills import EXIT_NAMES
 from engine.records import Trade, from_text
 from novosky.data.calendar.forex_factory import Release
+from novosky.database.place import sqlite_url
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings
 from tests.helpers.live_runs import LiveDesk
@@ -24,7 +25,7 @@ from trading.brokers.simulated.functions.terminal import SimulatedTerminal
 from trading.brokers.simulated.store import MemoryStore
 from trading.cycle.model_figures import mark_of
 from trading.cycle.news import FixedNews
-from trading.journal import Journal, ModelMetric, NewsEvent, PositionEvent, sqlite_url
+from trading.journal import Journal, ModelMetric, NewsEvent, PositionEvent
 
 BAR = 900
 DAY = 86_400

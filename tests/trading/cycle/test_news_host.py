@@ -12,6 +12,7 @@ from random import Random
 import numpy as np
 import pytest
 
+from novosky.data.calendar.download import CACHE_NAME
 from novosky.data.calendar.forex_factory import parse_week
 from novosky.errors import DataError
 from novosky.market.news import load_calendar
@@ -19,7 +20,7 @@ from novosky.settings.runtime import News
 from tests.contracts.news import NOW, RELEASES, at
 from tests.helpers.news_desk import DAY, HOUR, NewsDesk, known, week_rows
 from tests.hosts.calendar_host import CalendarHost, Row, calendar_host, dripping, endless, reply, row, truncated
-from trading.cycle.news import CACHE_NAME, HISTORY_NAME, LiveNews
+from trading.cycle.news import HISTORY_NAME, LiveNews
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import pytest
 
 from engine.inputs.context import market_context
 from ml.feature_engineering import add_all_features, get_feature_names, latest_bar, live_window_bars
+from novosky.data.calendar.download import CACHE_NAME
 from novosky.data.calendar.forex_factory import parse_week
 from novosky.data.calendar.store import append_week
 from novosky.data.synthetic import synthetic_bars
@@ -27,7 +28,7 @@ from novosky.settings.runtime import News
 from tests.contracts.news import NOW, OTHERS, RELEASES, NewsContract, at
 from tests.helpers.news_desk import DAY, HOUR, NewsDesk, known, next_week, week_rows
 from tests.hosts.calendar_host import CalendarHost, calendar_host, reply, row, rows_of
-from trading.cycle.news import CACHE_NAME, HISTORY_NAME, FileNews, FixedNews, LiveNews, NewsSource
+from trading.cycle.news import HISTORY_NAME, FileNews, FixedNews, LiveNews, NewsSource
 from trading.cycle.signal_source import SignalSource
 
 PROTECTED = (

@@ -19,7 +19,7 @@ from trading.brokers.simulated.store import MemoryStore
 from trading.cycle.notes import STOP_REPAIRED
 from trading.cycle.switches import Switches
 from trading.live.loop import Rhythm
-from trading.live.session import LiveParts
+from trading.live.parts import LiveParts
 
 
 @dataclass

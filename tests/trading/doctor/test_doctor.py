@@ -22,6 +22,7 @@ from click.testing import CliRunner, Result
 from commands.doctor import doctor
 from ml.feature_engineering import get_feature_names
 from ml.sets.ensemble_files import member_file
+from novosky.database.place import sqlite_url
 from novosky.errors import BrokerError
 from novosky.market.server_time import ServerClock
 from novosky.market.timeframe import USUAL
@@ -31,7 +32,7 @@ from tests.helpers.paper_runs import settings_with
 from trading.brokers.facts import AccountFacts, MarginFacts
 from trading.doctor import account, broker, configuration, machine, secrets
 from trading.doctor.finding import Finding, Grade
-from trading.journal import SCHEMA_VERSION, Journal, sqlite_url
+from trading.journal import SCHEMA_VERSION, Journal
 from trading.paper.session import single_instance
 
 ROOT = Path(__file__).resolve().parents[3]

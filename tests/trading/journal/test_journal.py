@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from novosky.database.place import sqlite_url
 from novosky.errors import StorageError
 from tests.contracts.journal import (
     BAR,
@@ -30,7 +31,7 @@ from tests.contracts.journal import (
     status_at,
 )
 from tests.helpers.command_line import run_script
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 from trading.paper.session import single_instance
 
 

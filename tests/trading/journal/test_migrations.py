@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, event, text
 
+from novosky.database.place import sqlite_url
 from novosky.errors import StorageError
 from tests.contracts.journal_migrations import MigrationContract
 from tests.helpers.old_journals import (
@@ -30,7 +31,7 @@ from tests.helpers.paper_runs import (
 )
 from trading.brokers.mt5.retcodes import OUTCOMES
 from trading.brokers.port import Outcome
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 from trading.journal.tables import SCHEMA_VERSION
 from trading.journal.versions import fourth_outcomes
 from trading.journal.versions.migrations import MIGRATIONS

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
+from novosky.database.place import journal_url
 from novosky.errors import LockedError, StorageError
 from tests.contracts.journal import decision_at, status_at
 from tests.helpers.live_runs import LiveDesk, bot_of
 from tests.helpers.paper_runs import Scenario, planted_bars
 from tests.hosts.pgbouncer import pooled
 from tests.hosts.postgres_server import PASSWORD, PostgresServer, serving
-from trading.journal import Journal, journal_url
+from trading.journal import Journal
 from trading.journal.journal import JOURNAL
 
 SETTINGS = ("default_transaction_read_only", "statement_timeout", "lock_timeout", "synchronous_commit",

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.exc import ProgrammingError
 
 from engine.outputs.tables import utc_text
+from novosky.database.place import journal_url
 from novosky.errors import LockedError, SettingsError, StorageError
 from tests.contracts.journal import (
     BAR,
@@ -42,7 +43,7 @@ from tests.helpers.paper_runs import (
 )
 from tests.hosts.cutting_proxy import CuttingProxy
 from tests.hosts.postgres_server import PASSWORD, PostgresServer, serving
-from trading.journal import INTENT_FILLED, Journal, journal_url
+from trading.journal import INTENT_FILLED, Journal
 
 PATIENCE = 20.0
 

@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import bindparam, insert, select, update
 
 from engine.records import Guard, new_record
+from novosky.database.place import sqlite_url
 from novosky.database.prepared import driver_of
 from novosky.errors import StorageError
-from trading.journal import BarNotes, BotStatus, Decision, Intent, Journal, ModelMetric, sqlite_url
+from trading.journal import BarNotes, BotStatus, Decision, Intent, Journal, ModelMetric
 from trading.journal.tables import MODEL_METRICS
 
 FIGURE = ModelMetric(900, "signal.confidence@x", 0.1 + 0.2)

@@ -12,9 +12,10 @@ from sqlalchemy import create_engine
 
 from engine.outputs.tables import SIDE_NAMES, utc_text
 from engine.records import Trade, from_text
+from novosky.database.place import sqlite_url
 from tests.helpers.old_journals import sample_rows, write_version_1
 from tests.helpers.paper_runs import Scenario, finish, open_scenario, planted_bars, settings_with
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 from trading.journal.versions.third_readable import VIEWS
 
 

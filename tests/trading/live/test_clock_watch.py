@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from novosky.clock import Clock
+from novosky.database.place import sqlite_url
 from tests.helpers.live_runs import LiveDesk, bot_of
 from tests.helpers.paper_runs import Scenario, planted_bars
 from trading.brokers.clock_watch import ClockWatch, Measured, clock_text
 from trading.brokers.simulated.clock import TerminalClock
-from trading.journal import BotStatus, Journal, sqlite_url
+from trading.journal import BotStatus, Journal
 from trading.live.loop import Rhythm
 from trading.live.session import LiveSession
 from trading.reports.health import judge_health, read_health

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from novosky.database.place import sqlite_url
 from novosky.errors import BrokerError, NovoskyError, StorageError
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 from trading.live.fatal import fatal_message
 
 NOON = 1_717_416_000

@@ -9,6 +9,7 @@ import pytest
 
 from engine.inputs.parameters import build_params
 from engine.records import Guard, Params, Trade, from_text, new_record
+from novosky.database.place import sqlite_url
 from novosky.errors import StorageError
 from novosky.market.instrument import BOT_MAGIC as MAGIC
 from tests.helpers.live_runs import LiveDesk, bot_of
@@ -18,7 +19,7 @@ from trading.brokers.simulated.functions.terminal import SimulatedTerminal
 from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.store import MemoryStore
 from trading.cycle.money import PATIENCE, last_gap, take_in
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 from trading.live.session import live_session
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from novosky.database.place import journal_url
 from novosky.errors import LockedError
 from tests.helpers.live_runs import LiveDesk, live_outcome
 from tests.helpers.paper_runs import Scenario, planted_bars, replay_outcome
 from tests.hosts.postgres_server import PostgresServer, serving
-from trading.journal import Journal, journal_url
+from trading.journal import Journal
 from trading.live.session import LiveSession, live_session
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -9,7 +9,8 @@ from tests.helpers.live_runs import LiveDesk, bot_of
 from tests.helpers.paper_runs import Scenario, planted_bars
 from trading.cycle.switches import Switches
 from trading.live.loop import Rhythm
-from trading.live.session import LiveParts, live_session
+from trading.live.parts import LiveParts
+from trading.live.session import live_session
 
 
 @dataclass

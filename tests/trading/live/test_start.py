@@ -12,6 +12,7 @@ import pytest
 
 from commands.trade_modes.live import Stop
 from novosky.clock import RealClock
+from novosky.database.place import sqlite_url
 from novosky.errors import BrokerError, LockedError, UsageError
 from tests.helpers.bridge_module import TOKEN
 from tests.helpers.command_line import run_script
@@ -25,7 +26,7 @@ from trading.brokers.port import BrokerUnavailable
 from trading.brokers.simulated.faults import pipe_cut_before
 from trading.cycle.switches import Switches
 from trading.doctor.broker import check_broker
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 from trading.live.session import live_session
 
 ACCOUNT = {"MT5_LOGIN": "12345678", "MT5_SERVER": "Simulated-Demo"}

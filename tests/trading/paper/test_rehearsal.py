@@ -36,7 +36,8 @@ from trading.brokers.mt5.entry import TerminalReach
 from trading.brokers.mt5.module import TerminalModule
 from trading.brokers.mt5.terms import Access
 from trading.cycle.news import FixedNews
-from trading.live.session import LiveParts, live_session
+from trading.live.parts import LiveParts
+from trading.live.session import live_session
 from trading.paper.rehearsal import (
     Pace,
     Placement,

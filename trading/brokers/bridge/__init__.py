@@ -9,3 +9,7 @@ moment it was made and the identity of the server it was meant for; a server tha
 number refuses the request (it keeps no answers to give again), a server that was restarted since
 refuses it too. A lost answer therefore stays unknown, and the caller reconciles with the broker.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""Where the bridge is and how to get in: read from the environment, never from a file of settings."""
+"""The bridge's address, token and certificate, read from the environment, never from a settings file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may call, and that no call is executed twice."""
+"""Check the token of a caller, and that no call is executed twice."""
 
 from __future__ import annotations
 
@@ -97,6 +97,7 @@ class ReplayGuard:
 
     def _open(self, name: str, now: float) -> _Session:
         if len(self._sessions) >= MOST_SESSIONS:
+            # Calls of so old a session are refused by their moment, whether it is remembered or not.
             forgettable = [key for key, old in self._sessions.items() if now - old.used > 2 * WINDOW_SECONDS]
             for key in forgettable:
                 del self._sessions[key]

@@ -262,6 +262,7 @@ class BridgeModule(ModuleConstants, ModuleTypes):
 
     def _request(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call with a trade request; the package takes none next to an empty mapping of keywords."""
+        # Python hands on no trace of an empty `**{}`: only the caller's own code shows it.
         written = sys._getframe(2)
         empty = bool(args) and not kwargs and passes_empty_mapping(written)
         return self._call(name, args, kwargs, mapping=empty)

@@ -161,10 +161,12 @@ class Handler(BaseHTTPRequestHandler):
     def _read_body(self) -> bytes:
         """Return the body; one of unknown or excessive length is not read and ends the connection."""
         lengths = self.headers.get_all("Content-Length", [])
+        # Until the body is read whole the connection cannot be kept: what is left of it would be the next request.
         keep, self.close_connection = self.close_connection, True
         if self.headers.get("Transfer-Encoding") is not None or (not lengths and self.command == "POST"):
             raise Refusal(Reason.LENGTH, "a request must tell its length")
         text = lengths[0] if lengths else "0"
+        # Two lengths, signs or blanks are read differently by whoever may stand in between.
         if len(lengths) > 1 or not (text.isascii() and text.isdigit()) or len(text) > 12:
             raise Refusal(Reason.MALFORMED, "the length of the request is not a number")
         if int(text) > MAX_REQUEST_BYTES:

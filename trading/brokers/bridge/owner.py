@@ -1,4 +1,4 @@
-"""One bridge to one terminal, one port, one simulated account: whoever comes second is refused."""
+"""Locks of a bridge: one for each terminal, port and simulated account; a second bridge is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bridge's server: an HTTP door, with a lock, to one terminal's module.
+"""The bridge's server: HTTP with a bearer token in front of one terminal's module.
 
 `GET /v1/hello` tells a client whom it speaks to, `POST /v2/call` executes one function. Both need
 the bearer token. Only the functions of `trading.brokers.bridge.functions` can be called, and only the
@@ -222,6 +222,7 @@ class BridgeServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
                 kwargs = {name: self._codec.decode(item) for name, item in call.kwargs.items()}
         except ProtocolError as error:
             raise Refusal(Reason.MALFORMED, str(error)) from error
+        # After its arguments were read: a call refused for its form has not used up its number.
         self._guard.admit(call)
         return self._answer_bytes(call, self._execute(call, args, kwargs))
 

@@ -118,6 +118,7 @@ class Transport:
         strange = sorted(name for name in own.keys() | hello.structs.keys() if own.get(name) != hello.structs.get(name))
         if strange:
             raise LinkFailure(_incompatible(f"package {hello.package} has another {strange[0]} than this client knows"))
+        # The server has stamped it about half way between the asking and the hearing.
         lead = hello.stamp - (before + time.monotonic()) / 2
         self._meeting = _Meeting(hello, secrets.token_hex(16), 0, lead)
         return self._meeting
@@ -147,6 +148,7 @@ class Transport:
         try:
             return self._call(function, args, kwargs, patience)
         except LinkFailure as failure:
+            # What became of an order is for the caller to look up; it is never sent again on a guess.
             if function in SENT_ONCE or not failure.passing:
                 raise
             _log.info("%s: %s; trying once more", function, failure)

@@ -90,6 +90,7 @@ class ModuleWorker:
                 return job.outcome
             if job.begun:
                 raise Refusal(Reason.TIMEOUT, f"{function} has not returned within {patience:g} s; it may yet")
+            # Nobody waits for it any more, so it must never run.
             if job in self._jobs:
                 self._jobs.remove(job)
         if self._stopping:

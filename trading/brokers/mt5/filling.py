@@ -47,6 +47,7 @@ class FillingChoice:
         taken = self._taken.get((symbol, order_class))
         if taken is not None:
             modes = (taken, *(mode for mode in modes if mode != taken))
+        # One way out and no more: a refusal that repeats has another reason than the mode.
         return modes[:2]
 
     def took(self, symbol: str, order_class: str, mode: int) -> None:

@@ -88,6 +88,7 @@ class Link:
             The call hung.
         """
         self.ensure()
+        # History may have to come from the server first, which takes longer than any other read.
         timeout = self._timing.history_call if name in _DOWNLOADING else None
         try:
             answer = self._worker.call(name, *args, priority=priority, timeout=timeout, **kwargs)

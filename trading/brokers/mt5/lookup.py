@@ -96,6 +96,7 @@ class Lookup:
             try:
                 trace = self.look(symbol, request, before, order)
             except BrokerUnavailable:
+                # Only looks over a working link count as having seen nothing.
                 healthy = None
             else:
                 if trace.result is not None:
@@ -116,6 +117,7 @@ class Lookup:
         BrokerUnavailable
             Something could not be read, or the terminal is cut off from the server.
         """
+        # A terminal that is cut off lists what it last knew: silence there must not be read as no trace.
         if not self._link.read("terminal_info").connected:
             raise BrokerUnavailable("the terminal is not connected to the trade server")
         positions = self._link.read("positions_get", symbol=symbol)
@@ -169,6 +171,7 @@ class Lookup:
 
     def _exit(self, request: OrderRequest, positions: Any, deals: Any) -> _Trace:
         held = [p for p in positions if request.position in (p.ticket, p.identifier)]
+        # Held whole as before: the exit has not happened, or not yet.
         if held and held[0].volume >= request.volume - VOLUME_NOISE:
             return _Trace()
         identifier = held[0].identifier if held else request.position
@@ -177,6 +180,7 @@ class Lookup:
             for deal in deals
             if deal.position_id == identifier and deal.entry in (C.DEAL_ENTRY_OUT, C.DEAL_ENTRY_OUT_BY)
         ]
+        # Gone, or smaller, without a deal: the history lags behind the list of positions.
         return _Trace(executed(int(leaves[-1].order), leaves[-1:])) if leaves else _Trace(working=True)
 
     def _order_itself(self, symbol: str, request: OrderRequest, before: Before, order: int) -> _Trace:

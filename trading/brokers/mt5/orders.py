@@ -122,6 +122,7 @@ class Orders:
             raise _Refused(OrderResult(Outcome.STOPS_TOO_CLOSE, comment="an entry needs a stop and a target"))
         desk = self._desk
         account = desk.account()
+        # At every order: the terminal may have been logged in to another account meanwhile.
         check_account(account, desk.access)
         info, tick = desk.symbol_info(), desk.tick()
         if request.position == 0:
@@ -179,6 +180,7 @@ class Orders:
             "symbol": self._desk.symbol,
             "volume": round(float(request.volume), 8),
             "type": C.ORDER_TYPE_BUY if request.side > 0 else C.ORDER_TYPE_SELL,
+            # Price and deviation bind under Instant and Request execution; Market and Exchange ignore both.
             "price": float(tick.ask if request.side > 0 else tick.bid),
             "deviation": self._desk.deviation,
             "magic": int(request.magic),
@@ -215,6 +217,7 @@ class Orders:
         """Return the order's outcome, or None to try again."""
         code = int(result.retcode)
         reaction = reaction_to(code)
+        # Any other answer shows that the broker takes requests: the next pause begins small again.
         if code != C.TRADE_RETCODE_TOO_MANY_REQUESTS:
             self._throttle = self._timing.throttle
         if reaction is Reaction.OK and code not in (C.TRADE_RETCODE_POSITION_CLOSED, C.TRADE_RETCODE_NO_CHANGES):
@@ -288,6 +291,7 @@ class Orders:
     def _confirm(self, attempt: _Attempt, result: Any) -> OrderResult | None:
         """Wait until an executed order shows, and return its fill; None when a part of an exit is left."""
         code, order = int(result.retcode), int(result.order)
+        # Placed is not executed: only the lists tell whether it was filled.
         if code == C.TRADE_RETCODE_PLACED:
             return self._look_up(attempt, order)
         try:
@@ -343,6 +347,7 @@ class Orders:
             opened = [p for p in self._desk.positions() if order in (p.ticket, p.identifier)]
             if opened:
                 break
+            # Opened and closed already, by its stop or target: nothing is left to protect.
             if any(d.entry == C.DEAL_ENTRY_OUT for d in self._desk.link.read("history_deals_get", position=order)):
                 return
         else:
@@ -378,6 +383,7 @@ def _on_grid(price: float, info: Any) -> float:
 def _stops_fit(request: OrderRequest, info: Any, tick: Any) -> bool:
     """Tell whether stop and target still keep the broker's distance from the side they close at."""
     quote = float(tick.bid if request.side > 0 else tick.ask)
+    # Half a point of room: a stop exactly at the distance must not fail for float noise.
     least = float(info.trade_stops_level) * float(info.point) - float(info.point) / 2.0
     fits_stop = not request.sl or request.side * (quote - request.sl) >= max(least, 0.0)
     fits_target = not request.tp or request.side * (request.tp - quote) >= max(least, 0.0)

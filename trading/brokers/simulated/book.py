@@ -111,6 +111,7 @@ class Book:
     @contextmanager
     def booking(self, position: OpenPosition) -> Iterator[Account]:
         """Lend the balance to a position's record while the engine books on it."""
+        # The engine's record knows one position: the account's balance goes from one to the next.
         position.account.balance = self.balance
         yield position.account
         self.balance = float(position.account.balance)
@@ -167,6 +168,7 @@ class Book:
 
 def order_side(kind: int) -> int:
     """Return 1 for the buying order types, -1 for the selling ones."""
+    # MetaTrader numbers its order types in pairs, the buying one even.
     return 1 if kind % 2 == 0 else -1
 
 

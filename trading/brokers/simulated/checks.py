@@ -73,6 +73,7 @@ def trade_mode(spec: SymbolSpec, side: int, *, entry: bool) -> int:
     mode = spec.trade_mode
     if mode == C.SYMBOL_TRADE_MODE_DISABLED:
         return C.TRADE_RETCODE_TRADE_DISABLED
+    # Every other mode lets what is open be closed.
     if not entry:
         return ALLOWED
     if mode == C.SYMBOL_TRADE_MODE_CLOSEONLY:
@@ -201,6 +202,7 @@ def asked_price(feed: Feed, request: TradeRequest, quote: Quote) -> int:
     if request.price <= 0.0:
         return C.TRADE_RETCODE_INVALID_PRICE
     price = quote.ask if order_side(request.type) > 0 else quote.bid
+    # Half a point of room for the noise of two floats; a deviation is counted in whole points.
     moved = abs(price - request.price) > (request.deviation + 0.5) * feed.spec.point
     return C.TRADE_RETCODE_REQUOTE if moved else ALLOWED
 

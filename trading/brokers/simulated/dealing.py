@@ -215,6 +215,7 @@ def close_by(server: Venue, feed: Feed, request: TradeRequest) -> OrderSendResul
     price, own = float(second.account.entry_price), float(second.account.entry_price)
     booked = _close_part(server, feed, first, order, price)
     mirrored = new_order(server, feed, order_type(-second.side), lots, request.magic, request.comment)
+    # One request is one order: its two deals share the ticket.
     mirrored.ticket = order.ticket
     book.orders.pop()
     _close_part(server, feed, second, mirrored, own)

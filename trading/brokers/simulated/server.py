@@ -145,6 +145,7 @@ class TradeServer(Venue):
         result = execute(self, request, fault)
         self.save()
         done = result.retcode in (C.TRADE_RETCODE_DONE, C.TRADE_RETCODE_DONE_PARTIAL, C.TRADE_RETCODE_PLACED)
+        # Carried out and answered otherwise: what became of it a bot has to find out by itself.
         if done and fault.executes and fault.retcode:
             order = result.order if fault.shows_order else 0
             return reply(fault.retcode, request, order=order, number=self.number)
@@ -164,6 +165,7 @@ class TradeServer(Venue):
         try:
             self._store.save(content, self.book.deals[deals:], self.book.orders[orders:])
         except StorageError:
+            # What could not be stored has not happened: the account goes back to what the file holds.
             self.book.forget(deals, orders)
             if self._saved is not None:
                 self._restore(self._saved)

@@ -86,6 +86,7 @@ def _stop_out(server: Venue, feed: Feed) -> None:
     """Close the worst positions of a market while the account is too low at the bar's extremes."""
     i, bars = feed.bar, feed.bars
     spread = float(bars.spread[i])
+    # Nobody knows which extreme came first, and with positions on both sides either may be the worse.
     for bid in (float(bars.low[i]), float(bars.high[i])):
         while below_stop_out(server.terms, *_figures_at(server, feed, bid, spread)):
             held = server.book.of_symbol(feed.spec.name)

@@ -1,4 +1,4 @@
-"""The trade server's own memory: an account that outlives the process that trades on it."""
+"""Storage of the simulated trade server: its account outlives the process that trades on it."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import pytest
 from alerts.notify import SilentNotifier
 from engine.fills import EXIT_NAMES
 from engine.records import Candidate, Trade, from_text
+from novosky.database.place import sqlite_url
 from novosky.market.bar_arrays import BarArrays
 from novosky.market.server_time import ServerClock
 from tests.engine.cases.bar_cases import CASES, BarCase, Booked, case_market, case_params
@@ -29,7 +30,7 @@ from trading.brokers.simulated.markets.stamps import Stamps
 from trading.brokers.simulated.markets.symbols import SymbolSpec
 from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.store import SqliteStore
-from trading.journal import Journal, sqlite_url
+from trading.journal import Journal
 
 BAR = 900
 

@@ -119,6 +119,7 @@ class SimulatedTerminal(TerminalCharts):
         server = self._server
         if not server.conditions.api_allowed:
             return refusal(self.TRADE_RETCODE_CLIENT_DISABLES_AT, request, server.main.quote(), 0)
+        # An order for a symbol outside Market Watch finds no quote; positions and orders keep theirs in view.
         fresh = request.action in (self.TRADE_ACTION_DEAL, self.TRADE_ACTION_PENDING)
         if fresh and request.symbol in server.feeds and not self._shown(request.symbol):
             return refusal(self.TRADE_RETCODE_PRICE_OFF, request, server.main.quote(), 0)

@@ -1,0 +1,16 @@
+from .benchmarks import buy_and_hold as buy_and_hold
+from .benchmarks import random_entry_benchmark as random_entry_benchmark
+from .comparison import FIGURES as FIGURES
+from .comparison import Comparison as Comparison
+from .comparison import compare as compare
+from .comparison import difference_of as difference_of
+from .metrics import Metrics as Metrics
+from .metrics import compute_metrics as compute_metrics
+from .metrics import r_multiples as r_multiples
+from .model_answers import model_answers as model_answers
+from .result import BacktestResult as BacktestResult
+from .risk_history import out_of_fold_sequences as out_of_fold_sequences
+from .run import Prepared as Prepared
+from .run import overlap_warning as overlap_warning
+from .run import prepare as prepare
+from .run import simulate as simulate

@@ -1,0 +1,12 @@
+from .report import TOP_ROWS as TOP_ROWS
+from .report import evidence_lines as evidence_lines
+from .report import sweep_csv as sweep_csv
+from .report import sweep_dict as sweep_dict
+from .report import sweep_html as sweep_html
+from .report import table_columns as table_columns
+from .report import table_row as table_row
+from .run import SweepOutcome as SweepOutcome
+from .run import SweepPlan as SweepPlan
+from .run import ranking as ranking
+from .run import run_sweep as run_sweep
+from .run import seen_window as seen_window

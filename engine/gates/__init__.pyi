@@ -1,0 +1,16 @@
+from .definition import Gate as Gate
+from .reading import GateInputs as GateInputs
+from .reading import GateLimits as GateLimits
+from .signal import MIN_VOTES as MIN_VOTES
+from .signal import SESSIONS as SESSIONS
+from .table import GATE_NAMES as GATE_NAMES
+from .table import GATE_OF as GATE_OF
+from .table import GATES as GATES
+from .table import MARGIN as MARGIN
+from .table import MARKET_CLOSED as MARKET_CLOSED
+from .table import ORDER_SHIFT as ORDER_SHIFT
+from .table import STOPS_LEVEL as STOPS_LEVEL
+from .table import VOLUME as VOLUME
+from .table import failing_gates as failing_gates
+from .table import gate_names as gate_names
+from .table import mask_of as mask_of

@@ -1,0 +1,14 @@
+from .gate_numbers import Refusal as Refusal
+from .gate_numbers import refusal_text as refusal_text
+from .reasons import EXIT_WORDS as EXIT_WORDS
+from .reasons import GATE_WORDS as GATE_WORDS
+from .tables import SIDE_NAMES as SIDE_NAMES
+from .tables import TRADE_COLUMNS as TRADE_COLUMNS
+from .tables import block_row as block_row
+from .tables import csv_text as csv_text
+from .tables import money_text as money_text
+from .tables import trade_row as trade_row
+from .tables import utc_text as utc_text
+from .tables import volume_text as volume_text
+from .tables import write_blocks as write_blocks
+from .tables import write_trades as write_trades

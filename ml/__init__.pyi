@@ -1,0 +1,15 @@
+from .config_sync import missing_defaults as missing_defaults
+from .config_sync import sync_findings as sync_findings
+from .feature_engineering import add_all_features as add_all_features
+from .feature_engineering import get_feature_names as get_feature_names
+from .feature_engineering import latest_bar as latest_bar
+from .feature_engineering import live_window_bars as live_window_bars
+from .feature_engineering import warm as warm
+from .feature_engineering import warm_up_bars as warm_up_bars
+from .load_models import load_deployment as load_deployment
+from .load_models import load_models as load_models
+from .risk_predictor import RISK_FEATURES as RISK_FEATURES
+from .risk_predictor import RiskPredictor as RiskPredictor
+from .risk_predictor import RiskRegressor as RiskRegressor
+from .train import TrainingReport as TrainingReport
+from .train import train as train

@@ -1,0 +1,13 @@
+from .figures import ModelReport as ModelReport
+from .findings import CALIBRATION_COLUMNS as CALIBRATION_COLUMNS
+from .findings import DRIFT_COLUMNS as DRIFT_COLUMNS
+from .findings import TRADED_COLUMNS as TRADED_COLUMNS
+from .findings import calibration_rows as calibration_rows
+from .findings import drift_rows as drift_rows
+from .findings import findings as findings
+from .findings import traded_rows as traded_rows
+from .measure import build_report as build_report
+from .page import write_model_page as write_model_page
+from .shap_analysis import explain_signal as explain_signal
+from .shap_analysis import require_shap as require_shap
+from .shap_page import write_shap_page as write_shap_page

@@ -1,0 +1,16 @@
+from .manifest import write_set_manifest as write_set_manifest
+from .predecessors import Foundation as Foundation
+from .predecessors import distances_of as distances_of
+from .predecessors import foundation_of as foundation_of
+from .predecessors import require_predecessors as require_predecessors
+from .report import TrainingReport as TrainingReport
+from .report import iso_text as iso_text
+from .run import StageRun as StageRun
+from .run import TradeHistory as TradeHistory
+from .run import TradeSequence as TradeSequence
+from .run import class_balance as class_balance
+from .run import thread_count as thread_count
+from .window import TrainingRecord as TrainingRecord
+from .window import check_calendar as check_calendar
+from .window import check_training_bars as check_training_bars
+from .window import read_training_record as read_training_record

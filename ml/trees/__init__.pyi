@@ -1,0 +1,6 @@
+from .classifier import flat_classifier as flat_classifier
+from .proof import proved as proved
+from .readers import UnreadableTreesError as UnreadableTreesError
+from .regressor import BoosterRegression as BoosterRegression
+from .regressor import Regression as Regression
+from .regressor import served_regression as served_regression

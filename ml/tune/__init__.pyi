@@ -1,0 +1,10 @@
+from .adoption import SettingsFile as SettingsFile
+from .scoring import Summary as Summary
+from .search import search_position as search_position
+from .search import search_signal as search_signal
+from .storage import parse_storage as parse_storage
+from .storage import require_optuna as require_optuna
+from .storage import sqlite_storage as sqlite_storage
+from .study import SearchOutcome as SearchOutcome
+from .study import SearchPlan as SearchPlan
+from .study import TrialReport as TrialReport

@@ -1,0 +1,9 @@
+from .download import CACHE_NAME as CACHE_NAME
+from .download import Patience as Patience
+from .download import WeekDownload as WeekDownload
+from .forex_factory import Release as Release
+from .forex_factory import Week as Week
+from .forex_factory import parse_week as parse_week
+from .store import append_week as append_week
+from .store import read_weeks as read_weeks
+from .store import with_week as with_week

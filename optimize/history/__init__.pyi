@@ -1,0 +1,16 @@
+from .evidence import Decision as Decision
+from .evidence import Evidence as Evidence
+from .optimize_best import BestRun as BestRun
+from .optimize_best import update_optimize_best as update_optimize_best
+from .optimize_log import LOG_NAME as LOG_NAME
+from .optimize_log import OptimizeEntry as OptimizeEntry
+from .optimize_log import append_optimize_log as append_optimize_log
+from .optimize_log import improvement_pct as improvement_pct
+from .optimize_log import tried_before as tried_before
+from .perf_history import PerfRow as PerfRow
+from .perf_history import append_perf_history as append_perf_history
+from .strategy_params import PARAMS_NAME as PARAMS_NAME
+from .strategy_params import StrategyParams as StrategyParams
+from .strategy_params import approved_expectancy as approved_expectancy
+from .strategy_params import parameters_in_force as parameters_in_force
+from .strategy_params import write_strategy_params as write_strategy_params

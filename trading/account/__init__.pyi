@@ -1,0 +1,9 @@
+from .adoption import Adoption as Adoption
+from .adoption import adopt as adopt
+from .adoption import closed_text as closed_text
+from .adoption import settled_survey as settled_survey
+from .lock import AccountLock as AccountLock
+from .lock import account_lock as account_lock
+from .opening_balance import FAR as FAR
+from .opening_balance import balance_problem as balance_problem
+from .opening_balance import is_below_halt as is_below_halt

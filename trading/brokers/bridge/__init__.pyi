@@ -1,0 +1,14 @@
+from .access import CA_VARIABLE as CA_VARIABLE
+from .access import URL_VARIABLE as URL_VARIABLE
+from .access import BridgeAccess as BridgeAccess
+from .admission import TOKEN_VARIABLE as TOKEN_VARIABLE
+from .admission import check_token as check_token
+from .client import BridgeModule as BridgeModule
+from .entry import bridge_client as bridge_client
+from .entry import bridge_reach as bridge_reach
+from .functions import FUNCTIONS as FUNCTIONS
+from .line import LinkFailure as LinkFailure
+from .protocol import Hello as Hello
+from .server import BridgeServer as BridgeServer
+from .server import tls_context as tls_context
+from .simulated import simulated_market as simulated_market

@@ -1,0 +1,15 @@
+from .broker import Mt5Broker as Mt5Broker
+from .clock import ServerTime as ServerTime
+from .entry import ACCOUNT as ACCOUNT
+from .entry import TerminalReach as TerminalReach
+from .entry import account_access as account_access
+from .entry import official_package as official_package
+from .entry import package_reach as package_reach
+from .link import Link as Link
+from .module import TerminalModule as TerminalModule
+from .symbols import await_tick as await_tick
+from .symbols import has_quote as has_quote
+from .symbols import resolve_symbol as resolve_symbol
+from .terms import Access as Access
+from .terms import Timing as Timing
+from .worker import LinkWedged as LinkWedged

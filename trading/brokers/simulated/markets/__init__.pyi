@@ -1,0 +1,9 @@
+from .history import current_tick as current_tick
+from .market import Feed as Feed
+from .market import Quote as Quote
+from .market import Rates as Rates
+from .market import feed_from_frame as feed_from_frame
+from .stamps import Stamps as Stamps
+from .symbols import SymbolSpec as SymbolSpec
+from .symbols import matches_group as matches_group
+from .symbols import spec_from_settings as spec_from_settings

@@ -1,0 +1,15 @@
+from .journal import Journal as Journal
+from .outbox import Outbox as Outbox
+from .tables import SCHEMA_VERSION as SCHEMA_VERSION
+from .takeover import TakenOver as TakenOver
+from .values import INTENT_FILLED as INTENT_FILLED
+from .values import INTENT_REJECTED as INTENT_REJECTED
+from .values import BarNotes as BarNotes
+from .values import BotStatus as BotStatus
+from .values import Decision as Decision
+from .values import Flag as Flag
+from .values import Intent as Intent
+from .values import ModelMetric as ModelMetric
+from .values import MoneyMove as MoneyMove
+from .values import NewsEvent as NewsEvent
+from .values import PositionEvent as PositionEvent

@@ -1,0 +1,13 @@
+from .embedded_market import live_market as live_market
+from .rehearsal import Pace as Pace
+from .rehearsal import RehearsedServer as RehearsedServer
+from .rehearsal import client_lines as client_lines
+from .rehearsal import rehearsal_clock as rehearsal_clock
+from .replay import PacedMarket as PacedMarket
+from .replay import run_replay as run_replay
+from .session import PaperMarket as PaperMarket
+from .session import PaperSession as PaperSession
+from .session import check_account_files as check_account_files
+from .session import discard_account as discard_account
+from .session import open_session as open_session
+from .session import single_instance as single_instance
