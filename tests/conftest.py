@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.helpers.made_once import made_once
+from tests.helpers.run_places import keep_bytecode, work_in_memory
 
 if TYPE_CHECKING:
     from tests.helpers.desk import Desk
@@ -29,16 +28,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep compiled modules beside pytest's own cache where the environment forbids them in the checkout.
-
-    Workers and hundreds of programs that the tests start would each compile all sources anew, two seconds of work
-    a start. Where Python may write its `__pycache__`, nothing is done.
-    """
-    if not sys.dont_write_bytecode or config.cache is None or sys.pycache_prefix is not None:
-        return
-    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
-    sys.dont_write_bytecode = False
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    """Give the run what it needs to be quick, where nobody has said otherwise."""
+    keep_bytecode(config)
+    if config.option.basetemp is None:
+        work_in_memory()
 
 
 @pytest.hookimpl(tryfirst=True)
