@@ -24,11 +24,14 @@ $(VENV)/.installed: pyproject.toml requirements-dev.lock
 demo: setup
 	@$(BIN)/novosky demo
 
+# Each worker takes neighbouring tests, so that what a file's tests share is made once, and helps out when it is done.
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
 test: setup
-	@$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+	@$(PYTEST) $(PYTEST_ARGS)
 
 test-full: setup
-	@$(BIN)/python -m pytest -n $(WORKERS) --full $(PYTEST_ARGS)
+	@$(PYTEST) --full $(PYTEST_ARGS)
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -1,21 +1,25 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests; what is made once for all of them is read and never written to."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from filelock import FileLock
+
+from tests.helpers.made_once import made_once
+from tests.helpers.run_places import keep_bytecode, work_in_memory
 
 if TYPE_CHECKING:
     from tests.helpers.desk import Desk
+    from tests.helpers.sets.position_sets import PositionSet
+    from tests.helpers.sets.signal_sets import SmallSet
     from tests.optimize.optimize_runs import Checkout
 
 ROOT = Path(__file__).resolve().parents[1]
+LONG_FIRST = ("truth", "campaigns", "optimize")
+"""Rooms of the longest tests: begun last, one of them would keep a single worker busy at the end."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,16 +28,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep compiled modules beside pytest's own cache where the environment forbids them in the checkout.
+    """Give the run what it needs to be quick, where nobody has said otherwise."""
+    keep_bytecode(config)
+    if config.option.basetemp is None:
+        work_in_memory()
 
-    Workers and hundreds of programs that the tests start would each compile all sources anew, two seconds of work
-    a start. Where Python may write its `__pycache__`, nothing is done.
-    """
-    if not sys.dont_write_bytecode or config.cache is None or sys.pycache_prefix is not None:
-        return
-    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
-    sys.dont_write_bytecode = False
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the rooms of the longest tests; every room keeps its own order."""
+    items.sort(key=lambda item: item.path.relative_to(ROOT / "tests").parts[0] not in LONG_FIRST)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -61,16 +65,34 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def desk(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """Settings, a small trained model set and bars; trained once, however many processes run the tests."""
-    from tests.helpers.desk import Desk, lay_out_desk
+    """Settings, a small trained model set and bars."""
+    from tests.helpers.desk import lay_out_desk
 
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder = shared / "desk"
-    with FileLock(shared / "desk.lock"):
-        if not (folder / "models" / "model_compat.json").exists():
-            return lay_out_desk(root, folder)
-    return Desk(folder)
+    return made_once(tmp_path_factory, "desk", lambda folder: lay_out_desk(root, folder))
+
+
+@pytest.fixture(scope="session")
+def small_set(root: Path, tmp_path_factory: pytest.TempPathFactory) -> SmallSet:
+    """A set with the signal models alone."""
+    from tests.helpers.sets.signal_sets import train_small_set
+
+    return made_once(tmp_path_factory, "small_set", lambda folder: train_small_set(root, folder / "models"))
+
+
+@pytest.fixture(scope="session")
+def position_set(root: Path, tmp_path_factory: pytest.TempPathFactory) -> PositionSet:
+    """A set with signal and position models."""
+    from tests.helpers.sets.position_sets import train_position_set
+
+    return made_once(tmp_path_factory, "position_set", lambda folder: train_position_set(root, folder / "models"))
+
+
+@pytest.fixture(scope="session")
+def sltp_set(root: Path, tmp_path_factory: pytest.TempPathFactory) -> PositionSet:
+    """A set with signal, position and SLTP models."""
+    from tests.helpers.sets.sltp_sets import train_sltp_set
+
+    return made_once(tmp_path_factory, "sltp_set", lambda folder: train_sltp_set(root, folder / "models"))
 
 
 @pytest.fixture(scope="session")
@@ -84,26 +106,26 @@ def warm() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def shipped(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A checkout after its first weekly run; tests copy it and never write to it."""
+    """A checkout after its first weekly run."""
     from tests.optimize.optimize_runs import after_the_first_run
 
-    return after_the_first_run(tmp_path_factory.mktemp("optimize") / "shipped", warm)
+    return made_once(tmp_path_factory, "shipped", lambda folder: after_the_first_run(folder, warm))
 
 
 @pytest.fixture(scope="session")
-def judged(shipped: Checkout, warm: Path) -> Checkout:
+def judged(shipped: Checkout, warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """The same a week later, its run stopped before the decision."""
     from tests.optimize.optimize_runs import before_the_decision
 
-    return before_the_decision(shipped, shipped.folder.with_name("judged"), warm)
+    return made_once(tmp_path_factory, "judged", lambda folder: before_the_decision(shipped, folder, warm))
 
 
 @pytest.fixture(scope="session")
-def proved(judged: Checkout, warm: Path) -> Checkout:
+def proved(judged: Checkout, warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """The same with the challenger in place, its run stopped before anybody is told."""
     from tests.optimize.optimize_runs import before_anybody_is_told
 
-    return before_anybody_is_told(judged, judged.folder.with_name("proved"), warm)
+    return made_once(tmp_path_factory, "proved", lambda folder: before_anybody_is_told(judged, folder, warm))
 
 
 @pytest.fixture

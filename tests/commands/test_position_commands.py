@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,17 @@ from ml.sets.ensemble_files import POSITION_FILES
 from novosky.data.store import save_bars
 from novosky.errors import ModelError
 from novosky.settings.ml import MlSettings
-from tests.helpers.sets.position_sets import position_ml_settings, train_position_set
+from tests.helpers.sets.position_sets import PositionSet, position_ml_settings
 
 WIDE = {"sl_atr_mult": 2.5, "tp_atr_mult": 3.0}
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+def office(tmp_path_factory: pytest.TempPathFactory, root: Path, position_set: PositionSet) -> Path:
     """A folder with bars, settings and a trained set of both models."""
     folder = tmp_path_factory.mktemp("office")
-    trained = train_position_set(root, folder / "models")
-    save_bars(folder / "bars.parquet", trained.bars)
+    shutil.copytree(position_set.models_dir, folder / "models")
+    save_bars(folder / "bars.parquet", position_set.bars)
     config = json.loads((root / "config.json").read_text(encoding="utf-8"))
     config.pop("$schema")
     config["risk_management"] |= WIDE

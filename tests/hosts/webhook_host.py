@@ -42,6 +42,8 @@ class WebhookHost:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Or the body waits 40 ms for the other side to acknowledge the head.
+            disable_nagle_algorithm = True
 
             def do_POST(self) -> None:
                 host.handle(self)

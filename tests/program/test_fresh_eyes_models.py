@@ -30,15 +30,14 @@ from novosky.settings.ml import TuningProvenance
 from tests.backtest.walk_forward.walk_examples import example_plan, example_windows
 from tests.helpers.command_line import run_script
 from tests.helpers.sets.position_sets import PositionSet
-from tests.helpers.sets.sltp_sets import train_sltp_set
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> PositionSet:
+def trained(sltp_set: PositionSet) -> PositionSet:
     """A set with signal, position and SLTP models, not to be changed."""
-    return train_sltp_set(ROOT, tmp_path_factory.mktemp("sets") / "models")
+    return sltp_set
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ from tests.helpers.paper_runs import (
     session_outcome,
     settings_with,
 )
-from tests.helpers.sets.position_sets import PositionSet, train_position_set
+from tests.helpers.sets.position_sets import PositionSet
 from tests.helpers.sets.signal_models import ScatteredPositionModel
 
 BARS = 400
@@ -81,8 +81,8 @@ def test_bars_with_gaps_and_their_own_spread(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, root: Path) -> PositionSet:
-    return train_position_set(root, tmp_path_factory.mktemp("positions") / "models")
+def trained(position_set: PositionSet) -> PositionSet:
+    return position_set
 
 
 def test_backtest_and_bot_agree_with_trained_models(trained: PositionSet, tmp_path: Path) -> None:

@@ -19,14 +19,14 @@ from ml.ensemble.predictor import CHUNK_ROWS, EnsemblePredictor
 from ml.sets.ensemble_files import METADATA_NAME, SCALER_NAME, FileKind, member_file
 from novosky.errors import DataError, ModelCompatibilityError, ModelError
 from novosky.files import sha256_of
-from tests.helpers.sets.signal_sets import SmallSet, train_small_set
+from tests.helpers.sets.signal_sets import SmallSet
 
 KINDS: tuple[FileKind, ...] = ("calibrated", "onnx", "raw")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, root: Path) -> SmallSet:
-    return train_small_set(root, tmp_path_factory.mktemp("signal") / "models")
+def trained(small_set: SmallSet) -> SmallSet:
+    return small_set
 
 
 @pytest.fixture

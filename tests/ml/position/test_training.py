@@ -26,14 +26,14 @@ from ml.sets.stage_files import OUT_OF_FOLD_NAME
 from ml.train import train
 from novosky.data.store import save_bars
 from novosky.errors import DataError, ModelError, UsageError
-from tests.helpers.sets.position_sets import SMALL_POSITION, PositionSet, position_ml_settings, train_position_set
+from tests.helpers.sets.position_sets import SMALL_POSITION, PositionSet, position_ml_settings
 
 KINDS: tuple[FileKind, ...] = ("calibrated", "onnx", "raw")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, root: Path) -> PositionSet:
-    return train_position_set(root, tmp_path_factory.mktemp("positions") / "models")
+def trained(position_set: PositionSet) -> PositionSet:
+    return position_set
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ from novosky.settings import MlSettings, Settings, load_ml_settings, load_settin
 from tests.helpers.command_line import Answer, listing, run_script
 from tests.helpers.desk import LATER_BARS, Desk
 from tests.helpers.made_pages import MADE, MADE_TEXT, without_moment
-from tests.helpers.sets.position_sets import train_position_set
+from tests.helpers.sets.position_sets import PositionSet
 from tests.helpers.sets.signal_sets import TRAIN_BARS, runtime_settings
 
 Command = Callable[..., Answer]
@@ -288,8 +288,8 @@ def test_a_set_without_position_models_says_so(
     assert found.reason == "the set has no position models"
 
 
-def test_position_models_are_not_measured_live_and_the_report_says_so(root: Path, tmp_path: Path) -> None:
-    trained = train_position_set(root, tmp_path / "models")
+def test_position_models_are_not_measured_live_and_the_report_says_so(position_set: PositionSet) -> None:
+    trained = position_set
     found = build_report(
         trained.models_dir, trained.settings, trained.ml_settings, trained.bars, training_only=True
     ).position

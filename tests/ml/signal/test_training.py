@@ -40,8 +40,8 @@ posix_only = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, root: Path) -> SmallSet:
-    return train_small_set(root, tmp_path_factory.mktemp("training") / "models")
+def trained(small_set: SmallSet) -> SmallSet:
+    return small_set
 
 
 @pytest.fixture(scope="module")

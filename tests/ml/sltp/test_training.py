@@ -36,7 +36,7 @@ from novosky.files import sha256_of
 from novosky.settings.ml import MlSettings
 from tests.helpers.sets.position_sets import PositionSet
 from tests.helpers.sets.signal_sets import runtime_settings
-from tests.helpers.sets.sltp_sets import loud_and_quiet_bars, sltp_ml_settings, sure_of_every_second_bar, train_sltp_set
+from tests.helpers.sets.sltp_sets import loud_and_quiet_bars, sltp_ml_settings, sure_of_every_second_bar
 
 HORIZON = 8
 EMBARGO = 24
@@ -44,8 +44,8 @@ LONG = np.array([1], dtype=np.int8)
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, root: Path) -> PositionSet:
-    return train_sltp_set(root, tmp_path_factory.mktemp("distances") / "models")
+def trained(sltp_set: PositionSet) -> PositionSet:
+    return sltp_set
 
 
 @pytest.fixture

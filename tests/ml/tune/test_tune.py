@@ -30,7 +30,7 @@ from novosky.data.synthetic import synthetic_bars
 from novosky.errors import DataError, ModelError, NovoskyError, UsageError
 from novosky.settings import MlSettings, load_ml_settings
 from novosky.settings.ml import PositionModel
-from tests.helpers.sets.position_sets import PositionSet, position_ml_settings, train_position_set
+from tests.helpers.sets.position_sets import PositionSet, position_ml_settings
 from tests.helpers.sets.signal_sets import runtime_settings, small_ml_settings
 
 BARS = 6_000
@@ -65,8 +65,8 @@ def signal(market: pd.DataFrame, root: Path) -> SignalObjective:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, root: Path) -> PositionSet:
-    return train_position_set(root, tmp_path_factory.mktemp("tune") / "models")
+def trained(position_set: PositionSet) -> PositionSet:
+    return position_set
 
 
 @pytest.fixture(scope="module")
