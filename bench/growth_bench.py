@@ -80,9 +80,10 @@ def _backtest_work(context: BenchContext, largest: int) -> Work:
     from backtest.run import prepare as prepare_backtest
     from backtest.run import simulate
     from ml.ensemble.predictor import EnsemblePredictor
+    from ml.sets.loading import load_undisturbed
 
     bars = context.bars(largest)
-    predictor = EnsemblePredictor(context.model_set, context.ml_settings)
+    predictor = load_undisturbed(context.model_set, context.ml_settings, EnsemblePredictor)
 
     def work(size: int) -> Callable[[], object]:
         part = bars.iloc[:size]

@@ -62,12 +62,12 @@ def load_models(models_dir: Path, settings: Settings, ml_settings: MlSettings) -
     return load_undisturbed(
         models_dir,
         ml_settings,
-        lambda manifest, _: Models(
+        lambda opened: Models(
             # First: what another market's models would answer is of no interest.
-            market=require_models_of(models_dir, manifest, settings),
-            signal=EnsemblePredictor(models_dir, ml_settings),
-            position=PositionPredictor(models_dir, ml_settings) if ml_settings.position_model.enabled else None,
-            sltp=SltpPredictor(models_dir, ml_settings) if ml_settings.ml_sltp.enabled else None,
-            risk=load_risk_model(models_dir, ml_settings, settings.risk_model.enabled),
+            market=require_models_of(models_dir, opened.manifest, settings),
+            signal=EnsemblePredictor(opened),
+            position=PositionPredictor(opened) if ml_settings.position_model.enabled else None,
+            sltp=SltpPredictor(opened) if ml_settings.ml_sltp.enabled else None,
+            risk=load_risk_model(opened, settings.risk_model.enabled),
         ),
     )

@@ -7,7 +7,6 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -15,8 +14,7 @@ import numpy as np
 from ml.arrays import Float64Array
 from ml.ensemble.predictor import unpickle
 from ml.sets.companions import MANIFEST_NAME
-from ml.sets.compat import Manifest, read_artifact, read_manifest, read_metadata
-from ml.sets.loading import load_undisturbed
+from ml.sets.loading import OpenedSet
 from ml.sets.stage_files import RISK_METADATA, RISK_MODEL, RISK_SCALER, STAGE_COMMANDS, STAGE_FILES, mend_of
 from ml.trees.regressor import BoosterRegression, Regression, served_regression
 from novosky.errors import DataError, ModelCompatibilityError, ModelError
@@ -68,20 +66,12 @@ class RiskRegressor:
         return np.minimum(np.maximum(answers, LEAST_MULTIPLIER), MOST_MULTIPLIER)
 
 
-@dataclass(frozen=True, eq=False)
-class _LoadedModel:
-    manifest: Manifest
-    regressor: RiskRegressor
-    trained_with: str
-
-
 class RiskPredictor:
-    """The risk model of a model directory.
+    """The risk model of a model set.
 
     Parameters
     ----------
-    models_dir : Path
-    ml_settings : MlSettings
+    opened : OpenedSet
 
     Attributes
     ----------
@@ -91,21 +81,21 @@ class RiskPredictor:
     Raises
     ------
     ModelError
-        No set, or no risk model in it, or a file of its that is not the one the manifest vouches for.
+        No risk model in the set, or a file of its that is not the one the manifest vouches for.
     ModelCompatibilityError
-        The set was made for other features or libraries, or the risk model for another account state.
+        The risk model was made for another account state.
     """
 
-    def __init__(self, models_dir: Path, ml_settings: MlSettings) -> None:
-        loaded = load_undisturbed(models_dir, ml_settings, lambda manifest, _: _load(models_dir, manifest))
-        self._manifest, self._regressor = loaded.manifest, loaded.regressor
+    def __init__(self, opened: OpenedSet) -> None:
+        self._manifest = opened.manifest
+        self._regressor, trained_with = _load(opened)
         self.sources: dict[str, str] = {"model": RISK_MODEL, "scaler": RISK_SCALER}
-        _LOG.info("risk model from %s: model=%s, scaler=%s", models_dir, RISK_MODEL, RISK_SCALER)
-        if loaded.trained_with != hash_risk_settings(ml_settings):
+        _LOG.info("risk model from %s: model=%s, scaler=%s", opened.models_dir, RISK_MODEL, RISK_SCALER)
+        if trained_with != hash_risk_settings(opened.ml_settings):
             _LOG.warning(
                 "ml_config.json has other risk_model settings than the model in %s was trained with; "
                 "retrain with `%s` for them to take effect",
-                models_dir,
+                opened.models_dir,
                 STAGE_COMMANDS["risk"],
             )
 
@@ -159,13 +149,12 @@ class RiskPredictor:
         return self._regressor.multipliers(rows)
 
 
-def load_risk_model(models_dir: Path, ml_settings: MlSettings, enabled: bool) -> RiskPredictor | None:
+def load_risk_model(opened: OpenedSet, enabled: bool) -> RiskPredictor | None:
     """Return the risk model of a set, or None where every trade keeps its size; the log says why, once.
 
     Parameters
     ----------
-    models_dir : Path
-    ml_settings : MlSettings
+    opened : OpenedSet
     enabled : bool
         `risk_model.enabled` of config.json.
 
@@ -177,38 +166,41 @@ def load_risk_model(models_dir: Path, ml_settings: MlSettings, enabled: bool) ->
     Raises
     ------
     ModelError
-        No set; or one whose risk model is there in part, damaged or foreign.
+        The risk model is there in part, damaged or foreign.
     ModelCompatibilityError
-        The set was made for other features or libraries, or the risk model for another account state.
+        The risk model was made for another account state.
     """
     if not enabled:
         _LOG.info("risk model: switched off in config.json, every trade keeps its size (multiplier 1.0)")
         return None
     try:
-        return RiskPredictor(models_dir, ml_settings)
+        return RiskPredictor(opened)
     except ModelCompatibilityError:
         raise
     except ModelError:
         # Asked only now: a run that swaps the set in between must not turn a model into none.
-        if _named_or_there(models_dir):
+        if _named_or_there(opened):
             raise
-    _LOG.warning("risk model: none in %s, every trade keeps its size (multiplier 1.0); %s", models_dir, mend_of("risk"))
+    _LOG.warning(
+        "risk model: none in %s, every trade keeps its size (multiplier 1.0); %s", opened.models_dir, mend_of("risk")
+    )
     return None
 
 
-def _named_or_there(models_dir: Path) -> bool:
-    manifest = read_manifest(models_dir)
-    return any(name in manifest.artifacts or (models_dir / name).exists() for name in STAGE_FILES["risk"])
+def _named_or_there(opened: OpenedSet) -> bool:
+    return any(name in opened.manifest.artifacts or (opened.models_dir / name).exists() for name in STAGE_FILES["risk"])
 
 
-def _load(models_dir: Path, manifest: Manifest) -> _LoadedModel:
-    content = {name: read_artifact(models_dir, manifest, name, mend_of("risk")) for name in (RISK_MODEL, RISK_SCALER)}
-    metadata = read_metadata(models_dir, manifest, RISK_METADATA, ("config_hash",), mend_of("risk"))
+def _load(opened: OpenedSet) -> tuple[RiskRegressor, str]:
+    """Return the regressor and the hash of the settings it was trained with."""
+    mend = mend_of("risk")
+    content = {name: opened.read(name, mend) for name in (RISK_MODEL, RISK_SCALER)}
+    metadata = opened.metadata(RISK_METADATA, ("config_hash",), mend)
     _check_inputs(metadata)
     mean, scale = _scaling(content[RISK_SCALER])
     booster, text = _booster(content[RISK_MODEL])
     regressor = RiskRegressor(mean, scale, served_regression(booster, text, len(RISK_FEATURES), RISK_MODEL), text)
-    return _LoadedModel(manifest, regressor, str(metadata["config_hash"]))
+    return regressor, str(metadata["config_hash"])
 
 
 def _check_inputs(metadata: Mapping[str, Any]) -> None:

@@ -29,6 +29,7 @@ from ml.ensemble.predictor import EnsemblePredictor
 from ml.feature_engineering import warm_up_bars
 from ml.load_models import load_models
 from ml.sets.compat import library_versions
+from ml.sets.loading import load_undisturbed
 from ml.sets.stage_files import STAGE_ORDER
 from ml.train import TrainingReport, train
 from novosky.errors import DataError, ModelError
@@ -203,7 +204,7 @@ def run_fold(plan: WalkPlan, window: FoldWindow) -> FoldOutcome:
     with tempfile.TemporaryDirectory(prefix="walk-forward-") as folder:
         models = Path(folder) / "models"
         reports, untrained = _train(plan, window, past, models)
-        signal = EnsemblePredictor(models, plan.ml_settings)
+        signal = load_undisturbed(models, plan.ml_settings, EnsemblePredictor)
         cutoffs = [yardstick.train_cutoff, *(stage.train_cutoff for stage in reports)]
         cutoff = int(max(cutoffs).timestamp())
         if cutoff >= window.train_end:

@@ -14,7 +14,6 @@ import pickle
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,11 +22,10 @@ import pandas as pd
 from ml.arrays import MEMBERS, N_CLASSES, Float32Matrix, Float64Array
 from ml.ensemble.members import CalibratedMember, Calibrator, Scaling
 from ml.ensemble.served import ProbabilityFunction, ServedMember, ServedMembers, served_member
-from ml.sets.compat import Manifest, hash_training_settings, read_artifact, read_metadata
+from ml.sets.compat import hash_training_settings
 from ml.sets.ensemble_files import SIGNAL_FILES, EnsembleFiles, FileKind
-from ml.sets.loading import load_undisturbed
+from ml.sets.loading import OpenedSet
 from novosky.errors import DataError, ModelError
-from novosky.settings.ml import MlSettings
 
 _LOG = logging.getLogger(__name__)
 # Rows per call of a library: bounds memory at any history length (8,192 rows hold 2 MB of features).
@@ -48,23 +46,12 @@ class _Source:
 _Loader = Callable[[_Source], ServedMember]
 
 
-@dataclass(frozen=True, eq=False)
-class _LoadedSet:
-    manifest: Manifest
-    manifest_hash: str
-    metadata: Mapping[str, Any] | None
-    scaling: Scaling
-    members: ServedMembers
-    sources: dict[str, str]
-
-
 class ServedEnsemble:
-    """An ensemble of a model directory.
+    """An ensemble of a model set.
 
     Parameters
     ----------
-    models_dir : Path
-    ml_settings : MlSettings
+    opened : OpenedSet
     files : EnsembleFiles
 
     Attributes
@@ -75,24 +62,20 @@ class ServedEnsemble:
     Raises
     ------
     ModelError
-        No set, or a member none of whose files can be used.
-    ModelCompatibilityError
-        The set was made for other features or libraries.
+        A member none of whose files can be used.
     """
 
-    def __init__(self, models_dir: Path, ml_settings: MlSettings, files: EnsembleFiles) -> None:
-        loaded = load_undisturbed(
-            models_dir, ml_settings, lambda manifest, digest: _load(models_dir, manifest, digest, files)
-        )
-        self._manifest = loaded.manifest
-        self._features = (*loaded.manifest.features, *files.inputs)
-        self._scaling = loaded.scaling
-        self._members = loaded.members
-        self.sources: dict[str, str] = loaded.sources
-        self._fingerprint = _fingerprint(loaded, files)
-        self._metadata = loaded.metadata
+    def __init__(self, opened: OpenedSet, files: EnsembleFiles) -> None:
+        self._manifest = opened.manifest
+        self._features = (*opened.features, *files.inputs)
+        self._metadata = _read_metadata(opened, files)
+        self._scaling, scaler_source = _load_scaling(opened, self._metadata, files)
+        loaded = {name: _load_member(opened, self._metadata, name, files) for name in MEMBERS}
+        self._members = ServedMembers([member for member, _ in loaded.values()])
+        self.sources: dict[str, str] = {"scaler": scaler_source, **{name: file for name, (_, file) in loaded.items()}}
+        self._fingerprint = _fingerprint(opened.manifest_hash, self.sources, files)
         sources = ", ".join(f"{k}={v}" for k, v in self.sources.items())
-        _LOG.info("%s models from %s: %s", files.title, models_dir, sources)
+        _LOG.info("%s models from %s: %s", files.title, opened.models_dir, sources)
 
     @property
     def train_cutoff(self) -> pd.Timestamp:
@@ -145,63 +128,48 @@ class ServedEnsemble:
 
 
 class EnsemblePredictor(ServedEnsemble):
-    """The signal ensemble of a model directory: HOLD, BUY, SELL.
+    """The signal ensemble of a model set: HOLD, BUY, SELL.
 
     Parameters
     ----------
-    models_dir : Path
-    ml_settings : MlSettings
+    opened : OpenedSet
 
     Raises
     ------
     ModelError
-        No set, or a member none of whose files can be used.
-    ModelCompatibilityError
-        The set was made for other features or libraries.
+        A member none of whose files can be used.
     """
 
-    def __init__(self, models_dir: Path, ml_settings: MlSettings) -> None:
-        super().__init__(models_dir, ml_settings, SIGNAL_FILES)
-        if self._manifest.config_hash != hash_training_settings(ml_settings):
+    def __init__(self, opened: OpenedSet) -> None:
+        super().__init__(opened, SIGNAL_FILES)
+        if self._manifest.config_hash != hash_training_settings(opened.ml_settings):
             _LOG.warning(
                 "ml_config.json has other labeling or signal_model settings than the models in %s were trained with; "
                 "retrain with --no-warmstart for them to take effect",
-                models_dir,
+                opened.models_dir,
             )
 
 
-def _fingerprint(loaded: _LoadedSet, files: EnsembleFiles) -> str:
-    served = [loaded.sources[name] for name in MEMBERS]
+def _fingerprint(manifest_hash: str, sources: Mapping[str, str], files: EnsembleFiles) -> str:
+    served = [sources[name] for name in MEMBERS]
     if served == [files.member(name, "calibrated") for name in MEMBERS]:
-        return loaded.manifest_hash
+        return manifest_hash
     # Another step of the chain differs in the last digits; results kept under this name must not mix.
-    return hashlib.sha256("\n".join([loaded.manifest_hash, *served]).encode("utf-8")).hexdigest()
+    return hashlib.sha256("\n".join([manifest_hash, *served]).encode("utf-8")).hexdigest()
 
 
-def _load(models_dir: Path, manifest: Manifest, manifest_hash: str, files: EnsembleFiles) -> _LoadedSet:
-    metadata = _read_metadata(models_dir, manifest, files)
-    scaling, scaler_source = _load_scaling(models_dir, manifest, metadata, files)
-    members, sources = [], {"scaler": scaler_source}
-    for name in MEMBERS:
-        member, sources[name] = _load_member(models_dir, manifest, metadata, name, files)
-        members.append(member)
-    return _LoadedSet(manifest, manifest_hash, metadata, scaling, ServedMembers(members), sources)
-
-
-def _read_metadata(models_dir: Path, manifest: Manifest, files: EnsembleFiles) -> Mapping[str, Any] | None:
+def _read_metadata(opened: OpenedSet, files: EnsembleFiles) -> Mapping[str, Any] | None:
     """Return the metadata, or None with a warning: only the last step of a chain needs it."""
     try:
-        return read_metadata(models_dir, manifest, files.metadata, (), files.mend)
+        return opened.metadata(files.metadata, (), files.mend)
     except ModelError as error:
         _LOG.warning("%s", error)
         return None
 
 
-def _load_scaling(
-    models_dir: Path, manifest: Manifest, metadata: Mapping[str, Any] | None, files: EnsembleFiles
-) -> tuple[Scaling, str]:
+def _load_scaling(opened: OpenedSet, metadata: Mapping[str, Any] | None, files: EnsembleFiles) -> tuple[Scaling, str]:
     try:
-        scaler = unpickle(read_artifact(models_dir, manifest, files.scaler, files.mend), files.scaler)
+        scaler = unpickle(opened.read(files.scaler, files.mend), files.scaler)
         scaling = Scaling(scaler.mean_, scaler.scale_)
         # Divided by zero a finite feature is none, and no model shall be asked about that.
         if not (np.isfinite(scaling.mean).all() and np.isfinite(scaling.scale).all() and scaling.scale.all()):
@@ -210,7 +178,7 @@ def _load_scaling(
     except ModelError as error:
         if metadata is None:
             raise ModelError(
-                f"neither {files.scaler} nor {files.metadata} in {models_dir} can be used: {error}"
+                f"neither {files.scaler} nor {files.metadata} in {opened.models_dir} can be used: {error}"
             ) from error
         _LOG.warning("%s; scaling from %s instead", error, files.metadata)
         stored = metadata["scaling"]
@@ -220,7 +188,7 @@ def _load_scaling(
 
 
 def _load_member(
-    models_dir: Path, manifest: Manifest, metadata: Mapping[str, Any] | None, name: str, files: EnsembleFiles
+    opened: OpenedSet, metadata: Mapping[str, Any] | None, name: str, files: EnsembleFiles
 ) -> tuple[ServedMember, str]:
     """Try a member's files in the order of the chain; the first whose hash fits and that loads is used."""
     reasons = []
@@ -229,15 +197,15 @@ def _load_member(
         try:
             if kind == "raw" and metadata is None:
                 raise ModelError(f"{file} needs the calibrator in {files.metadata}, which cannot be used")
-            content = read_artifact(models_dir, manifest, file, files.mend)
-            width = len(manifest.features) + len(files.inputs)
+            content = opened.read(file, files.mend)
+            width = len(opened.features) + len(files.inputs)
             return load(_Source(content, file, name, metadata, width)), file
         except ModelError as error:
             _LOG.warning("%s: %s", name, error)
             reasons.append(str(error))
     tried = ", ".join(files.member(name, kind) for kind, _ in _CHAIN)
     raise ModelError(
-        f"no file of member {name} in {models_dir} can be used ({tried}); {files.mend}. " + " | ".join(reasons)
+        f"no file of member {name} in {opened.models_dir} can be used ({tried}); {files.mend}. " + " | ".join(reasons)
     )
 
 

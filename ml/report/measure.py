@@ -35,6 +35,7 @@ from ml.report.reliability import BoolArray, Spans, measure, observed_share
 from ml.sets.companions import MANIFEST_NAME
 from ml.sets.compat import hash_training_settings, read_metadata
 from ml.sets.ensemble_files import POSITION_FILES
+from ml.sets.loading import load_undisturbed
 from ml.sets.model_market import require_models_of
 from ml.stages.report import iso_text
 from ml.stages.window import TrainingRecord, check_calendar, check_training_bars, read_training_record
@@ -113,7 +114,7 @@ def build_report(
     """
     record = read_training_record(models_dir, ml_settings)
     require_models_of(models_dir, record.manifest, settings)
-    predictor = EnsemblePredictor(models_dir, ml_settings)
+    predictor = load_undisturbed(models_dir, ml_settings, EnsemblePredictor)
     position = _position_report(models_dir, record)
     if sha256_of(models_dir / MANIFEST_NAME) != record.manifest_hash:
         raise ModelError(f"the models in {models_dir} were replaced while they were read; run the command again")

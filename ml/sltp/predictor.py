@@ -6,16 +6,13 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ml.arrays import Float64Array
-from ml.sets.compat import Manifest, read_artifact, read_metadata
-from ml.sets.loading import load_undisturbed
+from ml.sets.loading import OpenedSet
 from ml.sets.stage_files import SLTP_METADATA, SLTP_STOP, SLTP_TARGET, STAGE_COMMANDS, mend_of
 from ml.trees.regressor import Regression, served_regression
 from novosky.errors import DataError, ModelError
@@ -72,21 +69,12 @@ def predict_distances(stop: Regression, target: Regression, features: Float64Arr
     return np.maximum(answer, DISTANCE_FLOOR)
 
 
-@dataclass(frozen=True, eq=False)
-class _LoadedModels:
-    manifest: Manifest
-    stop: Regression
-    target: Regression
-    trained_with: str
-
-
 class SltpPredictor:
-    """The SLTP models of a model directory.
+    """The SLTP models of a model set.
 
     Parameters
     ----------
-    models_dir : Path
-    ml_settings : MlSettings
+    opened : OpenedSet
 
     Attributes
     ----------
@@ -96,23 +84,25 @@ class SltpPredictor:
     Raises
     ------
     ModelError
-        No set, or no SLTP models in it, or a file of theirs that is not the one the manifest vouches for.
-    ModelCompatibilityError
-        The set was made for other features or libraries.
+        No SLTP models in the set, or a file of theirs that is not the one the manifest vouches for.
     """
 
-    def __init__(self, models_dir: Path, ml_settings: MlSettings) -> None:
-        loaded = load_undisturbed(models_dir, ml_settings, lambda manifest, _: _load(models_dir, manifest))
-        self._manifest = loaded.manifest
-        self._features = loaded.manifest.features
-        self._stop, self._target = loaded.stop, loaded.target
+    def __init__(self, opened: OpenedSet) -> None:
+        mend = mend_of("sltp")
+        self._manifest = opened.manifest
+        self._features = opened.features
+        inputs = (*opened.features, SIDE_INPUT)
+        self._stop, self._target = (
+            _regression(opened.read(name, mend), name, inputs) for name in (SLTP_STOP, SLTP_TARGET)
+        )
+        trained_with = opened.metadata(SLTP_METADATA, ("config_hash",), mend)["config_hash"]
         self.sources: dict[str, str] = {"stop": SLTP_STOP, "target": SLTP_TARGET}
-        _LOG.info("sltp models from %s: stop=%s, target=%s", models_dir, SLTP_STOP, SLTP_TARGET)
-        if loaded.trained_with != hash_sltp_settings(ml_settings):
+        _LOG.info("sltp models from %s: stop=%s, target=%s", opened.models_dir, SLTP_STOP, SLTP_TARGET)
+        if trained_with != hash_sltp_settings(opened.ml_settings):
             _LOG.warning(
                 "ml_config.json has other ml_sltp settings, or others of its entries and labels, than the models in "
                 "%s were trained with; retrain with `%s` for them to take effect",
-                models_dir,
+                opened.models_dir,
                 STAGE_COMMANDS["sltp"],
             )
 
@@ -170,16 +160,6 @@ class SltpPredictor:
         strange = np.flatnonzero(np.abs(side) != 1)
         if len(strange):
             raise DataError(f"the side of row {strange[0]} is {side[strange[0]]}; it must be 1 (long) or -1 (short)")
-
-
-def _load(models_dir: Path, manifest: Manifest) -> _LoadedModels:
-    mend = mend_of("sltp")
-    inputs = (*manifest.features, SIDE_INPUT)
-    stop, target = (
-        _regression(read_artifact(models_dir, manifest, name, mend), name, inputs) for name in (SLTP_STOP, SLTP_TARGET)
-    )
-    metadata = read_metadata(models_dir, manifest, SLTP_METADATA, ("config_hash",), mend)
-    return _LoadedModels(manifest, stop, target, metadata["config_hash"])
 
 
 def _regression(content: bytes, name: str, inputs: Sequence[str]) -> Regression:

@@ -23,6 +23,7 @@ from ml.load_models import load_models
 from ml.sets.compat import read_manifest
 from ml.sets.deployment import Deployment
 from ml.sets.ensemble_files import POSITION_FILES, SIGNAL_FILES
+from ml.sets.loading import load_undisturbed
 from ml.sets.stage_files import STAGE_ORDER, require_stage
 from novosky import installation
 from novosky.errors import ModelCompatibilityError, ModelError, SettingsError, UsageError
@@ -165,7 +166,7 @@ def test_a_set_without_onnx_copies_is_whole_and_serves_the_same(desk: Desk, with
     theirs = load_models(desk.models, load_settings(desk.config), ml_settings)
     assert ours.signal.sources == theirs.signal.sources
     (without_onnx / "ensemble_rf_calibrated.pkl").unlink()
-    assert EnsemblePredictor(without_onnx, ml_settings).sources["rf"] == "ensemble_rf.pkl"
+    assert load_undisturbed(without_onnx, ml_settings, EnsemblePredictor).sources["rf"] == "ensemble_rf.pkl"
 
 
 def test_a_set_without_a_member_is_not_whole(without_onnx: Path) -> None:

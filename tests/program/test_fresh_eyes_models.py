@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +20,7 @@ from ml.load_models import load_models
 from ml.position.predictor import PositionPredictor
 from ml.sets.companions import MANIFEST_NAME
 from ml.sets.compat import read_manifest
+from ml.sets.loading import load_undisturbed
 from ml.sets.model_set import replace_model_set
 from ml.sets.stage_files import SLTP_METADATA
 from ml.sltp.predictor import SltpPredictor
@@ -95,6 +97,26 @@ def swapped_after_the_signal(source: Path, models: Path) -> Iterator[_Swap]:
         logger.setLevel(level)
 
 
+def test_all_models_are_built_from_one_opened_set_whose_files_are_read_once(
+    trained: PositionSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: Counter[str] = Counter()
+    plain = Path.read_bytes
+
+    def counted(path: Path) -> bytes:
+        read[path.name] += path.parent == trained.models_dir
+        return plain(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    models = load_models(trained.models_dir, trained.settings, trained.ml_settings)
+    assert models.position is not None
+    assert models.sltp is not None
+    members = (*models.signal.sources.values(), *models.position.sources.values())
+    assert {name: read[name] for name in (*members, *models.sltp.sources.values())} == dict.fromkeys(
+        (*members, *models.sltp.sources.values()), 1
+    )
+
+
 def test_all_models_come_from_one_set_when_training_swaps_it_while_they_are_loaded(
     copied: PositionSet, tmp_path: Path
 ) -> None:
@@ -140,7 +162,7 @@ def test_a_manifest_with_an_entry_of_another_kind_is_refused_by_name(
 def test_metadata_without_the_settings_hash_is_refused_by_name(copied: PositionSet, content: Any) -> None:
     edit_metadata(copied.models_dir, SLTP_METADATA, content)
     with pytest.raises(ModelError, match=rf"{SLTP_METADATA} .*config_hash.*--sltp"):
-        SltpPredictor(copied.models_dir, copied.ml_settings)
+        load_undisturbed(copied.models_dir, copied.ml_settings, SltpPredictor)
 
 
 def test_position_metadata_without_the_settings_hash_counts_as_other_settings(
@@ -150,7 +172,7 @@ def test_position_metadata_without_the_settings_hash_counts_as_other_settings(
     del content["config_hash"]
     edit_metadata(copied.models_dir, "position_metadata.json", content)
     with caplog.at_level(logging.WARNING):
-        PositionPredictor(copied.models_dir, copied.ml_settings)
+        load_undisturbed(copied.models_dir, copied.ml_settings, PositionPredictor)
     assert "other position_model settings" in caplog.text
 
 
@@ -159,7 +181,7 @@ def test_position_models_are_served_without_metadata_that_is_no_object(
 ) -> None:
     edit_metadata(copied.models_dir, "position_metadata.json", [1])
     with caplog.at_level(logging.WARNING):
-        PositionPredictor(copied.models_dir, copied.ml_settings)
+        load_undisturbed(copied.models_dir, copied.ml_settings, PositionPredictor)
     assert "position_metadata.json is no JSON object" in caplog.text
 
 

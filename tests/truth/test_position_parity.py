@@ -19,6 +19,7 @@ from backtest.run import prepare, simulate
 from engine.inputs.parameters import build_params
 from ml.ensemble.predictor import EnsemblePredictor
 from ml.position.predictor import PositionPredictor
+from ml.sets.loading import load_undisturbed
 from novosky.errors import UsageError
 from novosky.settings import MlSettings
 from tests.helpers.kills import live_through
@@ -90,8 +91,8 @@ def test_backtest_and_bot_agree_with_trained_models(trained: PositionSet, tmp_pa
         planted_bars(BARS),
         settings=settings_with(risk_management=WIDE),
         ml_settings=trained.ml_settings,
-        model=EnsemblePredictor(trained.models_dir, trained.ml_settings),  # type: ignore[arg-type]
-        position_model=PositionPredictor(trained.models_dir, trained.ml_settings),
+        model=load_undisturbed(trained.models_dir, trained.ml_settings, EnsemblePredictor),  # type: ignore[arg-type]
+        position_model=load_undisturbed(trained.models_dir, trained.ml_settings, PositionPredictor),
     )
     expected = backtest_outcome(scenario, tmp_path)
     assert replay_outcome(scenario, tmp_path) == expected

@@ -22,6 +22,7 @@ from ml.position.predictor import PositionPredictor
 from ml.position.trainer import PositionDataset, build_position_dataset, trade_folds
 from ml.sets.compat import read_manifest
 from ml.sets.ensemble_files import POSITION_FILES, SIGNAL_FILES, FileKind
+from ml.sets.loading import load_undisturbed
 from ml.sets.stage_files import OUT_OF_FOLD_NAME
 from ml.train import train
 from novosky.data.store import save_bars
@@ -144,16 +145,16 @@ def test_too_few_entries_are_counted(trained: PositionSet, models: Path) -> None
 def test_a_new_signal_set_makes_the_position_models_stale(trained: PositionSet, models: Path) -> None:
     train(trained.bars, trained.ml_settings, trained.settings, models, ("signal",), warm_start=False)
     assert not set(POSITION_FILES.names) & set(read_manifest(models).artifacts)
-    EnsemblePredictor(models, trained.ml_settings)
+    load_undisturbed(models, trained.ml_settings, EnsemblePredictor)
     with pytest.raises(ModelError, match=r"train_ml_model\.py --position"):
-        PositionPredictor(models, trained.ml_settings)
+        load_undisturbed(models, trained.ml_settings, PositionPredictor)
 
 
 def served_by(kind: FileKind, trained: PositionSet, models: Path) -> PositionPredictor:
     for name in MEMBERS:
         for earlier in KINDS[: KINDS.index(kind)]:
             (models / POSITION_FILES.member(name, earlier)).unlink(missing_ok=True)
-    predictor = PositionPredictor(models, trained.ml_settings)
+    predictor = load_undisturbed(models, trained.ml_settings, PositionPredictor)
     assert [predictor.sources[name] for name in MEMBERS] == [POSITION_FILES.member(name, kind) for name in MEMBERS]
     return predictor
 
@@ -181,20 +182,24 @@ def test_a_foreign_file_is_never_decoded(trained: PositionSet, models: Path) -> 
         for kind in KINDS:
             (models / POSITION_FILES.member(name, kind)).write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
     with pytest.raises(ModelError, match="SHA-256"):
-        PositionPredictor(models, trained.ml_settings)
+        load_undisturbed(models, trained.ml_settings, PositionPredictor)
 
 
 def test_other_training_settings_are_warned_of(trained: PositionSet, caplog: pytest.LogCaptureFixture) -> None:
-    PositionPredictor(trained.models_dir, position_ml_settings(exit_threshold=0.9))
+    load_undisturbed(trained.models_dir, position_ml_settings(exit_threshold=0.9), PositionPredictor)
     assert "other position_model settings" not in caplog.text
-    PositionPredictor(trained.models_dir, position_ml_settings(exit_margin_r=0.5))
+    load_undisturbed(trained.models_dir, position_ml_settings(exit_margin_r=0.5), PositionPredictor)
     assert "other position_model settings" in caplog.text
 
 
 def test_a_losing_trade_is_less_worth_holding_than_a_winning_one(
     trained: PositionSet, dataset: PositionDataset
 ) -> None:
-    mean = PositionPredictor(trained.models_dir, trained.ml_settings).predict_proba(dataset.features).mean(axis=1)
+    mean = (
+        load_undisturbed(trained.models_dir, trained.ml_settings, PositionPredictor)
+        .predict_proba(dataset.features)
+        .mean(axis=1)
+    )
     r_multiple: npt.NDArray[np.float64] = dataset.features[:, -2]
     losing, winning = r_multiple < -0.6, r_multiple > 0.6
     assert mean[losing, EXIT].mean() > mean[winning, EXIT].mean() + 0.2

@@ -24,6 +24,7 @@ from ml.report.measure import MIN_ROWS, build_report
 from ml.report.page import model_page, psi_figure, reliability_figure
 from ml.sets.compat import read_manifest, write_manifest
 from ml.sets.ensemble_files import METADATA_NAME
+from ml.sets.loading import load_undisturbed
 from ml.sets.stage_files import OUT_OF_FOLD_NAME, STAGE_FILES
 from novosky.data.store import load_bars, save_bars
 from novosky.data.synthetic import synthetic_bars
@@ -118,7 +119,7 @@ def test_the_training_window_is_judged_out_of_fold_never_in_sample(
 
     rows = np.searchsorted(bars["time"].astype("datetime64[s, UTC]").astype("int64").to_numpy(), times)
     features = add_all_features(bars)[list(ml_settings.features)].to_numpy()[rows]
-    served = EnsemblePredictor(desk.models, ml_settings).predict_proba(features).mean(axis=1)
+    served = load_undisturbed(desk.models, ml_settings, EnsemblePredictor).predict_proba(features).mean(axis=1)
     assert -np.log(served[every, labels]).mean() < out_of_fold - 0.02, "in sample the models look better"
 
 
@@ -129,7 +130,7 @@ def test_the_live_window_is_what_the_served_models_say_of_bars_after_the_cutoff(
     labels = triple_barrier(bars, frame["atr"].to_numpy(), spread=ml_settings.labeling.spread, frame=USUAL)
     chosen = np.flatnonzero((bars["time"] > cutoff).to_numpy() & labels.valid)
     features = frame[list(ml_settings.features)].to_numpy()[chosen]
-    said = EnsemblePredictor(desk.models, ml_settings).predict_proba(features).mean(axis=1)
+    said = load_undisturbed(desk.models, ml_settings, EnsemblePredictor).predict_proba(features).mean(axis=1)
     side = labels.side[chosen]
     assert report.live.rows == len(chosen)
     assert report.live.models["ensemble"].log_loss == pytest.approx(-np.log(said[np.arange(len(side)), side]).mean())

@@ -26,6 +26,7 @@ from ml.labels.out_of_fold import OutOfFold, OutOfFoldDistances
 from ml.risk_predictor import RiskPredictor, load_risk_model
 from ml.risk_trainer import RISK_FEATURES, build_risk_dataset, later_metrics, train_risk
 from ml.sets.compat import Manifest, feature_hash, hash_bars, library_versions, read_manifest, write_manifest
+from ml.sets.loading import load_undisturbed
 from ml.sets.stage_files import (
     OUT_OF_FOLD_NAME,
     RISK_METADATA,
@@ -246,7 +247,7 @@ def test_the_stage_leaves_the_set_in_place_when_trades_are_few(trained: RiskSet,
     with pytest.raises(DataError, match=r"gives \d+ trades, but the risk model needs 5000"):
         trained.train(models, small_ml_settings(min_trades=5_000))
     assert read_manifest(models) == before
-    RiskPredictor(models, trained.ml_settings)
+    load_undisturbed(models, trained.ml_settings, RiskPredictor)
 
 
 def test_without_a_backtest_there_is_no_risk_model(trained: RiskSet, models: Path) -> None:
@@ -330,7 +331,7 @@ def test_training_again_gives_the_same_files(trained: RiskSet, models: Path) -> 
 
 
 def test_a_state_alone_gives_the_same_bytes_as_among_others(trained: RiskSet, states: npt.NDArray[np.float64]) -> None:
-    predictor = RiskPredictor(trained.models_dir, trained.ml_settings)
+    predictor = load_undisturbed(trained.models_dir, trained.ml_settings, RiskPredictor)
     many = predictor.multipliers(states)
     alone = np.array([predictor.multiplier(tuple(state)) for state in states])
     assert alone.tobytes() == many.tobytes()
@@ -338,7 +339,7 @@ def test_a_state_alone_gives_the_same_bytes_as_among_others(trained: RiskSet, st
 
 
 def test_no_answer_leaves_the_bounds(trained: RiskSet, states: npt.NDArray[np.float64]) -> None:
-    predictor = RiskPredictor(trained.models_dir, trained.ml_settings)
+    predictor = load_undisturbed(trained.models_dir, trained.ml_settings, RiskPredictor)
     strange = np.random.default_rng(3).normal(0.0, 1e6, size=(500, 7))
     answers = predictor.multipliers(np.concatenate((states, strange)))
     assert answers.min() >= LEAST_MULTIPLIER
@@ -357,11 +358,11 @@ def test_a_regressor_that_overshoots_is_clamped(trained: RiskSet, models: Path) 
             if not line.startswith("tree_sizes=")
         ]
         vouch_for(models, RISK_MODEL, "\n".join(lines).encode())
-        assert RiskPredictor(models, trained.ml_settings).multiplier(WINNING) == bound
+        assert load_undisturbed(models, trained.ml_settings, RiskPredictor).multiplier(WINNING) == bound
 
 
 def test_one_answer_takes_no_time(trained: RiskSet) -> None:
-    predictor = RiskPredictor(trained.models_dir, trained.ml_settings)
+    predictor = load_undisturbed(trained.models_dir, trained.ml_settings, RiskPredictor)
     taken = []
     for _ in range(300):
         began = time.perf_counter()
@@ -375,16 +376,20 @@ def test_one_answer_takes_no_time(trained: RiskSet) -> None:
 )
 def test_a_state_that_is_none_is_refused(trained: RiskSet, state: tuple[float, ...], said: str) -> None:
     with pytest.raises(DataError, match=said):
-        RiskPredictor(trained.models_dir, trained.ml_settings).multiplier(state)
+        load_undisturbed(trained.models_dir, trained.ml_settings, RiskPredictor).multiplier(state)
 
 
 def test_the_fingerprint_names_the_answers(trained: RiskSet, models: Path) -> None:
-    first = RiskPredictor(trained.models_dir, trained.ml_settings)
+    first = load_undisturbed(trained.models_dir, trained.ml_settings, RiskPredictor)
     trained.train(models)
-    assert RiskPredictor(models, trained.ml_settings).fingerprint == first.fingerprint
+    assert load_undisturbed(models, trained.ml_settings, RiskPredictor).fingerprint == first.fingerprint
     trained.train(models, seed=99)
-    assert RiskPredictor(models, trained.ml_settings).fingerprint != first.fingerprint
+    assert load_undisturbed(models, trained.ml_settings, RiskPredictor).fingerprint != first.fingerprint
     assert first.sources == {"model": RISK_MODEL, "scaler": RISK_SCALER}
+
+
+def load_risk_model_of(models: Path, ml_settings: MlSettings, *, enabled: bool) -> RiskPredictor | None:
+    return load_undisturbed(models, ml_settings, lambda opened: load_risk_model(opened, enabled))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -392,7 +397,7 @@ def test_a_damaged_file_is_refused_and_never_neutral(trained: RiskSet, models: P
     content = (models / name).read_bytes()
     (models / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(ModelError, match=f"{name} is damaged or foreign") as caught:
-        load_risk_model(models, trained.ml_settings, enabled=True)
+        load_risk_model_of(models, trained.ml_settings, enabled=True)
     assert "--risk" in str(caught.value)
 
 
@@ -400,14 +405,14 @@ def test_a_damaged_file_is_refused_and_never_neutral(trained: RiskSet, models: P
 def test_a_file_that_is_named_but_gone_is_refused(trained: RiskSet, models: Path, name: str) -> None:
     (models / name).unlink()
     with pytest.raises(ModelError, match=f"{name} does not exist"):
-        load_risk_model(models, trained.ml_settings, enabled=True)
+        load_risk_model_of(models, trained.ml_settings, enabled=True)
 
 
 def test_files_the_manifest_does_not_name_are_refused(trained: RiskSet, models: Path) -> None:
     manifest = read_manifest(models)
     write_manifest(models, replace(manifest, artifacts={n: h for n, h in manifest.artifacts.items() if n not in FILES}))
     with pytest.raises(ModelError, match="is not listed"):
-        load_risk_model(models, trained.ml_settings, enabled=True)
+        load_risk_model_of(models, trained.ml_settings, enabled=True)
 
 
 class Planted:
@@ -424,7 +429,7 @@ def test_a_foreign_scaler_is_not_decoded(trained: RiskSet, models: Path, tmp_pat
     trap = tmp_path / "it ran"
     (models / RISK_SCALER).write_bytes(pickle.dumps(Planted(trap)))
     with pytest.raises(ModelError, match="SHA-256"):
-        RiskPredictor(models, trained.ml_settings)
+        load_undisturbed(models, trained.ml_settings, RiskPredictor)
     assert not trap.exists()
     pickle.loads((models / RISK_SCALER).read_bytes())
     assert trap.exists(), "the trap is a real one"
@@ -433,13 +438,13 @@ def test_a_foreign_scaler_is_not_decoded(trained: RiskSet, models: Path, tmp_pat
 def test_a_scaler_of_something_else_is_refused(trained: RiskSet, models: Path) -> None:
     vouch_for(models, RISK_SCALER, pickle.dumps({"mean_": 1.0}))
     with pytest.raises(ModelError, match="does not hold the scaling of 7 inputs"):
-        RiskPredictor(models, trained.ml_settings)
+        load_undisturbed(models, trained.ml_settings, RiskPredictor)
 
 
 def test_a_model_that_is_none_is_refused(trained: RiskSet, models: Path) -> None:
     vouch_for(models, RISK_MODEL, b"tree\nversion=v4\nnothing of the kind")
     with pytest.raises(ModelError, match=f"{RISK_MODEL} is not a LightGBM model"):
-        RiskPredictor(models, trained.ml_settings)
+        load_undisturbed(models, trained.ml_settings, RiskPredictor)
 
 
 @pytest.mark.parametrize("change", ["dropped", "swapped"])
@@ -449,19 +454,19 @@ def test_a_model_of_another_account_state_is_refused(trained: RiskSet, models: P
     metadata["features"] = names[:-1] if change == "dropped" else [names[1], names[0], *names[2:]]
     vouch_for(models, RISK_METADATA, json.dumps(metadata).encode())
     with pytest.raises(ModelCompatibilityError, match="the risk model was trained on"):
-        load_risk_model(models, trained.ml_settings, enabled=True)
+        load_risk_model_of(models, trained.ml_settings, enabled=True)
 
 
 def test_a_booster_of_another_account_state_is_refused(trained: RiskSet, models: Path) -> None:
     text = (models / RISK_MODEL).read_text().replace("drawdown_pct equity_ratio", "equity_ratio drawdown_pct", 1)
     vouch_for(models, RISK_MODEL, text.encode())
     with pytest.raises(ModelCompatibilityError, match="was trained on equity_ratio, drawdown_pct"):
-        RiskPredictor(models, trained.ml_settings)
+        load_undisturbed(models, trained.ml_settings, RiskPredictor)
 
 
 def test_switched_off_means_neutral_and_is_said_once(trained: RiskSet, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        assert load_risk_model(trained.models_dir, trained.ml_settings, enabled=False) is None
+        assert load_risk_model_of(trained.models_dir, trained.ml_settings, enabled=False) is None
     (record,) = caplog.records
     assert record.levelno == logging.INFO
     assert "multiplier 1.0" in record.getMessage()
@@ -475,7 +480,7 @@ def test_no_model_means_neutral_and_is_warned_of_once(
     for name in FILES:
         (models / name).unlink()
     with caplog.at_level(logging.INFO):
-        assert load_risk_model(models, trained.ml_settings, enabled=True) is None
+        assert load_risk_model_of(models, trained.ml_settings, enabled=True) is None
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert "train_ml_model.py --risk" in record.getMessage()
@@ -486,22 +491,22 @@ def test_a_set_for_other_features_is_not_neutral(trained: RiskSet, models: Path)
         (models / name).unlink()
     fewer = trained.ml_settings.model_copy(update={"features": trained.ml_settings.features[:-1]})
     with pytest.raises(ModelCompatibilityError):
-        load_risk_model(models, fewer, enabled=True)
+        load_risk_model_of(models, fewer, enabled=True)
 
 
 def test_without_any_set_there_is_no_risk_model_either(trained: RiskSet, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no model set"):
-        load_risk_model(tmp_path / "nowhere", trained.ml_settings, enabled=True)
+        load_risk_model_of(tmp_path / "nowhere", trained.ml_settings, enabled=True)
 
 
 def test_a_model_in_place_is_served(trained: RiskSet) -> None:
-    served = load_risk_model(trained.models_dir, trained.ml_settings, enabled=True)
+    served = load_risk_model_of(trained.models_dir, trained.ml_settings, enabled=True)
     assert served is not None
     assert LEAST_MULTIPLIER <= served.multiplier(LOSING) <= MOST_MULTIPLIER
 
 
 def test_other_training_settings_are_warned_of(trained: RiskSet, caplog: pytest.LogCaptureFixture) -> None:
-    RiskPredictor(trained.models_dir, trained.ml_settings)
+    load_undisturbed(trained.models_dir, trained.ml_settings, RiskPredictor)
     assert "other risk_model settings" not in caplog.text
-    RiskPredictor(trained.models_dir, small_ml_settings(horizon_trades=10))
+    load_undisturbed(trained.models_dir, small_ml_settings(horizon_trades=10), RiskPredictor)
     assert "other risk_model settings" in caplog.text

@@ -26,6 +26,7 @@ from ml.feature_engineering import add_all_features
 from ml.labels.barrier import triple_barrier
 from ml.sets.compat import read_manifest
 from ml.sets.ensemble_files import METADATA_NAME
+from ml.sets.loading import load_undisturbed
 from ml.sets.stage_files import OUT_OF_FOLD_NAME
 from ml.signal.files import check_onnx_agrees
 from ml.signal.trainer import SignalDataset, average_uniqueness, build_dataset, train_signal
@@ -68,7 +69,9 @@ def test_every_member_finds_the_planted_edge_on_later_bars(trained: SmallSet) ->
     announced = planted_direction(trained.later_bars)[trained.later_rows]
     rows = announced != 0
     assert rows.sum() >= 300
-    answer = EnsemblePredictor(trained.models_dir, trained.ml_settings).predict_proba(trained.later_features[rows])
+    answer = load_undisturbed(trained.models_dir, trained.ml_settings, EnsemblePredictor).predict_proba(
+        trained.later_features[rows]
+    )
     says_buy = answer[:, :, 1] > answer[:, :, 2]
     right = (says_buy == (announced[rows] > 0)[:, None]).mean(axis=0)
     assert (right >= 0.85).all(), dict(zip(MEMBERS, right, strict=True))
@@ -80,7 +83,7 @@ def test_on_the_null_market_no_side_is_found_on_later_bars(tmp_path: Path, root:
     atr = add_all_features(market)["atr"].to_numpy()
     labels = triple_barrier(market, atr, spread=0.0, frame=USUAL)
     rows = null.later_rows[labels.valid[null.later_rows]]
-    answer = EnsemblePredictor(null.models_dir, null.ml_settings).predict_proba(
+    answer = load_undisturbed(null.models_dir, null.ml_settings, EnsemblePredictor).predict_proba(
         null.later_features[rows - null.later_rows[0]]
     )
     measured = probability_metrics(answer.mean(axis=1), labels.side[rows], np.ones(len(rows)))
@@ -145,7 +148,7 @@ def test_a_warm_start_adds_trees_and_says_so(trained: SmallSet, models: Path) ->
     assert report.warm_start
     assert report.trees == {"rf": 20, "xgb": 30, "lgb": 30}
     assert "continued from" in report.notes[0]
-    EnsemblePredictor(models, trained.ml_settings)
+    load_undisturbed(models, trained.ml_settings, EnsemblePredictor)
 
 
 def test_a_warm_start_keeps_the_trees_it_continues(trained: SmallSet, dataset: SignalDataset) -> None:
@@ -292,14 +295,14 @@ def test_a_disk_that_fills_during_training_leaves_the_old_set_working(trained: S
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = EnsemblePredictor(models, trained.ml_settings).fingerprint
+    before = load_undisturbed(models, trained.ml_settings, EnsemblePredictor).fingerprint
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
     try:
         with pytest.raises(StorageError):
             train(trained.bars, trained.ml_settings, trained.settings, models)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert EnsemblePredictor(models, trained.ml_settings).fingerprint == before
+    assert load_undisturbed(models, trained.ml_settings, EnsemblePredictor).fingerprint == before
     assert [path.name for path in models.parent.iterdir() if "staging" in path.name] == []
 
 
@@ -314,7 +317,7 @@ train_small_set(Path("."), Path(sys.argv[1]))
 
 @posix_only
 def test_training_killed_in_the_middle_leaves_the_old_set_working(trained: SmallSet, models: Path, root: Path) -> None:
-    before = EnsemblePredictor(models, trained.ml_settings).fingerprint
+    before = load_undisturbed(models, trained.ml_settings, EnsemblePredictor).fingerprint
     run = subprocess.Popen([sys.executable, "-c", TRAIN_SCRIPT, str(models)], cwd=root)
     deadline = time.monotonic() + 60
     while not list(models.parent.glob(".models.staging-*/ensemble_xgb.onnx")):
@@ -323,6 +326,6 @@ def test_training_killed_in_the_middle_leaves_the_old_set_working(trained: Small
         time.sleep(0.001)
     run.send_signal(signal.SIGKILL)
     assert run.wait() == -signal.SIGKILL
-    assert EnsemblePredictor(models, trained.ml_settings).fingerprint == before
+    assert load_undisturbed(models, trained.ml_settings, EnsemblePredictor).fingerprint == before
     train(trained.bars, small_ml_settings(), trained.settings, models)
     assert sorted(path.name for path in models.parent.iterdir()) == [".models.lock", "models"]

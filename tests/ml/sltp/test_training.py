@@ -15,8 +15,8 @@ import pytest
 from ml.feature_engineering import add_all_features
 from ml.labels.out_of_fold import OutOfFold, OutOfFoldDistances
 from ml.sets.companions import MANIFEST_NAME
-from ml.sets.compat import Manifest, read_artifact, read_manifest, write_manifest
-from ml.sets.loading import load_undisturbed
+from ml.sets.compat import read_manifest, write_manifest
+from ml.sets.loading import OpenedSet, load_undisturbed
 from ml.sets.stage_files import (
     OUT_OF_FOLD_NAME,
     RISK_METADATA,
@@ -234,7 +234,7 @@ def test_the_stage_alone_builds_on_the_set_in_place(trained: PositionSet, models
     same = set(before.artifacts) - {SLTP_METADATA}
     assert {name: after.artifacts[name] for name in same} == {name: before.artifacts[name] for name in same}
     assert after.train_cutoff == before.train_cutoff
-    SltpPredictor(models, trained.ml_settings)
+    load_undisturbed(models, trained.ml_settings, SltpPredictor)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_new_distances_leave_the_risk_model_behind(trained: PositionSet, models:
 
 
 def test_what_is_served_is_what_was_trained(trained: PositionSet, features: npt.NDArray[np.float64]) -> None:
-    predictor = SltpPredictor(trained.models_dir, trained.ml_settings)
+    predictor = load_undisturbed(trained.models_dir, trained.ml_settings, SltpPredictor)
     answered = OutOfFold.from_bytes((trained.models_dir / OUT_OF_FOLD_NAME).read_bytes())
     dataset = build_sltp_dataset(trained.bars, answered, trained.settings, trained.ml_settings)
     made = trained_on(dataset, trained.ml_settings)
@@ -303,7 +303,7 @@ def test_what_is_served_is_what_was_trained(trained: PositionSet, features: npt.
 
 
 def test_one_row_is_answered_as_among_many(trained: PositionSet, features: npt.NDArray[np.float64]) -> None:
-    predictor = SltpPredictor(trained.models_dir, trained.ml_settings)
+    predictor = load_undisturbed(trained.models_dir, trained.ml_settings, SltpPredictor)
     # More rows than LightGBM is asked for at once.
     rows = np.tile(features, (21, 1))
     sides = np.where(np.arange(len(rows)) % 3, 1, -1).astype(np.int8)
@@ -320,12 +320,12 @@ def test_a_distance_is_never_nothing(trained: PositionSet, models: Path) -> None
     stored = OutOfFoldDistances.from_bytes((models / SLTP_OUT_OF_FOLD).read_bytes()).distances
     assert stored[:, :, 1].min() == pytest.approx(DISTANCE_FLOOR)
     frame = add_all_features(trained.bars)[list(low.features)].to_numpy(dtype=np.float64)[-300:]
-    served = SltpPredictor(models, low).distances(frame, np.ones(300, dtype=np.int8))
+    served = load_undisturbed(models, low, SltpPredictor).distances(frame, np.ones(300, dtype=np.int8))
     assert served[:, 1].min() == DISTANCE_FLOOR
 
 
 def test_an_unknown_feature_is_named(trained: PositionSet, features: npt.NDArray[np.float64]) -> None:
-    predictor = SltpPredictor(trained.models_dir, trained.ml_settings)
+    predictor = load_undisturbed(trained.models_dir, trained.ml_settings, SltpPredictor)
     for unknown in (np.nan, np.inf):
         rows = features[:5].copy()
         rows[3, 7] = unknown
@@ -336,7 +336,7 @@ def test_an_unknown_feature_is_named(trained: PositionSet, features: npt.NDArray
 def test_rows_of_another_shape_and_sides_that_are_none_are_refused(
     trained: PositionSet, features: npt.NDArray[np.float64]
 ) -> None:
-    predictor = SltpPredictor(trained.models_dir, trained.ml_settings)
+    predictor = load_undisturbed(trained.models_dir, trained.ml_settings, SltpPredictor)
     with pytest.raises(DataError, match="shape"):
         predictor.distances(features[:2, :-1], np.ones(2, dtype=np.int8))
     with pytest.raises(DataError, match="shape"):
@@ -346,12 +346,12 @@ def test_rows_of_another_shape_and_sides_that_are_none_are_refused(
 
 
 def test_the_fingerprint_names_the_models_and_nothing_else(trained: PositionSet, models: Path) -> None:
-    before = SltpPredictor(models, trained.ml_settings).fingerprint
+    before = load_undisturbed(models, trained.ml_settings, SltpPredictor).fingerprint
     assert len(before) == 64
     train(trained.bars, trained.ml_settings, trained.settings, models, ("sltp",))
-    assert SltpPredictor(models, trained.ml_settings).fingerprint == before
+    assert load_undisturbed(models, trained.ml_settings, SltpPredictor).fingerprint == before
     train(trained.bars, trained.ml_settings, trained.settings, models, ("sltp",), seed=99)
-    assert SltpPredictor(models, trained.ml_settings).fingerprint != before
+    assert load_undisturbed(models, trained.ml_settings, SltpPredictor).fingerprint != before
 
 
 def damage(models: Path) -> None:
@@ -383,13 +383,13 @@ def test_a_file_that_is_not_the_one_vouched_for_is_refused(
 ) -> None:
     spoil(models)
     with pytest.raises(ModelError, match=r"sltp_(sl|tp|metadata)\..*train_ml_model\.py --sltp"):
-        SltpPredictor(models, trained.ml_settings)
+        load_undisturbed(models, trained.ml_settings, SltpPredictor)
 
 
 def test_a_set_without_sltp_models_names_the_command(trained: PositionSet, models: Path) -> None:
     train(trained.bars, trained.ml_settings, trained.settings, models, ("signal",), warm_start=False)
     with pytest.raises(ModelError, match=r"sltp_sl\.txt is not listed.*train_ml_model\.py --sltp"):
-        SltpPredictor(models, trained.ml_settings)
+        load_undisturbed(models, trained.ml_settings, SltpPredictor)
 
 
 def vouch_for(models: Path, name: str, content: str) -> None:
@@ -401,25 +401,25 @@ def vouch_for(models: Path, name: str, content: str) -> None:
 def test_a_file_that_is_no_model_is_named(trained: PositionSet, models: Path) -> None:
     vouch_for(models, SLTP_TARGET, "no model at all\n")
     with pytest.raises(ModelError, match=r"sltp_tp\.txt is not a LightGBM model"):
-        SltpPredictor(models, trained.ml_settings)
+        load_undisturbed(models, trained.ml_settings, SltpPredictor)
 
 
 def test_a_model_of_other_inputs_is_refused(trained: PositionSet, models: Path) -> None:
     text = (models / SLTP_STOP).read_text()
     vouch_for(models, SLTP_STOP, text.replace("feature_names=bb_upper bb_lower ", "feature_names=bb_lower bb_upper "))
     with pytest.raises(ModelError, match=r"sltp_sl\.txt was trained on other inputs"):
-        SltpPredictor(models, trained.ml_settings)
+        load_undisturbed(models, trained.ml_settings, SltpPredictor)
 
 
 def test_another_feature_list_does_not_fit(trained: PositionSet) -> None:
     shorter = trained.ml_settings.model_copy(update={"features": trained.ml_settings.features[:-1]})
     with pytest.raises(ModelCompatibilityError, match="features"):
-        SltpPredictor(trained.models_dir, shorter)
+        load_undisturbed(trained.models_dir, shorter, SltpPredictor)
 
 
 def test_a_set_moved_aside_by_a_killed_run_is_put_back(trained: PositionSet, models: Path) -> None:
     models.rename(models.parent / ".models.retired-abc")
-    assert SltpPredictor(models, trained.ml_settings).sources["stop"] == SLTP_STOP
+    assert load_undisturbed(models, trained.ml_settings, SltpPredictor).sources["stop"] == SLTP_STOP
 
 
 def test_a_set_replaced_while_it_is_read_is_read_again(trained: PositionSet, models: Path, tmp_path: Path) -> None:
@@ -427,12 +427,12 @@ def test_a_set_replaced_while_it_is_read_is_read_again(trained: PositionSet, mod
     train(trained.bars, trained.ml_settings, trained.settings, newer, ("sltp",), seed=99)
     read: list[str] = []
 
-    def read_stop(manifest: Manifest, manifest_hash: str) -> bytes:
+    def read_stop(opened: OpenedSet) -> bytes:
         if not read:
             models.rename(tmp_path / "old")
             newer.rename(models)
-        read.append(manifest_hash)
-        return read_artifact(models, manifest, SLTP_STOP)
+        read.append(opened.manifest_hash)
+        return opened.read(SLTP_STOP, "train one")
 
     assert load_undisturbed(models, trained.ml_settings, read_stop) == (models / SLTP_STOP).read_bytes()
     assert len(set(read)) == 2, "the first reading found files of another set"
@@ -441,9 +441,9 @@ def test_a_set_replaced_while_it_is_read_is_read_again(trained: PositionSet, mod
 def test_a_set_replaced_again_and_again_is_given_up(trained: PositionSet, models: Path) -> None:
     manifest = read_manifest(models)
 
-    def disturbed(_: Manifest, manifest_hash: str) -> str:
-        write_manifest(models, replace(manifest, data_hash=manifest_hash))
-        return manifest_hash
+    def disturbed(opened: OpenedSet) -> str:
+        write_manifest(models, replace(manifest, data_hash=opened.manifest_hash))
+        return opened.manifest_hash
 
     with pytest.raises(ModelError, match="again and again"):
         load_undisturbed(models, trained.ml_settings, disturbed)
@@ -451,7 +451,7 @@ def test_a_set_replaced_again_and_again_is_given_up(trained: PositionSet, models
 
 def test_other_training_settings_are_warned_of(trained: PositionSet, caplog: pytest.LogCaptureFixture) -> None:
     for same in (trained.ml_settings, sltp_ml_settings(enabled=False, position={"exit_threshold": 0.9})):
-        SltpPredictor(trained.models_dir, same)
+        load_undisturbed(trained.models_dir, same, SltpPredictor)
     assert "other ml_sltp settings" not in caplog.text
     for other in (
         sltp_ml_settings(stop_quantile=0.6),
@@ -459,5 +459,5 @@ def test_other_training_settings_are_warned_of(trained: PositionSet, caplog: pyt
         sltp_ml_settings(position={"entry_confidence": 0.4}),
     ):
         caplog.clear()
-        SltpPredictor(trained.models_dir, other)
+        load_undisturbed(trained.models_dir, other, SltpPredictor)
         assert "other ml_sltp settings" in caplog.text
