@@ -1,4 +1,3 @@
-from .daily_report import DAY_SECONDS as DAY_SECONDS
 from .daily_report import DailyReport as DailyReport
 from .daily_report import daily_message as daily_message
 from .daily_report import day_of as day_of

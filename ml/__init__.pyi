@@ -1,3 +1,5 @@
+from .arrays import MEMBERS as MEMBERS
+from .arrays import N_CLASSES as N_CLASSES
 from .config_sync import missing_defaults as missing_defaults
 from .config_sync import sync_findings as sync_findings
 from .feature_engineering import add_all_features as add_all_features

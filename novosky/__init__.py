@@ -1,7 +1,6 @@
 """Ground floor of NOVOSKY: settings, market values, time, errors, files, logging.
 
-Nothing in this package imports from the rooms above it, except `commands`, which is
-the top floor: the click commands that the documented scripts and the console command share.
+Nothing in this package imports from the rooms above it.
 """
 
 import lazy_loader

@@ -1,3 +1,7 @@
+from .choices import ACCOUNT_TYPES as ACCOUNT_TYPES
+from .choices import MARKET_KINDS as MARKET_KINDS
+from .choices import PROFILE_NAMES as PROFILE_NAMES
+from .choices import ProfileName as ProfileName
 from .clock import Clock as Clock
 from .clock import RealClock as RealClock
 from .compiled import cache_folder as cache_folder

@@ -2,6 +2,7 @@ from .gate_numbers import Refusal as Refusal
 from .gate_numbers import refusal_text as refusal_text
 from .reasons import EXIT_WORDS as EXIT_WORDS
 from .reasons import GATE_WORDS as GATE_WORDS
+from .tables import LONG_SHORT as LONG_SHORT
 from .tables import SIDE_NAMES as SIDE_NAMES
 from .tables import TRADE_COLUMNS as TRADE_COLUMNS
 from .tables import block_row as block_row

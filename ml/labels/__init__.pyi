@@ -2,6 +2,7 @@ from .barrier import BUY as BUY
 from .barrier import HOLD as HOLD
 from .barrier import SELL as SELL
 from .barrier import Labels as Labels
+from .barrier import label_bars as label_bars
 from .barrier import triple_barrier as triple_barrier
 from .barrier import unbroken_until as unbroken_until
 from .excursions import Excursions as Excursions

@@ -1,4 +1,6 @@
-from .compat import MANIFEST_NAME as MANIFEST_NAME
+from .companions import MANIFEST_NAME as MANIFEST_NAME
+from .companions import REVISION_NAME as REVISION_NAME
+from .companions import SUMMARY_NAME as SUMMARY_NAME
 from .compat import MEND as MEND
 from .compat import PULL_COMMAND as PULL_COMMAND
 from .compat import STARTER_COMMAND as STARTER_COMMAND
@@ -15,7 +17,6 @@ from .compat import read_manifest as read_manifest
 from .compat import read_metadata as read_metadata
 from .compat import verify_compat as verify_compat
 from .compat import write_manifest as write_manifest
-from .deployment import REVISION_NAME as REVISION_NAME
 from .deployment import Deployment as Deployment
 from .deployment import previous as previous
 from .deployment import read_undisturbed as read_undisturbed
@@ -31,17 +32,18 @@ from .ensemble_files import SIGNAL_FILES as SIGNAL_FILES
 from .ensemble_files import EnsembleFiles as EnsembleFiles
 from .ensemble_files import FileKind as FileKind
 from .ensemble_files import member_file as member_file
+from .loading import OpenedSet as OpenedSet
 from .loading import load_undisturbed as load_undisturbed
 from .model_market import require_models_of as require_models_of
 from .model_set import lock_model_set as lock_model_set
 from .model_set import recover_model_set as recover_model_set
 from .model_set import replace_model_set as replace_model_set
 from .shap_summary import PROTECTED_NOTE as PROTECTED_NOTE
-from .shap_summary import SUMMARY_NAME as SUMMARY_NAME
 from .shap_summary import FeatureImportance as FeatureImportance
 from .shap_summary import ShapSummary as ShapSummary
 from .shap_summary import signal_fingerprint as signal_fingerprint
 from .shap_summary import write_shap_summary as write_shap_summary
+from .stage_files import COMMITTED_RECORDS as COMMITTED_RECORDS
 from .stage_files import OUT_OF_FOLD_NAME as OUT_OF_FOLD_NAME
 from .stage_files import RISK_METADATA as RISK_METADATA
 from .stage_files import RISK_MODEL as RISK_MODEL

@@ -1,6 +1,7 @@
 from .bar_arrays import BarArrays as BarArrays
 from .bar_arrays import FloatArray as FloatArray
 from .bar_arrays import IntArray as IntArray
+from .bars import BAR_COLUMNS as BAR_COLUMNS
 from .bars import FIRST_YEAR as FIRST_YEAR
 from .bars import LAST_YEAR as LAST_YEAR
 from .bars import OPTIONAL_COLUMNS as OPTIONAL_COLUMNS
@@ -12,6 +13,7 @@ from .bars import nanoseconds_within as nanoseconds_within
 from .bars import slice_bars as slice_bars
 from .bars import usual_step as usual_step
 from .bars import validate_bars as validate_bars
+from .bars import venue_seams as venue_seams
 from .clock_changes import Pass as Pass
 from .clock_changes import Placed as Placed
 from .clock_changes import bars_on_clock as bars_on_clock
@@ -22,6 +24,7 @@ from .costs import CostModel as CostModel
 from .costs import Fees as Fees
 from .instrument import BOT_MAGIC as BOT_MAGIC
 from .instrument import USUAL_SYMBOL as USUAL_SYMBOL
+from .instrument import VOLUME_NOISE as VOLUME_NOISE
 from .instrument import Instrument as Instrument
 from .instrument import TradingCalendar as TradingCalendar
 from .instrument import currencies_of as currencies_of
@@ -47,9 +50,12 @@ from .sessions import LONDON as LONDON
 from .sessions import NEW_YORK as NEW_YORK
 from .sessions import SESSIONS as SESSIONS
 from .sessions import session_mask as session_mask
+from .timeframe import DAY_SECONDS as DAY_SECONDS
+from .timeframe import MOMENT_YEARS as MOMENT_YEARS
 from .timeframe import TIMEFRAMES as TIMEFRAMES
 from .timeframe import TRADED as TRADED
 from .timeframe import USUAL as USUAL
+from .timeframe import WEEK_SECONDS as WEEK_SECONDS
 from .timeframe import Timeframe as Timeframe
 from .timeframe import timeframe as timeframe
 from .timeframe import timeframe_name as timeframe_name

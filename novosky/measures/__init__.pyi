@@ -24,9 +24,9 @@ from .sequential import Reference as Reference
 from .sequential import Trial as Trial
 from .sequential import lower_bound as lower_bound
 from .sequential import trial_of as trial_of
-from .statistics import DAY as DAY
 from .statistics import MIN_DAYS as MIN_DAYS
 from .statistics import PROFIT_FACTOR_CAP as PROFIT_FACTOR_CAP
+from .statistics import Z_95 as Z_95
 from .statistics import Drawdown as Drawdown
 from .statistics import Floats as Floats
 from .statistics import Ints as Ints

@@ -25,10 +25,10 @@ from .profile_application import apply_profile as apply_profile
 from .profile_application import labels_of as labels_of
 from .profiles import PROFILES as PROFILES
 from .profiles import Profile as Profile
-from .profiles import ProfileName as ProfileName
 from .profiles import profile_named as profile_named
 from .roles import Role as Role
 from .roles import places_with as places_with
+from .runtime import HOUSE_CURRENCY as HOUSE_CURRENCY
 from .runtime import News as News
 from .runtime import Settings as Settings
 from .secrets import load_secrets as load_secrets
@@ -40,6 +40,7 @@ from .swept import Value as Value
 from .swept import Values as Values
 from .swept import level_text as level_text
 from .sync import RETRAIN as RETRAIN
+from .sync import STRICT_VARIABLE as STRICT_VARIABLE
 from .sync import Grade as Grade
 from .sync import SyncFinding as SyncFinding
 from .sync import feature_findings as feature_findings

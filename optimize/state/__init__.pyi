@@ -10,6 +10,7 @@ from .run import OptimizeRun as OptimizeRun
 from .run import Plan as Plan
 from .run import Progress as Progress
 from .run import Window as Window
+from .workspace import LOCK_WAIT_SECONDS as LOCK_WAIT_SECONDS
 from .workspace import RUN_PREFIX as RUN_PREFIX
 from .workspace import Workspace as Workspace
 from .workspace import copy_deployment as copy_deployment

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 

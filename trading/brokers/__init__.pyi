@@ -8,6 +8,7 @@ from .family import account_kinds as account_kinds
 from .family import broker_kinds as broker_kinds
 from .family import kind_named as kind_named
 from .family import names_of as names_of
+from .family import of_broker_account as of_broker_account
 from .family import reach_from_environment as reach_from_environment
 from .live_broker import LiveBroker as LiveBroker
 from .margin import margin_problem as margin_problem

@@ -31,7 +31,6 @@ from .performance_alert import day_of as day_of
 from .performance_alert import queue_alert as queue_alert
 from .performance_alert import served_outbox as served_outbox
 from .standing import wrapped as wrapped
-from .status import DAY as DAY
 from .status import DailyStatus as DailyStatus
 from .status import status_lines as status_lines
 from .status import status_values as status_values
