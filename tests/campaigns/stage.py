@@ -20,7 +20,7 @@ from novosky.database.place import sqlite_url
 from novosky.settings import MlSettings
 from tests.campaigns.audit import Auditor, Witness
 from tests.campaigns.faults import Death, Reaper, Storm, Weather
-from tests.helpers.mt5_runs import trade_server
+from tests.helpers.mt5.runs import trade_server
 from tests.helpers.paper_runs import WARM_UP, Scenario, scattered_ml_settings, settings_with
 from tests.helpers.sets.signal_models import ScatteredPositionModel, ScatteredRiskModel, ScatteredSltpModel
 from trading.bot import Bot

@@ -22,7 +22,7 @@ from novosky.market.server_time import ServerClock
 from tests.commands.test_data import output_of
 from tests.contracts.broker import BAR, START
 from tests.helpers.bridge_module import TOKEN, bridged, serving
-from tests.helpers.mt5_stage import ACCESS, HEDGING, Mt5Stage, stage
+from tests.helpers.mt5.stage import ACCESS, HEDGING, Mt5Stage, stage
 from trading.brokers.mt5.bars import history as bar_history
 from trading.brokers.mt5.entry import TerminalReach
 from trading.brokers.mt5_package.constants import ModuleConstants as C

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.contracts.mt5_module import Build, ContractBase
-from tests.helpers.terminal_stage import BAR, DOWN, QUIET, START, market, market_request, quote_market
+from tests.helpers.mt5.terminal import BAR, DOWN, QUIET, START, market, market_request, quote_market
 from trading.brokers.simulated.accounts import AccountTerms
 from trading.brokers.simulated.faults import (
     answers,

@@ -12,7 +12,7 @@ import pytest
 
 from novosky.market.server_time import ServerClock
 from tests.contracts.mt5_module import Build, ContractBase
-from tests.helpers.terminal_stage import BAR, BTCUSD, NEW_YORK, QUIET, START, UP, market, quote_market
+from tests.helpers.mt5.terminal import BAR, BTCUSD, NEW_YORK, QUIET, START, UP, market, quote_market
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.simulated.faults import call_failed, nothing_yet, terminal_restart
 from trading.brokers.simulated.functions.views import Installation

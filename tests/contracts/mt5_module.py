@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.helpers.terminal_stage import START, Stage, market_request, stage
+from tests.helpers.mt5.terminal import START, Stage, market_request, stage
 from trading.brokers.mt5_package import structs
 from trading.brokers.mt5_package.constants import CONSTANTS
 from trading.brokers.mt5_package.constants import ModuleConstants as C

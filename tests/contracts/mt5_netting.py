@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.contracts.mt5_module import Build, ContractBase
-from tests.helpers.terminal_stage import BAR, DOWN, MAGIC, QUIET, START, UP, Stage, market
+from tests.helpers.mt5.terminal import BAR, DOWN, MAGIC, QUIET, START, UP, Stage, market
 from trading.brokers.simulated.accounts import AccountTerms
 
 NETTING = AccountTerms(leverage=100, margin_mode=0)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.contracts.mt5_module import Build, ContractBase
-from tests.helpers.terminal_stage import BAR, BTCUSD, QUIET, START, UP, Stage, market, market_request
+from tests.helpers.mt5.terminal import BAR, BTCUSD, QUIET, START, UP, Stage, market, market_request
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.simulated.accounts import AccountTerms
 from trading.brokers.simulated.faults import answers, partial_fill

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.contracts.mt5_module import Build, ContractBase
-from tests.helpers.terminal_stage import BTCUSD, DOWN, MAGIC, QUIET, UP, market, market_request, quote_market
+from tests.helpers.mt5.terminal import BTCUSD, DOWN, MAGIC, QUIET, UP, market, market_request, quote_market
 from trading.brokers.simulated.accounts import AccountTerms
 from trading.brokers.simulated.markets.symbols import EURJPY, EURUSD, USDJPY
 

@@ -15,7 +15,7 @@ from alerts.channels.telegram import ChatsAccess
 from alerts.telegram.access import TelegramAccess
 from engine.records import to_bytes
 from novosky.market.news import NewsCalendar
-from tests.helpers.mt5_runs import trade_server
+from tests.helpers.mt5.runs import trade_server
 from tests.helpers.paper_runs import Outcome, Scenario
 from trading.bot import Bot
 from trading.brokers.mt5.entry import TerminalReach

@@ -18,7 +18,7 @@ from novosky.errors import UsageError
 from novosky.settings import MlSettings, Settings
 from tests.helpers.bridge_module import bridged
 from tests.helpers.kills import Reaching, in_process, live_through
-from tests.helpers.mt5_runs import mt5_outcome, with_clock
+from tests.helpers.mt5.runs import mt5_outcome, with_clock
 from tests.helpers.paper_runs import (
     Outcome,
     Scenario,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.bridge_module import bridged
-from tests.helpers.terminal_stage import START, UP, Stage, market, market_request, stage
+from tests.helpers.mt5.terminal import START, UP, Stage, market, market_request, stage
 from trading.brokers.simulated.faults import (
     Fault,
     ipc_timeout,

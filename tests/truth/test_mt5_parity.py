@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers.mt5_runs import mt5_outcome
+from tests.helpers.mt5.runs import mt5_outcome
 from tests.helpers.paper_runs import Outcome, Scenario, backtest_outcome, planted_bars, settings_with
 
 EXPENSIVE = {

@@ -16,7 +16,7 @@ from engine.records import Guard, Trade, from_text
 from novosky.database.place import sqlite_url
 from novosky.errors import BrokerError
 from novosky.market.instrument import BOT_MAGIC as MAGIC
-from tests.helpers.mt5_runs import Mt5Session, open_mt5, trade_server
+from tests.helpers.mt5.runs import Mt5Session, open_mt5, trade_server
 from tests.helpers.paper_runs import Scenario, planted_bars, settings_with
 from trading.account.adoption import adopt, survey
 from trading.brokers.mt5.broker import Mt5Broker

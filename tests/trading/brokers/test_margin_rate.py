@@ -11,7 +11,7 @@ from engine.fills import required_margin
 from engine.inputs.parameters import build_params
 from engine.records import Params
 from novosky.errors import BrokerError
-from tests.helpers.mt5_stage import Mt5Stage, stage
+from tests.helpers.mt5.stage import Mt5Stage, stage
 from tests.helpers.paper_runs import (
     Scenario,
     backtest_outcome,

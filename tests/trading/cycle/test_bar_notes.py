@@ -17,10 +17,10 @@ from novosky.database.place import sqlite_url
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings
 from tests.helpers.live_runs import LiveDesk
-from tests.helpers.mt5_runs import Mt5Session, open_mt5, trade_server
+from tests.helpers.mt5.runs import Mt5Session, open_mt5, trade_server
+from tests.helpers.mt5.terminal import Stage
 from tests.helpers.paper_runs import Scenario, finish, open_scenario, planted_bars, settings_with
 from tests.helpers.sets.signal_models import ScatteredModel, ScatteredPositionModel
-from tests.helpers.terminal_stage import Stage
 from trading.brokers.simulated.functions.terminal import SimulatedTerminal
 from trading.brokers.simulated.store import MemoryStore
 from trading.cycle.model_figures import mark_of

@@ -13,8 +13,8 @@ from engine.inputs.parameters import build_params
 from engine.outputs.tables import TRADE_COLUMNS, money_text, trade_row
 from engine.records import Trade, new_record
 from novosky.errors import BrokerError
-from tests.helpers.mt5_runs import open_mt5, trade_server
-from tests.helpers.mt5_stage import stage
+from tests.helpers.mt5.runs import open_mt5, trade_server
+from tests.helpers.mt5.stage import stage
 from tests.helpers.paper_runs import (
     Scenario,
     backtest_outcome,

@@ -16,7 +16,7 @@ from novosky.market.bars import epoch_seconds, validate_bars
 from novosky.market.clock_changes import bars_on_clock
 from novosky.market.server_time import ServerClock
 from novosky.market.timeframe import USUAL
-from tests.helpers.mt5_stage import stage
+from tests.helpers.mt5.stage import stage
 from tests.hosts.late_clock import Keeping, LateServer, Minutes, change_of, random_minutes, true_bars
 from tests.novosky.market.test_clock_changes import frame
 from trading.brokers.mt5.bars.reader import _EMPTY, BarReader

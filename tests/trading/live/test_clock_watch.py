@@ -203,7 +203,7 @@ def test_a_server_an_hour_behind_its_rule_is_said_within_a_bar(
 def test_the_true_reason_why_a_decision_became_stale_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from tests.helpers.mt5_runs import open_mt5, trade_server
+    from tests.helpers.mt5.runs import open_mt5, trade_server
     from trading.brokers.simulated.store import MemoryStore
 
     scenario = Scenario(planted_bars(150))

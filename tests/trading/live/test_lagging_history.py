@@ -13,7 +13,7 @@ from novosky.database.place import sqlite_url
 from novosky.errors import StorageError
 from novosky.market.instrument import BOT_MAGIC as MAGIC
 from tests.helpers.live_runs import LiveDesk, bot_of
-from tests.helpers.mt5_runs import Mt5Session, open_mt5, trade_server
+from tests.helpers.mt5.runs import Mt5Session, open_mt5, trade_server
 from tests.helpers.paper_runs import Scenario, planted_bars, settings_with
 from trading.brokers.simulated.functions.terminal import SimulatedTerminal
 from trading.brokers.simulated.server import TradeServer

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.mt5_runs import Mt5Session, open_mt5, trade_server
+from tests.helpers.mt5.runs import Mt5Session, open_mt5, trade_server
 from tests.helpers.paper_runs import Scenario, backtest_outcome, planted_bars, settings_with
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.structs import TradeDeal

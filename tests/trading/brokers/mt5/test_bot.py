@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from novosky.market.instrument import BOT_MAGIC as MAGIC
-from tests.helpers.mt5_runs import Mt5Session, open_mt5, trade_server
+from tests.helpers.mt5.runs import Mt5Session, open_mt5, trade_server
 from tests.helpers.paper_runs import Scenario, backtest_outcome, planted_bars, settings_with
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.simulated.faults import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.contracts.broker import BrokerContract, Row, Terms
-from tests.helpers.mt5_stage import Mt5Stage, stage
+from tests.helpers.mt5.stage import Mt5Stage, stage
 
 
 class TestMt5Broker(BrokerContract):

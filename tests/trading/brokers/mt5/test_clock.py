@@ -13,7 +13,7 @@ from novosky.errors import BrokerError
 from novosky.market.bars import epoch_seconds
 from novosky.market.server_time import ServerClock
 from tests.contracts.broker import BAR, QUIET, buy
-from tests.helpers.mt5_stage import stage
+from tests.helpers.mt5.stage import stage
 from trading.brokers.mt5.clock import OffsetCheck, ServerTime
 from trading.brokers.port import Outcome
 

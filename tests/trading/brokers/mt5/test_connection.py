@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from novosky.errors import BrokerError
 from novosky.market.bars import epoch_seconds
 from tests.contracts.broker import BAR, QUIET, START, buy, close
-from tests.helpers.mt5_stage import ACCESS, HEDGING, market, stage
+from tests.helpers.mt5.stage import ACCESS, HEDGING, market, stage
 from trading.brokers.mt5.broker import Mt5Broker
 from trading.brokers.mt5.money import Money, money_of, sizing_problem
 from trading.brokers.mt5_package.constants import ModuleConstants as C

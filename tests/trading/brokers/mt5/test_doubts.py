@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.contracts.broker import BAR, QUIET, START, UP, buy, close
-from tests.helpers.mt5_stage import ACCESS, HEDGING, Counted, Mt5Stage, Watching, held, stage
+from tests.helpers.mt5.stage import ACCESS, HEDGING, Counted, Mt5Stage, Watching, held, stage
 from trading.brokers.mt5.broker import Mt5Broker
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.mt5_package.errors import INTERNAL

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.contracts.broker import BAR, QUIET, Terms, buy, close, sell
-from tests.helpers.mt5_stage import ACCESS, HEDGING, Watching, held, market, stage
+from tests.helpers.mt5.stage import ACCESS, HEDGING, Watching, held, market, stage
 from trading.brokers.mt5.broker import Mt5Broker
 from trading.brokers.mt5.filling import filling_modes
 from trading.brokers.mt5.retcodes import (

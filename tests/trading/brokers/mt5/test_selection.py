@@ -9,7 +9,7 @@ import pytest
 
 from tests.contracts.broker import buy, close
 from tests.helpers.live_runs import LiveDesk, live_outcome
-from tests.helpers.mt5_stage import ACCESS, stage
+from tests.helpers.mt5.stage import ACCESS, stage
 from tests.helpers.paper_runs import Scenario, planted_bars, replay_outcome
 from trading.brokers.mt5.broker import Mt5Broker
 from trading.brokers.mt5_package.errors import CALL_FAILED, NOT_FOUND

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-import tests.helpers.mt5_stage as mt5_stage
+import tests.helpers.mt5.stage as mt5_stage
 import tests.trading.brokers.mt5.test_broker as test_mt5_broker
 import tests.trading.brokers.mt5.test_clock as test_mt5_clock
 import tests.trading.brokers.mt5.test_connection as test_mt5_connection

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.contracts.broker import buy
-from tests.helpers.mt5_stage import ACCESS, Counted, stage
+from tests.helpers.mt5.stage import ACCESS, Counted, stage
 from trading.brokers.mt5.broker import Mt5Broker
 from trading.brokers.mt5.terms import Timing
 from trading.brokers.mt5.worker import ENTRY, EXIT, READ, LinkWedged, Worker, caller_of

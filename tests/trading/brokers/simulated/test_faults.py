@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.helpers.mt5.terminal import BTCUSD, QUIET, Row, market, market_request, quote_market, stage
 from tests.helpers.paper_runs import settings_with
-from tests.helpers.terminal_stage import BTCUSD, QUIET, Row, market, market_request, quote_market, stage
 from trading.brokers.mt5_package.structs import STRUCTS
 from trading.brokers.simulated.accounts import AccountTerms, below_stop_out
 from trading.brokers.simulated.faults import (

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.helpers.mt5.terminal import BTCUSD, START, market, quote_market, stage
 from tests.helpers.paper_runs import settings_with
-from tests.helpers.terminal_stage import BTCUSD, START, market, quote_market, stage
 from trading.brokers.mt5_package.constants import ModuleConstants as C
 from trading.brokers.simulated.accounts import AccountTerms
 from trading.brokers.simulated.markets.history import period_starts

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.terminal_stage import DOWN, QUIET, START, UP, Stage, market, market_request, stage
+from tests.helpers.mt5.terminal import DOWN, QUIET, START, UP, Stage, market, market_request, stage
 from trading.brokers.simulated.accounts import AccountTerms
 
 HEDGING, NETTING = AccountTerms(leverage=100), AccountTerms(leverage=100, margin_mode=0)

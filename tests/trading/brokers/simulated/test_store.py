@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from novosky.errors import StorageError, UsageError
-from tests.helpers.terminal_stage import BAR, QUIET, UP, Stage, market, stage
+from tests.helpers.mt5.terminal import BAR, QUIET, UP, Stage, market, stage
 from trading.brokers.simulated.faults import process_death
 from trading.brokers.simulated.server import TradeServer
 from trading.brokers.simulated.store import SqliteStore
