@@ -117,8 +117,9 @@ def check(folder: Path) -> None:
     from alerts.family import channel_names, channel_variables, configured_channels, how_to_configure
     from alerts.message import Message
     from commands.main import cli
+    from novosky.database.place import sqlite_url
     from trading.doctor.secrets import check_channels
-    from trading.journal import Journal, sqlite_url
+    from trading.journal import Journal
 
     file = folder / "lines.txt"
     stated = {"NOVOSKY_LINES_FILE": str(file)}

@@ -68,10 +68,11 @@ def check(folder: Path) -> None:
     from engine.outputs.gate_numbers import Refusal, refusal_text
     from engine.outputs.reasons import GATE_WORDS
     from engine.records import Candidate, Guard, from_text, new_record, to_text
+    from novosky.database.place import sqlite_url
     from novosky.settings import MlSettings, Settings
     from novosky.settings.strategy import strategy_of
     from optimize.history.strategy_params import parameters_in_force
-    from trading.journal import BotStatus, Decision, Journal, sqlite_url
+    from trading.journal import BotStatus, Decision, Journal
 
     config = json.loads(Path("config.json").read_text())
     config["risk_management"]["first_hour"] = 9.0
