@@ -52,7 +52,7 @@ def journal() -> None:
 @click.option("--journal", "named", help="Journal file or database URL.  [the bot's that runs here]")
 def show(named: str | None) -> None:
     """Show where the journal is, how far it reaches and what it holds; it is only read."""
-    from commands.trade_modes.bot_here import find_bot
+    from commands.trade_modes.bot_here import find_bot, known_status
     from engine.outputs.tables import utc_text
     from novosky.environment import ENV_FILE, read_environment
     from novosky.errors import StorageError
@@ -65,12 +65,10 @@ def show(named: str | None) -> None:
         raise StorageError(f"no journal at {bot.words}; start the bot once, or name its file with --journal")
     books = Journal(bot.url, durable=True, read_only=True)
     try:
-        status, unknown = books.status(), books.flag(UNKNOWN_ORDERS)
+        status, unknown = known_status(books, bot.words), books.flag(UNKNOWN_ORDERS)
         deals, (trades, blocked), waiting = len(books.deals()), books.table_sizes(), len(books.open_intents())
     finally:
         books.close()
-    if status is None:
-        raise StorageError(f"{bot.words} holds no bot yet; start the bot once")
     click.echo(f"journal        {bot.words}, version {SCHEMA_VERSION}")
     click.echo(f"account        {shown_identity(status.identity)}")
     click.echo(f"newest bar     {utc_text(status.last_bar) if status.last_bar else 'none yet'}")

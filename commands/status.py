@@ -46,12 +46,12 @@ def status(journal: Path | None, as_json: bool, config: Path, ml_config: Path) -
 
 
 def _read(journal: Path | None, config: Path, ml_config: Path) -> DailyStatus:
+    from commands.trade_modes.bot_here import known_status
     from commands.trade_modes.health import find_journal
     from commands.trade_modes.live import CALENDAR_FOLDER
     from engine.inputs.parameters import build_params
     from engine.records import Trade, from_text
     from novosky.clock import RealClock
-    from novosky.errors import StorageError
     from novosky.settings import load_ml_settings, load_settings
     from novosky.supervision.freeze import is_frozen
     from trading.doctor.calendar import check_calendar
@@ -64,9 +64,7 @@ def _read(journal: Path | None, config: Path, ml_config: Path) -> DailyStatus:
     now = RealClock().now()
     books = Journal(url, durable=True, read_only=True)
     try:
-        standing = books.status()
-        if standing is None:
-            raise StorageError(f"{place} holds no bot yet; start the bot once")
+        standing = known_status(books, place)
         decision, intents = books.decision(standing.last_bar), books.intents_of(standing.last_bar)
         news = books.news_events(int(now), int(now) + WEEK_SECONDS)
         trades = [from_text(Trade, content) for content in books.trades()]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
+    from trading.journal import BotStatus, Journal
+
 
 @dataclass(frozen=True)
 class BotHere:
@@ -35,6 +37,28 @@ class BotHere:
     def exists(self) -> bool:
         """Whether there is such a file; of a server that shows when it is asked."""
         return self.file is None or self.file.exists()
+
+
+def known_status(books: Journal, words: str) -> BotStatus:
+    """Return where the bot of a journal stands.
+
+    Parameters
+    ----------
+    books : Journal
+    words : str
+        The journal's place, for people.
+
+    Raises
+    ------
+    StorageError
+        No bot has begun with it.
+    """
+    from novosky.errors import StorageError
+
+    status = books.status()
+    if status is None:
+        raise StorageError(f"{words} holds no bot yet; start the bot once")
+    return status
 
 
 def find_bot(named: str | Path | None, environment: Mapping[str, str]) -> BotHere:

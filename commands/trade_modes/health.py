@@ -28,8 +28,8 @@ def show_health(journal: Path | None, most_behind: int) -> None:
     StorageError
         There is no journal, or it cannot be read.
     """
+    from commands.trade_modes.bot_here import known_status
     from novosky.clock import RealClock
-    from novosky.errors import StorageError
     from novosky.supervision.freeze import FREEZE_FLAG, is_frozen
     from trading.cycle.unknown_orders import UNKNOWN_ORDERS
     from trading.journal import Journal
@@ -38,11 +38,9 @@ def show_health(journal: Path | None, most_behind: int) -> None:
     place, url, beside = find_journal(journal)
     books = Journal(url, durable=True, read_only=True)
     try:
-        status, unknown = books.status(), books.flag(UNKNOWN_ORDERS)
+        status, unknown = known_status(books, place), books.flag(UNKNOWN_ORDERS)
     finally:
         books.close()
-    if status is None:
-        raise StorageError(f"{place} holds no bot yet; start the bot once")
     health = read_health(health_file(beside))
     _print_status(status)
     if is_frozen():

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from engine.candidates import mean_of_members
 from ml.arrays import CLASS_NAMES, MEMBERS, N_CLASSES, ClassArray, Float32Matrix, Float64Array
 from ml.ensemble.device import Devices
 from ml.ensemble.members import (
@@ -101,7 +102,7 @@ class TrainedEnsemble:
     ) -> dict[str, dict[str, Any]]:
         """Return the out-of-fold `probability_metrics` of every member and of their mean, `ensemble`."""
         tables = {name: self.out_of_fold[:, at] for at, name in enumerate(MEMBERS)}
-        tables["ensemble"] = self.out_of_fold.mean(axis=1)
+        tables["ensemble"] = mean_of_members(self.out_of_fold)
         return {name: probability_metrics(table, labels, weights, class_names) for name, table in tables.items()}
 
 

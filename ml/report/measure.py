@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from engine.candidates import mean_of_members
 from ml.arrays import MEMBERS, N_CLASSES, Float64Array
 from ml.ensemble.predictor import EnsemblePredictor
 from ml.feature_engineering import PROTECTED_FEATURES, add_all_features
@@ -231,7 +232,7 @@ def _calibration(
     if reason is not None:
         return CalibrationReport(False, reason, first, last, len(rows), None, {}, {}, {})
     labels, spans = market.labels.side[rows], market.spans(rows)
-    views = {"ensemble": answers.probabilities.mean(axis=1)}
+    views = {"ensemble": mean_of_members(answers.probabilities)}
     views |= {name: answers.probabilities[:, at] for at, name in enumerate(MEMBERS)}
     return CalibrationReport(
         measured=True,
@@ -252,7 +253,7 @@ def _traded(market: _Market, answers: _Answers, ml_settings: MlSettings) -> dict
     entries = find_entries(market.bars, said, decision.confidence_threshold, decision.min_probability_diff)
     place = np.searchsorted(answers.rows, entries.bar)
     side_class = np.where(entries.side > 0, 1, 2)
-    confidence = answers.probabilities[place, :, side_class].mean(axis=1)
+    confidence = mean_of_members(answers.probabilities[place])[np.arange(len(place)), side_class]
     outcome = np.where(entries.side > 0, market.labels.long_r[entries.bar], market.labels.short_r[entries.bar])
     came = market.labels.side[entries.bar] == side_class
     found = {}
@@ -276,7 +277,7 @@ def _drift(
         reason = f"{now} rows with features are fewer than {MIN_ROWS}; wait for more bars or widen the window"
     if reason is not None:
         return DriftReport(False, reason, before, now, (), ())
-    old, new = (answers.probabilities.mean(axis=1) for answers in (training, live))
+    old, new = (mean_of_members(answers.probabilities) for answers in (training, live))
     named = measure_drift(
         "most probable class",
         *(mean.argmax(axis=1).astype(np.float64) for mean in (old, new)),

@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from engine.candidates import mean_of_members
 from ml.arrays import MEMBERS, Float64Array
 from ml.ensemble.device import Devices
 from ml.ensemble.members import Scaling
@@ -154,7 +155,8 @@ class PositionObjective:
         rows = close_features(self.frame, closes, ml_settings)
         scaled = Scaling(trained.scaler.mean_, trained.scaler.scale_).apply(rows)
         answers = np.stack([trained.members[name].predict_proba(scaled) for name in MEMBERS], axis=1)
-        followed, left = follow_exit_rule(closes, answers.mean(axis=1), ml_settings.position_model, self.horizon_bars)
+        said = mean_of_members(answers)
+        followed, left = follow_exit_rule(closes, said, ml_settings.position_model, self.horizon_bars)
         return FoldResult(gains=followed - closes.final_r, results=followed, acted=left)
 
 
