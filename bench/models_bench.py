@@ -10,7 +10,7 @@ from bench.context import YEAR, BenchContext, Training
 from bench.measure import Required, Result, Scalar, repeated, result_of
 
 TRAINING = Required("at most", 300.0)
-ROW = Required("at most", 10.0)
+ROW = Required("at most", 0.3)
 
 
 def measure_training(context: BenchContext) -> Iterator[Result]:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from ml.ensemble.predictor import unpickle
 from ml.sets.compat import MANIFEST_NAME, Manifest, read_artifact, read_manifest, read_metadata
 from ml.sets.loading import load_undisturbed
 from ml.sets.stage_files import RISK_METADATA, RISK_MODEL, RISK_SCALER, STAGE_COMMANDS, STAGE_FILES, mend_of
+from ml.trees.regressor import BoosterRegression, Regression, served_regression
 from novosky.errors import DataError, ModelCompatibilityError, ModelError
 from novosky.settings.equity_state import EQUITY_STATE, LEAST_MULTIPLIER, MOST_MULTIPLIER
 from novosky.settings.ml import MlSettings
@@ -41,24 +42,29 @@ class RiskRegressor:
     ----------
     mean, scale : ndarray, shape (7,)
         Of the inputs.
-    booster : lightgbm.Booster
-        Fitted on standardised inputs.
+    answers : Regression
+        For standardised inputs.
+    text : str
+        The same as a LightGBM text model.
     """
 
     mean: Float64Array
     scale: Float64Array
-    booster: Any
+    answers: Regression
+    text: str
+
+    @classmethod
+    def of(cls, mean: Float64Array, scale: Float64Array, booster: Any) -> Self:
+        """Return a regressor that asks a LightGBM booster itself."""
+        return cls(mean, scale, BoosterRegression(booster), booster.model_to_string())
 
     def multipliers(self, states: Float64Array) -> Float64Array:
         """Return the multiplier for each state, shape (n,), for states of shape (n, 7).
 
-        LightGBM sums the trees of a row in their order, on one thread: a row's answer does
-        not depend on the rows beside it.
+        A row's answer does not depend on the rows beside it.
         """
-        if len(states) == 0:
-            return np.empty(0)
-        answers: Float64Array = self.booster.predict((states - self.mean) / self.scale, num_threads=1)
-        return np.clip(answers, LEAST_MULTIPLIER, MOST_MULTIPLIER)
+        answers = self.answers((states - self.mean) / self.scale)
+        return np.minimum(np.maximum(answers, LEAST_MULTIPLIER), MOST_MULTIPLIER)
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,9 +205,9 @@ def _load(models_dir: Path, manifest: Manifest) -> _LoadedModel:
     metadata = read_metadata(models_dir, manifest, RISK_METADATA, ("config_hash",), mend_of("risk"))
     _check_inputs(metadata)
     mean, scale = _scaling(content[RISK_SCALER])
-    return _LoadedModel(
-        manifest, RiskRegressor(mean, scale, _booster(content[RISK_MODEL])), str(metadata["config_hash"])
-    )
+    booster, text = _booster(content[RISK_MODEL])
+    regressor = RiskRegressor(mean, scale, served_regression(booster, text, len(RISK_FEATURES), RISK_MODEL), text)
+    return _LoadedModel(manifest, regressor, str(metadata["config_hash"]))
 
 
 def _check_inputs(metadata: Mapping[str, Any]) -> None:
@@ -222,17 +228,20 @@ def _scaling(content: bytes) -> tuple[Float64Array, Float64Array]:
     """Decode the scaler, whose hash has been checked."""
     scaler = unpickle(content, RISK_SCALER)
     found = [getattr(getattr(scaler, name, None), "shape", None) for name in ("mean_", "scale_")]
-    if found != [(len(RISK_FEATURES),)] * 2:
+    whole = found == [(len(RISK_FEATURES),)] * 2
+    # Divided by zero a finite state is none, and no model shall be asked about that.
+    if not whole or not (np.isfinite([scaler.mean_, scaler.scale_]).all() and scaler.scale_.all()):
         raise ModelError(f"{RISK_SCALER} does not hold the scaling of {len(RISK_FEATURES)} inputs; {mend_of('risk')}")
     return scaler.mean_, scaler.scale_
 
 
-def _booster(content: bytes) -> Any:
-    """Decode the LightGBM text model, whose hash has been checked."""
+def _booster(content: bytes) -> tuple[Any, str]:
+    """Decode the LightGBM text model, whose hash has been checked; return the booster and the text."""
     import lightgbm
 
     try:
-        booster = lightgbm.Booster(model_str=content.decode("utf-8"))
+        text = content.decode("utf-8")
+        booster = lightgbm.Booster(model_str=text)
     except (UnicodeDecodeError, lightgbm.basic.LightGBMError) as error:
         raise ModelError(f"{RISK_MODEL} is not a LightGBM model ({error}); {mend_of('risk')}") from error
     if booster.feature_name() != list(RISK_FEATURES):
@@ -240,4 +249,4 @@ def _booster(content: bytes) -> Any:
             f"{RISK_MODEL} in a set with this {MANIFEST_NAME} was trained on {', '.join(booster.feature_name())}, but "
             f"the account state is {', '.join(RISK_FEATURES)}; {mend_of('risk')}"
         )
-    return booster
+    return booster, text

@@ -59,7 +59,7 @@ class TrainedRisk:
     @property
     def regressor(self) -> RiskRegressor:
         """The model as it is served."""
-        return RiskRegressor(self.scaler.mean_, self.scaler.scale_, self.booster)
+        return RiskRegressor.of(self.scaler.mean_, self.scaler.scale_, self.booster)
 
 
 def check_trades(found: int, ml_settings: MlSettings) -> None:

@@ -45,6 +45,11 @@ def inlined(function: F) -> F:
     return cast(F, numba.njit(cache=_own_cache(), fastmath=False, forceinline=True)(function))
 
 
+def compiles() -> bool:
+    """Tell whether this run compiles at all; with NUMBA_DISABLE_JIT=1 it does not."""
+    return not getattr(numba.config, "DISABLE_JIT")  # noqa: B009 (not in the stubs)
+
+
 def source_hash(root: Path = ROOT) -> str:
     """Return a hash over every source file that holds compiled code or feeds it."""
     digest = hashlib.sha256()

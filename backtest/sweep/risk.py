@@ -68,8 +68,11 @@ def risk_trees(regressor: RiskRegressor) -> RiskTrees:
         The arrays do not give the model's own bytes on thousands of states: another version of
         LightGBM decides differently.
     """
+    import lightgbm
+
     nodes: list[tuple[int, float, int, int, int]] = []
-    roots = [_append(tree["tree_structure"], nodes) for tree in regressor.booster.dump_model()["tree_info"]]
+    booster = lightgbm.Booster(model_str=regressor.text)
+    roots = [_append(tree["tree_structure"], nodes) for tree in booster.dump_model()["tree_info"]]
     feature, threshold, left, right, zero = (np.array(column) for column in zip(*nodes, strict=True))
     trees = RiskTrees(
         root=np.array(roots, dtype=np.int64),

@@ -62,11 +62,9 @@ class Calibrator:
 
     def apply(self, probabilities: Float64Array) -> Float64Array:
         """Return calibrated probabilities, shape (n, 3), of raw ones of the same shape."""
-        hold_odds, side_odds = _log_odds(probabilities)
-        hold = _sigmoid(self.hold_slope * hold_odds + self.hold_offset)
-        buy = _sigmoid(self.side_slope * side_odds + self.side_offset)
-        trade = 1.0 - hold
-        return np.stack((hold, trade * buy, trade * (1.0 - buy)), axis=1)
+        # One contiguous row per class: numpy's vectorised log then takes the same path for any n.
+        by_class = np.ascontiguousarray(probabilities.T)
+        return calibrated(by_class, self.hold_slope, self.hold_offset, self.side_slope, self.side_offset).T
 
     @classmethod
     def fit(cls, probabilities: Float64Array, labels: ClassArray, weights: Float64Array) -> Self:
@@ -81,7 +79,7 @@ class Calibrator:
         weights : ndarray, shape (n,)
             Row weights.
         """
-        hold_odds, side_odds = _log_odds(probabilities)
+        hold_odds, side_odds = _log_odds(np.ascontiguousarray(probabilities.T))
         hold = _fit_platt(hold_odds, labels == 0, weights)
         trade = labels != 0
         side = _fit_platt(side_odds[trade], labels[trade] == 1, weights[trade])
@@ -97,9 +95,29 @@ class Calibrator:
         return cls(**{name: float(values[name]) for name in cls.__dataclass_fields__})
 
 
-def _log_odds(probabilities: Float64Array) -> tuple[Float64Array, Float64Array]:
-    # One contiguous row per class: numpy's vectorised log then takes the same path for any n.
-    hold, buy, sell = np.maximum(np.ascontiguousarray(probabilities.T), PROBABILITY_FLOOR)
+Number = float | Float64Array
+
+
+def calibrated(
+    by_class: Float64Array, hold_slope: Number, hold_offset: Number, side_slope: Number, side_offset: Number
+) -> Float64Array:
+    """Return `Calibrator.apply` for probabilities that stand class by class, shape (3, ...) and contiguous.
+
+    The four numbers may be arrays: several members are then calibrated in one step, each
+    element with the bytes it has alone.
+    """
+    hold_odds, side_odds = _log_odds(by_class)
+    answer = np.empty_like(by_class)
+    answer[0] = hold = _sigmoid(hold_slope * hold_odds + hold_offset)
+    buy = _sigmoid(side_slope * side_odds + side_offset)
+    trade = 1.0 - hold
+    answer[1] = trade * buy
+    answer[2] = trade * (1.0 - buy)
+    return answer
+
+
+def _log_odds(by_class: Float64Array) -> tuple[Float64Array, Float64Array]:
+    hold, buy, sell = np.maximum(by_class, PROBABILITY_FLOOR)
     return np.log(hold) - np.log(buy + sell), np.log(buy) - np.log(sell)
 
 

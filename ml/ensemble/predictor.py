@@ -22,6 +22,7 @@ import pandas as pd
 
 from ml.arrays import MEMBERS, N_CLASSES, Float32Matrix, Float64Array
 from ml.ensemble.members import CalibratedMember, Calibrator, Scaling
+from ml.ensemble.served import ProbabilityFunction, ServedMember, ServedMembers, served_member
 from ml.sets.compat import Manifest, hash_training_settings, read_artifact, read_metadata
 from ml.sets.ensemble_files import SIGNAL_FILES, EnsembleFiles, FileKind
 from ml.sets.loading import load_undisturbed
@@ -32,8 +33,19 @@ _LOG = logging.getLogger(__name__)
 # Rows per call of a library: bounds memory at any history length (8,192 rows hold 2 MB of features).
 CHUNK_ROWS = 8192
 
-ProbabilityFunction = Callable[[Float32Matrix], Float64Array]
-_Loader = Callable[[bytes, str, str, Mapping[str, Any] | None], ProbabilityFunction]
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """A member's file whose hash has been checked, and what the rest of the set says about it."""
+
+    content: bytes
+    file: str
+    name: str
+    metadata: Mapping[str, Any] | None
+    width: int
+
+
+_Loader = Callable[[_Source], ServedMember]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +54,7 @@ class _LoadedSet:
     manifest_hash: str
     metadata: Mapping[str, Any] | None
     scaling: Scaling
-    members: Mapping[str, ProbabilityFunction]
+    members: ServedMembers
     sources: dict[str, str]
 
 
@@ -119,9 +131,7 @@ class ServedEnsemble:
         for begin in range(0, len(rows), CHUNK_ROWS):
             chunk = rows[begin : begin + CHUNK_ROWS]
             self._check_finite(chunk, begin)
-            scaled = self._scaling.apply(chunk)
-            for at, name in enumerate(MEMBERS):
-                answer[begin : begin + len(chunk), at] = self._members[name](scaled)
+            answer[begin : begin + len(chunk)] = self._members.probabilities(self._scaling.apply(chunk))
         return answer
 
     def _check_finite(self, chunk: Float64Array, begin: int) -> None:
@@ -171,10 +181,11 @@ def _fingerprint(loaded: _LoadedSet, files: EnsembleFiles) -> str:
 def _load(models_dir: Path, manifest: Manifest, manifest_hash: str, files: EnsembleFiles) -> _LoadedSet:
     metadata = _read_metadata(models_dir, manifest, files)
     scaling, scaler_source = _load_scaling(models_dir, manifest, metadata, files)
-    members, sources = {}, {"scaler": scaler_source}
+    members, sources = [], {"scaler": scaler_source}
     for name in MEMBERS:
-        members[name], sources[name] = _load_member(models_dir, manifest, metadata, name, files)
-    return _LoadedSet(manifest, manifest_hash, metadata, scaling, members, sources)
+        member, sources[name] = _load_member(models_dir, manifest, metadata, name, files)
+        members.append(member)
+    return _LoadedSet(manifest, manifest_hash, metadata, scaling, ServedMembers(members), sources)
 
 
 def _read_metadata(models_dir: Path, manifest: Manifest, files: EnsembleFiles) -> Mapping[str, Any] | None:
@@ -191,7 +202,11 @@ def _load_scaling(
 ) -> tuple[Scaling, str]:
     try:
         scaler = unpickle(read_artifact(models_dir, manifest, files.scaler, files.mend), files.scaler)
-        return Scaling(scaler.mean_, scaler.scale_), files.scaler
+        scaling = Scaling(scaler.mean_, scaler.scale_)
+        # Divided by zero a finite feature is none, and no model shall be asked about that.
+        if not (np.isfinite(scaling.mean).all() and np.isfinite(scaling.scale).all() and scaling.scale.all()):
+            raise ModelError(f"{files.scaler} does not hold the scaling of finite numbers")
+        return scaling, files.scaler
     except ModelError as error:
         if metadata is None:
             raise ModelError(
@@ -206,7 +221,7 @@ def _load_scaling(
 
 def _load_member(
     models_dir: Path, manifest: Manifest, metadata: Mapping[str, Any] | None, name: str, files: EnsembleFiles
-) -> tuple[ProbabilityFunction, str]:
+) -> tuple[ServedMember, str]:
     """Try a member's files in the order of the chain; the first whose hash fits and that loads is used."""
     reasons = []
     for kind, load in _CHAIN:
@@ -214,7 +229,9 @@ def _load_member(
         try:
             if kind == "raw" and metadata is None:
                 raise ModelError(f"{file} needs the calibrator in {files.metadata}, which cannot be used")
-            return load(read_artifact(models_dir, manifest, file, files.mend), file, name, metadata), file
+            content = read_artifact(models_dir, manifest, file, files.mend)
+            width = len(manifest.features) + len(files.inputs)
+            return load(_Source(content, file, name, metadata, width)), file
         except ModelError as error:
             _LOG.warning("%s: %s", name, error)
             reasons.append(str(error))
@@ -244,11 +261,11 @@ def unpickle(content: bytes, file: str) -> Any:
         ) from error
 
 
-def _from_calibrated(content: bytes, file: str, name: str, metadata: Mapping[str, Any] | None) -> ProbabilityFunction:
-    member = unpickle(content, file)
-    if not isinstance(member, CalibratedMember) or member.name != name:
-        raise ModelError(f"{file} does not hold the calibrated member {name}")
-    return member.predict_proba
+def _from_calibrated(source: _Source) -> ServedMember:
+    member = unpickle(source.content, source.file)
+    if not isinstance(member, CalibratedMember) or member.name != source.name:
+        raise ModelError(f"{source.file} does not hold the calibrated member {source.name}")
+    return served_member(member, source.width, source.file)
 
 
 def onnx_probabilities(content: bytes) -> ProbabilityFunction:
@@ -282,17 +299,18 @@ def onnx_probabilities(content: bytes) -> ProbabilityFunction:
     return predict
 
 
-def _from_onnx(content: bytes, file: str, name: str, metadata: Mapping[str, Any] | None) -> ProbabilityFunction:
+def _from_onnx(source: _Source) -> ServedMember:
     try:
-        return onnx_probabilities(content)
+        return ServedMember(onnx_probabilities(source.content), None)
     except ModelError as error:
-        raise ModelError(f"{file}: {error}") from error
+        raise ModelError(f"{source.file}: {error}") from error
 
 
-def _from_raw(content: bytes, file: str, name: str, metadata: Mapping[str, Any] | None) -> ProbabilityFunction:
-    assert metadata is not None, "the caller refuses a raw member without metadata"
-    calibrator = Calibrator.from_dict(metadata["calibrators"][name])
-    return CalibratedMember(name, unpickle(content, file), calibrator).predict_proba
+def _from_raw(source: _Source) -> ServedMember:
+    assert source.metadata is not None, "the caller refuses a raw member without metadata"
+    calibrator = Calibrator.from_dict(source.metadata["calibrators"][source.name])
+    member = CalibratedMember(source.name, unpickle(source.content, source.file), calibrator)
+    return served_member(member, source.width, source.file)
 
 
 _CHAIN: tuple[tuple[FileKind, _Loader], ...] = (

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from ml.arrays import Float64Array
 from ml.sets.compat import Manifest, read_artifact, read_metadata
 from ml.sets.loading import load_undisturbed
 from ml.sets.stage_files import SLTP_METADATA, SLTP_STOP, SLTP_TARGET, STAGE_COMMANDS, mend_of
+from ml.trees.regressor import Regression, served_regression
 from novosky.errors import DataError, ModelError
 from novosky.settings.ml import MlSettings
 
@@ -46,15 +46,12 @@ def hash_sltp_settings(ml_settings: MlSettings) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8")).hexdigest()
 
 
-def predict_distances(stop: Any, target: Any, features: Float64Array, side: SideArray) -> Float64Array:
-    """Ask two LightGBM boosters for the distances of entries.
-
-    LightGBM sums the trees of a row in their order, on one thread: a row's answer does not
-    depend on the rows beside it.
+def predict_distances(stop: Regression, target: Regression, features: Float64Array, side: SideArray) -> Float64Array:
+    """Ask two regressions for the distances of entries.
 
     Parameters
     ----------
-    stop, target : lightgbm.Booster
+    stop, target : Regression
     features : ndarray of float64, shape (n, k)
         Finite.
     side : ndarray of int8, shape (n,)
@@ -70,16 +67,16 @@ def predict_distances(stop: Any, target: Any, features: Float64Array, side: Side
         rows = np.empty((len(chunk), features.shape[1] + 1))
         rows[:, :-1] = chunk
         rows[:, -1] = side[begin : begin + len(chunk)]
-        answer[begin : begin + len(chunk), 0] = stop.predict(rows, num_threads=1)
-        answer[begin : begin + len(chunk), 1] = target.predict(rows, num_threads=1)
+        answer[begin : begin + len(chunk), 0] = stop(rows)
+        answer[begin : begin + len(chunk), 1] = target(rows)
     return np.maximum(answer, DISTANCE_FLOOR)
 
 
 @dataclass(frozen=True, eq=False)
 class _LoadedModels:
     manifest: Manifest
-    stop: Any
-    target: Any
+    stop: Regression
+    target: Regression
     trained_with: str
 
 
@@ -178,24 +175,24 @@ class SltpPredictor:
 def _load(models_dir: Path, manifest: Manifest) -> _LoadedModels:
     mend = mend_of("sltp")
     inputs = (*manifest.features, SIDE_INPUT)
-    boosters = {
-        name: _booster(read_artifact(models_dir, manifest, name, mend), name, inputs)
-        for name in (SLTP_STOP, SLTP_TARGET)
-    }
+    stop, target = (
+        _regression(read_artifact(models_dir, manifest, name, mend), name, inputs) for name in (SLTP_STOP, SLTP_TARGET)
+    )
     metadata = read_metadata(models_dir, manifest, SLTP_METADATA, ("config_hash",), mend)
-    return _LoadedModels(manifest, boosters[SLTP_STOP], boosters[SLTP_TARGET], metadata["config_hash"])
+    return _LoadedModels(manifest, stop, target, metadata["config_hash"])
 
 
-def _booster(content: bytes, name: str, inputs: Sequence[str]) -> Any:
+def _regression(content: bytes, name: str, inputs: Sequence[str]) -> Regression:
     """Decode a LightGBM text model whose hash has been checked."""
     import lightgbm
 
     try:
-        booster = lightgbm.Booster(model_str=content.decode("utf-8"))
+        text = content.decode("utf-8")
+        booster = lightgbm.Booster(model_str=text)
     except (UnicodeDecodeError, lightgbm.basic.LightGBMError) as error:
         raise ModelError(f"{name} is not a LightGBM model ({error}); {mend_of('sltp')}") from error
     if booster.feature_name() != list(inputs):
         raise ModelError(
             f"{name} was trained on other inputs than the features of its set and `{SIDE_INPUT}`; {mend_of('sltp')}"
         )
-    return booster
+    return served_regression(booster, text, len(inputs), name)

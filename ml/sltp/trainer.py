@@ -21,6 +21,7 @@ from ml.labels.out_of_fold import OutOfFold, find_entries
 from ml.labels.splits import PurgedSpanKFold
 from ml.signal.trainer import average_uniqueness
 from ml.sltp.predictor import SIDE_INPUT, predict_distances
+from ml.trees.regressor import BoosterRegression
 from novosky.errors import DataError
 from novosky.market.bars import epoch_seconds
 from novosky.market.news import NewsCalendar
@@ -220,14 +221,14 @@ def train_sltp(dataset: SltpDataset, ml_settings: MlSettings, *, seed: int, prog
     folds = sltp_folds(dataset, model.folds, model.embargo_bars)
     answers = np.empty((len(dataset.row_bar), 2, 2))
     for done, fold in enumerate(folds):
-        stop, target = _fit_pair(dataset, ml_settings, fold.train, seed)
+        stop, target = map(BoosterRegression, _fit_pair(dataset, ml_settings, fold.train, seed))
         for at, side in enumerate((LONG, SHORT)):
             sides = np.full(len(fold.rows), side, dtype=np.int8)
             answers[fold.rows, at] = predict_distances(stop, target, dataset.row_features[fold.rows], sides)
         progress(f"fold {done + 1}", done + 1, len(folds) + 1)
-    stop, target = _fit_pair(dataset, ml_settings, np.arange(len(dataset.weights)), seed)
+    final = _fit_pair(dataset, ml_settings, np.arange(len(dataset.weights)), seed)
     progress("all entries", len(folds) + 1, len(folds) + 1)
-    return TrainedSltp(stop, target, answers)
+    return TrainedSltp(*final, answers)
 
 
 def _fit_pair(dataset: SltpDataset, ml_settings: MlSettings, kept: IntArray, seed: int) -> tuple[Any, Any]:

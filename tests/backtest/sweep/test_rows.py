@@ -201,7 +201,7 @@ def fitted(**parameters: Any) -> RiskRegressor:
     target = np.where(asked[:, 0] == 0.0, 0.9, 0.4) + 0.1 * asked[:, 6]
     given = {"objective": "regression", "num_leaves": 8, "min_data_in_leaf": 20, "verbosity": -1, "num_threads": 1}
     booster = lightgbm.train(given | parameters, lightgbm.Dataset(asked, target), num_boost_round=20)
-    return RiskRegressor(np.zeros(7), np.ones(7), booster)
+    return RiskRegressor.of(np.zeros(7), np.ones(7), booster)
 
 
 @pytest.mark.parametrize("zeros_are_missing", [False, True])

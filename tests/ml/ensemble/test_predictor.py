@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from ml.arrays import MEMBERS
+from ml.ensemble.members import Scaling
 from ml.ensemble.predictor import CHUNK_ROWS, EnsemblePredictor
 from ml.sets.ensemble_files import METADATA_NAME, SCALER_NAME, FileKind, member_file
 from novosky.errors import DataError, ModelCompatibilityError, ModelError
@@ -62,6 +63,36 @@ def test_every_step_of_the_chain_agrees_with_the_calibrated_pickle(
     difference = np.abs(served_by(trained, models, kind).predict_proba(rows) - expected)
     for at, name in enumerate(MEMBERS):
         assert difference[:, at].max() <= 1e-4, name
+
+
+@pytest.mark.parametrize("kind", ["calibrated", "raw"])
+def test_flat_trees_answer_with_the_bytes_of_the_pickled_members(
+    trained: SmallSet, models: Path, kind: FileKind, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = trained.later_features
+    scaler = pickle.loads((models / SCALER_NAME).read_bytes())
+    scaled = Scaling(scaler.mean_, scaler.scale_).apply(rows)
+    pickled = [pickle.loads((models / member_file(name, "calibrated")).read_bytes()) for name in MEMBERS]
+    expected = np.stack([member.predict_proba(scaled) for member in pickled], axis=1)
+    with caplog.at_level(logging.WARNING):
+        predictor = served_by(trained, models, kind)
+    assert "its library itself answers" not in caplog.text
+    assert predictor.predict_proba(rows).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("spoilt", [0.0, np.nan, np.inf])
+def test_a_scaler_that_divides_finite_numbers_into_none_is_passed_over(
+    trained: SmallSet, models: Path, spoilt: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    scaler = pickle.loads((models / SCALER_NAME).read_bytes())
+    scaler.scale_[3] = spoilt
+    (models / SCALER_NAME).write_bytes(pickle.dumps(scaler))
+    manifest = json.loads((models / "model_compat.json").read_text())
+    manifest["artifacts"][SCALER_NAME] = sha256_of(models / SCALER_NAME)
+    (models / "model_compat.json").write_text(json.dumps(manifest))
+    with caplog.at_level(logging.WARNING):
+        assert EnsemblePredictor(models, trained.ml_settings).sources["scaler"] == METADATA_NAME
+    assert "does not hold the scaling of finite numbers" in caplog.text
 
 
 @pytest.mark.parametrize("kind", KINDS)
