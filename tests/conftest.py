@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.helpers.made_once import made_once
-from tests.helpers.run_places import keep_bytecode, work_in_memory
+from tests.helpers.run.made_once import made_once
+from tests.helpers.run.places import keep_bytecode, work_in_memory
 
 if TYPE_CHECKING:
     from tests.helpers.desk import Desk
