@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.helpers.made_once import made_once
-from tests.helpers.run_places import keep_bytecode, work_in_memory
+from tests.helpers.run.made_once import made_once
+from tests.helpers.run.places import keep_bytecode, work_in_memory
 
 if TYPE_CHECKING:
     from tests.helpers.desk import Desk
@@ -37,7 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the rooms of the longest tests; every room keeps its own order."""
-    items.sort(key=lambda item: item.path.relative_to(ROOT / "tests").parts[0] not in LONG_FIRST)
+    long = {ROOT / "tests" / room for room in LONG_FIRST}
+    items.sort(key=lambda item: long.isdisjoint(item.path.parents))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,4 @@
-"""The ordered list of the 55 features, put together from the tables of the rooms.
+"""The ordered list of the features, put together from the tables of the rooms.
 
 The order is a contract between training, backtest and bot: each row states its place.
 """

@@ -41,7 +41,7 @@ class _Blank(BaseHTTPRequestHandler):
 def bare_http() -> Iterator[Exchange]:
     """Give an exchange with a server on a thread of this process."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Blank) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         with _exchange(server.server_port) as exchange:
             yield exchange

@@ -49,6 +49,14 @@ class PostgresServer:
         run(self.binaries, ["pg_ctl", "-D", str(self.data), "-w", "-t", str(PATIENCE), "-o", options, "-l",
                             str(self.data / "log"), "start"])  # fmt: skip
 
+    def clear(self) -> None:
+        """Remove everything that was stored; what a bot still holds is waited for."""
+        import psycopg
+
+        with psycopg.connect(self.url().set(drivername="postgresql").render_as_string(False), autocommit=True) as line:
+            line.execute("DROP SCHEMA public CASCADE")
+            line.execute("CREATE SCHEMA public")
+
     def stop(self) -> None:
         """Stop the server as a power cut would: sessions are dropped where they stand."""
         run(self.binaries, ["pg_ctl", "-D", str(self.data), "-w", "-m", "immediate", "stop"])

@@ -131,8 +131,8 @@ def test_a_value_that_is_not_a_number_is_named(trained: SmallSet, value: float) 
 
 def test_another_number_of_features_is_refused(trained: SmallSet) -> None:
     predictor = load_undisturbed(trained.models_dir, trained.ml_settings, EnsemblePredictor)
-    with pytest.raises(DataError, match=r"\(n, 55\)"):
-        predictor.predict_proba(trained.later_features[:5, :54])
+    with pytest.raises(DataError, match=rf"\(n, {len(trained.ml_settings.features)}\)"):
+        predictor.predict_proba(trained.later_features[:5, :-1])
 
 
 class Trap:

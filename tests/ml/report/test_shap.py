@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from ml.arrays import CLASS_NAMES, MEMBERS
-from ml.feature_engineering import PROTECTED_FEATURES
+from ml.feature_engineering import PROTECTED_FEATURES, get_feature_names
 from ml.report.shap_analysis import (
     check_additivity,
     explain_signal,
@@ -108,7 +108,7 @@ def test_contributions_and_base_value_add_up_to_the_output_of_every_row(
 def test_the_explained_output_is_that_of_the_predictions(name: str, desk: Desk) -> None:
     base = pickle.loads((desk.models / member_file(name, "raw")).read_bytes())
     member = pickle.loads((desk.models / member_file(name, "calibrated")).read_bytes())
-    scaled = np.random.default_rng(5).standard_normal((50, 55)).astype(np.float32)
+    scaled = np.random.default_rng(5).standard_normal((50, len(get_feature_names()))).astype(np.float32)
     output = raw_output(name, base, scaled)
     if name != "rf":
         output = np.exp(output) / np.exp(output).sum(axis=1, keepdims=True)
@@ -287,7 +287,7 @@ def test_a_training_without_shap_takes_the_old_summary_away(
 
 def test_the_page_shows_every_feature_and_loads_nothing(summary: ShapSummary) -> None:
     page = shap_page(summary, MADE)
-    assert page.count("<rect") == 3 * 55
+    assert page.count("<rect") == 3 * len(get_feature_names())
     assert page.count("&#9670;</text>") == len(PROTECTED_FEATURES)
     assert "SYNTHETIC DATA" in page
     assert summary.note in page

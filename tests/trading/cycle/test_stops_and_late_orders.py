@@ -21,6 +21,9 @@ from trading.cycle.switches import Switches
 from trading.live.loop import Rhythm
 from trading.live.parts import LiveParts
 
+RHYTHM = Rhythm(poll=15.0, reconcile=60.0)
+"""Several passes between two reconciliations: a level is back at a pass."""
+
 
 @dataclass
 class Stripping:
@@ -52,7 +55,7 @@ class Stripping:
 @pytest.mark.parametrize("what", ["stop", "target", "both"])
 def test_levels_taken_away_are_back_within_a_pass(tmp_path: Path, what: str) -> None:
     scenario = Scenario(planted_bars(60))
-    desk = LiveDesk(scenario, tmp_path, rhythm=Rhythm(poll=5.0, reconcile=60.0))
+    desk = LiveDesk(scenario, tmp_path, rhythm=RHYTHM)
     stripping = Stripping(desk.parts(), desk.server, what)
     events = desk.run(
         wait=stripping,
@@ -63,13 +66,13 @@ def test_levels_taken_away_are_back_within_a_pass(tmp_path: Path, what: str) -> 
     assert len(stripping.taken) > 3
     for ticket, (bar, moment) in stripping.taken.items():
         again, later = stripping.back[ticket]
-        assert (again, later - moment) == (bar, 5.0)
+        assert (again, later - moment) == (bar, RHYTHM.poll)
     assert sorted(events) == sorted(stripping.taken)
 
 
 def test_levels_taken_away_leave_the_trades_of_the_backtest(tmp_path: Path) -> None:
     scenario = Scenario(planted_bars(60))
-    desk = LiveDesk(scenario, tmp_path, rhythm=Rhythm(poll=5.0, reconcile=60.0))
+    desk = LiveDesk(scenario, tmp_path, rhythm=RHYTHM)
     stripping = Stripping(desk.parts(), desk.server, "both")
     trades = desk.run(wait=stripping, look=lambda session: len(session.journal.trades()))
     assert trades == len(backtest_outcome(scenario, tmp_path).trade_rows)

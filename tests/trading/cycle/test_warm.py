@@ -30,8 +30,10 @@ from tests.helpers import paper_runs
 from tests.helpers.sets.signal_models import ScatteredPositionModel, ScatteredRiskModel, ScatteredSltpModel
 from trading.cycle.warm import warm_up
 
-def loaded():
-    known = [each for each in gc.get_objects() if isinstance(each, Dispatcher)]
+def dispatchers():
+    return [each for each in gc.get_objects() if isinstance(each, Dispatcher)]
+
+def loaded(known):
     return {(each.py_func.__module__, each.py_func.__name__, str(kinds)) for each in known for kinds in each.signatures}
 
 plain = paper_runs.scattered_ml_settings().model_dump(mode="json", exclude={"schema_reference"})
@@ -50,12 +52,17 @@ if sys.argv[1] == "warm":
     params = build_params(scenario.settings, ml_settings)
     warm_up(scenario.models, scenario.settings, ml_settings, params)
 session = paper_runs.open_scenario(scenario, Path(sys.argv[2]))
-late = set()
+late, known, modules = set(), dispatchers(), len(sys.modules)
 while not session.server.at_end:
     session.server.advance()
-    before = loaded()
+    before = loaded(known)
     session.bot.cycle()
-    late |= loaded() - before
+    if len(sys.modules) > modules:
+        # To look through all objects takes longer than a bar; rules come with their modules.
+        known, modules = dispatchers(), len(sys.modules)
+    late |= loaded(known) - before
+# What came any other way is found here.
+late |= loaded(dispatchers()) - loaded(known)
 actions = {row["action"].split(":")[0] for row in session.journal.decisions()}
 print(json.dumps({"late": sorted(late), "actions": sorted(actions), "trades": len(session.journal.trades())}))
 """

@@ -22,10 +22,16 @@ SETTINGS = ("default_transaction_read_only", "statement_timeout", "lock_timeout"
             "tcp_keepalives_idle", "idle_in_transaction_session_timeout", "search_path")  # fmt: skip
 
 
-@pytest.fixture
-def server() -> Iterator[PostgresServer]:
+@pytest.fixture(scope="module")
+def running() -> Iterator[PostgresServer]:
     with serving() as server:
         yield server
+
+
+@pytest.fixture
+def server(running: PostgresServer) -> PostgresServer:
+    running.clear()
+    return running
 
 
 def through(port: int, server: PostgresServer) -> URL:

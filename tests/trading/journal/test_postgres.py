@@ -87,10 +87,8 @@ def server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def place(server: PostgresServer) -> ServerPlace:
-    place = ServerPlace(server)
-    place.run("DROP SCHEMA public CASCADE")
-    place.run("CREATE SCHEMA public")
-    return place
+    server.clear()
+    return ServerPlace(server)
 
 
 @pytest.fixture

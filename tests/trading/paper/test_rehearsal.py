@@ -211,7 +211,7 @@ def test_the_commands_as_printed_trade_at_a_faster_pace(desk: Desk, port: int, t
     environment = os.environ | {"NOVOSKY_BRIDGE_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)}
     code = "from commands.main import main; main()"
     serve = [sys.executable, "-u", "-c", code, "bridge", "serve", *files]
-    serve += ["--simulated", str(desk.bars), "--port", str(port), "--pace", "100"]
+    serve += ["--simulated", str(desk.bars), "--port", str(port), "--pace", "250"]
     options: dict[str, Any] = {"cwd": tmp_path, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(serve, env=environment, **options) as bridge:
         try:

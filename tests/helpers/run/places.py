@@ -22,9 +22,10 @@ def keep_bytecode(config: pytest.Config) -> None:
     Workers and hundreds of programs that the tests start would each compile all sources anew, two seconds of work
     a start. Where Python may write its `__pycache__`, nothing is done.
     """
-    if not sys.dont_write_bytecode or config.cache is None or sys.pycache_prefix is not None:
+    cache = getattr(config, "cache", None)
+    if not sys.dont_write_bytecode or cache is None or sys.pycache_prefix is not None:
         return
-    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
+    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(cache.mkdir("bytecode"))
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
