@@ -208,7 +208,7 @@ class Metrics:
                 flat[field.name] = "; ".join(value)
             else:
                 flat[field.name] = value
-        # JSON knows no infinity: a profit factor without a losing trade is null there.
+        # JSON knows no infinity: what has no bound is null there.
         unbounded = [key for key, value in flat.items() if isinstance(value, float) and not math.isfinite(value)]
         return flat | dict.fromkeys(unbounded)
 

@@ -95,7 +95,7 @@ def optimize(
         state = unfinished_run(world.runs, plan.command)
         if state is None:
             return _begin(steps, plan, world, until)
-        # What is proved is in place for good: such a run only has to be made known, whatever is asked for now.
+        # After the smoke test the decision stands: such a run only has to be made known, whatever is asked for now.
         proved = state.done(PROVED) is not None
         same = _compared(state.plan, proved) == _compared(plan.content(), proved)
         late = _age(state, world.now()) > STALE_AFTER

@@ -16,7 +16,7 @@ MOST_FILES = 20
 """Of one level in a folder; more cannot be looked through at a glance."""
 MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_FUNCTION = 50
-"""Of code; a longer one has a second thing to say, which deserves a name."""
+"""Of code in its body; a longer one has a second thing to say, which deserves a name."""
 TABLES = ("commands",)
 """Folders in which every file is a row of one table."""
 OF_THE_WHOLE = {"campaigns", "contracts", "helpers", "hosts", "program", "truth"}

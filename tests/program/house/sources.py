@@ -80,7 +80,7 @@ def imports(file: Path) -> Iterator[Import]:
 
 @dataclass(frozen=True)
 class Function:
-    """A function with the lines of code it has: docstring, comments and blank lines are none."""
+    """A function with the lines of code in its body: docstring, comments and blank lines are none."""
 
     file: Path
     name: str
@@ -93,7 +93,7 @@ def without_comments(file: Path) -> list[str]:
 
 
 def functions() -> Iterator[Function]:
-    """Yield every function of the product. Of a command only the body counts: its signature is the list of options."""
+    """Yield every function of the product."""
     for file in files():
         text = file.read_text(encoding="utf-8")
         for node in ast.walk(ast.parse(text)):
@@ -103,8 +103,6 @@ def functions() -> Iterator[Function]:
 
 def _code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef, text: list[str]) -> int:
     body = node.body[1:] if ast.get_docstring(node) is not None else node.body
-    command = any("command" in ast.unparse(decorator) for decorator in node.decorator_list)
-    signature = set[int]() if command else set(range(node.lineno, node.body[0].lineno))
     inside = {line for each in body for line in range(each.lineno, (each.end_lineno or each.lineno) + 1)}
-    counted = (text[line - 1].strip() for line in signature | inside)
+    counted = (text[line - 1].strip() for line in inside)
     return sum(bool(line) and not line.startswith("#") for line in counted)
