@@ -50,7 +50,7 @@ class PositionOpinions:
     def __init__(self, model: PositionModel, prepared: Prepared) -> None:
         self._model, self._prepared = model, prepared
         self._row_of = np.full(len(prepared.bars.time), -1, dtype=np.int64)
-        self._row_of[prepared.rows] = np.arange(len(prepared.rows))
+        self._row_of[prepared.signals.rows] = np.arange(len(prepared.signals.rows))
         self._known: dict[tuple[int, int, float, float], Opinion] = {}
 
     def about(self, bar: int, account: Account, params: Params) -> Opinion:
@@ -69,7 +69,7 @@ class PositionOpinions:
         span = span[self._row_of[span] >= 0]
         if len(span) == 0:
             return Opinion(span, np.empty((0, 3)), until)
-        features = self._prepared.features[self._row_of[span]]
+        features = self._prepared.signals.features[self._row_of[span]]
         inputs = np.empty((len(span), 4))
         fill_position_inputs(account, params, bars, span, inputs)
         answer = self._model.predict_proba(np.concatenate((features, inputs), axis=1))

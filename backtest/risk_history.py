@@ -31,7 +31,6 @@ from engine.bar import HOLD
 from engine.breakers import judge_close, start_guard
 from engine.candidates import likeliest_sides
 from engine.equity import equity_state
-from engine.inputs.context import MarketContext
 from engine.inputs.parameters import build_params
 from engine.records import Account, Guard, Params, new_record
 from ml.labels.out_of_fold import OutOfFold, OutOfFoldDistances
@@ -185,7 +184,7 @@ def prepare_out_of_fold(
             "the out-of-fold distances are not for the bars of the out-of-fold probabilities; "
             "train both anew with --ensemble --position --sltp --risk"
         )
-    times = prepared.bars.time[prepared.rows]
+    times = prepared.bars.time[prepared.signals.rows]
     rows = np.minimum(np.searchsorted(times, signal.times), len(times) - 1)
     strange = np.flatnonzero(times[rows] != signal.times)
     if len(strange):
@@ -194,17 +193,10 @@ def prepare_out_of_fold(
             f"the signal set answered for a bar at {moment} that the given bars lack or whose features are not warm; "
             "give the bars it was trained on"
         )
-    context = prepared.context
     sides = likeliest_sides(signal.probabilities)
-    return replace(
-        prepared,
-        probabilities=signal.probabilities,
-        rows=prepared.rows[rows],
-        features=prepared.features[rows],
-        context=MarketContext(**{name: values[rows] for name, values in vars(context).items()}),
-        # Where the likeliest class is HOLD there is no candidate, and nobody looks.
-        distances=distances.distances[np.arange(len(rows)), np.where(sides < 0, 1, 0)],
-    )
+    # Where the likeliest class is HOLD there is no candidate, and nobody looks.
+    brackets = distances.distances[np.arange(len(rows)), np.where(sides < 0, 1, 0)]
+    return replace(prepared, signals=prepared.signals.answered(rows, signal.probabilities, brackets))
 
 
 class StateRecorder:

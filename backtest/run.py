@@ -18,14 +18,12 @@ import pandas as pd
 from backtest.result import BacktestResult
 from engine.bar import ASK_MULTIPLIER, ASK_POSITION, DONE, HOLD
 from engine.breakers import start_guard
-from engine.candidates import find_candidates
 from engine.history import advance
 from engine.inputs.bar_spreads import BarSpreads, bar_spreads
-from engine.inputs.brackets import bracket_multiples, side_distances
 from engine.inputs.columns import bar_columns, minutes_of, window_rows
-from engine.inputs.context import MarketContext, market_context
 from engine.inputs.models import SignalModel, SltpModel
 from engine.inputs.parameters import build_params, build_rollovers
+from engine.inputs.signals import MeasuredBars, Signals, ask_signals, signal_candidates
 from engine.records import (
     Account,
     Bars,
@@ -82,35 +80,25 @@ class Prepared:
         The bars of the window.
     bars : Bars
         The same as columns.
-    probabilities : ndarray, shape (m, members, 3)
-        For the m rows in `rows`; rows without warmed-up features are left out.
-    rows : ndarray of int, shape (m,)
-    features : ndarray, shape (m, k)
-        Of the same m rows, in the order of ml_config.json.
-    context : MarketContext
-        Of the same m rows.
-    atr : ndarray, shape (n,)
-        ATR(14) in USD of every bar, NaN where the features are not warm.
+    signals : Signals
+        Of the bars with warmed-up features, by their row in `frame`.
     minutes : Minutes
     train_cutoff : pandas.Timestamp or None
-    distances : ndarray, shape (m, 2), or None
-        Stop and target in ATR for the likeliest side of the same m rows, from the SLTP model
-        and not clamped; None without one.
     spreads : BarSpreads or None
         Where the spreads of `bars` come from, for whoever prints the costs.
     """
 
     frame: pd.DataFrame
     bars: Bars
-    probabilities: npt.NDArray[np.float64]
-    rows: npt.NDArray[np.int64]
-    features: npt.NDArray[np.float64]
-    context: MarketContext
-    atr: npt.NDArray[np.float64]
+    signals: Signals
     minutes: Minutes
     train_cutoff: pd.Timestamp | None
-    distances: npt.NDArray[np.float64] | None = None
     spreads: BarSpreads | None = None
+
+    @property
+    def atr(self) -> npt.NDArray[np.float64]:
+        """ATR(14) in USD of every bar, NaN where the model is mute: nothing else may trade there either."""
+        return self.signals.atr_of_bars(len(self.frame))
 
 
 def prepare(
@@ -138,28 +126,25 @@ def prepare(
     first, last = window_rows(history, start, end)
     featured = add_all_features(history.iloc[:last].reset_index(drop=True), news).iloc[first:].reset_index(drop=True)
     frame = history.iloc[first:last].reset_index(drop=True)
-    names = list(ml_settings.features)
-    matrix = featured[names].to_numpy(dtype=np.float64)
-    atr, ema_distance, adx = (featured[name].to_numpy(dtype=np.float64) for name in ("atr", "ema200_distance", "adx"))
-    warm = np.isfinite(matrix).all(axis=1) & np.isfinite(atr) & np.isfinite(ema_distance) & np.isfinite(adx)
-    rows = np.flatnonzero(warm)
-    if len(rows) == 0:
+    signals = ask_signals(_measured(featured, ml_settings), settings, model, sltp, news)
+    if signals is None:
         raise DataError("no bar of the window has warmed-up features; give more history before --start")
-    matrix = matrix[rows]
-    probabilities = model.predict_proba(matrix)
     return Prepared(
         frame=frame,
         bars=bar_columns(frame, settings, fixed_spread=fixed_spread),
-        probabilities=probabilities,
-        rows=rows.astype(np.int64),
-        features=matrix,
-        context=market_context(epoch_seconds(frame)[rows], atr[rows], ema_distance[rows], adx[rows], settings, news),
-        # Where the model is mute nothing else may trade either, random entries included.
-        atr=np.where(warm, atr, np.nan),
+        signals=signals,
         minutes=no_minutes() if m1 is None else minutes_of(frame, m1, settings.frame),
         train_cutoff=model.train_cutoff,
-        distances=None if sltp is None else side_distances(sltp, matrix, probabilities),
         spreads=bar_spreads(frame, settings, fixed=fixed_spread),
+    )
+
+
+def _measured(featured: pd.DataFrame, ml_settings: MlSettings) -> MeasuredBars:
+    return MeasuredBars(
+        np.arange(len(featured), dtype=np.int64),
+        epoch_seconds(featured),
+        featured[list(ml_settings.features)].to_numpy(dtype=np.float64),
+        *(featured[name].to_numpy(dtype=np.float64) for name in ("atr", "ema200_distance", "adx")),
     )
 
 
@@ -218,12 +203,7 @@ def simulate(
     answers = answers or NeutralAnswers()
     params = build_params(settings, ml_settings)
     bars = prepared.bars
-    candidates = find_candidates(
-        prepared.probabilities,
-        prepared.rows,
-        prepared.context,
-        *bracket_multiples(prepared.distances, settings, ml_settings),
-    )
+    candidates = signal_candidates(prepared.signals, settings, ml_settings)
     opening = opening or _fresh_account(settings, params, int(bars.time[0]))
     account = from_bytes(Account, to_bytes(opening.account))
     guard = from_bytes(Guard, to_bytes(opening.guard))

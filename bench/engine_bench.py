@@ -18,7 +18,7 @@ from bench.reference_loop import reference_trades
 from bench.runs.engine import SPREAD, neutral_params, prepare, run
 from engine.records import Params
 
-LOOP = Required("at least", 50e6)
+LOOP = Required("at least", 110e6)
 RATIO = Required("at least", 4.0)
 ROUNDS = 7
 

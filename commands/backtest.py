@@ -181,11 +181,11 @@ def run_labels(prepared: Prepared, settings: Settings, marks: Mapping[Any, Any])
         labels.append(overlap)
     if marks.get("volume") == "none":
         labels.append("No volume: the bars' source publishes none, so features of volume say nothing")
-    calendar = calendar_note(prepared.context.news_minutes, settings)
+    calendar = calendar_note(prepared.signals.context.news_minutes, settings)
     if calendar is not None:
         labels.append(calendar)
     labels += price_step_warnings(prepared.frame, settings.broker.digits)
-    bars, mute = len(prepared.frame), len(prepared.frame) - len(prepared.rows)
+    bars, mute = len(prepared.frame), len(prepared.frame) - len(prepared.signals.rows)
     if mute:
         labels.append(f"Warm-up: {mute} of {bars} bars have no features yet and could not trade; give more history")
     labels += () if prepared.spreads is None else prepared.spreads.remarks

@@ -7,7 +7,7 @@ the confidence and the gap of a bar are the same numbers in backtest and bot.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,47 @@ def likeliest_sides(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.in
     return np.asarray(CLASS_SIDES[mean_of_members(probabilities).argmax(axis=1)])
 
 
+class NamedSides(NamedTuple):
+    """The rows whose likeliest class is a side, and how sure the ensemble is of it; all of shape (k,).
+
+    Attributes
+    ----------
+    rows : ndarray of int
+        Ascending.
+    side : ndarray of int8
+        1 long, -1 short.
+    votes : ndarray of int
+        Members whose own first choice it is.
+    confidence : ndarray
+        Mean probability of the side.
+    gap : ndarray
+        Its lead over the next class.
+    """
+
+    rows: npt.NDArray[np.intp]
+    side: npt.NDArray[np.int8]
+    votes: npt.NDArray[np.intp]
+    confidence: npt.NDArray[np.float64]
+    gap: npt.NDArray[np.float64]
+
+
+def named_sides(probabilities: npt.NDArray[np.float64]) -> NamedSides:
+    """Return what the ensemble names in each row where it names a side.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (n, members, 3)
+        Of HOLD, BUY, SELL by each ensemble member.
+    """
+    mean = mean_of_members(probabilities)
+    best = mean.argmax(axis=1)
+    rows = np.flatnonzero(CLASS_SIDES[best] != 0)
+    best = best[rows]
+    ranked = np.sort(mean[rows], axis=1)
+    votes = (probabilities[rows].argmax(axis=2) == best[:, None]).sum(axis=1)
+    return NamedSides(rows, CLASS_SIDES[best], votes, ranked[:, 2], ranked[:, 2] - ranked[:, 1])
+
+
 def find_candidates(
     probabilities: npt.NDArray[np.float64],
     bars: npt.NDArray[np.int64],
@@ -69,20 +110,16 @@ def find_candidates(
     Returns
     -------
     ndarray of Candidate
-        The side is the class with the highest mean probability; votes count the members
-        whose own first choice it is; the gap is to the next class.
+        Side, votes, confidence and gap are those of `named_sides`.
     """
-    mean = mean_of_members(probabilities)
-    best = mean.argmax(axis=1)
-    rows = np.flatnonzero(CLASS_SIDES[best] != 0)
-    best = best[rows]
-    ranked = np.sort(mean[rows], axis=1)
+    named = named_sides(probabilities)
+    rows = named.rows
     candidates = new_records(Candidate, len(rows))
     candidates["bar"] = bars[rows]
-    candidates["side"] = CLASS_SIDES[best]
-    candidates["votes"] = (probabilities[rows].argmax(axis=2) == best[:, None]).sum(axis=1)
-    candidates["confidence"] = ranked[:, 2]
-    candidates["gap"] = ranked[:, 2] - ranked[:, 1]
+    candidates["side"] = named.side
+    candidates["votes"] = named.votes
+    candidates["confidence"] = named.confidence
+    candidates["gap"] = named.gap
     candidates["sl_mult"] = np.broadcast_to(sl_mult, len(probabilities))[rows]
     candidates["tp_mult"] = np.broadcast_to(tp_mult, len(probabilities))[rows]
     for name, column in context.columns().items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,19 @@ ROOT = Path(__file__).resolve().parents[1]
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--full`, which runs the long campaigns at their full length."""
     parser.addoption("--full", action="store_true", help="run the long campaigns at full length")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep compiled modules beside pytest's own cache where the environment forbids them in the checkout.
+
+    Workers and hundreds of programs that the tests start would each compile all sources anew, two seconds of work
+    a start. Where Python may write its `__pycache__`, nothing is done.
+    """
+    if not sys.dont_write_bytecode or config.cache is None or sys.pycache_prefix is not None:
+        return
+    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session", autouse=True)

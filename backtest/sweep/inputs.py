@@ -14,9 +14,8 @@ import numpy.typing as npt
 from backtest.run import Prepared
 from backtest.sweep.params import ParamRows
 from backtest.sweep.risk import RiskTrees, no_trees
-from engine.candidates import find_candidates
-from engine.inputs.brackets import bracket_multiples
 from engine.inputs.parameters import build_rollovers
+from engine.inputs.signals import signal_candidates
 from engine.records import Bars, Minutes, Rollovers
 from novosky.files import write_with
 from novosky.measures.statistics import Floats, Ints, day_closes
@@ -149,19 +148,13 @@ class SweepInputs:
 def sweep_inputs(prepared: Prepared, settings: Settings, ml_settings: MlSettings, rows: ParamRows) -> SweepInputs:
     """Return the inputs of a sweep in which neither position nor risk model is asked yet."""
     bars = prepared.bars
-    candidates = find_candidates(
-        prepared.probabilities,
-        prepared.rows,
-        prepared.context,
-        *bracket_multiples(prepared.distances, settings, ml_settings),
-    )
     # NaN is no bracket of its own, but np.unique keeps a single one of them apart.
     _, bracket_of = np.unique(rows.brackets[:, 0], return_inverse=True)
     return SweepInputs(
         bars=bars,
         minutes=prepared.minutes,
         rollovers=build_rollovers(settings, int(bars.time[0]), int(bars.time[-1])),
-        candidates=candidates,
+        candidates=signal_candidates(prepared.signals, settings, ml_settings),
         balance=np.array([settings.risk_profile.starting_balance_usd]),
         closes=day_closes(bars.time),
         params=rows.params,

@@ -123,7 +123,7 @@ def gather_opinions(
     """
     candidates, bars = inputs.candidates, prepared.bars
     row_of = np.full(len(bars.time), -1, dtype=np.int64)
-    row_of[prepared.rows] = np.arange(len(prepared.rows))
+    row_of[prepared.signals.rows] = np.arange(len(prepared.signals.rows))
     asked = _asked(inputs)
     shape = (len(asked), len(candidates))
     until, warm = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
@@ -141,7 +141,7 @@ def gather_opinions(
     probabilities = np.empty((total, 3))
     for first in range(0, total, _BATCH_ROWS):
         part = slice(first, min(first + _BATCH_ROWS, total))
-        features = prepared.features[row_of[rows[part]]]
+        features = prepared.signals.features[row_of[rows[part]]]
         probabilities[part] = mean_of_members(model.predict_proba(np.concatenate((features, told[part]), axis=1)))
         if progress is not None:
             progress(part.stop, total)

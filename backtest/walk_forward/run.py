@@ -24,7 +24,6 @@ from backtest.risk_history import out_of_fold_sequences
 from backtest.run import Prepared, prepare, simulate
 from backtest.walk_forward.folds import VARIANTS, FoldOutcome, FoldWindow, Leg, leg_of, load_outcome, save_outcome
 from backtest.walk_forward.yardstick import QUANTILE, fit_yardstick
-from engine.inputs.brackets import side_distances
 from engine.inputs.models import SignalModel
 from ml.ensemble.predictor import EnsemblePredictor
 from ml.feature_engineering import warm_up_bars
@@ -308,9 +307,7 @@ def _variant(plan: WalkPlan, name: str, models: Path, prepared: Prepared, untrai
     switched = _switched(plan, [stage for stage in wanted if stage not in untrained])
     settings, ml_settings = switched.settings, switched.ml_settings
     served = load_models(models, settings, ml_settings)
-    if served.sltp is not None:
-        distances = side_distances(served.sltp, prepared.features, prepared.probabilities)
-        prepared = replace(prepared, distances=distances)
+    prepared = replace(prepared, signals=prepared.signals.with_distances(served.sltp))
     answers = model_answers(served, prepared, settings, ml_settings)
     return leg_of(simulate(prepared, settings, ml_settings, answers=answers))
 

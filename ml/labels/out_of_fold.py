@@ -13,16 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from engine.candidates import named_sides
+from engine.gates.signal import MIN_VOTES
 from ml.arrays import Float64Array
 from ml.labels.position import Entries
 from novosky.errors import DataError
 from novosky.market.bars import epoch_seconds
 
 IntArray = npt.NDArray[np.int64]
-
-MIN_VOTES = 2
-"""Members that must name the side, as in the signal decision."""
-_CLASS_SIDES = np.array([0, 1, -1], dtype=np.int8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +97,6 @@ def find_entries(bars: pd.DataFrame, out_of_fold: OutOfFold, confidence: float, 
             f"the signal set knows a bar at {moment} that the given bars lack; "
             "give the bars it was trained on, or train both with --ensemble --position"
         )
-    mean = out_of_fold.probabilities.mean(axis=1)
-    best = mean.argmax(axis=1)
-    ranked = np.sort(mean, axis=1)
-    votes = (out_of_fold.probabilities.argmax(axis=2) == best[:, None]).sum(axis=1)
-    chosen = (best != 0) & (votes >= MIN_VOTES) & (ranked[:, 2] >= confidence) & (ranked[:, 2] - ranked[:, 1] >= gap)
-    return Entries(rows[chosen], _CLASS_SIDES[best[chosen]])
+    named = named_sides(out_of_fold.probabilities)
+    chosen = (named.votes >= MIN_VOTES) & (named.confidence >= confidence) & (named.gap >= gap)
+    return Entries(rows[named.rows[chosen]], named.side[chosen])

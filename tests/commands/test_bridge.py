@@ -31,7 +31,7 @@ from novosky.errors import LockedError, NovoskyError, StorageError, UsageError
 from novosky.log import LOG_FILE
 from novosky.settings import Settings, load_ml_settings, load_settings
 from tests.helpers.bridge_module import TOKEN, SmallModule, serving
-from tests.hosts.bridge_line import free_port
+from tests.hosts.ports import own_port
 from trading.brokers.bridge.access import BridgeAccess
 from trading.brokers.bridge.client import BridgeModule
 from trading.brokers.bridge.owner import Property, owned, port, terminal_program
@@ -257,14 +257,14 @@ def test_a_second_bridge_on_a_terminal_or_a_port_is_refused(tmp_path: Path, monk
     (tmp_path / "elsewhere").mkdir()
     again = tmp_path / "elsewhere" / ".." / terminal.name
     monkeypatch.setitem(sys.modules, "MetaTrader5", cast(ModuleType, SmallModule()))
-    number = free_port()
-    with owned(terminal_program(terminal)):
-        assert refusal(bridge("serve", "--terminal", again, "--port", number)).startswith(
-            "9: another bridge serves the terminal"
-        )
-    with owned(port(number)):
-        message = refusal(bridge("serve", "--terminal", terminal, "--port", number))
-    assert message == f"9: another bridge serves port {number}; stop it first, or choose another --port"
+    with own_port() as number:
+        with owned(terminal_program(terminal)):
+            assert refusal(bridge("serve", "--terminal", again, "--port", number)).startswith(
+                "9: another bridge serves the terminal"
+            )
+        with owned(port(number)):
+            message = refusal(bridge("serve", "--terminal", terminal, "--port", number))
+        assert message == f"9: another bridge serves port {number}; stop it first, or choose another --port"
 
 
 def test_a_lock_ends_with_its_process_and_differs_between_terminals(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from tests.helpers.bridge_module import TOKEN, serving
 from tests.helpers.command_line import Answer, run_novosky
 from tests.helpers.live_runs import LiveDesk, bot_of
 from tests.helpers.paper_runs import MARKET_BARS, WARM_UP, Scenario, planted_bars
-from tests.hosts.bridge_line import free_port
 from tests.hosts.postgres_server import PostgresServer
 from tests.hosts.postgres_server import serving as serving_postgres
 from trading.account.lock import account_lock
@@ -50,16 +49,15 @@ def desk(tmp_path: Path) -> LiveDesk:
 @pytest.fixture
 def bridged(desk: LiveDesk, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What `.env` says of the account, with a bridge to it."""
-    port = free_port()
-    for name, value in {
-        "NOVOSKY_BROKER": "bridge",
-        "NOVOSKY_BRIDGE_URL": f"http://127.0.0.1:{port}",
-        "NOVOSKY_BRIDGE_TOKEN": TOKEN,
-        "MT5_LOGIN": str(desk.server.terms.login),
-        "MT5_SERVER": desk.server.terms.server,
-    }.items():
-        monkeypatch.setenv(name, value)
-    with serving(desk.parts().reach.connect(), any_terminal=True, port=port):
+    with serving(desk.parts().reach.connect(), any_terminal=True) as server:
+        for name, value in {
+            "NOVOSKY_BROKER": "bridge",
+            "NOVOSKY_BRIDGE_URL": server.url,
+            "NOVOSKY_BRIDGE_TOKEN": TOKEN,
+            "MT5_LOGIN": str(desk.server.terms.login),
+            "MT5_SERVER": desk.server.terms.server,
+        }.items():
+            monkeypatch.setenv(name, value)
         yield
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.bar import DONE
+from engine.bar import DONE, HOLD, NOBODY, close_bar
 from engine.breakers import start_guard
 from engine.history import advance
 from engine.records import (
@@ -18,6 +18,7 @@ from engine.records import (
     Bars,
     Block,
     Candidate,
+    Close,
     Guard,
     Minutes,
     Params,
@@ -138,6 +139,19 @@ def one_candidate(side: int = 1, **fields: Any) -> Any:
     return row[0]
 
 
+class SeenClose(Protocol):
+    """What only a live close has, see `tests.engine.cases.case.Seen`."""
+
+    @property
+    def bar(self) -> int: ...
+    @property
+    def late(self) -> int: ...
+    @property
+    def frozen(self) -> bool: ...
+    @property
+    def exposed(self) -> bool: ...
+
+
 def bars_from(rows: Sequence[tuple[float, float, float, float]], times: Sequence[int], spread: float) -> Bars:
     """Return bars from (open, high, low, close) rows and their open times, with one spread in USD."""
     table = np.array(rows, dtype=np.float64).reshape(len(rows), 4)
@@ -192,6 +206,33 @@ class Play:
         while question != DONE:
             assert answer is not None, f"nobody answers question {question} of bar {self.run.bar}"
             question = advance(*told, float(answer(question, int(self.run.bar))))
+
+    def go_through(self, market: Market, seen: SeenClose, answer: Answer | None = None) -> None:
+        """Run to the end of one bar and decide at its close as a live bot that sees it so.
+
+        The loop of history knows no such closes. It brings the account to this one without its
+        candidate, as the bot's own look at the account does (`tests/trading/cycle/test_judged_twice.py`).
+        """
+        bars, rows, i = market.bars, market.candidates, seen.bar
+        row = int(np.searchsorted(rows["bar"], i))
+        due = row if row < len(rows) and rows[row]["bar"] == i else -1
+
+        def held(question: int, bar: int) -> float:
+            # At this close nobody leaves for the model before the live words are heard.
+            return HOLD if bar == i or answer is None else answer(question, bar)
+
+        self.go(replace(market.until(i + 1), candidates=rows[:row]), held)
+        close_time = int(bars.time[i]) + int(self.params.bar_seconds)
+        quote = float(bars.close[i]), float(bars.spread[i]), close_time + seen.late
+        close = Close(i, close_time, *quote, due, int(seen.frozen), int(seen.exposed))
+        told = (self.account, self.guard, self.params, self.run, rows[due] if due >= 0 else NOBODY[0], close)
+        question, mask = close_bar(*told, 0.0)
+        while question != DONE:
+            assert answer is not None, f"nobody answers question {question} of bar {i}"
+            question, mask = close_bar(*told, float(answer(question, i)))
+        if mask:
+            self.block_rows[self.run.blocks] = (due, mask)
+            self.run.blocks += 1
 
 
 def begin(params: Params, market: Market, balance: float = 10_000.0) -> Play:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.history import advance
-from tests.engine.cases.bar_cases import CASES, case_answers, case_market, case_params
+from tests.engine.cases.bar_cases import CASES, play_case
 from tests.engine.market import Play, play, realistic_params
 from tests.engine.random_market import fixed_answers, random_market
 
@@ -55,7 +55,7 @@ def random_play(seed: int, settings: dict[str, float]) -> Play:
 
 def all_outcomes() -> dict[str, npt.NDArray[Any]]:
     """Return the records of every case and of the random plays, keyed `play.record`."""
-    plays = {case.id: play(case_params(case), case_market(case), case.balance, case_answers(case)) for case in CASES}
+    plays = {case.id: play_case(case) for case in CASES}
     plays.update({name: random_play(seed, settings) for name, (seed, settings) in RANDOM_PLAYS.items()})
     return {f"{name}.{key}": rows for name, done in plays.items() for key, rows in records_of(done).items()}
 

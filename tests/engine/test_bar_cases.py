@@ -6,14 +6,10 @@ import pytest
 
 from engine.fills import EXIT_NAMES
 from engine.gates import gate_names
-from tests.engine.cases.bar_cases import CASES, BarCase, Booked, case_answers, case_market, case_params
-from tests.engine.market import Play, play
+from tests.engine.cases.bar_cases import CASES, BarCase, Booked, play_case
+from tests.engine.market import Play
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-
-
-def played(case: BarCase) -> Play:
-    return play(case_params(case), case_market(case), case.balance, case_answers(case))
 
 
 def booked(case: BarCase, done: Play) -> tuple[Booked, ...]:
@@ -35,18 +31,18 @@ def booked(case: BarCase, done: Play) -> tuple[Booked, ...]:
 
 @each_case
 def test_trades_are_the_ones_a_broker_would_book(case: BarCase) -> None:
-    assert booked(case, played(case)) == case.trades
+    assert booked(case, play_case(case)) == case.trades
 
 
 @each_case
 def test_untraded_candidates_name_their_gates(case: BarCase) -> None:
-    blocks = tuple((int(b.candidate), tuple(gate_names(int(b.gates)))) for b in played(case).blocks)
+    blocks = tuple((int(b.candidate), tuple(gate_names(int(b.gates)))) for b in play_case(case).blocks)
     assert blocks == case.blocks
 
 
 @each_case
 def test_account_ends_with_the_booked_money_and_the_expected_position(case: BarCase) -> None:
-    account = played(case).account
+    account = play_case(case).account
     assert account.balance == pytest.approx(case.final_balance, abs=0.001)
     assert account.side == case.left_open
 
@@ -56,7 +52,7 @@ def test_case_ids_are_unique() -> None:
 
 
 def test_costs_are_attributed_to_spread_and_slippage() -> None:
-    slipped = {case.id: played(case).trades[0] for case in CASES if case.id.endswith("slips-in-and-out-of-a-stop")}
+    slipped = {case.id: play_case(case).trades[0] for case in CASES if case.id.endswith("slips-in-and-out-of-a-stop")}
     assert {name: (trade.spread_cost, trade.slippage_cost) for name, trade in slipped.items()} == {
         "long-slips-in-and-out-of-a-stop": (10.0, 5.0),
         "short-slips-in-and-out-of-a-stop": (10.0, 5.0),

@@ -98,8 +98,3 @@ def breakable(module: SmallModule) -> Iterator[tuple[BridgeModule, Line]]:
         finally:
             line.close()
             thread.join(5)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.postgres_server import PASSWORD, UNPRIVILEGED, USER, PostgresServer, free_port
+from tests.hosts.ports import own_port
+from tests.hosts.postgres_server import PASSWORD, UNPRIVILEGED, USER, PostgresServer
 
 PATIENCE = 20.0
 
@@ -41,26 +42,27 @@ def pooled(server: PostgresServer, mode: str, *, size: int = 20, round_robin: bo
     program = find_bouncer()
     if program is None:
         pytest.skip("PgBouncer is not installed (apt-get install pgbouncer)")
-    port, folder = free_port(), Path(tempfile.mkdtemp(prefix="novosky-pool-"))
+    folder = Path(tempfile.mkdtemp(prefix="novosky-pool-"))
     try:
-        config = folder / "pgbouncer.ini"
-        config.write_text(
-            f"[databases]\n* = host=127.0.0.1 port={server.port} user={USER} password='{PASSWORD}'\n"
-            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
-            f"pool_mode = {mode}\ndefault_pool_size = {size}\nserver_round_robin = {int(round_robin)}\n"
-            f"logfile = {folder / 'log'}\npidfile = {folder / 'pid'}\n"
-        )
-        if os.geteuid() == 0:
-            for path in (folder, config):
-                shutil.chown(path, UNPRIVILEGED)
-        user = UNPRIVILEGED if os.geteuid() == 0 else None
-        process = subprocess.Popen([program, "-q", str(config)], user=user, cwd="/", stderr=subprocess.DEVNULL)
-        try:
-            _await(port, process)
-            yield port
-        finally:
-            process.terminate()
-            process.wait(10)
+        with own_port() as port:
+            config = folder / "pgbouncer.ini"
+            config.write_text(
+                f"[databases]\n* = host=127.0.0.1 port={server.port} user={USER} password='{PASSWORD}'\n"
+                f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
+                f"pool_mode = {mode}\ndefault_pool_size = {size}\nserver_round_robin = {int(round_robin)}\n"
+                f"logfile = {folder / 'log'}\npidfile = {folder / 'pid'}\n"
+            )
+            if os.geteuid() == 0:
+                for path in (folder, config):
+                    shutil.chown(path, UNPRIVILEGED)
+            user = UNPRIVILEGED if os.geteuid() == 0 else None
+            process = subprocess.Popen([program, "-q", str(config)], user=user, cwd="/", stderr=subprocess.DEVNULL)
+            try:
+                _await(port, process)
+                yield port
+            finally:
+                process.terminate()
+                process.wait(10)
     finally:
         shutil.rmtree(folder)
 

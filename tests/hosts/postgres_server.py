@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import URL
+
+from tests.hosts.ports import own_port
 
 PASSWORD = "p@ss/w:rd%&"
 """Everything a URL must encode."""
@@ -79,13 +80,6 @@ def find_binaries() -> Path | None:
     return next((place for place in places if all((place / name).exists() for name in needed)), None)
 
 
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def serving() -> Iterator[PostgresServer]:
     """Yield a running server and remove it afterwards; skip, saying why, where there can be none."""
@@ -103,13 +97,14 @@ def serving() -> Iterator[PostgresServer]:
         secret = folder / "password"
         secret.write_text(PASSWORD, encoding="utf-8")
         secret.chmod(0o644)
-        server = PostgresServer(binaries, folder / "data", free_port())
-        flags = ["-U", USER, f"--pwfile={secret}", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"]
-        run(binaries, ["initdb", "-D", str(server.data), *flags])
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
+        with own_port() as port:
+            server = PostgresServer(binaries, folder / "data", port)
+            flags = ["-U", USER, f"--pwfile={secret}", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"]
+            run(binaries, ["initdb", "-D", str(server.data), *flags])
+            server.start()
+            try:
+                yield server
+            finally:
+                server.stop()
     finally:
         shutil.rmtree(folder)

@@ -1,16 +1,12 @@
-"""From the newest closed bars to a candidate: the live half of what `backtest.run.prepare` does for a history."""
+"""From the newest closed bars to a candidate: measured at each close, composed as a history is."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.candidates import find_candidates
-from engine.inputs.brackets import bracket_multiples, side_distances
-from engine.inputs.context import market_context
 from engine.inputs.models import SignalModel, SltpModel
+from engine.inputs.signals import MeasuredBars, ask_signals, signal_candidates
 from engine.records import Candidate
 from ml.feature_engineering import latest_bar, live_window_bars
 from novosky.market.bar_arrays import BarArrays
@@ -65,27 +61,20 @@ class SignalSource:
         # Asked once, so that features and gate see the same schedule.
         calendar = None if self._news is None else self._news.calendar(close)
         newest = latest_bar(bars, calendar)
-        row = newest.features[self._columns]
-        if not (np.isfinite(row).all() and np.isfinite([newest.atr, newest.ema200_distance, newest.adx]).all()):
-            return None, None
         # Past releases say nothing of those to come; features are given what is known either way.
         blind = self._news is not None and self._settings.news.missing == "block" and not self._news.state(close).known
-        context = market_context(
-            np.array([newest.time]),
-            np.array([newest.atr]),
-            np.array([newest.ema200_distance]),
-            np.array([newest.adx]),
-            self._settings,
-            None if blind else calendar,
+        measured = MeasuredBars(
+            number=np.array([close], dtype=np.int64),
+            opens=np.array([newest.time], dtype=np.int64),
+            features=newest.features[self._columns][None, :],
+            atr=np.array([newest.atr]),
+            ema_distance=np.array([newest.ema200_distance]),
+            adx=np.array([newest.adx]),
         )
-        probabilities = self._model.predict_proba(row[None, :])
-        distances = None if self._sltp is None else side_distances(self._sltp, row[None, :], probabilities)
-        found: npt.NDArray[Any] = find_candidates(
-            probabilities,
-            np.array([close]),
-            context,
-            *bracket_multiples(distances, self._settings, self._ml_settings),
-        )
+        signals = ask_signals(measured, self._settings, self._model, self._sltp, None if blind else calendar)
+        if signals is None:
+            return None, None
+        found = signal_candidates(signals, self._settings, self._ml_settings)
         return (found[0] if len(found) else None), newest.atr
 
 

@@ -75,7 +75,7 @@ def scene_of(
     models = Models(signal=ScatteredModel(), position=ScatteredPositionModel() if position else None)
     prepared = prepare(market, settings, ml_settings, models.signal, start=market["time"].iloc[WARM])
     if knowing:
-        prepared = replace(prepared, probabilities=announced(prepared, seed))
+        prepared = replace(prepared, signals=replace(prepared.signals, probabilities=announced(prepared, seed)))
     target = "both" if position else "signal"
     return Scene(SweepPlan(target, settings, ml_settings, configurations, seed=seed), prepared, models)
 
@@ -87,7 +87,7 @@ def announced(prepared: Prepared, seed: int) -> np.ndarray:
     """
     frame = prepared.frame.copy()
     frame.attrs["synthetic"] = "planted"
-    side = planted_direction(frame)[prepared.rows]
+    side = planted_direction(frame)[prepared.signals.rows]
     trade = np.where(side == 0, 0.3, np.random.default_rng(seed).uniform(0.55, 0.75, len(side)))
     buy = np.select([side > 0, side < 0], [0.9, 0.1], 0.5)
     one = np.stack((1.0 - trade, trade * buy, trade * (1.0 - buy)), axis=1)

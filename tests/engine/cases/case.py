@@ -58,6 +58,28 @@ class Signal:
     market_open: bool = True
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What only a live close has; a bar without one is seen as history sees it.
+
+    Attributes
+    ----------
+    bar : int
+        Row in the case's bars.
+    late : int
+        Seconds after the close at which the quote was made that is decided on.
+    frozen : bool
+        A person lets no entry be made.
+    exposed : bool
+        Somebody took the open position's stop, and the broker does not take it back.
+    """
+
+    bar: int
+    late: int = 0
+    frozen: bool = False
+    exposed: bool = False
+
+
 LONG = Signal(side=1)
 SHORT = Signal(side=-1)
 
@@ -105,6 +127,8 @@ class BarCase:
         Slot that a server midnight precedes and how many nights it counts.
     exits : tuple of int
         Bars at whose close the position model says leave.
+    seen : tuple of Seen
+        Closes that a live bot sees otherwise than history does, ascending in `bar`.
     left_open : int
         Side of the position at the end.
     """
@@ -122,6 +146,7 @@ class BarCase:
     minutes: tuple[tuple[int, tuple[tuple[float, float], ...]], ...] = ()
     nights: tuple[tuple[int, float], ...] = ()
     exits: tuple[int, ...] = ()
+    seen: tuple[Seen, ...] = ()
     left_open: int = 0
 
     @property

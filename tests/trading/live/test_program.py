@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from tests.helpers.bridge_module import TOKEN, serving
 from tests.helpers.desk import Desk
 from tests.helpers.live_runs import LiveDesk
 from tests.helpers.paper_runs import WARM_UP, Scenario, planted_bars
-from tests.hosts.bridge_line import free_port
+from tests.hosts.ports import own_port
 from trading.brokers.bridge.server import BridgeServer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -60,7 +61,7 @@ class World:
     live: LiveDesk
     folder: Path
     files: list[str]
-    port: int = field(default_factory=free_port)
+    port: int
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         environment = {
@@ -86,7 +87,7 @@ class World:
 
 
 @pytest.fixture
-def world(desk: Desk, tmp_path: Path) -> World:
+def world(desk: Desk, tmp_path: Path) -> Iterator[World]:
     """A market of which the last bar has just closed, and what the program is to be started with."""
     now = int(time.time()) // 900 * 900
     start = pd.Timestamp(now - (WARM_UP + 2) * 900, unit="s", tz="UTC")
@@ -99,7 +100,8 @@ def world(desk: Desk, tmp_path: Path) -> World:
     while live.server.next_close <= now:
         live.server.advance()
     files = ["--config", "config.json", "--ml-config", str(desk.ml_config), "--models", str(desk.models)]
-    return World(live, tmp_path, files)
+    with own_port() as port:
+        yield World(live, tmp_path, files, port)
 
 
 def test_sigterm_ends_the_running_program_cleanly(world: World, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -30,7 +30,7 @@ from novosky.market.timeframe import USUAL
 from tests.helpers.bridge_module import TOKEN
 from tests.helpers.command_line import ROOT
 from tests.helpers.desk import Desk
-from tests.hosts.bridge_line import free_port
+from tests.hosts.ports import own_port
 from trading.brokers.bridge.simulated import simulated_market
 from trading.brokers.mt5.entry import TerminalReach
 from trading.brokers.mt5.module import TerminalModule
@@ -197,15 +197,22 @@ def test_a_live_bot_enters_and_closes_trades_of_a_file_of_another_year(desk: Des
     assert len(refused) <= 1, "only what was decided on the bar before the start may be stale"
 
 
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Where the printed commands serve."""
+    with own_port() as number:
+        yield number
+
+
 @pytest.mark.skipif(os.name == "nt", reason="SIGTERM is POSIX")
-def test_the_commands_as_printed_trade_at_a_faster_pace(desk: Desk, tmp_path: Path) -> None:
+def test_the_commands_as_printed_trade_at_a_faster_pace(desk: Desk, port: int, tmp_path: Path) -> None:
     config = json.loads(desk.config.read_text()) | {"news": {"base_url": "http://127.0.0.1:9"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     files = ["--config", "config.json", "--ml-config", str(desk.ml_config)]
     environment = os.environ | {"NOVOSKY_BRIDGE_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)}
     code = "from commands.main import main; main()"
     serve = [sys.executable, "-u", "-c", code, "bridge", "serve", *files]
-    serve += ["--simulated", str(desk.bars), "--port", str(free_port()), "--pace", "100"]
+    serve += ["--simulated", str(desk.bars), "--port", str(port), "--pace", "100"]
     options: dict[str, Any] = {"cwd": tmp_path, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(serve, env=environment, **options) as bridge:
         try:

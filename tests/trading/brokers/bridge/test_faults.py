@@ -19,7 +19,8 @@ import pytest
 from novosky.clock import RealClock
 from novosky.errors import BrokerError
 from tests.helpers.bridge_module import TOKEN, SmallModule, bridged, serving
-from tests.hosts.bridge_line import breakable, free_port
+from tests.hosts.bridge_line import breakable
+from tests.hosts.ports import own_port
 from trading.brokers.bridge import protocol
 from trading.brokers.bridge.client import BridgeModule
 from trading.brokers.bridge.limits import Limits
@@ -35,7 +36,7 @@ TIMEOUT = (-10005, "IPC timeout")
 
 
 def test_nobody_listening_is_no_connection() -> None:
-    with BridgeModule(f"http://127.0.0.1:{free_port()}", TOKEN) as mt5:
+    with own_port() as port, BridgeModule(f"http://127.0.0.1:{port}", TOKEN) as mt5:
         assert mt5.initialize() is False
         assert mt5.last_error() == NO_CONNECTION
         for name in ("account_info", "positions_total", "positions_get", "version", "order_send"):
@@ -199,9 +200,8 @@ def test_an_order_that_waits_behind_a_hung_call_is_dropped_when_its_time_is_over
 
 
 def test_a_client_survives_a_restart_of_the_server_but_the_order_in_between_is_not_sent() -> None:
-    port = free_port()
     first, second, third = SmallModule(), SmallModule(), SmallModule()
-    with BridgeModule(f"http://127.0.0.1:{port}", TOKEN) as mt5:
+    with own_port() as port, BridgeModule(f"http://127.0.0.1:{port}", TOKEN) as mt5:
         with serving(first, port=port):
             assert mt5.version() is not None
         with serving(second, port=port):
@@ -259,8 +259,8 @@ def process(notes: Path, port: int, *, hang: bool) -> Iterator[subprocess.Popen[
 
 
 def test_a_server_killed_in_the_middle_of_an_order_leaves_one_order_and_an_unknown_result(tmp_path: Path) -> None:
-    notes, port = tmp_path / "notes", free_port()
-    with BridgeModule(f"http://127.0.0.1:{port}", TOKEN, call_seconds=5) as mt5:
+    notes = tmp_path / "notes"
+    with own_port() as port, BridgeModule(f"http://127.0.0.1:{port}", TOKEN, call_seconds=5) as mt5:
         with process(notes, port, hang=True) as server:
             assert mt5.version() is not None
 
@@ -329,6 +329,10 @@ def test_a_call_that_hangs_for_good_ends_the_server_with_an_error() -> None:
 
 
 def test_hello_raises_what_a_caller_of_the_package_would_get_as_a_value() -> None:
-    with BridgeModule(f"http://127.0.0.1:{free_port()}", TOKEN) as mt5, pytest.raises(LinkFailure) as link:
+    with (
+        own_port() as port,
+        BridgeModule(f"http://127.0.0.1:{port}", TOKEN) as mt5,
+        pytest.raises(LinkFailure) as link,
+    ):
         mt5.hello()
     assert (link.value.failure.code, link.value.failure.text) == NO_CONNECTION

@@ -14,12 +14,15 @@ from engine.records import Candidate, Trade, from_text
 from novosky.market.bar_arrays import BarArrays
 from novosky.market.server_time import ServerClock
 from tests.engine.cases.bar_cases import CASES, BarCase, Booked, case_market, case_params
+from tests.engine.cases.case import Seen
 from tests.helpers.paper_runs import settings_with
 from trading.bot import Bot
 from trading.brokers.mt5.broker import Mt5Broker
 from trading.brokers.mt5.terms import Access
+from trading.brokers.mt5_package.constants import ModuleConstants
 from trading.brokers.simulated.accounts import AccountTerms
 from trading.brokers.simulated.clock import TerminalClock
+from trading.brokers.simulated.faults import FaultPlan, answers
 from trading.brokers.simulated.functions.terminal import SimulatedTerminal
 from trading.brokers.simulated.markets.market import Feed
 from trading.brokers.simulated.markets.stamps import Stamps
@@ -58,6 +61,31 @@ class CasePositions:
         return (0.0, 1.0, 0.0) if leave else (1.0, 0.0, 0.0)
 
 
+class CaseTerminal(SimulatedTerminal):
+    """A terminal whose quotes are as late as the case wants them."""
+
+    late = 0
+    """Seconds after the close."""
+
+    def symbol_info_tick(self, *args: Any) -> Any:
+        """Return the newest tick, made as much later."""
+        tick = super().symbol_info_tick(*args)
+        if tick is None or not self.late:
+            return tick
+        time, bid, ask, last, volume, milliseconds, *rest = tick
+        return type(tick)((time + self.late, bid, ask, last, volume, milliseconds + 1_000 * self.late, *rest))
+
+
+class CaseClock(TerminalClock):
+    """The bot's own clock, which is as late as its quotes."""
+
+    late = 0
+
+    def now(self) -> float:
+        """Return UTC seconds since 1970-01-01."""
+        return super().now() + self.late
+
+
 class CaseRun:
     """A case played by the bot."""
 
@@ -83,18 +111,33 @@ class CaseRun:
             broker={"server_clock": "UTC", "stops_level": level}, account={"leverage": float(params.leverage)}
         )
         access = Access(terms.login, terms.server, real=False)
-        self.broker = Mt5Broker(SimulatedTerminal(self.server), settings, TerminalClock(self.server), access)
+        self._faults, self._frozen = FaultPlan(), False
+        self.terminal, self.clock = CaseTerminal(self.server, self._faults), CaseClock(self.server)
+        self.broker = Mt5Broker(self.terminal, settings, self.clock, access)
         self.journal = Journal(sqlite_url(folder / "journal.sqlite"), symbol="BTCUSD", durable=False)
-        names = {"identity": case.id, "models": "", "frozen": lambda: False}
+        names = {"identity": case.id, "models": "", "frozen": lambda: self._frozen}
         signals: Any = CaseSignals(case)
         names["positions"] = CasePositions(case)
         self.bot = Bot(self.broker, self.journal, SilentNotifier(), signals, params, **names)  # type: ignore[arg-type]
 
     def go(self) -> None:
         """Play every bar."""
-        while not self.server.at_end:
+        seen = {each.bar: each for each in self.case.seen}
+        for bar in range(len(self.case.bars)):
             self.server.advance()
+            now = seen.get(bar, Seen(bar))
+            self.terminal.late = self.clock.late = now.late
+            self._frozen = now.frozen
+            if now.exposed:
+                self._take_the_stop()
             self.bot.cycle()
+        assert self.server.at_end
+
+    def _take_the_stop(self) -> None:
+        """Take the stop of the open position away, and refuse its return once, as of a price beyond it."""
+        (held,) = self.server.book.positions.values()
+        held.account.sl = -held.side * float("inf")
+        self._faults.plan(answers(ModuleConstants.TRADE_RETCODE_INVALID_STOPS).on("order_send"))
 
     @property
     def trades(self) -> tuple[Booked, ...]:
