@@ -9,7 +9,7 @@ from bench.measure import Required, Result, not_measured, result_of
 
 SPEED = Required("at least", 100.0)
 LATENCY = Required("at most", 100.0)
-MEMORY = Required("at most", 500.0)
+MEMORY = Required("at most", 350.0)
 
 
 def measure_replay(context: BenchContext) -> Iterator[Result]:

@@ -1,7 +1,18 @@
-"""The models a configuration asks for, read from a model directory."""
+"""The models a configuration asks for, read from a model directory: in this process, or apart from it.
+
+A fitted model can only be decoded and compared with its flat trees by the libraries that made
+it. Once it answers from its trees they are of no use to a bot that runs for weeks, but what has
+been imported stays in memory (110 MiB). So a bot lets a process of its own do the loading
+and takes over what is left: arrays.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
+import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +26,14 @@ from ml.sets.model_market import require_models_of
 from ml.sltp.predictor import SltpPredictor
 from novosky.settings import MlSettings, Settings, load_ml_settings, load_settings
 
+_LOG = logging.getLogger(__name__)
+_PROGRAM = "from ml.load_models import answer_apart; answer_apart()"
+_PATIENCE_SECONDS = 120.0
+"""Loading takes some seconds; a process that takes this long is stuck, and loading here is still right."""
+
 
 def load_deployment(
-    deployment: Deployment, adapt: Callable[[Settings], Settings] | None = None
+    deployment: Deployment, adapt: Callable[[Settings], Settings] | None = None, *, apart: bool = False
 ) -> tuple[Settings, MlSettings, Models]:
     """Load settings and models that belong together, also while a pull is replacing them.
 
@@ -26,6 +42,8 @@ def load_deployment(
     deployment : Deployment
     adapt : callable, optional
         Changes the settings for this run before the models are chosen by them.
+    apart : bool
+        Load as `load_models_apart` does: for a process that runs on for long.
 
     Raises
     ------
@@ -40,7 +58,8 @@ def load_deployment(
         if adapt is not None:
             settings = adapt(settings)
         ml_settings = load_ml_settings(deployment.ml_config)
-        return settings, ml_settings, load_models(deployment.models, settings, ml_settings)
+        load_them = load_models_apart if apart else load_models
+        return settings, ml_settings, load_them(deployment.models, settings, ml_settings)
 
     return read_undisturbed(deployment, load)
 
@@ -71,3 +90,68 @@ def load_models(models_dir: Path, settings: Settings, ml_settings: MlSettings) -
             risk=load_risk_model(opened, settings.risk_model.enabled),
         ),
     )
+
+
+def load_models_apart(models_dir: Path, settings: Settings, ml_settings: MlSettings) -> Models:
+    """Load as `load_models` does, in a process of its own that ends; this one takes over the result.
+
+    Where that does not work (a member that only its library can answer for may not travel) the
+    models are loaded here. So are those that cannot be loaded at all: the error is then raised here.
+
+    Raises
+    ------
+    ModelError, ModelCompatibilityError
+        As in `load_models`.
+    """
+    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+    try:
+        ended = subprocess.run(
+            # -P: no package of the working directory may stand in for one of ours.
+            [sys.executable, "-P", "-c", _PROGRAM],
+            input=pickle.dumps((models_dir, settings, ml_settings)),
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+            timeout=_PATIENCE_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        _LOG.warning("the models could not be loaded in a process of its own (%s); loading them here", error)
+        return load_models(models_dir, settings, ml_settings)
+    if ended.returncode != 0 or not ended.stdout:
+        return load_models(models_dir, settings, ml_settings)
+    models: Models
+    records: list[logging.LogRecord]
+    # Our own program wrote these bytes, from files whose hashes it had checked.
+    models, records = pickle.loads(ended.stdout)
+    for record in records:
+        logger = logging.getLogger(record.name)
+        if logger.isEnabledFor(record.levelno):
+            logger.handle(record)
+    return models
+
+
+def answer_apart() -> None:
+    """Load what standard input asks for and write it to standard output; nothing where that fails."""
+    # Whatever a library prints must not stand between the bytes of the answer.
+    with os.fdopen(os.dup(1), "wb") as answer:
+        os.dup2(2, 1)
+        kept = _KeptRecords()
+        logging.basicConfig(level=logging.INFO, handlers=[kept])
+        try:
+            content = pickle.dumps((load_models(*pickle.load(sys.stdin.buffer)), kept.records))
+        except Exception:
+            # Whoever asked meets the same fault where it can be told to the user.
+            return
+        answer.write(content)
+
+
+class _KeptRecords(logging.Handler):
+    """Keeps what was logged, worded, for the process that asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        record.msg, record.args, record.exc_info = record.getMessage(), None, None
+        self.records.append(record)

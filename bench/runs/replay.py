@@ -11,7 +11,7 @@ import numpy as np
 from alerts.notify import SilentNotifier
 from bench.machine import resident_mib
 from bench.measure import CPU, WALL
-from ml.load_models import load_models
+from ml.load_models import load_models_apart
 from novosky.data.store import load_bars
 from novosky.settings import load_ml_settings, load_settings
 from trading.paper.replay import run_replay
@@ -32,7 +32,8 @@ def main(
         market,
         settings,
         ml_settings,
-        load_models(Path(models), settings, ml_settings),
+        # As a live bot does, whose memory this is to show.
+        load_models_apart(Path(models), settings, ml_settings),
         Path(journal),
         SilentNotifier(),
         news=None,

@@ -156,7 +156,7 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     channels = configured_channels(environment)
     named = database_of(environment) if run.journal is None else None
     log()
-    settings, ml_settings, models = load_deployment(Deployment(run.models, run.config, run.ml_config))
+    settings, ml_settings, models = load_deployment(Deployment(run.models, run.config, run.ml_config), apart=True)
     refuse_practice_models(models, real=reach.real)
     news = LiveNews(CALENDAR_FOLDER, settings.news, Random(), history=run.calendar)
 

@@ -226,7 +226,10 @@ def _session(
     # pm2 and systemd stop a program this way; it ends like Ctrl-C, with its files closed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings, ml_settings, models = load_deployment(
-        Deployment(run.models, run.config, run.ml_config), lambda stated: apply_flags(stated, run.account)
+        Deployment(run.models, run.config, run.ml_config),
+        lambda stated: apply_flags(stated, run.account),
+        # A replay ends by itself, and soon: a process more would only make it wait.
+        apart=live,
     )
     opened = None if bars is None else market(settings)
     if bars is not None and opened is not None:
