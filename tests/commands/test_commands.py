@@ -44,9 +44,9 @@ SCRIPTS = {
     "ml/r2_hub.py": "hub",
 }
 """Script and the name of the same command under `novosky`."""
-HELP_TIMES = 3.0
-"""How many times as long as a program that imports click alone: 0.1 s on a quiet machine, seen once to twice; numpy
-alone takes four times, pandas ten."""
+HELP_TIMES = 6.0
+"""How many times as long as a program that imports click alone: once to three times were seen, 0.05 to 0.12 s; with
+numba or pandas at the top of a module it would be eight to ten."""
 NOVOSKY = "from commands.main import main; main()"
 
 
