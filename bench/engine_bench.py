@@ -19,7 +19,7 @@ from bench.runs.engine import SPREAD, neutral_params, prepare, run
 from engine.records import Params
 
 LOOP = Required("at least", 110e6)
-RATIO = Required("at least", 4.0)
+RATIO = Required("at least", 6.0)
 ROUNDS = 7
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from bench.context import BenchContext, replay_once
 from bench.measure import Required, Result, not_measured, result_of
 
-SPEED = Required("at least", 100.0)
-LATENCY = Required("at most", 100.0)
+SPEED = Required("at least", 600.0)
+LATENCY = Required("at most", 12.0)
 MEMORY = Required("at most", 350.0)
 
 
