@@ -93,6 +93,7 @@ def compare_configs(
 
     from backtest.comparison import compare
     from backtest.metrics import compute_metrics
+    from novosky.data.identity import require_file_of_bars
     from novosky.data.market_bars import load_market_bars, require_bars_of
     from novosky.files import write_json
     from novosky.market.news import load_calendar
@@ -102,6 +103,7 @@ def compare_configs(
 
     read = {"--old-config": old_config, "--old-ml": old_ml, "--new-config": new_config, "--new-ml": new_ml}
     refuse_collisions({"--json": json_file}, {**read, "--data": data, "--calendar": calendar, "--models": models})
+    require_file_of_bars(data)
     account = AccountFlags(**flags)
     old = _read_side("old", old_config, old_ml, old_models or models, account)
     new = _read_side("new", new_config, new_ml, models, account)

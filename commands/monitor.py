@@ -265,10 +265,10 @@ def _retrain_command(config: Path) -> list[str]:
     SettingsError
         The configuration cannot be read.
     """
-    import novosky
+    from novosky.installation import ROOT
     from novosky.settings import load_settings
 
-    script = Path(novosky.__file__).resolve().parents[1] / "scripts" / "weekly_optimize.py"
+    script = ROOT / "scripts" / "weekly_optimize.py"
     profile = load_settings(config).risk_profile.name
     named = [] if config == Path("config.json") else ["--config", str(config)]
     return [sys.executable, str(script), "--profile", profile, *named]

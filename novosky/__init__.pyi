@@ -4,6 +4,7 @@ from .choices import PROFILE_NAMES as PROFILE_NAMES
 from .choices import ProfileName as ProfileName
 from .clock import Clock as Clock
 from .clock import RealClock as RealClock
+from .compiled import PACKAGES as PACKAGES
 from .compiled import cache_folder as cache_folder
 from .compiled import compiled as compiled
 from .compiled import compiles as compiles

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from backtest.code_hash import code_hash
 from backtest.run import Prepared
 from backtest.sweep.axes import KEYS, Design, Key, Target, axes_for, design
 from backtest.sweep.inputs import SweepInputs, sweep_inputs
@@ -25,7 +26,6 @@ from backtest.sweep.params import param_rows
 from backtest.sweep.risk import risk_trees
 from backtest.sweep.rows import FIGURES, RowRunner
 from backtest.sweep.workers import all_rows, locked
-from backtest.walk_forward.run import code_hash
 from engine.inputs.models import Models
 from ml.risk_predictor import RiskPredictor
 from ml.sets.compat import library_versions

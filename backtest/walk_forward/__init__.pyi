@@ -15,5 +15,4 @@ from .report import walk_dict as walk_dict
 from .report import walk_html as walk_html
 from .report import window_rows as window_rows
 from .run import WalkPlan as WalkPlan
-from .run import code_hash as code_hash
 from .run import walk_forward as walk_forward

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from backtest.benchmarks import buy_and_hold, random_entry_runs
+from backtest.code_hash import code_hash
 from backtest.metrics import net_results, r_multiples
 from backtest.model_answers import model_answers
 from backtest.result import BacktestResult
@@ -37,10 +38,6 @@ from novosky.market.bars import epoch_seconds, venue_seams
 from novosky.market.news import NewsCalendar
 from novosky.measures.statistics import Floats, Ints
 from novosky.settings import MlSettings, Settings
-
-ROOT = Path(__file__).resolve().parents[1]
-CODE = ("backtest", "ml", "trading", "novosky/market", "novosky/settings")
-"""Rooms whose source decides what a fold's result is."""
 
 Done = Callable[[FoldOutcome, bool], None]
 """Called with each finished fold, and whether it was finished by an earlier run."""
@@ -374,14 +371,4 @@ def fold_key(plan: WalkPlan, window: FoldWindow, bars: pd.DataFrame) -> str:
         digest.update(pd.util.hash_pandas_object(pd.Series(values), index=False).to_numpy().tobytes())
     if plan.news is not None:
         digest.update(plan.news.event_times.tobytes())
-    return digest.hexdigest()
-
-
-def code_hash() -> str:
-    """Return the SHA-256 of the source of every room in `CODE`."""
-    digest = hashlib.sha256()
-    for room in CODE:
-        for path in sorted((ROOT / room).rglob("*.py")):
-            digest.update(path.relative_to(ROOT).as_posix().encode())
-            digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -216,6 +216,7 @@ def _session(
     from ml.load_models import load_deployment
     from ml.sets.deployment import Deployment
     from novosky.clock import RealClock
+    from novosky.data.identity import require_file_of_bars
     from novosky.data.market_bars import require_bars_of
     from novosky.market.news import load_calendar
     from novosky.settings.overrides import apply_flags
@@ -225,6 +226,9 @@ def _session(
 
     # pm2 and systemd stop a program this way; it ends like Ctrl-C, with its files closed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if bars is not None:
+        # A mistyped name is told at once, not after seconds of loading models; and not as theirs.
+        require_file_of_bars(bars)
     settings, ml_settings, models = load_deployment(
         Deployment(run.models, run.config, run.ml_config),
         lambda stated: apply_flags(stated, run.account),

@@ -3,6 +3,7 @@ from .candle_sources import BinanceCandles as BinanceCandles
 from .candle_sources import BitstampCandles as BitstampCandles
 from .candle_sources import CandleSource as CandleSource
 from .download import download_bars as download_bars
+from .identity import require_file_of_bars as require_file_of_bars
 from .market_bars import load_market_bars as load_market_bars
 from .market_bars import require_bars_of as require_bars_of
 from .named_symbol import symbol_in_name as symbol_in_name

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 
 from novosky.errors import DataError
 
+_MEND = "run scripts/download_data.py, or name another file with --data"
+
 METADATA_PREFIX = "novosky."
 """Keys of the Parquet metadata that are ours begin so."""
 
@@ -55,8 +57,7 @@ def bars_identity(path: Path) -> BarsIdentity:
     DataError
         When the file is missing or cannot be read as Parquet.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; run scripts/download_data.py, or name another file with --data")
+    require_file_of_bars(path)
     if path.suffix.lower() != ".parquet":
         return BarsIdentity()
     try:
@@ -66,6 +67,14 @@ def bars_identity(path: Path) -> BarsIdentity:
             f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]}); download it again"
         ) from error
     return identity_of(labels_in(metadata))
+
+
+def require_file_of_bars(path: Path) -> None:
+    """Refuse a path that holds no file of bars, before anything slow is done for it; raises `DataError`."""
+    if not path.exists():
+        raise DataError(f"{path}: no such file; {_MEND}")
+    if not path.is_file():
+        raise DataError(f"{path}: is not a file; {_MEND}")
 
 
 def labels_in(metadata: Mapping[bytes, bytes] | None) -> dict[str, str]:

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from novosky.data.identity import METADATA_PREFIX
+from novosky.data.identity import METADATA_PREFIX, require_file_of_bars
 from novosky.data.joining import LABELS, Join, check_levels, joined_labels, joined_seams
 from novosky.data.parquet_bars import read_parquet
 from novosky.data.text.importers import read_text_bars
@@ -32,8 +32,6 @@ from novosky.market.bars import (
     validate_bars,
 )
 from novosky.market.timeframe import TIMEFRAMES, USUAL, timeframe_name
-
-_MEND = "run scripts/download_data.py, or name another file with --data"
 
 
 def load_bars(path: Path, *, seconds: int | None = USUAL.seconds) -> pd.DataFrame:
@@ -58,10 +56,7 @@ def load_bars(path: Path, *, seconds: int | None = USUAL.seconds) -> pd.DataFram
     DataError
         When the file is missing, unreadable or truncated, or its bars break a rule.
     """
-    if not path.exists():
-        raise DataError(f"{path}: no such file; {_MEND}")
-    if not path.is_file():
-        raise DataError(f"{path}: is not a file; {_MEND}")
+    require_file_of_bars(path)
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         return _load_parquet(path, seconds)
