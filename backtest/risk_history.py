@@ -32,6 +32,7 @@ from engine.breakers import judge_close, start_guard
 from engine.candidates import likeliest_sides
 from engine.equity import equity_state
 from engine.inputs.parameters import build_params
+from engine.inputs.selectivity import Selectivity, decided
 from engine.records import Account, Guard, Params, new_record
 from ml.labels.out_of_fold import OutOfFold, OutOfFoldDistances
 from ml.stages.run import TradeSequence
@@ -118,6 +119,8 @@ def out_of_fold_sequences(
     DataError
         The answers do not belong to the bars or to each other.
     """
+    # The threshold that these very answers give: the finished set will give no other.
+    ml_settings = decided(ml_settings, Selectivity.of(signal.probabilities))
     settings, ml_settings = unhindered(settings, ml_settings)
     prepared = prepare_out_of_fold(bars, signal, distances, settings, ml_settings, news)
     recorder = StateRecorder(build_params(settings, ml_settings))

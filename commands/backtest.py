@@ -101,6 +101,7 @@ def backtest(
     ml_settings = load_ml_settings(ml_config)
     history = load_market_bars(data, settings)
     served = load_models(models, settings, ml_settings)
+    ml_settings = served.decided(ml_settings)
     cutoff = served.signal.train_cutoff if oos_only else None
     window = choose_window(history["time"], start, end or oos_end, days, cutoff, settings.frame)
     prepared = prepare(

@@ -133,7 +133,8 @@ def _read_side(name: str, config: Path, ml_config: Path, models_dir: Path, accou
 
     settings, ml_settings = apply_flags(load_settings(config), account), load_ml_settings(ml_config)
     try:
-        return Side(name, settings, ml_settings, load_models(models_dir, settings, ml_settings))
+        models = load_models(models_dir, settings, ml_settings)
+        return Side(name, settings, models.decided(ml_settings), models)
     except ModelCompatibilityError as error:
         option = "--old-models" if name == "old" else "--models"
         raise ModelCompatibilityError(

@@ -77,11 +77,12 @@ def replay_day(
     try:
         settings = apply_flags(load_settings(config), AccountFlags(**flags))
         ml_settings = load_ml_settings(ml_config)
+        served = load_models(models, settings, ml_settings)
         setup = ReplaySetup(
             load_market_bars(data, settings),
             settings,
-            ml_settings,
-            load_models(models, settings, ml_settings),
+            served.decided(ml_settings),
+            served,
             news=load_calendar(calendar) if calendar else None,
             m1=load_market_bars(m1, settings, seconds=60) if m1 else None,
             fixed_spread=flags["spread"] is not None,

@@ -230,7 +230,7 @@ def _prepared(
     from novosky.market.window import choose_window
 
     history = load_market_bars(data, plan.settings)
-    served = load_models(models, plan.settings, plan.ml_settings)
+    served = load_models(models, plan.settings, plan.ml_settings, selectivity=True)
     times, frame = history["time"], plan.settings.frame
     start, end = choose_window(times, *window, MOST_DAYS, served.signal.train_cutoff, frame)
     assert start is not None and end is not None

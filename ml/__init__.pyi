@@ -11,6 +11,7 @@ from .feature_engineering import warm_up_bars as warm_up_bars
 from .load_models import load_deployment as load_deployment
 from .load_models import load_models as load_models
 from .load_models import load_models_apart as load_models_apart
+from .load_models import load_selectivity as load_selectivity
 from .risk_predictor import RISK_FEATURES as RISK_FEATURES
 from .risk_predictor import RiskPredictor as RiskPredictor
 from .risk_predictor import RiskRegressor as RiskRegressor

@@ -17,12 +17,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.inputs.models import Models
+from engine.inputs.selectivity import Selectivity
 from ml.ensemble.predictor import EnsemblePredictor
+from ml.labels.out_of_fold import OutOfFold
 from ml.position.predictor import PositionPredictor
 from ml.risk_predictor import load_risk_model
+from ml.sets.compat import MEND
 from ml.sets.deployment import Deployment, read_undisturbed
-from ml.sets.loading import load_undisturbed
+from ml.sets.loading import OpenedSet, load_undisturbed
 from ml.sets.model_market import require_models_of
+from ml.sets.stage_files import OUT_OF_FOLD_NAME
 from ml.sltp.predictor import SltpPredictor
 from novosky.settings import MlSettings, Settings, load_ml_settings, load_settings
 
@@ -36,6 +40,8 @@ def load_deployment(
     deployment: Deployment, adapt: Callable[[Settings], Settings] | None = None, *, apart: bool = False
 ) -> tuple[Settings, MlSettings, Models]:
     """Load settings and models that belong together, also while a pull is replacing them.
+
+    A share of bars that the settings state has become these models' threshold (`Models.decided`).
 
     Parameters
     ----------
@@ -59,16 +65,25 @@ def load_deployment(
             settings = adapt(settings)
         ml_settings = load_ml_settings(deployment.ml_config)
         load_them = load_models_apart if apart else load_models
-        return settings, ml_settings, load_them(deployment.models, settings, ml_settings)
+        models = load_them(deployment.models, settings, ml_settings)
+        return settings, models.decided(ml_settings), models
 
     return read_undisturbed(deployment, load)
 
 
-def load_models(models_dir: Path, settings: Settings, ml_settings: MlSettings) -> Models:
+def load_models(models_dir: Path, settings: Settings, ml_settings: MlSettings, *, selectivity: bool = False) -> Models:
     """Load the signal models and those of the others that are switched on, all from one set.
 
     Starts over when a training run swaps the set in between: models that learned from other
     signal models must not answer beside these.
+
+    Parameters
+    ----------
+    models_dir : Path
+    settings : Settings
+    ml_settings : MlSettings
+    selectivity : bool
+        Read how sure the signal models were out of fold, also where no share of bars is stated.
 
     Raises
     ------
@@ -78,6 +93,7 @@ def load_models(models_dir: Path, settings: Settings, ml_settings: MlSettings) -
     ModelCompatibilityError
         The set was made for other features or libraries, or for another market than the configured one.
     """
+    share = ml_settings.prediction.confidence_share
     return load_undisturbed(
         models_dir,
         ml_settings,
@@ -88,8 +104,18 @@ def load_models(models_dir: Path, settings: Settings, ml_settings: MlSettings) -
             position=PositionPredictor(opened) if ml_settings.position_model.enabled else None,
             sltp=SltpPredictor(opened) if ml_settings.ml_sltp.enabled else None,
             risk=load_risk_model(opened, settings.risk_model.enabled),
+            selectivity=_selectivity(opened) if selectivity or share is not None else None,
         ),
     )
+
+
+def load_selectivity(models_dir: Path, ml_settings: MlSettings) -> Selectivity:
+    """Read how sure a set's signal models were of bars they had not learned from; raises as `load_models`."""
+    return load_undisturbed(models_dir, ml_settings, _selectivity)
+
+
+def _selectivity(opened: OpenedSet) -> Selectivity:
+    return Selectivity.of(OutOfFold.from_bytes(opened.read(OUT_OF_FOLD_NAME, MEND)).probabilities)
 
 
 def load_models_apart(models_dir: Path, settings: Settings, ml_settings: MlSettings) -> Models:

@@ -11,15 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.gates import GATES
+from engine.inputs.selectivity import Selectivity
 from novosky.errors import UsageError
 from novosky.settings import MlSettings, Settings
 from novosky.settings.base import Section
 from novosky.settings.brackets import bracket_ranges
 from novosky.settings.places import setting_at
-from novosky.settings.profiles import profile_named
+from novosky.settings.profiles import Profile, profile_named
 from novosky.settings.swept import Reach, Swept, Value, Values, level_text
 
 Target = Literal["signal", "pos", "both"]
+CONFIDENCES = 6
+"""Thresholds of a sweep besides the present one."""
 PRESENT = -1
 """In `Design.picks`: the axis stays as configured."""
 
@@ -123,11 +126,19 @@ KEYS = {key.name: key for _, keys in SWEPT for key in keys}
 """By the name in the sweep's table."""
 
 
-def axes_for(target: Target, settings: Settings, ml_settings: MlSettings) -> tuple[Axis, ...]:
+def axes_for(
+    target: Target, settings: Settings, ml_settings: MlSettings, selectivity: Selectivity | None = None
+) -> tuple[Axis, ...]:
     """Return the axes of a sweep: confidence, risk and bracket never leave the profile's range.
 
     The bracket's range is `risk_management.atr_mult_range` where the settings state one. Gates
     only become stricter than they are. `both` keeps the ends and the middle of every axis.
+
+    Parameters
+    ----------
+    selectivity : Selectivity or None
+        Of the models that are asked: thresholds are those of the profile's shares of bars. None
+        takes the profile's own probabilities.
 
     Raises
     ------
@@ -139,7 +150,8 @@ def axes_for(target: Target, settings: Settings, ml_settings: MlSettings) -> tup
             f"--target {target} sweeps the position model's exit rule, but position_model.enabled is false in "
             "ml_config.json; switch it on or sweep --target signal"
         )
-    reach = Reach(profile_named(settings.risk_profile.name), *bracket_ranges(settings, ml_settings))
+    profile = profile_named(settings.risk_profile.name)
+    reach = Reach(profile, *bracket_ranges(settings, ml_settings), confidences(profile, selectivity))
     of_gates = {key for gate in GATES for key in gate.keys}
     axes = []
     for swept, keys in SWEPT:
@@ -151,6 +163,13 @@ def axes_for(target: Target, settings: Settings, ml_settings: MlSettings) -> tup
         gates = any(key.dotted in of_gates for key in keys)
         axes.append(Axis(keys, swept.choices(present, reach), gates, swept.title, swept.told))
     return tuple(axis.thinned() for axis in axes) if target == "both" else tuple(axes)
+
+
+def confidences(profile: Profile, selectivity: Selectivity | None) -> tuple[float, ...]:
+    """Return the thresholds of a sweep, ascending: of the profile's shares of bars, or its own probabilities."""
+    if selectivity is None:
+        return tuple(round(float(value), 4) for value in np.linspace(*profile.confidence, CONFIDENCES))
+    return tuple(sorted({selectivity.confidence(float(share)) for share in np.linspace(*profile.shares, CONFIDENCES)}))
 
 
 @dataclass(frozen=True, eq=False)

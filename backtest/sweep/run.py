@@ -7,7 +7,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from backtest.sweep.risk import risk_trees
 from backtest.sweep.rows import FIGURES, RowRunner
 from backtest.sweep.workers import all_rows, locked
 from engine.inputs.models import Models
+from engine.inputs.selectivity import Selectivity, decided
 from ml.risk_predictor import RiskPredictor
 from ml.sets.compat import library_versions
 from novosky.errors import UsageError
@@ -35,14 +36,16 @@ from novosky.measures.deflated_sharpe import DeflatedSharpe, deflated_sharpe
 from novosky.measures.selection import SPLITS, Overfitting, PairedBootstrap, block_sums, paired_bootstrap, pbo_of_blocks
 from novosky.measures.statistics import Floats, Ints
 from novosky.settings import MlSettings, Settings
-from novosky.settings.profile_application import apply_profile, labels_of
-from novosky.settings.profiles import Profile
 from novosky.settings.swept import Value
 
 MIN_CHOICE_TRADES = 30
 """A configuration with fewer closed trades is never chosen."""
 SEEN_SHARE = 0.7
 SHORT_WINDOW = pd.Timedelta(days=90)
+CONFIDENCE_SHARE = "ml_config.prediction.confidence_share"
+SHARE_DIGITS = 4
+"""Of a percentage of bars: a bar in a million."""
+_THRESHOLD = "confidence_threshold"
 TOO_FEW_TRADES = f"too few trades: no configuration closed {MIN_CHOICE_TRADES} without running into its hard halt"
 
 Progress = Callable[[str, int, int], None]
@@ -64,6 +67,8 @@ class SweepPlan:
         Of the draw and of the bootstrap.
     earlier_trials : int
         Configurations tried on these bars before; they count in the deflated Sharpe ratio.
+    selectivity : Selectivity or None
+        By which thresholds are shares of bars; `run_sweep` takes the models' own.
     """
 
     target: Target
@@ -72,6 +77,7 @@ class SweepPlan:
     configurations: int | None = 2000
     seed: int = 7
     earlier_trials: int = 0
+    selectivity: Selectivity | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,8 +189,10 @@ def run_sweep(
         The scheduler does not answer.
     """
     began = time.perf_counter()
+    models.require(plan.ml_settings)
+    plan, stated = _decided(plan, models.selectivity), plan.ml_settings.prediction.confidence_share
     drawn = design(
-        axes_for(plan.target, plan.settings, plan.ml_settings),
+        axes_for(plan.target, plan.settings, plan.ml_settings, plan.selectivity),
         plan.settings,
         plan.ml_settings,
         plan.configurations,
@@ -195,7 +203,19 @@ def run_sweep(
         home = place / sweep_key(inputs)[:16]
         told = None if progress is None else lambda done, rows: progress("configurations", done, rows)
         lines = all_rows(inputs, home, jobs=jobs, scheduler=scheduler, told=told)
-    return _judge(plan, drawn, inputs, lines, labels, began)
+    return _judge(plan, drawn, inputs, lines, labels, began, stated)
+
+
+def _decided(plan: SweepPlan, selectivity: Selectivity | None) -> SweepPlan:
+    """Return the plan with a threshold in the place of a share of bars, and no selectivity where none is needed."""
+    if plan.settings.risk_profile.scale == "absolute" and plan.ml_settings.prediction.confidence_share is None:
+        return replace(plan, selectivity=None)
+    if selectivity is None:
+        raise UsageError(
+            "risk_profile.scale is selectivity, so the sweep needs to know how sure the models were out of fold; "
+            "train them anew, or set it to absolute"
+        )
+    return replace(plan, ml_settings=decided(plan.ml_settings, selectivity), selectivity=selectivity)
 
 
 def asked_inputs(
@@ -232,9 +252,21 @@ def _place(folder: Path | None) -> Iterator[Path]:
 
 
 def _judge(
-    plan: SweepPlan, drawn: Design, inputs: SweepInputs, lines: Floats, labels: tuple[str, ...], began: float
+    plan: SweepPlan,
+    drawn: Design,
+    inputs: SweepInputs,
+    lines: Floats,
+    labels: tuple[str, ...],
+    began: float,
+    stated: float | None,
 ) -> SweepOutcome:
     table = _table(plan, drawn, lines[:, : len(FIGURES)])
+    if plan.selectivity is not None and _THRESHOLD in table:
+        table.insert(
+            list(table.columns).index(_THRESHOLD),
+            "confidence_share",
+            [plan.selectivity.share(value) for value in table[_THRESHOLD]],
+        )
     ranked = ranking(table)
     rows = np.sort(ranked)
     best_row = int(ranked[0]) if len(ranked) else None
@@ -252,7 +284,7 @@ def _judge(
         table=table,
         design=drawn,
         best_row=best_row,
-        best=None if best_row is None else _settings_of(plan, drawn, best_row),
+        best=None if best_row is None else _settings_of(plan, drawn, best_row, stated),
         note=TOO_FEW_TRADES if best_row is None else None,
         overfitting=pbo_of_blocks(lines[rows, first : first + SPLITS], lines[rows, first + SPLITS :], counts),
         # Ratios of the rows differ by merit as well as by luck, so their variance would punish an edge.
@@ -314,52 +346,31 @@ def _table(plan: SweepPlan, drawn: Design, figures: Floats) -> pd.DataFrame:
     return table.astype({"trades": np.int64, "halted": np.bool_, "open_at_end": np.bool_})
 
 
-def _settings_of(plan: SweepPlan, drawn: Design, row: int) -> dict[str, Value]:
-    values = drawn.values(row)
-    keys: list[Key] = [key for axis in drawn.axes for key in axis.keys]
-    return {key.dotted: values.get(key, key.read(plan.settings, plan.ml_settings)) for key in keys}
-
-
-def apply_best(
-    config: Mapping[str, Any], ml_config: Mapping[str, Any], best: Mapping[str, Value], profile: Profile
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the contents of config.json and ml_config.json with the best row's settings in them.
-
-    No limit becomes laxer than the profile's, see `apply_profile`; a confidence threshold that
-    changes is brought into the profile's range. Everything else is kept, in its order.
+def _settings_of(plan: SweepPlan, drawn: Design, row: int, stated: float | None) -> dict[str, Value]:
+    """Return what a row sets; a threshold that was chosen by its share of bars is told as that share.
 
     Parameters
     ----------
-    config, ml_config : mapping
-        JSON contents; not changed.
-    best : mapping
-        `SweepOutcome.best`.
-    profile : Profile
-
-    Returns
-    -------
-    (dict, dict)
-        New contents, to be validated before they are written.
-
-    Raises
-    ------
-    UsageError
-        A key that names neither file.
+    stated : float or None
+        The share that the present settings state.
     """
-    contents = {"config": json.loads(json.dumps(config)), "ml_config": json.loads(json.dumps(ml_config))}
-    for dotted, value in best.items():
-        file, *path = dotted.split(".")
-        if file not in contents or not path:
-            raise UsageError(f"{dotted} is no key of config.json or ml_config.json")
-        section = contents[file]
-        for part in path[:-1]:
-            section = section.setdefault(part, {})
-        if dotted == KEYS["confidence_threshold"].dotted and value is not None and section.get(path[-1]) != value:
-            least, most = profile.confidence
-            value = min(max(value, least), most)
-        section[path[-1]] = value
-    config = apply_profile(contents["config"], profile, labels_of(contents["ml_config"]))
-    return config, contents["ml_config"]
+    values = drawn.values(row)
+    keys: list[Key] = [key for axis in drawn.axes for key in axis.keys]
+    found = {key.dotted: values.get(key, key.read(plan.settings, plan.ml_settings)) for key in keys}
+    threshold = KEYS[_THRESHOLD]
+    if plan.selectivity is None or threshold.dotted not in found:
+        return found
+    if threshold not in values:
+        # The present threshold stays as it is stated: as a share, or as a probability.
+        return found if stated is None else _as_share(found, stated)
+    confidence = values[threshold]
+    assert isinstance(confidence, float)
+    return _as_share(found, plan.selectivity.share(confidence))
+
+
+def _as_share(found: dict[str, Value], share: float) -> dict[str, Value]:
+    told = {name: value for name, value in found.items() if name != KEYS[_THRESHOLD].dotted}
+    return {CONFIDENCE_SHARE: round(share, SHARE_DIGITS), **told}
 
 
 def _iso(seconds: int) -> str:

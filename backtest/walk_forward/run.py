@@ -26,9 +26,10 @@ from backtest.run import Prepared, prepare, simulate
 from backtest.walk_forward.folds import VARIANTS, FoldOutcome, FoldWindow, Leg, leg_of, load_outcome, save_outcome
 from backtest.walk_forward.yardstick import QUANTILE, fit_yardstick
 from engine.inputs.models import SignalModel
+from engine.inputs.selectivity import decided
 from ml.ensemble.predictor import EnsemblePredictor
 from ml.feature_engineering import warm_up_bars
-from ml.load_models import load_models
+from ml.load_models import load_models, load_selectivity
 from ml.sets.compat import library_versions
 from ml.sets.loading import load_undisturbed
 from ml.sets.stage_files import STAGE_ORDER
@@ -202,6 +203,10 @@ def run_fold(plan: WalkPlan, window: FoldWindow) -> FoldOutcome:
         models = Path(folder) / "models"
         reports, untrained = _train(plan, window, past, models)
         signal = load_undisturbed(models, plan.ml_settings, EnsemblePredictor)
+        # A share of bars is a threshold of this fold's models, from its past alone.
+        if plan.ml_settings.prediction.confidence_share is not None:
+            plan = replace(plan, ml_settings=decided(plan.ml_settings, load_selectivity(models, plan.ml_settings)))
+            alone = _switched(plan, ())
         cutoffs = [yardstick.train_cutoff, *(stage.train_cutoff for stage in reports)]
         cutoff = int(max(cutoffs).timestamp())
         if cutoff >= window.train_end:

@@ -31,6 +31,7 @@ def main(data: str, models: str, config: str, ml_config: str, window: str) -> di
     settings, ml_settings = load_settings(Path(config)), load_ml_settings(Path(ml_config))
     history = load_bars(Path(data), seconds=settings.frame.seconds)
     served = load_models(Path(models), settings, ml_settings)
+    ml_settings = served.decided(ml_settings)
     start = history["time"].iloc[-int(window)]
     began = WALL()
     prepared = prepare(history, settings, ml_settings, served.signal, start=start, sltp=served.sltp)

@@ -28,7 +28,7 @@ def main(
     """Measure a sweep over the last `window` bars of a file."""
     settings, ml_settings = load_settings(Path(config)), load_ml_settings(Path(ml_config))
     history = load_bars(Path(data), seconds=settings.frame.seconds)
-    served = load_models(Path(models), settings, ml_settings)
+    served = load_models(Path(models), settings, ml_settings, selectivity=True)
     start = history["time"].iloc[-int(window)]
     prepared = prepare(history, settings, ml_settings, served.signal, start=start, sltp=served.sltp)
     plan = SweepPlan("signal", settings, ml_settings, int(configurations))

@@ -56,13 +56,19 @@ def _clear(candidate: Inputs, guard: Guard, params: Limits, spread: float, froze
 
 
 def session_thresholds(
-    threshold: float, london: float | None, new_york: float | None, asian: float | None
+    threshold: float, share: float | None, london: float | None, new_york: float | None, asian: float | None
 ) -> npt.NDArray[np.float64]:
     """Return the confidence threshold of each combination of session bits, shape (8,).
+
+    A share of bars is no threshold before a model set has made it one (`engine.inputs.selectivity.decided`):
+    until then nothing is sure enough.
 
     Sessions without an override use `threshold`; where sessions with overrides overlap, the
     highest of them applies.
     """
+    if share is not None:
+        # Who only keeps an account needs no threshold; whoever forgot to ask the models trades nothing.
+        return np.full(SESSIONS, np.inf)
     by_bit = ((LONDON, london), (NEW_YORK, new_york), (ASIAN, asian))
     thresholds = np.full(SESSIONS, threshold)
     for sessions in range(SESSIONS):
@@ -78,6 +84,7 @@ def _confidence_told(candidate: Inputs, guard: Guard, params: Limits, spread: fl
 
 _THRESHOLDS = (
     "ml_config.prediction.confidence_threshold",
+    "ml_config.prediction.confidence_share",
     "config.session_confidence.london",
     "config.session_confidence.new_york",
     "config.session_confidence.asian",

@@ -13,6 +13,8 @@ from .models import SignalModel as SignalModel
 from .models import SltpModel as SltpModel
 from .parameters import build_params as build_params
 from .parameters import build_rollovers as build_rollovers
+from .selectivity import Selectivity as Selectivity
+from .selectivity import decided as decided
 from .signals import MeasuredBars as MeasuredBars
 from .signals import Signals as Signals
 from .signals import ask_signals as ask_signals

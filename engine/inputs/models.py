@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from engine.inputs.selectivity import Selectivity, decided
 from novosky.errors import UsageError
 from novosky.market.same_market import ModelMarket
 from novosky.settings import MlSettings
@@ -79,6 +80,8 @@ class Models:
         Without it every trade keeps its size.
     market : ModelMarket
         What they were trained on.
+    selectivity : Selectivity or None
+        Needed when `prediction.confidence_share` is stated.
     """
 
     signal: ServedSignalModel
@@ -86,11 +89,16 @@ class Models:
     sltp: SltpModel | None = None
     risk: RiskModel | None = None
     market: ModelMarket = field(default_factory=ModelMarket)
+    selectivity: Selectivity | None = None
 
     @property
     def synthetic(self) -> str | None:
         """The kind of invented market that the models learned on; None for real prices."""
         return self.market.synthetic
+
+    def decided(self, ml_settings: MlSettings) -> MlSettings:
+        """Return the settings with these models' threshold in the place of a share of bars; raises `SettingsError`."""
+        return decided(ml_settings, self.selectivity)
 
     def require(self, ml_settings: MlSettings) -> None:
         """Check that every model that is switched on is there.

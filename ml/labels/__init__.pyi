@@ -12,6 +12,7 @@ from .multipliers import label_multipliers as label_multipliers
 from .out_of_fold import IntArray as IntArray
 from .out_of_fold import OutOfFold as OutOfFold
 from .out_of_fold import OutOfFoldDistances as OutOfFoldDistances
+from .out_of_fold import entry_confidence as entry_confidence
 from .out_of_fold import find_entries as find_entries
 from .position import EXIT as EXIT
 from .position import Bracket as Bracket

@@ -15,12 +15,17 @@ import pandas as pd
 
 from engine.candidates import named_sides
 from engine.gates.signal import MIN_VOTES
+from engine.inputs.selectivity import Selectivity
 from ml.arrays import Float64Array
 from ml.labels.position import Entries
 from novosky.errors import DataError
 from novosky.market.bars import epoch_seconds
+from novosky.settings.ml import MOST_SHARE, MlSettings
 
 IntArray = npt.NDArray[np.int64]
+
+ENTRY_TIMES = 3.0
+"""Entries to learn from for each one that is traded: those alone are too few for a model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +75,18 @@ class OutOfFoldDistances:
         stream = io.BytesIO()
         np.savez_compressed(stream, time=self.times, distances=self.distances.astype(np.float32))
         return stream.getvalue()
+
+
+def entry_confidence(ml_settings: MlSettings, out_of_fold: OutOfFold) -> float:
+    """Return the least confidence of the entries that the later stages learn from.
+
+    Where the settings state which share of the bars is traded, they are the surest answers at
+    `ENTRY_TIMES` as many bars; else `position_model.entry_confidence` is it.
+    """
+    share = ml_settings.prediction.confidence_share
+    if share is None:
+        return ml_settings.position_model.entry_confidence
+    return Selectivity.of(out_of_fold.probabilities).confidence(min(ENTRY_TIMES * share, MOST_SHARE))
 
 
 def find_entries(bars: pd.DataFrame, out_of_fold: OutOfFold, confidence: float, gap: float) -> Entries:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from ml.ensemble.device import choose_devices
+from ml.labels.out_of_fold import entry_confidence
 from ml.position.files import write_position
 from ml.position.trainer import build_position_dataset, train_position
 from ml.sets.ensemble_files import POSITION_FILES
@@ -44,6 +45,7 @@ def train_stage(run: StageRun) -> TrainingReport:
         progress=lambda step, done, total: run.tell(f"position {step}", done, total),
     )
     run.tell("writing the set", 1, 1)
+    confidence = entry_confidence(ml_settings, foundation.out_of_fold)
     model = ml_settings.position_model
     report = run.report(
         "position",
@@ -56,7 +58,7 @@ def train_stage(run: StageRun) -> TrainingReport:
         device=devices.explanation,
         started=started,
         notes=(
-            f"{len(dataset.first)} trades from out-of-fold entries with confidence {model.entry_confidence:g} "
+            f"{len(dataset.first)} trades from out-of-fold entries with confidence {confidence:g} "
             f"and gap {model.entry_min_gap:g}",
         ),
     )

@@ -15,7 +15,7 @@ import pandas as pd
 from ml.arrays import N_CLASSES, ClassArray, Float64Array
 from ml.ensemble.device import Devices
 from ml.ensemble.trainer import Folds, Progress, TrainedEnsemble, TrainingRows, train_ensemble
-from ml.labels.out_of_fold import OutOfFold, find_entries
+from ml.labels.out_of_fold import OutOfFold, entry_confidence, find_entries
 from ml.labels.position import Bracket, PositionLabels, label_positions, thin_rows
 from ml.sets.ensemble_files import POSITION_FILES
 from ml.signal.trainer import average_uniqueness
@@ -141,15 +141,15 @@ def follow_entries(
     """
     from ml.feature_engineering import add_all_features
 
-    model = ml_settings.position_model
-    entries = find_entries(bars, out_of_fold, model.entry_confidence, model.entry_min_gap)
-    _check_entries(len(entries.bar), ml_settings)
+    model, confidence = ml_settings.position_model, entry_confidence(ml_settings, out_of_fold)
+    entries = find_entries(bars, out_of_fold, confidence, model.entry_min_gap)
+    _check_entries(len(entries.bar), confidence, ml_settings)
     frame = add_all_features(bars, news)
     atr = frame["atr"].to_numpy(dtype=np.float64)
     labels = label_positions(
         bars, atr, entries, bracket_of(settings, ml_settings), venue_seams(bars), frame=settings.frame
     )
-    _check_entries(len(labels.first), ml_settings)
+    _check_entries(len(labels.first), confidence, ml_settings)
     return frame, labels
 
 
@@ -160,12 +160,12 @@ def close_features(frame: pd.DataFrame, labels: PositionLabels, ml_settings: MlS
     return np.concatenate((features, labels.inputs), axis=1)
 
 
-def _check_entries(found: int, ml_settings: MlSettings) -> None:
+def _check_entries(found: int, confidence: float, ml_settings: MlSettings) -> None:
     model = ml_settings.position_model
     if found < model.min_entries:
         raise DataError(
             f"the signal model's out-of-fold probabilities give {found} entries, but the position model needs "
-            f"{model.min_entries} (confidence {model.entry_confidence:g}, gap {model.entry_min_gap:g}); train on more "
+            f"{model.min_entries} (confidence {confidence:g}, gap {model.entry_min_gap:g}); train on more "
             "bars, or lower position_model.entry_confidence, entry_min_gap or min_entries in ml_config.json"
         )
 

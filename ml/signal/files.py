@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engine.inputs.selectivity import Selectivity
 from ml.arrays import Float32Matrix, Float64Array
 from ml.ensemble.members import CalibratedMember, Scaling
 from ml.ensemble.onnx_export import export_onnx
@@ -22,6 +23,7 @@ from novosky.errors import ModelError
 from novosky.files import write_bytes, write_json
 from novosky.market.news import NewsCalendar
 from novosky.settings import MlSettings, Settings
+from novosky.settings.profiles import PROFILES
 
 # Every step of the inference chain agrees with the calibrated pickle to within this.
 ONNX_TOLERANCE = 1e-4
@@ -62,6 +64,7 @@ def write_signal(
         "scaling": {"mean": scaling.mean.tolist(), "scale": scaling.scale.tolist()},
         "calibrators": {name: member.calibrator.as_dict() for name, member in models.members.items()},
         "out_of_fold": report.metrics,
+        "selectivity": _selectivity(models),
         "trees": dict(report.trees),
         "labeling": ml_settings.labeling.model_dump(mode="json"),
         "signal_model": ml_settings.signal_model.model_dump(mode="json"),
@@ -69,6 +72,15 @@ def write_signal(
         **report.closing(seed),
     }
     write_json(staging / METADATA_NAME, metadata)
+
+
+def _selectivity(models: TrainedEnsemble) -> dict[str, dict[str, float]]:
+    """Return, for every profile, its share of bars in percent and the confidence that share reached out of fold."""
+    known = Selectivity.of(models.out_of_fold)
+    return {
+        profile.name: {"share": profile.selectivity, "confidence": known.confidence(profile.selectivity)}
+        for profile in PROFILES
+    }
 
 
 def write_members(

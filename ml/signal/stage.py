@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from engine.inputs.selectivity import Selectivity
 from ml.arrays import CLASS_NAMES, MEMBERS
 from ml.ensemble.device import choose_devices
 from ml.ensemble.members import Scaling
-from ml.ensemble.trainer import WarmStart, warm_start_exhausted
+from ml.ensemble.trainer import TrainedEnsemble, WarmStart, warm_start_exhausted
 from ml.sets.companions import MANIFEST_NAME
 from ml.sets.compat import Manifest, hash_training_settings, read_artifact, verify_compat
 from ml.sets.ensemble_files import SCALER_NAME, member_file
@@ -20,7 +21,8 @@ from ml.signal.trainer import build_dataset, train_signal
 from ml.stages.report import TrainingReport
 from ml.stages.run import StageRun, class_balance, thread_count
 from novosky.errors import ModelCompatibilityError, ModelError
-from novosky.settings import MlSettings
+from novosky.settings import MlSettings, Settings
+from novosky.settings.profiles import profile_named
 
 
 def train_stage(run: StageRun) -> TrainingReport:
@@ -58,6 +60,7 @@ def train_stage(run: StageRun) -> TrainingReport:
         progress=run.tell,
     )
     run.tell("writing the set", 1, 1)
+    notes = (*notes, _selectivity_note(models, run.settings))
     if not run.onnx:
         notes = (*notes, "without ONNX copies; the calibrated and the raw models serve")
     report = run.report(
@@ -75,6 +78,15 @@ def train_stage(run: StageRun) -> TrainingReport:
     )
     write_signal(run.staging, models, dataset, report, run.settings, ml_settings, chosen_seed, bars, run.news, run.onnx)
     return report
+
+
+def _selectivity_note(models: TrainedEnsemble, settings: Settings) -> str:
+    profile = profile_named(settings.risk_profile.name)
+    threshold = Selectivity.of(models.out_of_fold).confidence(profile.selectivity)
+    return (
+        f"out of fold the surest {profile.selectivity:g} % of bars, profile {profile.name}'s, had a confidence of at "
+        f"least {threshold:.4f}"
+    )
 
 
 def load_warm_start(

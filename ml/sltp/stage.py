@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.labels.out_of_fold import OutOfFoldDistances
+from ml.labels.out_of_fold import OutOfFoldDistances, entry_confidence
 from ml.sets.stage_files import SLTP_METADATA, SLTP_OUT_OF_FOLD, SLTP_STOP, SLTP_TARGET
 from ml.sltp.predictor import SIDE_INPUT, hash_sltp_settings
 from ml.sltp.trainer import SltpDataset, TrainedSltp, build_sltp_dataset, distance_metrics, terms_of, train_sltp
@@ -46,6 +46,7 @@ def train_stage(run: StageRun) -> TrainingReport:
         progress=lambda step, done, total: run.tell(f"sltp {step}", done, total),
     )
     run.tell("writing the set", 1, 1)
+    confidence = entry_confidence(ml_settings, foundation.out_of_fold)
     longs = int(np.count_nonzero(dataset.entries.side > 0))
     report = run.report(
         "sltp",
@@ -58,7 +59,7 @@ def train_stage(run: StageRun) -> TrainingReport:
         started=started,
         notes=(
             f"{longs} longs and {len(dataset.entries.bar) - longs} shorts from out-of-fold entries with confidence "
-            f"{model.entry_confidence:g} and gap {model.entry_min_gap:g}",
+            f"{confidence:g} and gap {model.entry_min_gap:g}",
         ),
     )
     _write_models(run.staging, models, dataset)

@@ -17,7 +17,7 @@ import pandas as pd
 from ml.arrays import Float64Array
 from ml.ensemble.trainer import Progress
 from ml.labels.excursions import Excursions, ExcursionTerms, label_excursions
-from ml.labels.out_of_fold import OutOfFold, find_entries
+from ml.labels.out_of_fold import OutOfFold, entry_confidence, find_entries
 from ml.labels.splits import PurgedSpanKFold
 from ml.signal.trainer import average_uniqueness
 from ml.sltp.predictor import SIDE_INPUT, predict_distances
@@ -127,15 +127,15 @@ def build_sltp_dataset(
     """
     from ml.feature_engineering import add_all_features
 
-    model = ml_settings.position_model
-    found = find_entries(bars, out_of_fold, model.entry_confidence, model.entry_min_gap)
-    _check_entries(len(found.bar), ml_settings)
+    model, confidence = ml_settings.position_model, entry_confidence(ml_settings, out_of_fold)
+    found = find_entries(bars, out_of_fold, confidence, model.entry_min_gap)
+    _check_entries(len(found.bar), confidence, ml_settings)
     frame = add_all_features(bars, news)
     terms = terms_of(settings, ml_settings)
     entries = label_excursions(
         bars, frame["atr"].to_numpy(dtype=np.float64), found, terms, venue_seams(bars), frame=settings.frame
     )
-    _check_entries(len(entries.bar), ml_settings)
+    _check_entries(len(entries.bar), confidence, ml_settings)
     uniqueness = average_uniqueness(entries.bar + 1, entries.last, len(bars))
     features = frame[list(ml_settings.features)].to_numpy(dtype=np.float64)
     row_bar = np.searchsorted(epoch_seconds(bars), out_of_fold.times).astype(np.int64)
@@ -153,12 +153,12 @@ def build_sltp_dataset(
     )
 
 
-def _check_entries(found: int, ml_settings: MlSettings) -> None:
+def _check_entries(found: int, confidence: float, ml_settings: MlSettings) -> None:
     model = ml_settings.position_model
     if found < model.min_entries:
         raise DataError(
             f"the signal model's out-of-fold probabilities give {found} entries with a whole horizon, but the sltp "
-            f"model needs {model.min_entries} (confidence {model.entry_confidence:g}, gap {model.entry_min_gap:g}); "
+            f"model needs {model.min_entries} (confidence {confidence:g}, gap {model.entry_min_gap:g}); "
             "train on more bars, or lower position_model.entry_confidence, entry_min_gap or min_entries in "
             "ml_config.json"
         )

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ml.arrays import MEMBERS
-from novosky.settings.ml import MlSettings
+from novosky.settings.ml import MOST_SHARE, MlSettings
+from novosky.settings.profiles import THIRD
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -83,10 +84,11 @@ def _members(section: str) -> tuple[Parameter, ...]:
     )
 
 
+CONFIDENCE = Parameter("prediction.confidence_threshold", 0.34, 0.90, reach=0.05)
 SIGNAL_SPACE = (
     *_members("signal_model"),
     # How sure models can be depends on the labels; far from the present threshold nothing, or everything, is traded.
-    Parameter("prediction.confidence_threshold", 0.34, 0.90, reach=0.05),
+    CONFIDENCE,
     Parameter("prediction.min_probability_diff", 0.0, 0.60, reach=0.05),
 )
 POSITION_SPACE = (
@@ -95,6 +97,15 @@ POSITION_SPACE = (
     Parameter("position_model.min_prob_diff", 0.0, 0.30),
     Parameter("position_model.min_bars_held", 0, 24, whole=True),
 )
+
+
+def signal_space(ml_settings: MlSettings) -> tuple[Parameter, ...]:
+    """Return what the search of the signal settings turns: the share of bars in the threshold's place, where stated."""
+    share = ml_settings.prediction.confidence_share
+    if share is None:
+        return SIGNAL_SPACE
+    of_share = Parameter("prediction.confidence_share", 0.1, MOST_SHARE, reach=share * THIRD)
+    return tuple(of_share if parameter is CONFIDENCE else parameter for parameter in SIGNAL_SPACE)
 
 
 def present_values(ml_settings: MlSettings, space: tuple[Parameter, ...]) -> dict[str, float]:

@@ -16,10 +16,11 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from engine.inputs.selectivity import Selectivity, decided
 from ml.arrays import MEMBERS, Float64Array
 from ml.ensemble.device import Devices
 from ml.ensemble.members import Scaling
-from ml.ensemble.trainer import Progress, TrainingRows, train_ensemble
+from ml.ensemble.trainer import Progress, TrainedEnsemble, TrainingRows, train_ensemble
 from ml.labels.out_of_fold import OutOfFold, find_entries
 from ml.labels.position import Bracket, Entries, IntArray, label_positions
 from ml.position.trainer import bracket_of
@@ -27,7 +28,7 @@ from ml.sets.compat import hash_bars
 from ml.signal.trainer import SignalDataset, build_dataset
 from ml.tune.objective import check_past, fixed_settings
 from ml.tune.scoring import FoldResult, one_at_a_time
-from ml.tune.search_space import SIGNAL_SPACE, Parameter
+from ml.tune.search_space import SIGNAL_SPACE, Parameter, signal_space
 from novosky.market.bars import epoch_seconds, venue_seams
 from novosky.market.news import NewsCalendar
 from novosky.market.timeframe import Timeframe
@@ -53,6 +54,8 @@ class SignalObjective:
     comparable : mapping
     devices : Devices
     threads : int
+    space : tuple of Parameter
+        What may be turned.
     """
 
     bars: pd.DataFrame
@@ -64,6 +67,7 @@ class SignalObjective:
     comparable: Mapping[str, Any]
     devices: Devices
     threads: int
+    space: tuple[Parameter, ...]
 
     @classmethod
     def prepare(
@@ -116,12 +120,8 @@ class SignalObjective:
             },
             devices=devices,
             threads=threads,
+            space=signal_space(ml_settings),
         )
-
-    @property
-    def space(self) -> tuple[Parameter, ...]:
-        """What may be turned."""
-        return SIGNAL_SPACE
 
     def run_fold(self, ml_settings: MlSettings, fold: int, progress: Progress) -> FoldResult:
         """Train on the fold's past and trade its test rows.
@@ -132,17 +132,20 @@ class SignalObjective:
             The past is too short to hold every class in every calibration fold.
         """
         train, test = self.folds[fold]
-        probabilities = self._predict(train, test, ml_settings, progress)
+        trained = self._train(train, ml_settings, progress)
+        scaled = Scaling(trained.scaler.mean_, trained.scaler.scale_).apply(self.dataset.features[test])
+        probabilities = np.stack([trained.members[name].predict_proba(scaled) for name in MEMBERS], axis=1)
         times = epoch_seconds(self.bars)[self.dataset.bar_index[test]]
-        rule = ml_settings.prediction
+        # A share of bars becomes a threshold by what these members said of their own held-out past.
+        rule = decided(ml_settings, Selectivity.of(trained.out_of_fold)).prediction
         entries = find_entries(
             self.bars, OutOfFold(times, probabilities), rule.confidence_threshold, rule.min_probability_diff
         )
         results = take_trades(self.bars, self.atr, entries, self.bracket, self.frame)
         return FoldResult(gains=results, results=results, acted=len(results))
 
-    def _predict(self, train: IntArray, test: IntArray, ml_settings: MlSettings, progress: Progress) -> Float64Array:
-        """Return calibrated probabilities of the test rows, shape (n, 3 members, 3)."""
+    def _train(self, train: IntArray, ml_settings: MlSettings, progress: Progress) -> TrainedEnsemble:
+        """Fit and calibrate the members on rows of the past."""
         from ml.labels.splits import PurgedKFold, label_end_positions
 
         data, model = self.dataset, ml_settings.signal_model
@@ -153,7 +156,7 @@ class SignalObjective:
         )
         weights = data.weights[train]
         times = epoch_seconds(self.bars)[data.bar_index]
-        trained = train_ensemble(
+        return train_ensemble(
             TrainingRows(data.features[train], data.labels[train], weights / weights.mean(), times[train]),
             list(splitter.split(train)),
             model,
@@ -163,8 +166,6 @@ class SignalObjective:
             warm=None,
             progress=progress,
         )
-        scaled = Scaling(trained.scaler.mean_, trained.scaler.scale_).apply(data.features[test])
-        return np.stack([trained.members[name].predict_proba(scaled) for name in MEMBERS], axis=1)
 
 
 def take_trades(

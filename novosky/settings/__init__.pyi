@@ -8,6 +8,7 @@ from .equity_state import MOST_MULTIPLIER as MOST_MULTIPLIER
 from .loading import load_ml_settings as load_ml_settings
 from .loading import load_settings as load_settings
 from .loading import schema_of as schema_of
+from .ml import MOST_SHARE as MOST_SHARE
 from .ml import Decision as Decision
 from .ml import EnsembleModel as EnsembleModel
 from .ml import Forest as Forest
@@ -24,12 +25,14 @@ from .profile_application import apply_confidence as apply_confidence
 from .profile_application import apply_profile as apply_profile
 from .profile_application import labels_of as labels_of
 from .profiles import PROFILES as PROFILES
+from .profiles import THIRD as THIRD
 from .profiles import Profile as Profile
 from .profiles import profile_named as profile_named
 from .roles import Role as Role
 from .roles import places_with as places_with
 from .runtime import HOUSE_CURRENCY as HOUSE_CURRENCY
 from .runtime import News as News
+from .runtime import RiskProfile as RiskProfile
 from .runtime import Settings as Settings
 from .secrets import load_secrets as load_secrets
 from .strategy import put_strategy as put_strategy

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from novosky.settings.ml import Labeling, MlSettings
-from novosky.settings.profiles import Profile, Range, profile_named
+from novosky.settings.profiles import THIRD, Profile, Range, profile_named
 from novosky.settings.runtime import Settings
 
 MOST_MULTIPLE = 10.0
 """Largest distance of a stop or target that settings take, in ATR."""
-THIRD = 1.0 / 3.0
-"""Share by which a stop or target may differ from the labels' under `risk_profile.scale` `selectivity`."""
 
 
 def label_ranges(labels: Labeling) -> tuple[Range, Range]:

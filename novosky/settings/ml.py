@@ -10,7 +10,7 @@ from novosky.seeds import MOST_SEED
 from novosky.settings.base import Section
 from novosky.settings.equity_state import EQUITY_STATE
 from novosky.settings.roles import Role
-from novosky.settings.swept import Swept, one_of, sorted_with, within
+from novosky.settings.swept import Swept, one_of, sorted_with, thresholds
 
 
 class Labeling(Section):
@@ -23,15 +23,30 @@ class Labeling(Section):
     """USD paid by the labelled trades; labels without costs teach trades that do not pay."""
 
 
+MOST_SHARE = 20.0
+"""Percent of bars; who trades more often does not choose."""
+
+
 class Prediction(Section):
     """When three probabilities become a trade."""
 
-    confidence_threshold: Annotated[
-        float, Swept(("confidence_threshold",), "confidence", within(lambda reach: reach.profile.confidence, 6))
-    ] = Field(0.60, ge=0, le=1)
+    confidence_threshold: Annotated[float, Swept(("confidence_threshold",), "confidence", thresholds)] = Field(
+        0.60, ge=0, le=1
+    )
+    """Least probability of the named side; not read where `confidence_share` is stated."""
+    confidence_share: float | None = Field(None, gt=0, le=MOST_SHARE)
+    """Percent of all bars: the least probability is the one that this share of the signal model's own out-of-fold
+    answers reached, so that a model is as choosy after a training as before it. null takes `confidence_threshold`."""
     min_probability_diff: Annotated[float, Swept(("min_probability_diff",), "gap", one_of(0.05, 0.10, 0.15))] = Field(
         0.10, ge=0, le=1
     )
+
+    @property
+    def told(self) -> str:
+        """The least confidence in words, as it is stated."""
+        if self.confidence_share is None:
+            return f"confidence {self.confidence_threshold:g}"
+        return f"the surest {self.confidence_share:g} % of bars"
 
 
 class Forest(Section):

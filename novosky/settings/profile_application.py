@@ -62,14 +62,22 @@ def apply_profile(content: Mapping[str, Any], profile: Profile, labels: Labeling
     return result
 
 
-def apply_confidence(content: Mapping[str, Any], profile: Profile) -> dict[str, Any]:
-    """Return the content of ml_config.json with its confidence threshold inside the profile's range.
+def apply_confidence(content: Mapping[str, Any], profile: Profile, scale: str) -> dict[str, Any]:
+    """Return the content of ml_config.json with its confidence inside the profile's range.
 
-    Onboarding leaves the threshold alone, because it belongs to the models; the optimiser, which
-    makes new ones for a profile, begins inside its range and stays there.
+    Onboarding leaves it alone, because it belongs to the models; the optimiser, which makes new
+    ones for a profile, begins inside its range and stays there. Where `scale` is `selectivity` the
+    range is one of shares of bars (`prediction.confidence_share`) and the probability in the file
+    is not read; where it is `absolute` there is no share and the probability is brought into the range.
     """
     result = copy.deepcopy(dict(content))
     prediction = _section(result, "prediction")
+    if scale != "absolute":
+        share = prediction.get("confidence_share")
+        prediction["confidence_share"] = profile.selectivity if share is None else _within(share, profile.shares)
+        return result
+    if prediction.get("confidence_share") is not None:
+        prediction["confidence_share"] = None
     prediction["confidence_threshold"] = _within(
         prediction.get("confidence_threshold", Prediction().confidence_threshold), profile.confidence
     )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from novosky.choices import ProfileName
 
 Range = tuple[float, float]
+THIRD = 1.0 / 3.0
+"""How far `selectivity` goes to either side of a profile's share of bars and of the labels' multiples."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,9 @@ class Profile:
     risk_percent : (float, float)
         Percent of equity risked by a trade.
     confidence : (float, float)
-        Confidence threshold of the signal.
+        Confidence threshold of the signal; of models with labels of about 1 ATR.
+    selectivity : float
+        Percent of all bars at which the signal model may be sure enough to trade.
     atr_mult : (float, float)
         Distance of stop and target in ATR.
     max_weekly_drawdown_pct, max_total_drawdown_pct : float
@@ -33,18 +37,24 @@ class Profile:
     name: ProfileName
     risk_percent: Range
     confidence: Range
+    selectivity: float
     atr_mult: Range
     max_weekly_drawdown_pct: float
     max_total_drawdown_pct: float
     min_balance_usd: float
 
+    @property
+    def shares(self) -> Range:
+        """Least and most percent of bars: a third to either side of `selectivity`."""
+        return round(self.selectivity * (1.0 - THIRD), 4), round(self.selectivity * (1.0 + THIRD), 4)
+
 
 PROFILES = (
-    Profile(1, "steady_income", (0.5, 1.0), (0.65, 0.70), (0.7, 0.9), 8.0, 20.0, 500.0),
-    Profile(2, "conservative", (1.0, 1.5), (0.62, 0.68), (0.8, 1.0), 10.0, 25.0, 500.0),
-    Profile(3, "balanced", (1.5, 2.0), (0.60, 0.65), (0.8, 1.2), 12.0, 30.0, 500.0),
-    Profile(4, "growth", (2.0, 3.0), (0.58, 0.64), (0.8, 1.3), 15.0, 40.0, 1000.0),
-    Profile(5, "aggressive", (3.0, 4.0), (0.55, 0.62), (0.9, 1.5), 20.0, 50.0, 1000.0),
+    Profile(1, "steady_income", (0.5, 1.0), (0.65, 0.70), 1.0, (0.7, 0.9), 8.0, 20.0, 500.0),
+    Profile(2, "conservative", (1.0, 1.5), (0.62, 0.68), 1.5, (0.8, 1.0), 10.0, 25.0, 500.0),
+    Profile(3, "balanced", (1.5, 2.0), (0.60, 0.65), 3.0, (0.8, 1.2), 12.0, 30.0, 500.0),
+    Profile(4, "growth", (2.0, 3.0), (0.58, 0.64), 4.0, (0.8, 1.3), 15.0, 40.0, 1000.0),
+    Profile(5, "aggressive", (3.0, 4.0), (0.55, 0.62), 6.0, (0.9, 1.5), 20.0, 50.0, 1000.0),
 )
 
 

@@ -30,11 +30,14 @@ class Reach:
         In force.
     stops, targets : (float, float)
         Least and most distance in ATR.
+    confidences : tuple of float
+        Confidence thresholds, ascending.
     """
 
     profile: Profile
     stops: Range
     targets: Range
+    confidences: tuple[float, ...]
 
 
 Choices = Callable[[Values, Reach], tuple[Values, ...]]
@@ -94,6 +97,14 @@ def within(limits: Callable[[Reach], Range], points: int) -> Choices:
     return choices
 
 
+def thresholds(present: Values, reach: Reach) -> tuple[Values, ...]:
+    """Return the confidence thresholds within reach, with the present one where it lies among them."""
+    (now,) = present
+    assert isinstance(now, float)
+    among = reach.confidences[0] <= now <= reach.confidences[-1]
+    return tuple((value,) for value in sorted({*reach.confidences, *([now] if among else [])}))
+
+
 def one_of(*values: float) -> Choices:
     """Return these values, the present one first."""
     return lambda present, _: with_present(present, [(value,) for value in values])
@@ -149,7 +160,7 @@ SESSION_KEYS = ("confidence_london", "confidence_new_york", "confidence_asian")
 
 def sessions(present: Values, reach: Reach) -> tuple[Values, ...]:
     """Return the sessions as configured, alike, with a stricter Asian one, and with one of each closed."""
-    strict = reach.profile.confidence[1]
+    strict = reach.confidences[-1]
     others: list[Values] = [
         (None, None, None),
         (None, None, strict),

@@ -13,9 +13,9 @@ from typing import Any, Literal
 from novosky.errors import SettingsError
 from novosky.settings.brackets import profile_ranges
 from novosky.settings.differences import changes_between
-from novosky.settings.ml import MlSettings
+from novosky.settings.ml import MlSettings, Prediction
 from novosky.settings.profile_application import apply_profile
-from novosky.settings.profiles import profile_named
+from novosky.settings.profiles import Profile, profile_named
 from novosky.settings.runtime import Settings
 
 STRICT_VARIABLE = "NOVOSKY_STRICT_CONFIG_SYNC"
@@ -158,19 +158,31 @@ def profile_findings(settings: Settings, ml_settings: MlSettings) -> list[SyncFi
             f"{least:g} to {most:g} of profile {profile.name} ({scale})"
         )
         found.append(SyncFinding("profile", "warning", text, "take the key out, unless this is meant"))
-    threshold, (low, high) = ml_settings.prediction.confidence_threshold, profile.confidence
-    # Under `selectivity` the table's probabilities say nothing of these models.
-    if scale == "absolute" and not low <= threshold <= high:
-        text = f"ml_config.json, prediction.confidence_threshold {threshold:g} is not within {low:g} to {high:g}"
-        found.append(
-            SyncFinding("profile", "warning", f"{text} of profile {profile.name}", f"choose one of {low:g} to {high:g}")
-        )
+    found += _confidence_findings(scale, profile, ml_settings.prediction)
     if settings.risk_profile.starting_balance_usd < profile.min_balance_usd:
         text = (
             f"starting balance {settings.risk_profile.starting_balance_usd:g} USD, at least {profile.min_balance_usd:g}"
         )
         found.append(SyncFinding("profile", "warning", f"{text} in profile {profile.name}", "take a lower profile"))
     return found
+
+
+def _confidence_findings(scale: str, profile: Profile, prediction: Prediction) -> list[SyncFinding]:
+    """Warn of a confidence outside of the profile's range, in the terms that `risk_profile.scale` reads it in."""
+    key, value, (low, high) = "confidence_threshold", prediction.confidence_threshold, profile.confidence
+    if scale != "absolute":
+        if prediction.confidence_share is None:
+            # A stated probability is the owner's choice: the table's say nothing of these models.
+            return []
+        key, value, (low, high) = "confidence_share", prediction.confidence_share, profile.shares
+    elif prediction.confidence_share is not None:
+        text = f"ml_config.json, prediction.confidence_share {prediction.confidence_share:g} is read, not the threshold"
+        mend = "set it to null, or risk_profile.scale to selectivity"
+        return [SyncFinding("profile", "warning", f"{text} of profile {profile.name} (absolute)", mend)]
+    if low <= value <= high:
+        return []
+    text = f"ml_config.json, prediction.{key} {value:g} is not within {low:g} to {high:g} of profile {profile.name}"
+    return [SyncFinding("profile", "warning", text, f"choose one of {low:g} to {high:g}")]
 
 
 def label_findings(settings: Settings, ml_settings: MlSettings) -> list[SyncFinding]:

@@ -71,6 +71,7 @@ def play(run: OptimizeRun, files: Deployment, start: pd.Timestamp, end: pd.Times
 
     settings, ml_settings = run.settings_of(files)
     models = load_models(files.models, settings, ml_settings)
+    ml_settings = models.decided(ml_settings)
     if models.signal.train_cutoff is not None and models.signal.train_cutoff >= start:
         raise DataError(
             f"the models in {files.models} know bars up to {models.signal.train_cutoff:%Y-%m-%d %H:%M}, so they cannot "

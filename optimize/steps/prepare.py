@@ -87,15 +87,16 @@ def choose_profile(run: OptimizeRun) -> str:
     """Bring the incumbent's settings under the profile; the search and the sweep begin from there."""
     profile = profile_named(run.plan.profile)
     source, target = run.workspace.incumbent, run.workspace.start
-    ml_config = apply_confidence(_content(source.ml_config), profile)
-    config = apply_profile(_content(source.config), profile, labels_of(ml_config))
+    content = _content(source.config)
+    scale = Settings.model_validate_json(json.dumps(content), strict=True).risk_profile.scale
+    ml_config = apply_confidence(_content(source.ml_config), profile, scale)
+    config = apply_profile(content, profile, labels_of(ml_config))
     Settings.model_validate_json(json.dumps(config), strict=True)
-    MlSettings.model_validate_json(json.dumps(ml_config), strict=True)
+    prediction = MlSettings.model_validate_json(json.dumps(ml_config), strict=True).prediction
     write_json(target.config, config)
     write_json(target.ml_config, ml_config)
-    threshold = ml_config["prediction"]["confidence_threshold"]
     return (
-        f"{profile.name}: {config['dynamic_position_sizing']['risk_percent']:g} % risk, confidence {threshold:g}, "
+        f"{profile.name}: {config['dynamic_position_sizing']['risk_percent']:g} % risk, {prediction.told}, "
         f"weekly pause {config['max_weekly_drawdown_pct']:g} %, hard halt {config['max_total_drawdown_pct']:g} %"
     )
 

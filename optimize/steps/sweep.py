@@ -12,6 +12,7 @@ from novosky.guarded_json import read_json_file
 from novosky.settings import MlSettings, Settings
 from novosky.settings.profile_application import apply_confidence, apply_profile, labels_of
 from novosky.settings.profiles import profile_named
+from novosky.settings.runtime import RiskProfile
 from optimize.state.run import OptimizeRun
 from optimize.steps.judge import DAY, MIN_DAYS, common_start
 
@@ -33,7 +34,7 @@ def sweep(run: OptimizeRun) -> str:
         run.write(SWEEP, {"configurations": 0, "values": {}, "pbo": None})
         return "skipped"
     settings, ml_settings = run.settings_of(run.workspace.trained)
-    models = load_models(run.workspace.trained.models, settings, ml_settings)
+    models = load_models(run.workspace.trained.models, settings, ml_settings, selectivity=True)
     # New models know nothing of the window; kept ones may, and what they know chooses nothing.
     start, end = common_start(run), pd.Timestamp(run.window.sweep_end)
     if end - start < MIN_DAYS * DAY:
@@ -116,7 +117,7 @@ def apply_best(run: OptimizeRun) -> str:
     if run.plan.command == "weekly_optimize":
         profile = profile_named(run.plan.profile)
         config = apply_profile(config, profile, labels_of(ml_config))
-        ml_config = apply_confidence(ml_config, profile)
+        ml_config = apply_confidence(ml_config, profile, config["risk_profile"].get("scale", RiskProfile().scale))
     Settings.model_validate_json(json.dumps(config), strict=True)
     MlSettings.model_validate_json(json.dumps(ml_config), strict=True)
     write_json(target.config, config)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from backtest.sweep.axes import axes_for
+from backtest.sweep.run import CONFIDENCE_SHARE
 from ml.feature_engineering import get_feature_names
 from ml.hub.signing import create_keys
 from ml.sets.deployment import Deployment
@@ -176,7 +177,7 @@ def test_the_profile_s_limits_win_over_the_sweep_s_choice(
         "config.risk_management.sl_atr_mult": 9.0,
         "config.risk_management.tp_atr_mult": 0.1,
         "config.adx_filter.enabled": True,
-        "ml_config.prediction.confidence_threshold": 0.2,
+        ("ml_config.prediction.confidence_threshold" if scale == "absolute" else CONFIDENCE_SHARE): 0.2,
         "ml_config.prediction.min_probability_diff": 0.05,
     }
     run.write(SWEEP, {"configurations": 6, "values": chosen, "pbo": None})
@@ -189,7 +190,11 @@ def test_the_profile_s_limits_win_over_the_sweep_s_choice(
     assert settings.risk_management.tp_atr_mult == nearest
     assert settings.max_weekly_drawdown_pct <= profile.max_weekly_drawdown_pct
     assert settings.max_total_drawdown_pct <= profile.max_total_drawdown_pct
-    assert ml_settings.prediction.confidence_threshold == profile.confidence[0]
+    if scale == "absolute":
+        assert ml_settings.prediction.confidence_threshold == profile.confidence[0]
+        assert ml_settings.prediction.confidence_share is None
+    else:
+        assert ml_settings.prediction.confidence_share == profile.shares[0]
     assert ml_settings.prediction.min_probability_diff == 0.05
     assert settings.adx_filter.enabled
 
@@ -207,7 +212,8 @@ def test_a_sweep_begins_inside_the_profile_and_no_axis_leaves_it(
         {"prediction": {"confidence_threshold": 0.3}},
     )
     bracket = profile.atr_mult if scale == "absolute" else (2.0, 4.0)
-    choose_profile(run)
+    said = choose_profile(run)
+    assert ("confidence" if scale == "absolute" else f"the surest {profile.selectivity:g} % of bars") in said
     settings, ml_settings = load_settings(run.workspace.start.config), load_ml_settings(run.workspace.start.ml_config)
     ranges = {
         "confidence_threshold": profile.confidence,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from backtest.sweep.axes import KEYS, PRESENT, Axis, Key, axes_for, changed_settings, design, grid_size
-from backtest.sweep.run import apply_best
+from engine.inputs.selectivity import Selectivity
 from novosky.errors import UsageError
 from novosky.settings import MlSettings, Settings
 from novosky.settings.profile_application import apply_profile, labels_of
@@ -173,43 +173,14 @@ def test_a_configuration_that_no_file_could_hold_is_refused(root: Path) -> None:
         changed_settings(settings, ml_settings, {RISK: -1.0})
 
 
-def test_the_best_settings_go_into_the_files_and_nothing_else_changes(root: Path) -> None:
-    config, ml_config = contents(root)
-    best = {
-        "config.risk_management.sl_atr_mult": 2.5,
-        "config.session_confidence.asian": 0.65,
-        "ml_config.prediction.confidence_threshold": 0.63,
-    }
-    applied, ml_applied = apply_best(config, ml_config, best, PROFILES[2])
-    assert applied["risk_management"]["sl_atr_mult"] == 2.5
-    assert applied["session_confidence"]["asian"] == 0.65
-    assert ml_applied["prediction"]["confidence_threshold"] == 0.63
-    settings_of(applied, ml_applied)
-    applied["risk_management"]["sl_atr_mult"] = config["risk_management"]["sl_atr_mult"]
-    applied["session_confidence"]["asian"] = None
-    ml_applied["prediction"]["confidence_threshold"] = ml_config["prediction"]["confidence_threshold"]
-    assert (applied, ml_applied) == (apply_profile(config, PROFILES[2]), ml_config)
-
-
-def test_applied_settings_never_leave_the_profile(root: Path) -> None:
-    config, ml_config = contents(root)
-    best = {
-        "config.dynamic_position_sizing.risk_percent": 9.0,
-        "ml_config.prediction.confidence_threshold": 0.2,
-    }
-    applied, ml_applied = apply_best(config, ml_config, best, PROFILES[0])
-    assert applied["dynamic_position_sizing"]["risk_percent"] == 1.0
-    assert applied["max_weekly_drawdown_pct"] == 8.0
-    assert ml_applied["prediction"]["confidence_threshold"] == 0.65
-
-
-def test_the_present_threshold_stays_where_a_person_put_it(root: Path) -> None:
-    config, ml_config = contents(root)
-    best = {"ml_config.prediction.confidence_threshold": ml_config["prediction"]["confidence_threshold"]}
-    _, ml_applied = apply_best(config, ml_config, best, PROFILES[2])
-    assert ml_applied == ml_config
-
-
-def test_a_key_of_no_file_is_refused(root: Path) -> None:
-    with pytest.raises(UsageError, match="no key"):
-        apply_best(*contents(root), {"risk_percent": 1.0}, PROFILES[2])
+def test_where_the_models_are_known_thresholds_are_those_of_the_profiles_shares_of_bars(root: Path) -> None:
+    settings, ml_settings = under(root, PROFILES[2])
+    rng = np.random.default_rng(3)
+    probabilities = rng.dirichlet([2.0, 3.0, 3.0], (40_000, 1)).repeat(3, axis=1)
+    known = Selectivity.of(probabilities)
+    (axis,) = [axis for axis in axes_for("signal", settings, ml_settings, known) if CONFIDENCE in axis.keys]
+    chosen = [choice[0] for choice in axis.choices if choice[0] != ml_settings.prediction.confidence_threshold]
+    shares = [known.share(float(threshold or 0.0)) for threshold in chosen]
+    assert shares == pytest.approx(np.linspace(4.0, 2.0, 6), abs=0.01)
+    (sessions,) = [axis for axis in axes_for("signal", settings, ml_settings, known) if axis.title == "sessions"]
+    assert (None, None, max(chosen)) in sessions.choices, "the stricter Asian session is as strict as the profile goes"

@@ -31,12 +31,14 @@ from backtest.sweep.run import (
 )
 from backtest.sweep.workers import CHUNK_ROWS, all_rows, chunks_of
 from engine.inputs.models import Models
+from engine.inputs.selectivity import Selectivity
 from ml.feature_engineering import warm_up_bars
 from novosky.data.synthetic import planted_direction, synthetic_bars
 from novosky.errors import LockedError, NetworkError, StorageError, UsageError
 from novosky.market.timeframe import USUAL
 from novosky.measures.statistics import sharpe_ratio
 from novosky.settings import MlSettings
+from novosky.settings.profiles import profile_named
 from tests.backtest.walk_forward.walk_examples import example_models, example_settings
 from tests.helpers.made_pages import MADE
 from tests.helpers.sets.signal_models import ScatteredModel, ScatteredPositionModel
@@ -58,7 +60,7 @@ class Scene:
 
     def inputs(self) -> SweepInputs:
         plan = self.plan
-        axes = axes_for(plan.target, plan.settings, plan.ml_settings)
+        axes = axes_for(plan.target, plan.settings, plan.ml_settings, self.models.selectivity)
         drawn = design(axes, plan.settings, plan.ml_settings, plan.configurations, plan.seed)
         return asked_inputs(plan, drawn, self.prepared, self.models)
 
@@ -76,6 +78,7 @@ def scene_of(
     prepared = prepare(market, settings, ml_settings, models.signal, start=market["time"].iloc[WARM])
     if knowing:
         prepared = replace(prepared, signals=replace(prepared.signals, probabilities=announced(prepared, seed)))
+    models = replace(models, selectivity=Selectivity.of(prepared.signals.probabilities))
     target = "both" if position else "signal"
     return Scene(SweepPlan(target, settings, ml_settings, configurations, seed=seed), prepared, models)
 
@@ -257,11 +260,40 @@ def test_the_outcome_names_its_best_row_by_file_and_key(alone: SweepOutcome, sce
     assert alone.best is not None
     line = alone.table.iloc[alone.best_row]
     assert line["score"] == alone.table.loc[ranking(alone.table), "score"].max()
-    assert alone.best["ml_config.prediction.confidence_threshold"] == line["confidence_threshold"]
+    assert "ml_config.prediction.confidence_threshold" not in alone.best, "a share, for the next training has another"
+    assert alone.best["ml_config.prediction.confidence_share"] == pytest.approx(line["confidence_share"], abs=1e-4)
+    assert scene.models.selectivity is not None
+    assert scene.models.selectivity.confidence(line["confidence_share"]) == line["confidence_threshold"]
     assert alone.best["config.risk_management.sl_atr_mult"] == line["sl_atr_mult"]
     present = alone.table.iloc[0]
     assert present["confidence_threshold"] == scene.plan.ml_settings.prediction.confidence_threshold
     assert present["sl_atr_mult"] == scene.plan.settings.risk_management.sl_atr_mult
+
+
+def test_the_absolute_scale_keeps_to_the_profiles_probabilities(scene: Scene) -> None:
+    profile = scene.plan.settings.risk_profile.model_copy(update={"scale": "absolute"})
+    settings = scene.plan.settings.model_copy(update={"risk_profile": profile})
+    plan = replace(scene.plan, settings=settings, configurations=40)
+    outcome = run_sweep(plan, scene.prepared, replace(scene.models, selectivity=None))
+    least, most = profile_named(profile.name).confidence
+    assert outcome.table["confidence_threshold"].iloc[1:].between(least, most).all()
+    assert "confidence_share" not in outcome.table
+
+
+def test_a_share_that_the_settings_state_is_what_the_present_row_trades(scene: Scene) -> None:
+    prediction = scene.plan.ml_settings.prediction.model_copy(update={"confidence_share": 3.0})
+    plan = replace(
+        scene.plan, configurations=2, ml_settings=scene.plan.ml_settings.model_copy(update={"prediction": prediction})
+    )
+    outcome = run_sweep(plan, scene.prepared, scene.models)
+    assert scene.models.selectivity is not None
+    assert outcome.table["confidence_threshold"].iloc[0] == scene.models.selectivity.confidence(3.0)
+    assert outcome.table["trades"].iloc[0] > 0
+
+
+def test_shares_without_knowing_how_sure_the_models_were_are_refused(scene: Scene) -> None:
+    with pytest.raises(UsageError, match="train them anew, or set it to absolute"):
+        run_sweep(scene.plan, scene.prepared, replace(scene.models, selectivity=None))
 
 
 def test_the_daily_returns_are_those_of_the_rows(alone: SweepOutcome) -> None:

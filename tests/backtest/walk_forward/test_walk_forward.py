@@ -23,7 +23,9 @@ from backtest.walk_forward.run import WalkPlan, fold_bars, fold_key, run_fold, t
 from backtest.walk_forward.yardstick import Yardstick, fit_yardstick
 from commands.walk_forward import print_walk
 from commands.walk_forward import walk_forward as command
+from ml.load_models import load_selectivity
 from ml.signal.trainer import build_dataset
+from ml.train import train
 from novosky.data.store import save_bars
 from novosky.errors import DataError, StorageError, UsageError
 from novosky.market.bars import epoch_seconds
@@ -74,6 +76,27 @@ class Walk:
 def planted(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Walk:
     plan, cache = example_plan(root, "planted"), tmp_path_factory.mktemp("planted")
     return Walk(plan, cache, walk_forward(plan, example_windows(), cache))
+
+
+def choosy(plan: WalkPlan, **prediction: float | None) -> WalkPlan:
+    """The plan with the signal models alone and another threshold."""
+    stated = plan.ml_settings.prediction.model_copy(update=prediction)
+    return replace(plan, all_models=False, ml_settings=plan.ml_settings.model_copy(update={"prediction": stated}))
+
+
+def test_a_share_of_bars_is_a_threshold_of_each_fold_s_own_models(root: Path, tmp_path: Path) -> None:
+    plan, thresholds = choosy(example_plan(root, "planted"), confidence_share=15.0), []
+    for window in example_windows():
+        bars = fold_bars(plan.history, window)
+        past, models = training_bars(bars, window), tmp_path / str(window.number)
+        train(past, plan.ml_settings, plan.settings, models, ("signal",), warm_start=False, seed=plan.seed, onnx=False)
+        thresholds.append(load_selectivity(models, plan.ml_settings).confidence(15.0))
+        found = run_fold(replace(plan, history=bars), window)
+        stated = choosy(plan, confidence_share=None, confidence_threshold=thresholds[-1])
+        expected = run_fold(replace(stated, history=bars), window)
+        assert numbers_of(found) == numbers_of(expected)
+        assert len(found.signal.net) > 0
+    assert thresholds[0] != thresholds[1]
 
 
 # Folds
