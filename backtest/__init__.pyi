@@ -6,7 +6,6 @@ from .comparison import compare as compare
 from .comparison import difference_of as difference_of
 from .metrics import Metrics as Metrics
 from .metrics import compute_metrics as compute_metrics
-from .metrics import r_multiples as r_multiples
 from .model_answers import model_answers as model_answers
 from .result import BacktestResult as BacktestResult
 from .risk_history import out_of_fold_sequences as out_of_fold_sequences
@@ -14,3 +13,4 @@ from .run import Prepared as Prepared
 from .run import overlap_warning as overlap_warning
 from .run import prepare as prepare
 from .run import simulate as simulate
+from .trade_results import r_multiples as r_multiples

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backtest.metrics import Scalar, net_results, r_multiples
+from backtest.metrics import Scalar
 from backtest.result import BacktestResult
+from backtest.trade_results import net_results, r_multiples
 from engine.breakers import start_guard
 from engine.gates import failing_gates
 from engine.history import advance

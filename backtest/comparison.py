@@ -1,4 +1,8 @@
-"""Two backtests on the same bars, head to head: what differs, and whether the days can tell."""
+"""Two backtests on the same bars, head to head: what differs, and whether the days can tell.
+
+They are judged at equal risk, each as an account that has 1 % at stake a trade on average: else the
+bolder one would win every comparison of returns, and the more timid one every comparison of scores.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from backtest.metrics import Metrics, Scalar
-from novosky.measures.score import MIN_TRADES
+from novosky.measures.score import EQUAL_RISK, MIN_TRADES
 from novosky.measures.selection import PairedBootstrap, paired_bootstrap
 from novosky.measures.statistics import Floats
 
@@ -19,6 +23,7 @@ LEAST_DAYS = 30
 """A paired bootstrap over fewer daily differences tells nothing."""
 FIGURES = (
     "score",
+    "score_at_equal_risk",
     "trades",
     "win_rate",
     "profit_factor",
@@ -26,6 +31,8 @@ FIGURES = (
     "expectancy_usd",
     "total_return",
     "max_drawdown",
+    "max_drawdown_at_1pct",
+    "risk_per_trade",
     "sharpe",
     "sortino",
     "calmar",
@@ -52,7 +59,7 @@ class Comparison:
     paired : PairedBootstrap or None
         None where the window is too short for one.
     verdict : Verdict
-        Which one earned more per day beyond what chance explains; `undecided` when the
+        Which one earned more per day at equal risk beyond what chance explains; `undecided` when the
         interval holds zero.
     """
 
@@ -95,8 +102,14 @@ def compare(old: Metrics, new: Metrics, old_daily: Floats, new_daily: Floats, rn
     rng : numpy.random.Generator
         Draws the bootstrap.
     """
+    old_daily, new_daily = _at_equal_risk(old, old_daily), _at_equal_risk(new, new_daily)
     paired = None if len(new_daily) < LEAST_DAYS else paired_bootstrap(new_daily, old_daily, rng)
     return Comparison(old, new, paired, _verdict(paired, identical=bool(np.array_equal(old_daily, new_daily))))
+
+
+def _at_equal_risk(metrics: Metrics, daily: Floats) -> Floats:
+    risk = metrics.risk_per_trade
+    return daily if risk is None else daily * (EQUAL_RISK / risk)
 
 
 def difference_of(old: Mapping[str, Scalar], new: Mapping[str, Scalar], name: str) -> float | None:
@@ -119,12 +132,12 @@ def _verdict(paired: PairedBootstrap | None, *, identical: bool) -> Verdict:
 
 def _verdict_words(verdict: Verdict, paired: PairedBootstrap | None) -> str:
     if verdict == "identical":
-        return "Both earned the same on every day: on these bars nothing tells them apart."
+        return "Both earned the same on every day at equal risk: on these bars nothing tells them apart."
     if paired is None:
         return f"With fewer than {LEAST_DAYS} days the data cannot tell which is better; give a longer window."
     interval = (
-        f"{paired.mean_difference:+.4%} a day, 95 % interval {paired.mean_low:+.4%} to {paired.mean_high:+.4%} over "
-        f"{paired.days} days"
+        f"{paired.mean_difference:+.4%} a day at 1 % risk a trade, 95 % interval {paired.mean_low:+.4%} to "
+        f"{paired.mean_high:+.4%} over {paired.days} days"
     )
     if verdict == "undecided":
         return f"The data cannot tell which is better: new against old is {interval}, which holds zero."
@@ -136,7 +149,8 @@ def _score_words(old: Metrics, new: Metrics) -> list[str]:
     few = [f"the {name} run made {run.trades}" for name, run in (("old", old), ("new", new)) if run.trades < MIN_TRADES]
     if few:
         return [f"Too few trades for a score: {' and '.join(few)} of at least {MIN_TRADES}."]
-    if old.score is None or new.score is None:
+    before, after = old.score_at_equal_risk, new.score_at_equal_risk
+    if before is None or after is None:
         return []
-    relation = "equals" if new.score == old.score else "is above" if new.score > old.score else "is below"
-    return [f"The new score {new.score:.2f} {relation} the old {old.score:.2f}."]
+    relation = "equals" if after == before else "is above" if after > before else "is below"
+    return [f"At 1 % risk a trade the new score {after:.2f} {relation} the old {before:.2f}."]

@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from backtest.excursions import excursions
 from backtest.result import BacktestResult
+from backtest.trade_results import holding_bars, net_results, r_multiples, returns_and_risks
 from engine.fills import EXIT_NAMES
 from engine.gates import GATE_NAMES
-from novosky.measures.score import MIN_TRADES, TOO_FEW_TRADES, band_of, score_of
+from novosky.measures.score import MIN_TRADES, TOO_FEW_TRADES, at_equal_risk, band_of, score_of
 from novosky.measures.statistics import (
     Drawdown,
     Floats,
@@ -104,6 +105,9 @@ class Metrics:
         Mean result in units of the initial risk.
     max_drawdown : float
         Of floating equity at the worst price of each bar.
+    risk_per_trade, max_drawdown_at_1pct, score_at_equal_risk : float or None
+        What a trade put at stake on average, as a share of the balance; and the drawdown and the score
+        of the same trades at 1 % each, by which results are compared: see `novosky.measures.score`.
     sharpe, sortino, calmar, cagr, volatility : float or None
         On daily UTC equity, 365 days a year; None for fewer than 180 days.
     adverse_r_mean, favourable_r_mean : float or None
@@ -150,6 +154,9 @@ class Metrics:
     expectancy_r: float | None
     expectancy_usd: float | None
     max_drawdown: float
+    risk_per_trade: float | None
+    max_drawdown_at_1pct: float | None
+    score_at_equal_risk: float | None
     sharpe: float | None
     sortino: float | None
     calmar: float | None
@@ -213,28 +220,6 @@ class Metrics:
         return flat | dict.fromkeys(unbounded)
 
 
-def net_results(trades: npt.NDArray[Any]) -> Floats:
-    """Return each Trade's profit plus commission plus swap in USD, shape (n,)."""
-    # Cents are summed in binary; without rounding a break-even trade could count as a win.
-    net: Floats = np.round(trades["profit"] + trades["commission"] + trades["swap"], 8)
-    return net
-
-
-def r_multiples(trades: npt.NDArray[Any]) -> Floats:
-    """Return each Trade's result in units of its initial risk, NaN where the risk was zero."""
-    risk = np.asarray(trades["risk"])
-    multiples: Floats = np.divide(net_results(trades), risk, out=np.full(len(trades), np.nan), where=risk > 0.0)
-    return multiples
-
-
-def holding_bars(trades: npt.NDArray[Any], times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the bars from each Trade's entry bar to its exit bar; closed hours do not count."""
-    held: npt.NDArray[np.int64] = np.searchsorted(times, trades["exit_time"]) - np.searchsorted(
-        times, trades["entry_time"]
-    )
-    return held
-
-
 def compute_metrics(result: BacktestResult, rng: np.random.Generator, *, m1: bool) -> Metrics:
     """Measure a backtest.
 
@@ -288,7 +273,7 @@ def _figures_of_trades(result: BacktestResult, rng: np.random.Generator) -> dict
     win_rate, win_rate_low, win_rate_high = _win_rate(net)
     pf_low, pf_high = profit_factor_interval(net, rng) if count >= MIN_TRADES else (None, None)
     held = holding_bars(trades, result.bars.time)
-    way = excursions(result)
+    way, equal = excursions(result), at_equal_risk(*returns_and_risks(trades))
     return {
         "trades": count,
         "win_rate": win_rate,
@@ -297,6 +282,9 @@ def _figures_of_trades(result: BacktestResult, rng: np.random.Generator) -> dict
         "profit_factor": profit_factor(net),
         "pf_low": pf_low,
         "pf_high": pf_high,
+        "risk_per_trade": None if equal is None else equal.stated_risk,
+        "max_drawdown_at_1pct": None if equal is None else equal.max_drawdown,
+        "score_at_equal_risk": None if equal is None else equal.score,
         "expectancy_r": mean_known(r_multiples(trades)),
         "expectancy_usd": mean_known(net),
         "adverse_r_mean": mean_known(way.adverse),

@@ -24,9 +24,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from backtest.metrics import net_results
 from backtest.result import BacktestResult
 from backtest.run import Prepared, prepare, simulate
+from backtest.trade_results import net_results
 from engine.bar import HOLD
 from engine.breakers import judge_close, start_guard
 from engine.candidates import likeliest_sides

@@ -227,7 +227,7 @@ _COUNTS = ("trades", "longest_losing_run", "candidates", "blocked")
 
 
 def _figure(name: str, value: Any) -> str:
-    from backtest.report.summary import UNKNOWN, number, percent
+    from backtest.report.figure_formats import UNKNOWN, number, percent
 
     if value is None:
         return UNKNOWN

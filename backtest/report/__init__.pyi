@@ -1,9 +1,9 @@
+from .figure_formats import UNKNOWN as UNKNOWN
+from .figure_formats import number as number
+from .figure_formats import percent as percent
+from .figure_formats import signed_percent as signed_percent
 from .page import write_report as write_report
-from .summary import UNKNOWN as UNKNOWN
 from .summary import notices as notices
-from .summary import number as number
-from .summary import percent as percent
 from .summary import print_notices as print_notices
 from .summary import print_summary as print_summary
-from .summary import signed_percent as signed_percent
 from .summary import window as window

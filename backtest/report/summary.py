@@ -15,13 +15,22 @@ from rich.text import Text
 
 from backtest.benchmarks import Band, BuyAndHold, RandomEntry
 from backtest.metrics import Assumptions, Metrics
+from backtest.report.figure_formats import (
+    UNKNOWN,
+    dollars,
+    factor_words,
+    interval,
+    number,
+    percent,
+    positive_zero,
+    signed_percent,
+)
 from engine.outputs.reasons import EXIT_WORDS, GATE_WORDS
 from novosky.in_sample import MARK, banner, is_in_sample
 from novosky.market.costs import Fees
 from novosky.measures.score import DRAWDOWN_FLOOR, MIN_TRADES
-from novosky.measures.statistics import MIN_DAYS, PROFIT_FACTOR_CAP
+from novosky.measures.statistics import MIN_DAYS
 
-UNKNOWN = "n/a"
 TOO_SHORT = f"yearly figures need {MIN_DAYS} days"
 _PLAIN_WIDTH = 80
 _UNBOUNDED_WIDTH = 1_000
@@ -53,39 +62,6 @@ class Notice:
 
     text: str
     severe: bool
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    """Format a plain number; unknown is said, never shown as zero."""
-    return UNKNOWN if value is None else f"{_positive_zero(value, digits):,.{digits}f}"
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """Format a fraction as percent."""
-    return UNKNOWN if value is None else f"{_positive_zero(100.0 * value, digits):,.{digits}f} %"
-
-
-def signed_percent(value: float | None, digits: int = 1) -> str:
-    """Format a fraction as percent with its sign."""
-    return UNKNOWN if value is None else f"{_positive_zero(100.0 * value, digits):+,.{digits}f} %"
-
-
-def dollars(value: float | None) -> str:
-    """Format USD with its sign in front of the currency."""
-    if value is None:
-        return UNKNOWN
-    value = _positive_zero(value, 2)
-    return f"{'-' if value < 0 else ''}${abs(value):,.2f}"
-
-
-def factor_words(value: float | None) -> str:
-    """Format a profit factor; the cap is said, it stands for a run with hardly a loser."""
-    return f"{PROFIT_FACTOR_CAP:g} or more" if value == PROFIT_FACTOR_CAP else number(value)
-
-
-def _positive_zero(value: float, digits: int) -> float:
-    # Adding 0.0 turns the -0.0 that rounding leaves into 0.0.
-    return round(value, digits) + 0.0
 
 
 def notices(metrics: Metrics) -> list[Notice]:
@@ -128,15 +104,6 @@ def window(metrics: Metrics) -> str:
     """Describe the window in one line."""
     sample = {True: "out of sample", False: MARK, None: "training cutoff unknown"}[metrics.oos]
     return f"{stamp(metrics.start)} to {stamp(metrics.end)} UTC, {metrics.bars:,} bars, {sample}"
-
-
-def interval(low: float | None, high: float | None, *, share: bool) -> str:
-    """Format a 95 % interval, empty when there is none."""
-    if low is None or high is None:
-        return ""
-    if share:
-        return f" ({100 * low:.1f}-{100 * high:.1f})"
-    return f" ({low:.2f}-{high:.2f})"
 
 
 def performance_rows(metrics: Metrics) -> list[Row]:
@@ -248,7 +215,7 @@ def _band_cells(band: Band | None, show: Formatter) -> tuple[str, str, str, str]
 
 
 def _in_r(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{_positive_zero(value, 3):+.3f} R"
+    return UNKNOWN if value is None else f"{positive_zero(value, 3):+.3f} R"
 
 
 def _negative(value: float | None) -> float | None:
@@ -342,7 +309,16 @@ def _score_line(metrics: Metrics) -> Text:
         return line.append(f"none: {metrics.score_note}\n", style="bold yellow")
     band = metrics.band or ""
     line.append(number(metrics.score), style=BAND_STYLES[band]).append(f"  {band}", style=BAND_STYLES[band])
-    return line.append("   = win rate x profit factor / sqrt(max drawdown)\n", style="not bold dim")
+    formula = f"   = win rate x profit factor / sqrt(max drawdown)\n{equal_risk_words(metrics)}\n"
+    return line.append(formula, style="not bold dim")
+
+
+def equal_risk_words(metrics: Metrics) -> str:
+    """Return the figures by which a result is compared with others, in two short lines."""
+    return (
+        f"At 1 % risk a trade, not {percent(metrics.risk_per_trade, 2)}: score {number(metrics.score_at_equal_risk)}, "
+        f"drawdown {percent(metrics.max_drawdown_at_1pct)}"
+    )
 
 
 def _table(plain: bool) -> Table:

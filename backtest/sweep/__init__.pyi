@@ -5,6 +5,7 @@ from .report import sweep_dict as sweep_dict
 from .report import sweep_html as sweep_html
 from .report import table_columns as table_columns
 from .report import table_row as table_row
+from .run import COMPARED as COMPARED
 from .run import SweepOutcome as SweepOutcome
 from .run import SweepPlan as SweepPlan
 from .run import ranking as ranking

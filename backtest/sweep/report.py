@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from backtest.report.summary import percent
+from backtest.report.figure_formats import percent
 from backtest.sweep.axes import Axis
-from backtest.sweep.run import SweepOutcome, ranking, unusable_rows
+from backtest.sweep.run import COMPARED, SweepOutcome, ranking, unusable_rows
 from novosky.measures.statistics import Floats
 from novosky.pages.shell import document
 from novosky.provenance import Provenance
@@ -23,7 +23,7 @@ TOP_ROWS = 15
 _HEATMAP_AXES = 4
 """The axes that move the score most are drawn against each other: six heatmaps."""
 _SHOWN_FIGURES = {
-    "score": "score",
+    COMPARED: "score",
     "trades": "trades",
     "win_rate": "WR",
     "profit_factor": "PF",
@@ -125,9 +125,9 @@ def evidence_lines(outcome: SweepOutcome) -> list[tuple[str, str]]:
     if outcome.best_row is None:
         lines.append(("best", outcome.note or ""))
     else:
-        score = float(outcome.table["score"].iloc[outcome.best_row])
+        score = float(outcome.table[COMPARED].iloc[outcome.best_row])
         which = "the present configuration" if outcome.best_row == 0 else f"row {outcome.best_row}"
-        lines.append(("best", f"{which}, score {score:.2f}"))
+        lines.append(("best", f"{which}, score {score:.2f} at 1 % risk a trade"))
     over = outcome.overfitting
     lines.append(
         (
@@ -205,7 +205,7 @@ def heatmap(outcome: SweepOutcome, across: int, up: int) -> dict[str, Any]:
     Empty fields have no row with a score.
     """
     axes, picks = outcome.design.axes, outcome.design.picks
-    scores = outcome.table["score"].to_numpy(dtype=np.float64)
+    scores = outcome.table[COMPARED].to_numpy(dtype=np.float64)
     field: list[list[float | None]] = []
     for y in range(len(axes[up].choices)):
         line = []
@@ -245,7 +245,7 @@ def _median(scores: Floats) -> float | None:
 
 def telling_axes(outcome: SweepOutcome) -> list[int]:
     """Return the axes whose choices move the median score most, in their own order."""
-    scores = outcome.table["score"].to_numpy(dtype=np.float64)
+    scores = outcome.table[COMPARED].to_numpy(dtype=np.float64)
 
     def spread(at: int) -> float:
         picks = outcome.design.picks[:, at]

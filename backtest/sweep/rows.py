@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backtest.metrics import net_results, r_multiples
 from backtest.sweep.inputs import Opinions, SweepInputs
 from backtest.sweep.risk import RiskTrees, tree_multiplier
+from backtest.trade_results import net_results, r_multiples, returns_and_risks
 from engine.bar import ASK_POSITION, DONE, LEAVE, hold_until
 from engine.breakers import start_guard
 from engine.equity import equity_state
@@ -23,7 +23,7 @@ from engine.gates import failing_gates
 from engine.history import advance
 from engine.records import Account, Block, Candidate, Guard, Params, Run, Trade, Window, new_record, new_records
 from novosky.compiled import compiled
-from novosky.measures.score import MIN_TRADES, score_of
+from novosky.measures.score import MIN_TRADES, at_equal_risk, score_of
 from novosky.measures.selection import SPLITS, block_sums
 from novosky.measures.statistics import Floats, Ints, mean_known, profit_factor, relative_changes, sharpe_ratio
 
@@ -34,6 +34,8 @@ FIGURES = (
     "profit_factor",
     "expectancy_r",
     "max_drawdown",
+    "max_drawdown_at_1pct",
+    "score_at_equal_risk",
     "total_return",
     "sharpe",
     "end_balance",
@@ -237,6 +239,7 @@ class RowRunner:
         score = None
         if count >= MIN_TRADES and win_rate is not None and factor is not None:
             score = score_of(win_rate, factor, drawdown)
+        equal = at_equal_risk(*returns_and_risks(outcome.trades))
         bars, start = len(self._inputs.bars.time), float(self._inputs.balance[0])
         return [
             _known(score),
@@ -245,6 +248,8 @@ class RowRunner:
             _known(factor),
             _known(mean_known(r_multiples(outcome.trades))),
             drawdown,
+            np.nan if equal is None else equal.max_drawdown,
+            _known(None if equal is None else equal.score),
             float(self._desk.equity[-1]) / start - 1.0,
             np.nan,
             float(outcome.account.balance),

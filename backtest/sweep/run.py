@@ -38,6 +38,8 @@ from novosky.measures.statistics import Floats, Ints
 from novosky.settings import MlSettings, Settings
 from novosky.settings.swept import Value
 
+COMPARED = "score_at_equal_risk"
+"""The figure rows are ranked by: nobody wins by betting less."""
 MIN_CHOICE_TRADES = 30
 """A configuration with fewer closed trades is never chosen."""
 SEEN_SHARE = 0.7
@@ -91,7 +93,7 @@ class SweepOutcome:
         it sets, and `FIGURES`. Unknown figures are NaN.
     design : Design
     best_row : int or None
-        The highest score among the rows with `MIN_CHOICE_TRADES` trades that were not halted, the
+        The highest score at equal risk among the rows with `MIN_CHOICE_TRADES` trades that were not halted, the
         earliest of equals; None when there is none.
     best : dict of str to value, or None
         What the best row sets, by file and key: `ml_config.prediction.confidence_threshold`.
@@ -304,12 +306,12 @@ def _judge(
 
 
 def ranking(table: pd.DataFrame) -> Ints:
-    """Return the rows that may be chosen, the highest score first, of equals the earliest.
+    """Return the rows that may be chosen, the highest score at equal risk first, of equals the earliest.
 
     Those are the rows with `MIN_CHOICE_TRADES` trades and a score that did not run into their hard halt.
     """
     rows = np.flatnonzero(_unusable(table) == "")
-    return rows[np.argsort(-table["score"].to_numpy()[rows], kind="stable")].astype(np.int64)
+    return rows[np.argsort(-table[COMPARED].to_numpy()[rows], kind="stable")].astype(np.int64)
 
 
 def unusable_rows(table: pd.DataFrame) -> dict[str, int]:
@@ -326,7 +328,7 @@ def _unusable(table: pd.DataFrame) -> npt.NDArray[np.str_]:
     """Return why each row may not be chosen, empty where it may."""
     trades = table["trades"]
     reasons: npt.NDArray[np.str_] = np.select(
-        [trades == 0, trades < MIN_CHOICE_TRADES, table["halted"], table["score"].isna()],
+        [trades == 0, trades < MIN_CHOICE_TRADES, table["halted"], table[COMPARED].isna()],
         ["no trade", f"fewer than {MIN_CHOICE_TRADES} trades", "hard halt", "no score"],
         default="",
     ).astype(np.str_)

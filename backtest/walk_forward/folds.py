@@ -13,8 +13,8 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
-from backtest.metrics import net_results, r_multiples
 from backtest.result import BacktestResult
+from backtest.trade_results import net_results, r_multiples
 from ml.sets.stage_files import STAGE_ORDER
 from novosky.errors import StorageError, UsageError
 from novosky.files import write_with

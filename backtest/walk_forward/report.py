@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backtest.benchmarks import Band
-from backtest.report.summary import UNKNOWN, number, percent, signed_percent
+from backtest.report.figure_formats import UNKNOWN, number, percent, signed_percent
 from backtest.walk_forward.equity_chart import Line, equity_chart
 from backtest.walk_forward.folds import FoldOutcome
 from backtest.walk_forward.pooled import FoldFigures, Pooled, PooledRandom, fold_figures

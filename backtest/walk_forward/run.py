@@ -18,11 +18,11 @@ import pandas as pd
 
 from backtest.benchmarks import buy_and_hold, random_entry_runs
 from backtest.code_hash import code_hash
-from backtest.metrics import net_results, r_multiples
 from backtest.model_answers import model_answers
 from backtest.result import BacktestResult
 from backtest.risk_history import out_of_fold_sequences
 from backtest.run import Prepared, prepare, simulate
+from backtest.trade_results import net_results, r_multiples
 from backtest.walk_forward.folds import VARIANTS, FoldOutcome, FoldWindow, Leg, leg_of, load_outcome, save_outcome
 from backtest.walk_forward.yardstick import QUANTILE, fit_yardstick
 from engine.inputs.models import SignalModel

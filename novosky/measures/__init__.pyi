@@ -8,8 +8,10 @@ from .groups import group_result as group_result
 from .groups import monthly_returns as monthly_returns
 from .groups import results_by as results_by
 from .score import DRAWDOWN_FLOOR as DRAWDOWN_FLOOR
+from .score import EQUAL_RISK as EQUAL_RISK
 from .score import MIN_TRADES as MIN_TRADES
 from .score import TOO_FEW_TRADES as TOO_FEW_TRADES
+from .score import at_equal_risk as at_equal_risk
 from .score import band_of as band_of
 from .score import score_of as score_of
 from .selection import SPLITS as SPLITS

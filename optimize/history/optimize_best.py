@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, Field
 
 from novosky.errors import StorageError
 from novosky.files import write_json
+from novosky.measures.score import EQUAL_RISK
 from novosky.settings.base import Section
 from optimize.history.json_files import read_json
 
@@ -18,6 +19,9 @@ class BestRun(Section):
     """A run whose score none before it reached."""
 
     score: float = Field(gt=0.0)
+    """At equal risk."""
+    risk_per_trade: float = EQUAL_RISK
+    """Share of the equity at stake a trade at which the score was taken."""
     profile_name: str
     achieved_at: AwareDatetime
     """UTC."""
@@ -31,6 +35,8 @@ class BestRun(Section):
 def update_optimize_best(path: Path, run: BestRun) -> bool:
     """Put `run` into the file unless an earlier one scored as much; return whether it was put there.
 
+    A record that does not say at which risk its score was taken compares with nothing and is replaced.
+
     Parameters
     ----------
     path : Path
@@ -43,7 +49,7 @@ def update_optimize_best(path: Path, run: BestRun) -> bool:
         The file there has no readable score, or cannot be written. It is left as it is.
     """
     known = read_json(path)
-    if known is not None and _score(path, known) >= run.score:
+    if known is not None and _score(path, known) >= run.score and known.get("risk_per_trade") == run.risk_per_trade:
         return False
     write_json(path, run.model_dump(mode="json"))
     return True

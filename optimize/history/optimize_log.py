@@ -18,7 +18,7 @@ Record = dict[str, Any]
 
 
 class OptimizeEntry(Section):
-    """One iteration; scores are None where too few trades were made to speak of one."""
+    """One iteration; scores are at equal risk, None where too few trades were made to speak of one."""
 
     run_id: str = Field(min_length=1)
     """Names the run; one run may hold several iterations."""

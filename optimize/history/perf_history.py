@@ -49,6 +49,7 @@ class PerfRow:
     run_id, profile_name : str
     decision : Decision
     score_before, score_after : float or None
+        At equal risk.
     trades : int or None
     win_rate, max_drawdown, total_return : float or None
         Fractions, shown as percent.

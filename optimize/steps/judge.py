@@ -10,6 +10,7 @@ import pandas as pd
 
 from ml.sets.deployment import Deployment
 from novosky.errors import DataError
+from novosky.measures.score import EQUAL_RISK
 from novosky.measures.statistics import Floats
 from optimize.state.run import OptimizeRun
 from optimize.state.workspace import is_trained
@@ -41,6 +42,18 @@ class Side:
     daily: Floats
     first_day: str
 
+    @property
+    def score(self) -> float | None:
+        """The score at 1 % risk a trade, by which sides are compared; None with too few trades."""
+        found: float | None = self.metrics["score_at_equal_risk"]
+        return found
+
+    @property
+    def daily_at_equal_risk(self) -> Floats:
+        """The daily changes of an account that risks 1 % a trade; those of the side itself where it never traded."""
+        risk = self.metrics["risk_per_trade"]
+        return self.daily if risk is None else self.daily * (EQUAL_RISK / risk)
+
     def content(self) -> dict[str, Any]:
         """Return JSON content."""
         return {"metrics": self.metrics, "daily": self.daily.tolist(), "first_day": self.first_day}
@@ -61,9 +74,10 @@ def play(run: OptimizeRun, files: Deployment, start: pd.Timestamp, end: pd.Times
     DataError
         The window reaches into what the models were trained on.
     """
-    from backtest.metrics import compute_metrics, r_multiples
+    from backtest.metrics import compute_metrics
     from backtest.model_answers import model_answers
     from backtest.run import prepare, simulate
+    from backtest.trade_results import r_multiples
     from ml.load_models import load_models
     from novosky.measures.score import MIN_TRADES
     from novosky.measures.sequential import lower_bound

@@ -49,7 +49,8 @@ def gather(run: OptimizeRun) -> Evidence:
     new = Side.of(judged["new"])
     old = None if judged["old"] is None else Side.of(judged["old"])
     # Without an incumbent the other side is cash.
-    old_daily = np.zeros_like(new.daily) if old is None else old.daily
+    new_daily = new.daily_at_equal_risk
+    old_daily = np.zeros_like(new_daily) if old is None else old.daily_at_equal_risk
     # Days on which the sweep has chosen are no evidence for its choice.
     unseen = np.ones(len(new.daily), dtype=bool)
     if sweep["configurations"]:
@@ -59,16 +60,16 @@ def gather(run: OptimizeRun) -> Evidence:
     trials = tried_before(run.live.models / LOG_NAME) + tried(run)
     deflated = deflated_sharpe(new.daily, max(trials, 1))
     return Evidence(
-        new_score=new.metrics["score"],
-        old_score=None if old is None else old.metrics["score"],
+        new_score=new.score,
+        old_score=None if old is None else old.score,
         new_trades=new.metrics["trades"],
         old_trades=0 if old is None else old.metrics["trades"],
         new_return=new.metrics["total_return"],
         old_return=0.0 if old is None else old.metrics["total_return"],
         incumbent=old is not None,
         unseen_days=int(unseen.sum()),
-        probability=_probability(new.daily[unseen], old_daily[unseen], run.plan.seed),
-        probability_whole=_probability(new.daily, old_daily, run.plan.seed),
+        probability=_probability(new_daily[unseen], old_daily[unseen], run.plan.seed),
+        probability_whole=_probability(new_daily, old_daily, run.plan.seed),
         deflated_sharpe=None if deflated is None else deflated.deflated,
         trials=trials,
         pbo=sweep["pbo"],

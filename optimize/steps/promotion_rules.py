@@ -14,7 +14,8 @@ class Evidence:
     Attributes
     ----------
     new_score, old_score : float or None
-        Over the whole out-of-sample window; None with too few trades for a score.
+        At 1 % risk a trade, so that nobody wins by betting less; over the whole out-of-sample window, None
+        with too few trades for a score.
     new_trades, old_trades : int
     new_return, old_return : float
         Of the account over that window.
@@ -24,7 +25,7 @@ class Evidence:
         Days of the window that no search and no sweep has seen.
     probability : float or None
         Paired bootstrap probability, on those days, that the challenger's mean daily return is
-        higher; None with too few days.
+        higher where both risk 1 % a trade; None with too few days.
     probability_whole : float or None
         The same over the whole window, of which the sweep has seen a part.
     deflated_sharpe : float or None
@@ -171,7 +172,7 @@ def _gate(evidence: Evidence, rules: Decision) -> Check:
         text = f"{whom}, so the challenger must earn; it returned {evidence.new_return:+.1%}"
         return Check(name, evidence.new_return > max(evidence.old_return, 0.0), True, text)
     least = evidence.old_score * (1.0 + rules.min_improvement)
-    text = f"score {evidence.new_score:.2f} against {evidence.old_score:.2f}, at least {least:.2f} needed"
+    text = f"score at equal risk {evidence.new_score:.2f} against {evidence.old_score:.2f}, at least {least:.2f} needed"
     # A score never falls below 0, so a losing pair could tie at 0 and pass.
     return Check(name, evidence.new_score >= least and evidence.new_score > 0.0, True, text)
 

@@ -100,8 +100,8 @@ def record(run: OptimizeRun) -> str:
     challenger = run.workspace.challenger
     settings, ml_settings = load_settings(challenger.config), load_ml_settings(challenger.ml_config)
     parameters = parameters_in_force(settings, ml_settings)
-    score = new.metrics["score"]
-    before = None if old is None else old.metrics["score"]
+    score = new.score
+    before = None if old is None else old.score
     entry = OptimizeEntry(
         run_id=run.name,
         iteration=run.plan.iteration,
@@ -195,8 +195,8 @@ def _row(run: OptimizeRun, ended: datetime, decision: Decision, tag: str | None)
         run_id=run.name,
         profile_name=run.plan.profile,
         decision=decision,
-        score_before=None if old is None else old.metrics["score"],
-        score_after=new.metrics["score"],
+        score_before=None if old is None else old.score,
+        score_after=new.score,
         trades=metrics.get("trades"),
         win_rate=metrics.get("win_rate"),
         profit_factor=metrics.get("profit_factor"),
@@ -226,11 +226,9 @@ def commit(run: OptimizeRun) -> str:
 
 def _message(run: OptimizeRun) -> str:
     new, old = _sides(run)
-    before, after = (
-        "-" if side is None or side.metrics["score"] is None else f"{side.metrics['score']:.2f}" for side in (old, new)
-    )
+    before, after = ("-" if side is None or side.score is None else f"{side.score:.2f}" for side in (old, new))
     verb = "Ship" if shipped(run) else "Keep the incumbent over"
-    return f"{verb} this week's {run.plan.profile} challenger: score {before} to {after}\n\n{reason(run)}"
+    return f"{verb} this week's {run.plan.profile} challenger: score {before} to {after} at equal risk\n\n{reason(run)}"
 
 
 def tell(run: OptimizeRun) -> str:

@@ -27,6 +27,7 @@ SWEEP_TABLE = "sweep.csv"
 
 def sweep(run: OptimizeRun) -> str:
     """Run configurations inside the profile over the part of the window that may be seen, and take the best."""
+    from backtest.sweep.run import COMPARED
     from ml.load_models import load_models
     from novosky.files import write_text
 
@@ -55,7 +56,8 @@ def sweep(run: OptimizeRun) -> str:
     best = outcome.table.iloc[outcome.best_row]
     kept = ", the present one" if outcome.best_row == 0 else ""
     return (
-        f"{len(outcome.table)} configurations, the best scores {best['score']:.2f} with {best['trades']} trades{kept}"
+        f"{len(outcome.table)} configurations, the best scores {best[COMPARED]:.2f} at 1 % risk a trade with "
+        f"{best['trades']} trades{kept}"
     )
 
 

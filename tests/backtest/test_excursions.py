@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from backtest.excursions import excursions
-from backtest.metrics import compute_metrics, r_multiples
+from backtest.metrics import compute_metrics
 from backtest.result import BacktestResult
+from backtest.trade_results import r_multiples
 from engine.records import Bars, Trade, new_records
 from tests.helpers.backtest_examples import BAR, MONDAY, coin_flips, written_down
 

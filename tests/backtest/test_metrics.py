@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backtest.metrics import Metrics, Scalar, compute_metrics, holding_bars, net_results, r_multiples
+from backtest.metrics import Metrics, Scalar, compute_metrics
 from backtest.result import BacktestResult
+from backtest.trade_results import holding_bars, net_results, r_multiples
 from engine.gates import GATE_NAMES
 from engine.records import Block, new_records
 from novosky.measures.groups import monthly_returns, results_by

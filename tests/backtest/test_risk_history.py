@@ -10,7 +10,6 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from backtest.metrics import net_results
 from backtest.result import BacktestResult
 from backtest.risk_history import (
     CompletedTrades,
@@ -23,6 +22,7 @@ from backtest.risk_history import (
     unhindered,
 )
 from backtest.run import Prepared, simulate
+from backtest.trade_results import net_results
 from engine.bar import HOLD
 from engine.gates import gate_names
 from engine.inputs.parameters import build_params

@@ -38,7 +38,7 @@ def check(name: str, evidence: Evidence, rules: Decision) -> Check:
 def test_everything_exactly_at_its_limit_is_enough() -> None:
     verdict = decide(BETTER, STRICT)
     assert verdict.approved
-    assert verdict.reason.startswith("shipped: 30 trades, at least 30 needed; score 10.20 against 10.00")
+    assert verdict.reason.startswith("shipped: 30 trades, at least 30 needed; score at equal risk 10.20 against 10.00")
     assert [each.required for each in verdict.checks] == [True] * 6
 
 
@@ -46,7 +46,7 @@ def test_everything_exactly_at_its_limit_is_enough() -> None:
     ("change", "failed", "words"),
     [
         ({"new_trades": 29}, "trades", "29 trades, at least 30 needed"),
-        ({"new_score": 10.199}, "2 % gate", "score 10.20 against 10.00, at least 10.20 needed"),
+        ({"new_score": 10.199}, "2 % gate", "score at equal risk 10.20 against 10.00, at least 10.20 needed"),
         ({"new_score": None}, "2 % gate", "the challenger has too few trades for a score"),
         ({"probability": 0.599}, "bootstrap", "P(new > old) on the 36 days nothing was chosen on 0.60"),
         ({"probability": None, "unseen_days": 19}, "bootstrap", "the 19 unseen days are too few to compare"),

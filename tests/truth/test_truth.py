@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from backtest.benchmarks import RandomEntry, random_entry_benchmark
-from backtest.metrics import net_results, r_multiples
 from backtest.model_answers import model_answers
 from backtest.result import BacktestResult
 from backtest.risk_history import out_of_fold_sequences
 from backtest.run import prepare, simulate
+from backtest.trade_results import net_results, r_multiples
 from engine.fills import EXIT_MODEL
 from ml.load_models import load_models
 from ml.sets.stage_files import STAGE_ORDER

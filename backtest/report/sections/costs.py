@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from backtest.report.charts import bar_list
+from backtest.report.figure_formats import dollars
 from backtest.report.section import Reported, Section, columns, framed, note, pairs
-from backtest.report.summary import assumption_rows, cost_rows, dollars
+from backtest.report.summary import assumption_rows, cost_rows
 
 ROW = 100
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from backtest.report.figure_formats import signed_percent
 from backtest.report.section import Reported, Section, cell, framed, table
-from backtest.report.summary import signed_percent
 from novosky.measures.groups import monthly_returns
 
 ROW = 50

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backtest.metrics import r_multiples
 from backtest.report.charts import Figure, bar_list, rounded
 from backtest.report.section import Reported, Section, columns, framed, note
 from backtest.report.summary import block_rows, exit_rows
+from backtest.trade_results import r_multiples
 
 ROW = 70
 R_LIMIT = 3.0

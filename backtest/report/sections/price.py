@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backtest.metrics import net_results
 from backtest.report.charts import Figure, buckets, density, display_step, line, milliseconds, rounded
 from backtest.report.section import Reported, Section, framed, note
 from backtest.result import BacktestResult
+from backtest.trade_results import net_results
 
 ROW = 40
 

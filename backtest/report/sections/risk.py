@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from backtest.report.charts import Figure, known
+from backtest.report.figure_formats import percent
 from backtest.report.section import Reported, Section, cell, columns, day, framed, note, table
-from backtest.report.summary import TOO_SHORT, percent
+from backtest.report.summary import TOO_SHORT
 from backtest.result import BacktestResult
 from novosky.market.timeframe import DAY_SECONDS
 from novosky.measures.statistics import MIN_DAYS, daily_returns, rolling_sharpe

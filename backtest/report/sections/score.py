@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import html
 
+from backtest.report.figure_formats import dollars, factor_words, interval, number, percent, signed_percent
 from backtest.report.section import Reported, Section
-from backtest.report.summary import TOO_SHORT, dollars, factor_words, interval, number, percent, signed_percent
+from backtest.report.summary import TOO_SHORT, equal_risk_words
 
 ROW = 10
 BAND_CLASSES = {"pause": "", "below target": "fair", "production grade": "good", "excellent": "good"}
@@ -49,4 +50,7 @@ def section(told: Reported) -> Section:
         '<p class="note">Score = win rate &times; profit factor / &radic;max drawdown. '
         "Below 6 pause, 6 to 10 below target, 10 to 15 production grade, above 15 excellent.</p>"
     )
-    return Section(f'<section class="hero"><div>{score}{formula}</div><div class="tiles">{grid}</div></section>')
+    compared = "" if metrics.score is None else f'<p class="note">{html.escape(equal_risk_words(metrics))}</p>'
+    return Section(
+        f'<section class="hero"><div>{score}{formula}{compared}</div><div class="tiles">{grid}</div></section>'
+    )

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backtest.metrics import net_results, r_multiples
+from backtest.report.figure_formats import dollars, number, percent
 from backtest.report.section import Reported, Section, cell, columns, framed, note, table
-from backtest.report.summary import dollars, number, percent
+from backtest.trade_results import net_results, r_multiples
 from novosky.market.sessions import SESSIONS, session_mask
 from novosky.market.timeframe import DAY_SECONDS
 from novosky.measures.groups import GroupResult, group_result, results_by

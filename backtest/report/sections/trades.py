@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 from backtest.excursions import Excursions
-from backtest.metrics import holding_bars, net_results, r_multiples
 from backtest.report.charts import known, rounded
 from backtest.report.section import Reported, Section, framed, note
 from backtest.result import BacktestResult
+from backtest.trade_results import holding_bars, net_results, r_multiples
 from engine.fills import EXIT_NAMES
 from engine.outputs.reasons import EXIT_WORDS
 

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from backtest.excursions import Excursions
-from backtest.metrics import r_multiples
 from backtest.report.charts import Figure, known
+from backtest.report.figure_formats import number
 from backtest.report.section import Reported, Section, framed, note
-from backtest.report.summary import number
 from backtest.result import BacktestResult
+from backtest.trade_results import r_multiples
 
 ROW = 80
 _SHOWN_R = 4.0

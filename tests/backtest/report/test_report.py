@@ -13,14 +13,16 @@ import pytest
 from rich.console import Console
 
 from backtest.benchmarks import buy_and_hold, random_entry_benchmark
-from backtest.metrics import Metrics, compute_metrics, net_results
+from backtest.metrics import Metrics, compute_metrics
 from backtest.report.charts import MAX_POINTS, display_step
+from backtest.report.figure_formats import dollars, number, percent, signed_percent
 from backtest.report.page import report_html, write_report
 from backtest.report.sections.equity import equity_figure
 from backtest.report.sections.outcomes import r_histogram
 from backtest.report.sections.price import price_figure
-from backtest.report.summary import dollars, notices, number, percent, print_summary, signed_percent
+from backtest.report.summary import notices, print_summary
 from backtest.result import BacktestResult
+from backtest.trade_results import net_results
 from engine.outputs.reasons import EXIT_WORDS
 from engine.records import no_minutes
 from novosky.errors import StorageError

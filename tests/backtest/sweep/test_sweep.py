@@ -15,10 +15,12 @@ import pytest
 from filelock import FileLock
 
 from backtest.run import Prepared, prepare
-from backtest.sweep.axes import axes_for, design
+from backtest.sweep.axes import Design, axes_for, design
 from backtest.sweep.inputs import SweepInputs
 from backtest.sweep.report import evidence_lines, heatmap, sweep_csv, sweep_dict, sweep_html, table_columns, table_row
+from backtest.sweep.rows import FIGURES, RowRunner
 from backtest.sweep.run import (
+    COMPARED,
     MIN_CHOICE_TRADES,
     SweepOutcome,
     SweepPlan,
@@ -37,7 +39,7 @@ from novosky.data.synthetic import planted_direction, synthetic_bars
 from novosky.errors import LockedError, NetworkError, StorageError, UsageError
 from novosky.market.timeframe import USUAL
 from novosky.measures.statistics import sharpe_ratio
-from novosky.settings import MlSettings
+from novosky.settings import MlSettings, Settings
 from novosky.settings.profiles import profile_named
 from tests.backtest.walk_forward.walk_examples import example_models, example_settings
 from tests.helpers.made_pages import MADE
@@ -229,12 +231,39 @@ def test_a_window_shorter_than_ninety_days_is_seen_whole() -> None:
 
 
 def table_of(**columns: Any) -> pd.DataFrame:
-    rows = len(columns["score"])
+    columns[COMPARED] = columns.pop("score")
+    rows = len(columns[COMPARED])
     return pd.DataFrame({"trades": [50] * rows, "halted": [False] * rows} | columns)
 
 
 def test_the_highest_score_is_chosen_and_of_equals_the_earliest() -> None:
     assert ranking(table_of(score=[1.0, 3.0, 2.0, 3.0])).tolist() == [1, 3, 2, 0]
+
+
+def test_betting_less_wins_nothing(root: Path) -> None:
+    """Rows that differ in the risk of a trade alone differ in the score and not in the figure they are ranked by."""
+    scene = scene_of(root, "planted", 2_000, 1, seed=3, knowing=True)
+    settings, ml_settings = _roomy(scene)
+    (risk,) = [axis for axis in axes_for("signal", settings, ml_settings) if axis.title == "risk %"]
+    count = len(risk.choices)
+    drawn = Design((risk,), np.arange(count, dtype=np.int64)[:, np.newaxis])
+    plan = replace(scene.plan, settings=settings, ml_settings=ml_settings)
+    figures, _ = RowRunner(asked_inputs(plan, drawn, scene.prepared, scene.models)).run(np.arange(count))
+    compared, scores = (figures[:, FIGURES.index(name)] for name in (COMPARED, "score"))
+    assert count >= 3
+    assert np.ptp(compared) < 1e-3 * compared.max(), "lots are steps, and so nearly the same"
+    assert np.ptp(scores) > 0.02 * scores.max()
+
+
+def _roomy(scene: Scene) -> tuple[Settings, MlSettings]:
+    """An account so large that lot steps and the largest lot shape nothing, and the position model off."""
+    settings, ml_settings = scene.plan.settings, scene.plan.ml_settings
+    sizing = settings.dynamic_position_sizing.model_copy(update={"max_lot": 1e6, "max_risk_per_trade_pct": 20.0})
+    broker = settings.broker.model_copy(update={"volume_max": 1e6})
+    profile = settings.risk_profile.model_copy(update={"starting_balance_usd": 1e7})
+    changed = {"dynamic_position_sizing": sizing, "broker": broker, "risk_profile": profile}
+    position = ml_settings.position_model.model_copy(update={"enabled": False})
+    return settings.model_copy(update=changed), ml_settings.model_copy(update={"position_model": position})
 
 
 def test_few_trades_no_score_or_a_halt_are_never_chosen() -> None:
@@ -259,7 +288,7 @@ def test_the_outcome_names_its_best_row_by_file_and_key(alone: SweepOutcome, sce
     assert alone.best_row is not None
     assert alone.best is not None
     line = alone.table.iloc[alone.best_row]
-    assert line["score"] == alone.table.loc[ranking(alone.table), "score"].max()
+    assert line[COMPARED] == alone.table.loc[ranking(alone.table), COMPARED].max()
     assert "ml_config.prediction.confidence_threshold" not in alone.best, "a share, for the next training has another"
     assert alone.best["ml_config.prediction.confidence_share"] == pytest.approx(line["confidence_share"], abs=1e-4)
     assert scene.models.selectivity is not None
@@ -324,7 +353,7 @@ def test_heatmaps_show_the_median_of_the_rows_in_a_field(alone: SweepOutcome) ->
     )
     field = heatmap(alone, across, up)["data"][0]
     assert field["x"] == [f"{value:g}" for (value,) in axes[across].choices]
-    chosen = alone.table["score"][(picks[:, across] == 1) & (picks[:, up] == 2)]
+    chosen = alone.table[COMPARED][(picks[:, across] == 1) & (picks[:, up] == 2)]
     assert field["z"][2][1] == pytest.approx(chosen.median(), abs=1e-4)
 
 
@@ -342,7 +371,7 @@ def test_unusable_rows_are_counted_by_their_first_reason(alone: SweepOutcome) ->
     table = pd.DataFrame(
         {
             "trades": [0, 0, 29, 30, 400, 31],
-            "score": [math.nan, math.nan, 2.0, 1.0, 5.0, math.nan],
+            COMPARED: [math.nan, math.nan, 2.0, 1.0, 5.0, math.nan],
             "halted": [False, True, True, False, True, False],
         }
     )
@@ -362,7 +391,7 @@ def test_the_json_holds_no_unknown_as_a_number(alone: SweepOutcome) -> None:
     assert content["best_figures"]["row"] == alone.best_row
     assert content["present_figures"]["confidence_asian"] is None
     assert content["overfitting"]["configurations"] <= len(alone.table)
-    assert content["top"][0]["score"] == content["best_figures"]["score"]
+    assert content["top"][0][COMPARED] == content["best_figures"][COMPARED]
 
 
 def test_choosing_on_the_null_market_is_overfitting_and_deflates_to_nothing(root: Path) -> None:
