@@ -76,7 +76,7 @@ def test_an_honest_set_that_fails_a_profit_factor_of_two_is_healthy() -> None:
 
 def test_the_wealth_by_hand_and_its_bounds() -> None:
     largest = 0.99 / MOST_R
-    stakes = np.geomspace(0.15 / MOST_R, largest, 4)
+    stakes = np.geomspace(0.3 / MOST_R, largest, 4)
     assert wealth(np.array([-1.0, 2.0]), 0.0) == pytest.approx(
         [np.mean(1.0 + stakes), np.mean((1.0 + stakes) * (1.0 - 2.0 * stakes))]
     )
