@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from backtest.result import BacktestResult
+from novosky.market.timeframe import DAY_SECONDS
+from novosky.measures.expectation import TradeRecord
 from novosky.measures.statistics import Floats
 
 
@@ -37,3 +40,14 @@ def holding_bars(trades: npt.NDArray[Any], times: npt.NDArray[np.int64]) -> npt.
         times, trades["entry_time"]
     )
     return held
+
+
+def out_of_sample_record(result: BacktestResult) -> TradeRecord:
+    """Return a run's trades by their day of entry, for who wants to know what to expect.
+
+    A trade without a measured risk has no multiple of it and is left out.
+    """
+    times, multiples = result.bars.time, r_multiples(result.trades)
+    known = np.isfinite(multiples)
+    days = np.asarray(result.trades["entry_time"], dtype=np.int64)[known] // DAY_SECONDS
+    return TradeRecord(int(times[0]) // DAY_SECONDS, int(times[-1]) // DAY_SECONDS, days, multiples[known])

@@ -14,7 +14,7 @@ import ml.signal.stage
 import ml.sltp.stage
 from ml.ensemble.onnx_export import require_exporters
 from ml.ensemble.trainer import Progress
-from ml.sets.companions import SUMMARY_NAME
+from ml.sets.companions import EXPECTATION_NAME, SUMMARY_NAME
 from ml.sets.model_set import replace_model_set
 from ml.sets.stage_files import STAGE_ORDER, Stage, outdated_by
 from ml.stages.manifest import write_set_manifest
@@ -109,8 +109,9 @@ def train(
     if onnx:
         require_exporters()
     require_predecessors(order, models_dir, ml_settings)
-    # A new signal set leaves the summary of the old one behind; other stages keep it.
-    outdated = (*outdated_by(order), *((SUMMARY_NAME,) if "signal" in order else ()))
+    # A new signal set leaves the summary of the old one behind; other stages keep it. What the set earned, no model of
+    # which may be another, goes in any case.
+    outdated = (*outdated_by(order), EXPECTATION_NAME, *((SUMMARY_NAME,) if "signal" in order else ()))
     with replace_model_set(models_dir, leave_behind=outdated) as staging:
         run = StageRun(
             bars,

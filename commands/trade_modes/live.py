@@ -150,6 +150,7 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     from trading.live.parts import LiveParts
     from trading.live.practice import refuse_practice_models
     from trading.paper.rehearsal import rehearsal_clock
+    from trading.reports.expectation import expectation_facts
 
     reach = reach_from_environment(environment)
     rehearsing = rehearsal_clock(environment, reach)
@@ -179,6 +180,7 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
         rng=Random(),
         new_code=lambda: f"{secrets.randbelow(10**6):06d}",
         accept_balance=run.accept_balance,
+        facts=expectation_facts(run.models, settings),
     )
 
 

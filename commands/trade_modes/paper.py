@@ -100,6 +100,7 @@ def follow(run: PaperRun, followed: FollowedMarket, *, once: bool) -> None:
 
     from novosky.clock import RealClock
     from novosky.errors import UsageError
+    from trading.reports.expectation import expectation_facts
     from trading.reports.health import Heartbeat, health_file
 
     def market(settings: Settings) -> PaperMarket:
@@ -122,7 +123,8 @@ def follow(run: PaperRun, followed: FollowedMarket, *, once: bool) -> None:
         tables, narrator = _current_tables(session, settings, run), _narrator(session, settings)
         try:
             with heartbeat:
-                _follow(session, followed, heartbeat, tables, narrator, once=once)
+                facts = expectation_facts(run.models, settings)
+                _follow(session, followed, heartbeat, tables, narrator, facts=facts, once=once)
         except KeyboardInterrupt:
             again = f"python trading.py --paper{followed.flag}{_journal_flag(run)}"
             narrator.ended(session.bot.status, again)
@@ -305,6 +307,7 @@ def _follow(
     tables: CurrentTables,
     narrator: Narrator,
     *,
+    facts: tuple[str, ...],
     once: bool,
 ) -> None:
     from commands.trade_modes.paper_markets import POLL_SECONDS
@@ -314,7 +317,7 @@ def _follow(
     for line in (piece for text in followed.banner() for piece in wrapped(text)):
         click.echo(line)
     tables.follow()
-    narrator.started(session.bot.status, _facts(session, tables))
+    narrator.started(session.bot.status, [*_facts(session, tables), *facts])
     while True:
         due = followed.catch_up(session)
         narrator.looked(session.bot.status)

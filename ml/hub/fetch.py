@@ -23,7 +23,7 @@ from ml.hub.publish import Check, Progress
 from ml.hub.revision import ML_CONFIG, MODELS, STRATEGY, Revision
 from ml.hub.signing import PublicKey
 from ml.hub.store import AbsentError, blob_name
-from ml.sets.companions import MANIFEST_NAME, REVISION_NAME, SUMMARY_NAME
+from ml.sets.companions import DESCRIPTIONS, MANIFEST_NAME, REVISION_NAME
 from ml.sets.compat import read_manifest, verify_compat
 from ml.sets.deployment import Deployment, recover, replace_deployment, rollback
 from ml.sets.directories import link_or_copy
@@ -239,8 +239,8 @@ def _require_startable(revision: Revision, incoming: Deployment) -> None:
     listed = {
         name.removeprefix(MODELS): blob.sha256 for name, blob in revision.files.items() if name.startswith(MODELS)
     }
-    described = {name: digest for name, digest in listed.items() if name not in (MANIFEST_NAME, SUMMARY_NAME)}
-    if described != {name: digest for name, digest in manifest.artifacts.items() if name != SUMMARY_NAME}:
+    described = {name: digest for name, digest in listed.items() if name not in (MANIFEST_NAME, *DESCRIPTIONS)}
+    if described != {name: digest for name, digest in manifest.artifacts.items() if name not in DESCRIPTIONS}:
         raise ModelError(f"revision {revision.tag} contradicts itself: its files are not those of its {MANIFEST_NAME}")
     if manifest.feature_hash != revision.feature_hash:
         raise ModelCompatibilityError(f"revision {revision.tag} contradicts itself about its features")

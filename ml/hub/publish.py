@@ -24,7 +24,7 @@ from ml.hub.revision import (
 )
 from ml.hub.signing import PublicKey, Signer, public_of, seal
 from ml.hub.store import blob_name, revision_name
-from ml.sets.companions import MANIFEST_NAME, SUMMARY_NAME
+from ml.sets.companions import DESCRIPTIONS, MANIFEST_NAME
 from ml.sets.compat import Manifest, damaged_artifacts, hash_training_settings, read_manifest, verify_compat
 from ml.sets.deployment import Deployment, recover
 from ml.sets.model_market import require_models_of
@@ -160,8 +160,7 @@ def _require_publishable(target: Deployment, settings: Settings, ml_settings: Ml
 def _contents(target: Deployment, settings: Settings, manifest: Manifest) -> dict[str, Path | bytes]:
     """Return every file of the revision: where it lies, or what is in it."""
     names = [*manifest.artifacts, MANIFEST_NAME]
-    if (target.models / SUMMARY_NAME).is_file() and SUMMARY_NAME not in names:
-        names.append(SUMMARY_NAME)
+    names += [name for name in DESCRIPTIONS if (target.models / name).is_file() and name not in names]
     contents: dict[str, Path | bytes] = {MODELS + name: target.models / name for name in sorted(names)}
     contents[ML_CONFIG] = target.ml_config
     strategy = json.dumps(strategy_of(settings), indent=2, ensure_ascii=False) + "\n"

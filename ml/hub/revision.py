@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from ml.sets.companions import MANIFEST_NAME, SUMMARY_NAME
+from ml.sets.companions import DESCRIPTIONS, MANIFEST_NAME
 from ml.sets.stage_files import STAGE_FILES
 from novosky.choices import PROFILE_NAMES, ProfileName
 from novosky.errors import ModelError, UsageError
@@ -29,7 +29,7 @@ MOST_MANIFEST_BYTES = 1 << 20
 _FORMAT = 1
 _TAG = re.compile(r"v(?P<day>\d{8})-p(?P<profile>[1-5])(?:\.(?P<more>[1-9]\d{0,2}))?", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_MODEL_FILES = {MANIFEST_NAME, SUMMARY_NAME, *(name for names in STAGE_FILES.values() for name in names)}
+_MODEL_FILES = {MANIFEST_NAME, *DESCRIPTIONS, *(name for names in STAGE_FILES.values() for name in names)}
 _ALLOWED = {ML_CONFIG, STRATEGY, *(MODELS + name for name in _MODEL_FILES)}
 _REQUIRED = {ML_CONFIG, STRATEGY, MODELS + MANIFEST_NAME}
 

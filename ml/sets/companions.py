@@ -10,4 +10,8 @@ REVISION_NAME: Final = "hub_revision.json"
 """The signed manifest of the revision a set was pulled as."""
 SUMMARY_NAME: Final = "shap_summary.json"
 """Which features the signal models lean on; see `ml.sets.shap_summary`."""
-COMPANIONS: Final = (MANIFEST_NAME, REVISION_NAME, SUMMARY_NAME)
+EXPECTATION_NAME: Final = "expectation.json"
+"""What the set earned out of sample when it was approved; see `ml.sets.expectation`."""
+DESCRIPTIONS: Final = (SUMMARY_NAME, EXPECTATION_NAME)
+"""What is said about the models and shipped with them, and no part of them."""
+COMPANIONS: Final = (MANIFEST_NAME, REVISION_NAME, *DESCRIPTIONS)

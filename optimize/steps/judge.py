@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ml.sets.deployment import Deployment
-from novosky.errors import DataError
+from novosky.errors import DataError, StorageError
 from novosky.measures.score import EQUAL_RISK
 from novosky.measures.statistics import Floats
 from optimize.state.run import OptimizeRun
@@ -36,11 +36,14 @@ class Side:
         Change of floating equity per UTC day, fractions.
     first_day : str
         ISO date of the first.
+    record : dict
+        Its trades day by day: the content of `expectation.json`.
     """
 
     metrics: dict[str, Any]
     daily: Floats
     first_day: str
+    record: dict[str, Any]
 
     @property
     def score(self) -> float | None:
@@ -56,12 +59,24 @@ class Side:
 
     def content(self) -> dict[str, Any]:
         """Return JSON content."""
-        return {"metrics": self.metrics, "daily": self.daily.tolist(), "first_day": self.first_day}
+        return {"metrics": self.metrics, "daily": self.daily.tolist()} | {
+            "first_day": self.first_day,
+            "record": self.record,
+        }
 
     @classmethod
     def of(cls, content: dict[str, Any]) -> Side:
-        """Return what `content` wrote."""
-        return cls(content["metrics"], np.asarray(content["daily"], dtype=np.float64), content["first_day"])
+        """Return what `content` wrote.
+
+        Raises
+        ------
+        StorageError
+            An earlier version of the program wrote it, which judged by other figures.
+        """
+        metrics, daily = content["metrics"], np.asarray(content["daily"], dtype=np.float64)
+        if "record" not in content or "score_at_equal_risk" not in metrics:
+            raise StorageError("this run was judged by an earlier version of the program; begin anew with --fresh")
+        return cls(metrics, daily, content["first_day"], content["record"])
 
 
 def play(run: OptimizeRun, files: Deployment, start: pd.Timestamp, end: pd.Timestamp) -> Side:
@@ -77,8 +92,9 @@ def play(run: OptimizeRun, files: Deployment, start: pd.Timestamp, end: pd.Times
     from backtest.metrics import compute_metrics
     from backtest.model_answers import model_answers
     from backtest.run import prepare, simulate
-    from backtest.trade_results import r_multiples
+    from backtest.trade_results import out_of_sample_record
     from ml.load_models import load_models
+    from ml.sets.expectation import record_content
     from novosky.measures.score import MIN_TRADES
     from novosky.measures.sequential import lower_bound
     from novosky.measures.statistics import daily_returns
@@ -106,11 +122,10 @@ def play(run: OptimizeRun, files: Deployment, start: pd.Timestamp, end: pd.Times
     metrics = compute_metrics(result, np.random.default_rng(METRICS_SEED), m1=False)
     daily = daily_returns(result.bars.time, result.equity, result.start_balance)
     first = pd.Timestamp(int(result.bars.time[0]), unit="s", tz="UTC")
-    multiples = r_multiples(result.trades)
-    # A trade without a measured risk has no multiple of it.
-    multiples = multiples[np.isfinite(multiples)]
-    low = lower_bound(multiples) if len(multiples) >= MIN_TRADES else None
-    return Side({**metrics.as_dict(), "expectancy_r_low": low}, daily, f"{first:%Y-%m-%d}")
+    record = out_of_sample_record(result)
+    low = lower_bound(record.r) if len(record.r) >= MIN_TRADES else None
+    side = {**metrics.as_dict(), "expectancy_r_low": low}
+    return Side(side, daily, f"{first:%Y-%m-%d}", record_content(record))
 
 
 def common_start(run: OptimizeRun) -> pd.Timestamp:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ml.sets.companions import EXPECTATION_NAME
 from ml.sets.deployment import Deployment, previous, replace_deployment, set_files
 from novosky.errors import ModelError, SettingsError
+from novosky.files import write_json
 from novosky.measures.deflated_sharpe import deflated_sharpe
 from novosky.measures.selection import paired_bootstrap
 from novosky.measures.statistics import Floats
@@ -106,6 +108,8 @@ def place(run: OptimizeRun) -> None:
     run.write(PLACED, {"before": file_digests(live), "after": digests(challenger)})
     with replace_deployment(live, leave_behind=(*set_files(live.models), *_outdated_snapshots(live))) as incoming:
         copy_deployment(challenger, incoming)
+        # Goes with the models from here on, to the hub and to whoever pulls them.
+        write_json(incoming.models / EXPECTATION_NAME, run.read(JUDGEMENT)["new"]["record"])
         _keep_snapshot(run, incoming)
         _require_unchanged(run)
 

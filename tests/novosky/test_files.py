@@ -77,11 +77,11 @@ def test_a_write_that_the_system_cuts_short_keeps_the_old_file(tmp_path: Path) -
     path = tmp_path / "file.bin"
     path.write_bytes(OLD)
     script = (
-        "import resource, sys; from pathlib import Path\n"
+        "import sys; from pathlib import Path; from tests.helpers.small_disk import disk_with_room_for\n"
         "from novosky.errors import StorageError; from novosky.files import write_bytes\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
-        "try:\n    write_bytes(Path(sys.argv[1]), b'x' * 1_000_000)\n"
-        "except StorageError as error:\n    sys.exit(error.exit_code)\n"
+        "with disk_with_room_for(4096):\n"
+        "    try:\n        write_bytes(Path(sys.argv[1]), b'x' * 1_000_000)\n"
+        "    except StorageError as error:\n        sys.exit(error.exit_code)\n"
     )
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(

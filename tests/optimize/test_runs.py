@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import sys
 import time
@@ -18,6 +17,7 @@ from ml.sets.compat import read_manifest
 from novosky.data.store import load_bars, save_bars
 from optimize.pipeline import DECIDED, JUDGED
 from optimize.steps.promote import KEPT_SNAPSHOTS
+from tests.helpers.small_disk import disk_with_room_for
 from tests.helpers.warm_programs import Started
 from tests.optimize.optimize_runs import DATA, ROOT, WEEKLY, Checkout, quiet_machine
 
@@ -166,13 +166,9 @@ def test_a_smoke_test_that_cannot_even_be_made_takes_it_back_and_is_made_again(
 
 def test_a_disk_that_fills_up_leaves_everything_as_it_was(at_judged: Checkout) -> None:
     before = at_judged.deployed()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    try:
-        # Smaller than any tree ensemble, larger than the run's own notes.
-        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
+    # Smaller than any tree ensemble, larger than the run's own notes.
+    with disk_with_room_for(60_000):
         answer = at_judged.weekly()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert answer.code == 7, answer.err
     assert "File too large" in answer.err
     assert at_judged.recovered() == before

@@ -323,11 +323,12 @@ def test_an_output_folder_that_is_a_file_is_refused(desk: Desk, tmp_path: Path, 
 
 
 LIMITED = """
-import json, pathlib, resource, sys
+import json, pathlib, sys
 from tests.helpers.command_line import run_script
-resource.setrlimit(resource.RLIMIT_FSIZE, (256, 256))
+from tests.helpers.small_disk import disk_with_room_for
 for arguments in json.loads(sys.argv[1]):
-    answer = run_script("backtest_config.py", *arguments, cwd=pathlib.Path())
+    with disk_with_room_for(256):
+        answer = run_script("backtest_config.py", *arguments, cwd=pathlib.Path())
     print(json.dumps([answer.code, answer.err]))
 """
 """Runs backtests whose files cannot grow beyond 256 bytes: to a program, that is a full disk."""

@@ -154,10 +154,11 @@ def test_a_journal_that_is_no_database_exits_7(desk: Desk, tmp_path: Path) -> No
 
 
 FULL_DISK = """
-import json, pathlib, resource, sys
+import json, pathlib, sys
 from tests.helpers.command_line import run_script
-resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
-answer = run_script("trading.py", *json.loads(sys.argv[1]), cwd=pathlib.Path())
+from tests.helpers.small_disk import disk_with_room_for
+with disk_with_room_for(300_000):
+    answer = run_script("trading.py", *json.loads(sys.argv[1]), cwd=pathlib.Path())
 print(json.dumps([answer.code, answer.err]))
 """
 """Runs the bot with files that cannot grow beyond 300 kB: to a program, that is a full disk."""

@@ -12,6 +12,7 @@ from novosky.market.timeframe import DAY_SECONDS
 from novosky.settings import MlSettings, Settings
 from trading.doctor.finding import Finding, fail, ok, warn
 from trading.live.practice import PRACTICE_NOTE
+from trading.reports.expectation import expectation_lines, expectation_of
 
 MOST_AGE_DAYS = 45
 """Models are retrained every week; after several missed weeks somebody should ask why."""
@@ -28,6 +29,8 @@ def check_models(models: Path, settings: Settings | None, ml_settings: MlSetting
         findings.append(check_model_set(models, ml_settings))
     if settings is not None and ml_settings is not None:
         findings.append(check_models_served(models, settings, ml_settings))
+    if settings is not None:
+        findings.append(check_expectation(models, settings))
     return findings
 
 
@@ -60,6 +63,18 @@ def check_models_served(models: Path, settings: Settings, ml_settings: MlSetting
     if loaded.synthetic is not None:
         return warn("models served", f"{loaded.description}; {PRACTICE_NOTE}", f"`{PULL_COMMAND}` before real money")
     return ok("models served", loaded.description)
+
+
+def check_expectation(models: Path, settings: Settings) -> Finding:
+    """Say what a month and a year may look like, and warn where that may be worth nothing."""
+    try:
+        found = expectation_of(models, settings)
+    except ModelError as error:
+        return _refused("expectation", error)
+    text = "; ".join(expectation_lines(found))
+    if found is None or found.may_be_worthless:
+        return warn("expectation", text, "trade on paper first, with a risk you can lose")
+    return ok("expectation", text)
 
 
 def _refused(name: str, error: ModelError) -> Finding:

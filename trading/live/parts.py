@@ -58,6 +58,8 @@ class LiveParts:
     durable : bool
     accept_balance : bool
         See `trading.bot.Bot`.
+    facts : tuple of str
+        Said at the start besides the session's own.
     """
 
     settings: Settings
@@ -81,6 +83,7 @@ class LiveParts:
     rhythm: Rhythm = field(default_factory=Rhythm)
     durable: bool = True
     accept_balance: bool = False
+    facts: tuple[str, ...] = ()
 
     @property
     def account(self) -> AccountParts:

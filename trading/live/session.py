@@ -167,6 +167,7 @@ class LiveSession:
             f"models: {parts.models.summary}",
             *(told or [silent]),
             f"tables: {self.tables.trades}, {self.tables.blocked}",
+            *parts.facts,
         ]
 
     def _standing(self) -> str:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from ml.sets.model_set import replace_model_set
 from ml.sets.swap_journal import swap_pending
 from novosky.errors import LockedError, ModelError, SettingsError, StorageError
 from novosky.files import write_bytes, write_text
+from tests.helpers.small_disk import disk_with_room_for
 from tests.ml.hub.hub_checkouts import (
     ARTIFACTS,
     LOG,
@@ -117,17 +119,16 @@ def test_a_second_deployment_and_a_training_are_refused_meanwhile(tmp_path: Path
 
 @posix_only
 def test_a_full_disk_leaves_everything_as_it_was(tmp_path: Path) -> None:
-    import resource
-
     target = lay_out(tmp_path)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    try:
-        with pytest.raises(StorageError, match="unchanged"), replace_deployment(target) as incoming:
-            write_models(incoming.models, "new")
-            write_bytes(incoming.config, b" " * 5000)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with (
+        # The disk is full from the last line of the body on, and until the swap has been given up.
+        ExitStack() as full,
+        pytest.raises(StorageError, match="unchanged"),
+        replace_deployment(target) as incoming,
+    ):
+        write_models(incoming.models, "new")
+        write_bytes(incoming.config, b" " * 5000)
+        full.enter_context(disk_with_room_for(1000))
     assert content_of(target) == whole("old")
     assert leftovers(target) == set()
 

@@ -345,10 +345,11 @@ def test_without_the_shap_package_nothing_is_begun(
 
 
 LIMITED = """
-import json, pathlib, resource, sys
+import json, pathlib, sys
 from tests.helpers.command_line import run_script
-resource.setrlimit(resource.RLIMIT_FSIZE, (256, 256))
-answer = run_script("train_ml_model.py", *json.loads(sys.argv[1]), cwd=pathlib.Path())
+from tests.helpers.small_disk import disk_with_room_for
+with disk_with_room_for(256):
+    answer = run_script("train_ml_model.py", *json.loads(sys.argv[1]), cwd=pathlib.Path())
 print(json.dumps([answer.code, answer.err]))
 """
 """Runs the command with files that cannot grow beyond 256 bytes: to a program, that is a full disk."""

@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ import pytest
 from ml.sets.model_set import recover_model_set, replace_model_set
 from novosky.errors import LockedError, StorageError
 from novosky.files import write_bytes, write_text
+from tests.helpers.small_disk import disk_with_room_for
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and limits")
 
@@ -115,18 +114,6 @@ def test_a_run_killed_between_the_two_renames_is_recovered_by_the_next_run(tmp_p
     write_set(models, "2")
     assert contents(models) == {"a.pkl": "2", "b.pkl": "2", "optimize_log.json": "[1]"}
     assert siblings(models) == ["models"]
-
-
-@contextmanager
-def disk_with_room_for(size: int) -> Iterator[None]:
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @posix_only

@@ -36,6 +36,7 @@ from novosky.errors import DataError, ModelCompatibilityError, ModelError, Stora
 from novosky.market.timeframe import USUAL
 from novosky.settings.ml import MlSettings, SignalModel
 from tests.helpers.sets.signal_sets import SMALL_MODELS, SmallSet, small_ml_settings, train_small_set
+from tests.helpers.small_disk import disk_with_room_for
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and limits")
 
@@ -292,16 +293,9 @@ def test_an_export_that_disagrees_is_refused(dataset: SignalDataset, trained: Sm
 
 @posix_only
 def test_a_disk_that_fills_during_training_leaves_the_old_set_working(trained: SmallSet, models: Path) -> None:
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = load_undisturbed(models, trained.ml_settings, EnsemblePredictor).fingerprint
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
-    try:
-        with pytest.raises(StorageError):
-            train(trained.bars, trained.ml_settings, trained.settings, models)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with disk_with_room_for(50_000), pytest.raises(StorageError):
+        train(trained.bars, trained.ml_settings, trained.settings, models)
     assert load_undisturbed(models, trained.ml_settings, EnsemblePredictor).fingerprint == before
     assert [path.name for path in models.parent.iterdir() if "staging" in path.name] == []
 
