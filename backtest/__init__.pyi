@@ -13,4 +13,4 @@ from .run import Prepared as Prepared
 from .run import overlap_warning as overlap_warning
 from .run import prepare as prepare
 from .run import simulate as simulate
-from .trade_results import r_multiples as r_multiples
+from .trade_results import out_of_sample_record as out_of_sample_record

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.shared.options import FILE, refuse_collisions
+from commands.shared.options import FILE, FOLDER, refuse_collisions
 from commands.trade_modes.live import LOGS
 from novosky.market.timeframe import DAY_SECONDS
 
@@ -90,6 +90,7 @@ class Source:
 @click.option("--journal", type=FILE, help="SQLite journal.")
 @click.option("--trades", "trades_file", type=FILE, help="Trades CSV instead of a journal.")
 @click.option("--config", type=FILE, default=Path("config.json"), show_default=True, help="Names the profile.")
+@click.option("--models", type=FOLDER, default=Path("models"), show_default=True, help="The set in use.")
 @click.option("--alert", is_flag=True, help="Tell every alert channel when degraded, once a day.")
 @click.option("--retrain", is_flag=True, help="Start scripts/weekly_optimize.py when degraded.")
 @click.option("--dry-retrain", is_flag=True, help="Only print the command that --retrain would run.")
@@ -106,6 +107,7 @@ def performance_monitor(
     journal: Path | None,
     trades_file: Path | None,
     config: Path,
+    models: Path,
     alert: bool,
     retrain: bool,
     dry_retrain: bool,
@@ -130,7 +132,7 @@ def performance_monitor(
     environment = read_environment(ENV_FILE, os.environ)
     source = _source(journal, trades_file, environment)
     limits = Limits(min_wr, min_pf, max_cl)
-    reference = _reference(approved, config)
+    reference = _reference(approved, config, models)
     trial = None if limits.asked else trial_since(source.trades or [], reference)
     judgement = judge(measure(source.trades or [], lookback), limits, trial)
     _print(judgement, source)
@@ -149,19 +151,20 @@ def performance_monitor(
     sys.exit(DEGRADED)
 
 
-def _reference(approved: Path | None, config: Path) -> Reference:
+def _reference(approved: Path | None, config: Path, models: Path) -> Reference:
     """Return what the set in use was approved with, breakeven where nothing says so.
 
     Raises
     ------
     DataError
         The trades file that was named cannot be read, or holds too few trades with a stop.
-    StorageError
-        The record beside the configuration is damaged.
+    StorageError, ModelError
+        The record beside the configuration, or that of the set, is damaged.
     """
     from novosky.errors import DataError
     from novosky.measures.sequential import BREAKEVEN, Reference
     from optimize.history import PARAMS_NAME, approved_expectancy
+    from trading.reports.claim import reference_of_set
     from trading.reports.performance import read_trades, reference_of_trades
 
     if approved is not None:
@@ -172,7 +175,8 @@ def _reference(approved: Path | None, config: Path) -> Reference:
     path = config.parent / PARAMS_NAME
     known = approved_expectancy(path)
     if known is None:
-        return BREAKEVEN
+        # A set that was pulled brings its own record; the machine that made it keeps the fuller one above.
+        return reference_of_set(models) or BREAKEVEN
     return Reference(known.low, known.mean, known.trades, known.since, str(path))
 
 

@@ -150,6 +150,7 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
     from trading.live.parts import LiveParts
     from trading.live.practice import refuse_practice_models
     from trading.paper.rehearsal import rehearsal_clock
+    from trading.reports.claim import reference_or_none
     from trading.reports.expectation import expectation_facts
 
     reach = reach_from_environment(environment)
@@ -181,6 +182,7 @@ def live_parts(run: LiveRun, environment: Mapping[str, str], stop: Stop, log: Ca
         new_code=lambda: f"{secrets.randbelow(10**6):06d}",
         accept_balance=run.accept_balance,
         facts=expectation_facts(run.models, settings),
+        reference=reference_or_none(run.models),
     )
 
 

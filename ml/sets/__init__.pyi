@@ -1,3 +1,5 @@
+from .companions import DESCRIPTIONS as DESCRIPTIONS
+from .companions import EXPECTATION_NAME as EXPECTATION_NAME
 from .companions import MANIFEST_NAME as MANIFEST_NAME
 from .companions import REVISION_NAME as REVISION_NAME
 from .companions import SUMMARY_NAME as SUMMARY_NAME
@@ -32,6 +34,8 @@ from .ensemble_files import SIGNAL_FILES as SIGNAL_FILES
 from .ensemble_files import EnsembleFiles as EnsembleFiles
 from .ensemble_files import FileKind as FileKind
 from .ensemble_files import member_file as member_file
+from .expectation import read_expectation as read_expectation
+from .expectation import record_content as record_content
 from .loading import OpenedSet as OpenedSet
 from .loading import load_undisturbed as load_undisturbed
 from .model_market import require_models_of as require_models_of

@@ -3,6 +3,9 @@ from .deflated_sharpe import DeflatedSharpe as DeflatedSharpe
 from .deflated_sharpe import deflated_sharpe as deflated_sharpe
 from .deflated_sharpe import expected_maximum_sharpe as expected_maximum_sharpe
 from .deflated_sharpe import probabilistic_sharpe as probabilistic_sharpe
+from .expectation import Expectation as Expectation
+from .expectation import TradeRecord as TradeRecord
+from .expectation import expect as expect
 from .groups import GroupResult as GroupResult
 from .groups import group_result as group_result
 from .groups import monthly_returns as monthly_returns

@@ -12,6 +12,7 @@ from sqlalchemy import URL
 from alerts.port import Access
 from engine.inputs.models import Models
 from novosky.clock import Clock
+from novosky.measures.sequential import Reference
 from novosky.settings import MlSettings, Settings
 from novosky.supervision.freeze import FREEZE_FLAG
 from trading.brokers.family import Reach
@@ -60,6 +61,8 @@ class LiveParts:
         See `trading.bot.Bot`.
     facts : tuple of str
         Said at the start besides the session's own.
+    reference : Reference or None
+        What the set was approved with; its trades are held against it.
     """
 
     settings: Settings
@@ -84,6 +87,7 @@ class LiveParts:
     durable: bool = True
     accept_balance: bool = False
     facts: tuple[str, ...] = ()
+    reference: Reference | None = None
 
     @property
     def account(self) -> AccountParts:

@@ -31,6 +31,7 @@ from trading.live.fatal import fatal_message
 from trading.live.log_notifier import LogNotifier
 from trading.live.loop import LiveLoop
 from trading.live.parts import LiveParts
+from trading.reports.claim import ClaimWatch
 from trading.reports.daily import DailyReporter
 from trading.reports.health import HEALTH_NAME, Heartbeat
 from trading.reports.narrator import Narrator
@@ -72,6 +73,7 @@ class LiveSession:
         )
         self._notifier = LogNotifier()
         self.announcer = Announcer(journal, self._notifier)
+        self.claim = ClaimWatch(journal.trades, parts.reference)
         self.services = self._make_services()
         self.reporter = DailyReporter(journal, self.view, parts.folder)
         self.tables = CurrentTables(
@@ -92,6 +94,7 @@ class LiveSession:
         self.switches.standing = self._standing
         self.bot: Bot | None = None
         self._recorded: tuple[Release, ...] = ()
+        self._alarmed = False
         # The bot itself does it at its start.
         self._reconciled = parts.clock.now()
 
@@ -112,7 +115,10 @@ class LiveSession:
             )
             for channel in parts.channels
         )
-        self.view.more_health = lambda: [item for service in services for item in service.health()]
+        self.view.more_health = lambda: [
+            *self.claim.health(),
+            *(item for service in services for item in service.health()),
+        ]
         self._notifier.services = services
         return services
 
@@ -284,6 +290,11 @@ class LiveSession:
         self.journal.snapshot_account(
             bot.status.last_bar, account.balance, account.equity, account.margin, len(self.watch.sight.positions)
         )
+        alarm = self.claim.alarm(bot.status.last_bar)
+        if alarm is not None and not self._alarmed:
+            # The outbox keeps the first of a key; a restart tells it to the log once more.
+            self._alarmed = True
+            self.announcer.tell(alarm)
         if self.services and self.reporter.report(self.parts.clock.now(), lambda day: self._notes(bot, day)):
             for service in self.services:
                 service.wake()
@@ -308,6 +319,7 @@ class LiveSession:
         missed = bot.status.bars_missed
         notes = [f"the news calendar is {calendar}"] if calendar.freshness != "fresh" else []
         notes += [f"{missed} bars missed since the journal began"] if missed else []
+        notes += self.claim.notes()
         more = self.parts.day_notes
         return notes + ([] if more is None else list(more(self.journal, self.broker.closed_bars, day)))
 

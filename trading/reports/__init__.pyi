@@ -1,5 +1,11 @@
+from .claim import ClaimWatch as ClaimWatch
+from .claim import reference_of_set as reference_of_set
+from .claim import reference_or_none as reference_or_none
 from .daily import DailyReporter as DailyReporter
 from .daily import DayNotes as DayNotes
+from .expectation import expectation_facts as expectation_facts
+from .expectation import expectation_lines as expectation_lines
+from .expectation import expectation_of as expectation_of
 from .exports import export_blocks as export_blocks
 from .exports import export_trades as export_trades
 from .health import HEALTH_NAME as HEALTH_NAME
