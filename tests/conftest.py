@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.helpers.run.made_once import made_once
-from tests.helpers.run.places import keep_bytecode, work_in_memory
+from tests.helpers.run.places import keep_bytecode, obey_ctrl_c, work_in_memory
 
 if TYPE_CHECKING:
     from tests.helpers.desk import Desk
@@ -30,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Give the run what it needs to be quick, where nobody has said otherwise."""
     keep_bytecode(config)
+    obey_ctrl_c()
     if config.option.basetemp is None:
         work_in_memory()
 

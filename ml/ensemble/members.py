@@ -297,7 +297,23 @@ def _fit_forest(
     forest.fit(features, labels, sample_weight=weights)
     # With several jobs scikit-learn sums the trees in the order in which they finish.
     forest.set_params(n_jobs=1, warm_start=False)
+    for tree in forest.estimators_:
+        _clear_padding(tree.tree_)
     return forest
+
+
+def _clear_padding(tree: Any) -> None:
+    """Zero the bytes between a tree's nodes, which hold whatever lay in memory and would be pickled with them.
+
+    The same seed then gives the same file, and a hash names the same model.
+    """
+    state = tree.__getstate__()
+    nodes = state["nodes"]
+    # Not zeros_like, which sets the fields alone.
+    clean = np.zeros(nodes.shape, nodes.dtype)
+    for field in nodes.dtype.names:
+        clean[field] = nodes[field]
+    tree.__setstate__({**state, "nodes": clean})
 
 
 def _fit_xgboost(

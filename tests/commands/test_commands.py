@@ -301,7 +301,10 @@ def test_ctrl_c_ends_the_bot_with_130(desk: Desk, tmp_path: Path) -> None:
         assert bot.stdout is not None
         assert "SYNTHETIC DATA" in bot.stdout.readline()
         bot.send_signal(signal.SIGINT)
-        out, err = bot.communicate(timeout=60)
+        try:
+            out, err = bot.communicate(timeout=60)
+        finally:
+            bot.kill()
     assert bot.returncode == 130, out + err
     assert err.strip().splitlines()[-1] == "interrupted"
     assert "Traceback" not in err

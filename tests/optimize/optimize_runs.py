@@ -180,7 +180,7 @@ def lay_out(folder: Path) -> Checkout:
 
 def silence(checkout: Checkout) -> None:
     """Have the incumbent trade nothing, so that a challenger only has to earn."""
-    checkout.edit("ml_config.json", prediction={"confidence_threshold": 0.999})
+    checkout.edit("ml_config.json", prediction={"confidence_threshold": 0.999, "confidence_share": None})
     checkout.git("commit", "-qam", "be silent")
 
 

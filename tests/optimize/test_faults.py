@@ -215,7 +215,7 @@ def test_the_same_models_with_better_settings(shipped: Checkout, tmp_path: Path)
     assert answer.code == 0, answer.err
     after = checkout.deployed()
     changed = {name for name in before if before[name] != after.get(name)}
-    assert {"ml_config.json"} <= changed <= {"config.json", "ml_config.json"}
+    assert {"ml_config.json"} <= changed <= {"config.json", "ml_config.json", "expectation.json"}
     checkout.load()
 
 

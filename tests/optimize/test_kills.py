@@ -16,8 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ml.sets.companions import EXPECTATION_NAME
 from ml.sets.swap_journal import swap_pending
+from novosky.files import write_json
 from optimize.pipeline import WEEKLY as STEPS
+from optimize.steps.judge import JUDGEMENT
 from tests.helpers.warm_programs import Started
 from tests.optimize.optimize_runs import ROOT, WEEKLY, Checkout, quiet_machine, silence
 
@@ -127,7 +130,15 @@ class Victim:
             return None
         models = {path.name: path.read_bytes() for path in (folder / "models").iterdir()}
         settings = {path.name: path.read_bytes() for path in (folder / "challenger").iterdir()}
-        return models | settings
+        judged = folder / JUDGEMENT
+        if not judged.exists():
+            return models | settings
+        # What it earned out of sample is put beside it when it is put in place.
+        copy = folder.with_name(f"{folder.name}-{EXPECTATION_NAME}")
+        write_json(copy, json.loads(judged.read_text())["new"]["record"])
+        record = copy.read_bytes()
+        copy.unlink()
+        return models | settings | {EXPECTATION_NAME: record}
 
     def look(self) -> None:
         """Check that the next command finds old or new as a whole, and that the bot starts on it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -45,3 +46,13 @@ def work_in_memory() -> None:
         return
     if shutil.disk_usage(MEMORY).free >= ROOM and available >= LEFT:
         os.environ[TEMPORARY] = str(MEMORY)
+
+
+def obey_ctrl_c() -> None:
+    """Take Ctrl-C as a program of a person's own shell does.
+
+    A shell that starts the tests in the background has them ignore it, and every program they start would
+    inherit that and could not be interrupted.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
