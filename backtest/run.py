@@ -124,7 +124,8 @@ def prepare(
         When the window holds no bars, or no bar of it has warmed-up features.
     """
     first, last = window_rows(history, start, end)
-    featured = add_all_features(history.iloc[:last].reset_index(drop=True), news).iloc[first:].reset_index(drop=True)
+    featured = add_all_features(history.iloc[:last].reset_index(drop=True), news, settings.frame)
+    featured = featured.iloc[first:].reset_index(drop=True)
     frame = history.iloc[first:last].reset_index(drop=True)
     signals = ask_signals(_measured(featured, ml_settings), settings, model, sltp, news)
     if signals is None:

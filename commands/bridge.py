@@ -225,7 +225,7 @@ def _rehearsal(
     settings, ml_settings = load_settings(config), load_ml_settings(ml_config)
     frame, wall = load_market_bars(bars, settings), RealClock().now
     kept = None if account is None else rehearsal.kept_placement(account, settings.frame)
-    placement = kept or rehearsal.placement_of(frame, settings.frame, live_window_bars(), wall())
+    placement = kept or rehearsal.placement_of(frame, settings.frame, live_window_bars(settings.frame), wall())
     frame = rehearsal.shifted(frame, placement.shift)
     terminal, paced = simulated_market(frame, settings, ml_settings, rate, wall, account, placement.first)
     if account is not None and kept is None:

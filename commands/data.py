@@ -10,12 +10,12 @@ import click
 from click.core import ParameterSource
 
 from commands.data_sources.naming import digits_of, name_bars, output_for
-from commands.data_sources.request import STORED, Request, Stored, utc
+from commands.data_sources.request import Request, Stored, utc
 from commands.shared.options import FILE, UtcDate, check_address_option
 from novosky.choices import MARKET_KINDS
 from novosky.clock import RealClock
 from novosky.errors import UsageError
-from novosky.market.timeframe import USUAL
+from novosky.market.timeframe import TRADED, USUAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ _SOURCE_OPTIONS = sorted({name for names in SOURCES.values() for name in names})
     "--symbol", help="What the bars are of, or the venue's symbol. [the file's own, its name's, or that of --config]"
 )
 @click.option(
-    "--timeframe", type=click.Choice(list(STORED)), default=USUAL.name, show_default=True, help="Length of a bar."
+    "--timeframe", type=click.Choice(list(TRADED)), default=USUAL.name, show_default=True, help="Length of a bar."
 )
 @click.option("--start", type=UtcDate(), metavar="DATE", help="First bar, UTC.")
 @click.option("--end", type=UtcDate(), metavar="DATE", help="End, UTC, not included.")

@@ -52,17 +52,19 @@ def leakage_check(
 
     from ml.feature_engineering import add_all_features, live_window_bars
     from ml.features.leakage import find_leaks, random_rows
+    from novosky.market.bars import timeframe_of
     from novosky.market.news import load_calendar
 
     bars, source = _bars(data, start, end, seed)
     news = None if calendar is None else load_calendar(calendar)
     generator = np.random.default_rng(seed)
-    window = live_window_bars()
+    frame = timeframe_of(bars)
+    window = live_window_bars(frame)
     chosen = random_rows(len(bars), rows, window, generator)
     click.echo(f"{source}: {len(bars):,} bars, {len(chosen)} rows, seed {seed}, live window {window:,} bars")
     with click.progressbar(length=len(chosen), label="checking", file=sys.stderr) as bar:
         leaks = find_leaks(
-            lambda frame: add_all_features(frame, news),
+            lambda part: add_all_features(part, news, frame),
             bars,
             chosen,
             generator=generator,
@@ -87,9 +89,8 @@ def _bars(data: Path | None, start: datetime | None, end: datetime | None, seed:
         bars, source = synthetic_bars("planted", _SYNTHETIC_BARS, seed=seed), "synthetic market"
     else:
         from novosky.data.store import load_bars
-        from novosky.market.timeframe import USUAL
 
-        bars, source = load_bars(data, seconds=USUAL.seconds), str(data)
+        bars, source = load_bars(data, seconds=None), str(data)
     first, last = (None if day is None else pd.Timestamp(day) for day in (start, end))
     return slice_bars(bars, first, last, source=source), source
 

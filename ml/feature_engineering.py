@@ -16,6 +16,7 @@ save are the run-ins of the averages, some tens of microseconds a bar.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ from ml.features.indicators import Indicators
 from novosky.errors import DataError
 from novosky.market.bar_arrays import BarArrays, FloatArray
 from novosky.market.news import NewsCalendar
-from novosky.market.timeframe import USUAL
+from novosky.market.timeframe import USUAL, Timeframe
 
 __all__ = [
     "CONTEXT_COLUMNS",
@@ -45,12 +46,12 @@ __all__ = [
 ]
 
 # What gates and sizing need beside the features: name, rows lost at the start, measurement.
-_CONTEXT: tuple[tuple[str, int, Measure], ...] = (
+_CONTEXT: tuple[tuple[str, memory.LostRows, Measure], ...] = (
     ("atr", memory.WILDER_WARM_UP, lambda shared: shared.atr),
     ("adx", memory.ADX_WARM_UP, lambda shared: shared.adx),
     ("ema200_distance", memory.EMA200_WARM_UP, lambda shared: (shared.close - shared.ema200) / shared.unit),
 )
-_COLUMNS: tuple[tuple[str, int, Measure], ...] = (
+_COLUMNS: tuple[tuple[str, memory.LostRows, Measure], ...] = (
     *((spec.name, spec.warm_up, spec.measure) for spec in FEATURES),
     *_CONTEXT,
 )
@@ -93,14 +94,20 @@ def get_feature_names() -> list[str]:
     return [spec.name for spec in FEATURES]
 
 
-def warm_up_bars() -> int:
+def warm_up_bars(frame: Timeframe = USUAL) -> int:
     """Return the number of rows at the start of a history in which some feature is still NaN."""
-    return max(warm_up for _, warm_up, _ in _COLUMNS)
+    return max(_rows_lost(frame))
 
 
-def live_window_bars() -> int:
+def live_window_bars(frame: Timeframe = USUAL) -> int:
     """Return the number of bars whose last row equals that row of any longer history."""
-    return warm_up_bars() + 1
+    return warm_up_bars(frame) + 1
+
+
+@cache
+def _rows_lost(frame: Timeframe) -> tuple[int, ...]:
+    """Return the rows that each column loses; asked at every bar, so it is worked out once for a time frame."""
+    return tuple(memory.rows_lost(warm_up, frame) for _, warm_up, _ in _COLUMNS)
 
 
 def _feature_rows(bars: BarArrays, rows: int, news: NewsCalendar | None) -> FloatArray:
@@ -108,23 +115,25 @@ def _feature_rows(bars: BarArrays, rows: int, news: NewsCalendar | None) -> Floa
     shared = Indicators(bars, rows, news)
     missing = len(bars.times) - rows
     columns = np.empty((len(_COLUMNS), rows))
-    for column, (_, warm_up, measure) in zip(columns, _COLUMNS, strict=True):
+    for column, (_, _, measure), warm_up in zip(columns, _COLUMNS, _rows_lost(shared.frame), strict=True):
         column[:] = measure(shared)
         if warm_up > missing:
             column[: warm_up - missing] = np.nan
     return columns
 
 
-def add_all_features(bars: pd.DataFrame, news: NewsCalendar | None = None) -> pd.DataFrame:
+def add_all_features(bars: pd.DataFrame, news: NewsCalendar | None = None, frame: Timeframe = USUAL) -> pd.DataFrame:
     """Add the 55 features and the context columns to a bar frame.
 
     Parameters
     ----------
     bars : pandas.DataFrame
-        M15 bars as `validate_bars` returns them, n rows, closed bars only.
+        Bars as `validate_bars` returns them, n rows, closed bars only.
     news : NewsCalendar, optional
         Scheduled releases. Without one, the four news columns hold their declared neutral
         value (see `FeatureSpec.neutral`); so they do where the calendar has no event within a day.
+    frame : Timeframe
+        Of the bars.
 
     Returns
     -------
@@ -136,30 +145,32 @@ def add_all_features(bars: pd.DataFrame, news: NewsCalendar | None = None) -> pd
     Raises
     ------
     DataError
-        When the bars are empty, lack a column, are not rising M15 bars, or already carry a
+        When the bars are empty, lack a column, are not rising bars of the time frame, or already carry a
         column of one of these names.
     """
     names = [*get_feature_names(), *CONTEXT_COLUMNS]
     taken = [name for name in names if name in bars.columns]
     if taken:
         raise DataError(f"the bars already have column(s) {', '.join(taken)}; give the bars without features")
-    columns = _feature_rows(BarArrays.from_bars(bars), len(bars), news)
-    frame = pd.concat([bars, pd.DataFrame(columns.T, index=bars.index, columns=names, copy=False)], axis=1)
+    columns = _feature_rows(BarArrays.from_bars(bars, frame.seconds), len(bars), news)
+    featured = pd.concat([bars, pd.DataFrame(columns.T, index=bars.index, columns=names, copy=False)], axis=1)
     # concat drops the labels of the bars (synthetic or not, venue), which must travel on.
-    frame.attrs = dict(bars.attrs)
-    return frame
+    featured.attrs = dict(bars.attrs)
+    return featured
 
 
-def latest_bar(bars: pd.DataFrame | BarArrays, news: NewsCalendar | None = None) -> LatestBar:
+def latest_bar(bars: pd.DataFrame | BarArrays, news: NewsCalendar | None = None, frame: Timeframe = USUAL) -> LatestBar:
     """Compute the features and context of the newest bar from a live window.
 
     Parameters
     ----------
     bars : BarArrays or pandas.DataFrame
-        At least `live_window_bars()` M15 bars, the last one closed. Arrays, as a broker gives
+        At least `live_window_bars(frame)` bars, the last one closed. Arrays, as a broker gives
         them at every close, spare the way through a frame.
     news : NewsCalendar, optional
         As in `add_all_features`.
+    frame : Timeframe
+        Of the bars; arrays say it themselves.
 
     Raises
     ------
@@ -167,14 +178,18 @@ def latest_bar(bars: pd.DataFrame | BarArrays, news: NewsCalendar | None = None)
         When the window is too short: a half-warm value would differ from the one trained on.
         When it is not in rising order on the grid.
     """
-    needed = live_window_bars()
+    if isinstance(bars, BarArrays):
+        frame = bars.frame
+    needed = live_window_bars(frame)
     if len(bars) < needed:
-        raise DataError(f"{len(bars)} bars are too few for the features: request at least {needed} closed M15 bars")
+        raise DataError(
+            f"{len(bars)} bars are too few for the features: request at least {needed} closed {frame.name} bars"
+        )
     if isinstance(bars, BarArrays):
         window = bars.newest(needed)
         window.check()
     else:
-        window = BarArrays.from_bars(bars.iloc[-needed:])
+        window = BarArrays.from_bars(bars.iloc[-needed:], frame.seconds)
     newest = _feature_rows(window, 1, news)[:, 0]
     count = len(FEATURES)
     atr, adx, ema200_distance = newest[count:].tolist()
@@ -192,6 +207,8 @@ def warm() -> None:
     latest_bar(bars, NewsCalendar.from_times(np.zeros(1, dtype=np.int64)))
 
 
-def latest_features(bars: pd.DataFrame | BarArrays, news: NewsCalendar | None = None) -> FloatArray:
+def latest_features(
+    bars: pd.DataFrame | BarArrays, news: NewsCalendar | None = None, frame: Timeframe = USUAL
+) -> FloatArray:
     """Return the newest bar's features in contract order, shape (55,); see `latest_bar`."""
-    return latest_bar(bars, news).features
+    return latest_bar(bars, news, frame).features

@@ -46,7 +46,7 @@ def drift_note(
     """
     try:
         since = MOST_DAYS_SINCE * settings.frame.bars_per_day
-        bars = closed_bars(live_window_bars() + since)
+        bars = closed_bars(live_window_bars(settings.frame) + since)
         return day_summary(replay_day(journal, day, ReplaySetup(bars, settings, ml_settings, models, news)))
     except NovoskyError as error:
         return f"No replay of {datetime.fromtimestamp(day, tz=UTC):%Y-%m-%d}: {error}"

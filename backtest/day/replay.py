@@ -175,7 +175,9 @@ def _simulated(told: JournalDay, setup: ReplaySetup, opening: Opening) -> Backte
             f"{utc_text(lacking[0])}; give bars that cover the day with --data"
         )
     first, last = np.searchsorted(times, [told.start, told.end])
-    window = setup.history.iloc[max(0, int(first) - live_window_bars()) : int(last)].reset_index(drop=True)
+    window = setup.history.iloc[max(0, int(first) - live_window_bars(setup.settings.frame)) : int(last)].reset_index(
+        drop=True
+    )
     prepared = prepare(
         window,
         setup.settings,

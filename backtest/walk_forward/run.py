@@ -37,6 +37,7 @@ from ml.train import TrainingReport, train
 from novosky.errors import DataError, ModelError
 from novosky.market.bars import epoch_seconds, venue_seams
 from novosky.market.news import NewsCalendar
+from novosky.market.timeframe import Timeframe
 from novosky.measures.statistics import Floats, Ints
 from novosky.settings import MlSettings, Settings
 
@@ -101,7 +102,7 @@ def walk_forward(
     StorageError
         A fold cannot be written, or a cached one cannot be read.
     """
-    pieces = [fold_bars(plan.history, window) for window in windows]
+    pieces = [fold_bars(plan.history, window, plan.settings.frame) for window in windows]
     files = [
         cache / f"fold-{fold_key(plan, window, bars)[:32]}.npz" for window, bars in zip(windows, pieces, strict=True)
     ]
@@ -144,7 +145,7 @@ def _finished(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def fold_bars(history: pd.DataFrame, window: FoldWindow) -> pd.DataFrame:
+def fold_bars(history: pd.DataFrame, window: FoldWindow, frame: Timeframe) -> pd.DataFrame:
     """Return the bars a fold may know: warm-up, training window and fold.
 
     Raises
@@ -153,12 +154,13 @@ def fold_bars(history: pd.DataFrame, window: FoldWindow) -> pd.DataFrame:
         The history begins too late or holds no bar of the fold.
     """
     opens = epoch_seconds(history)
-    first = int(np.searchsorted(opens, window.train_start)) - warm_up_bars()
+    needed = warm_up_bars(frame)
+    first = int(np.searchsorted(opens, window.train_start)) - needed
     last = int(np.searchsorted(opens, window.test_end))
     begin = pd.Timestamp(window.train_start, unit="s", tz="UTC")
     if first < 0:
         raise DataError(
-            f"fold {window.number} trains from {begin:%Y-%m-%d} and its features need {warm_up_bars()} bars before "
+            f"fold {window.number} trains from {begin:%Y-%m-%d} and its features need {needed} bars before "
             f"that, but the data begin {history['time'].iloc[0]:%Y-%m-%d}; give a later --start or fewer --train-days"
         )
     if last == int(np.searchsorted(opens, window.test_start)):

@@ -124,7 +124,7 @@ def fit_yardstick(
     """
     from lightgbm import LGBMRegressor
 
-    featured = add_all_features(bars, news)
+    featured = add_all_features(bars, news, frame)
     labels = label_bars(bars, featured["atr"].to_numpy(dtype=np.float64), ml_settings.labeling, frame)
     features = featured[list(ml_settings.features)].to_numpy(dtype=np.float64)
     rows = np.flatnonzero(labels.valid & np.isfinite(features).all(axis=1))

@@ -12,9 +12,6 @@ from novosky.market.timeframe import Timeframe, timeframe
 if TYPE_CHECKING:
     import pandas as pd
 
-STORED = ("M1", "M5", "M15")
-"""Time frames that a store can have: what is traded, and finer ones to make it of."""
-
 
 @dataclass(frozen=True)
 class Request:

@@ -62,7 +62,7 @@ class EmbeddedMarket:
         from trading.paper.feed.market import check_same_market
 
         check_same_market(journal, EMBEDDED)
-        return live_market(journal, RealClock().now())
+        return live_market(journal, RealClock().now(), settings.frame)
 
     def banner(self) -> list[str]:
         """Say that nothing here is real."""
@@ -117,7 +117,7 @@ class FeedMarket:
         check_same_market(journal, feed.label)
         clock = RealClock()
         self._growing = GrowingMarket(feed, settings, clock.now, say, fixed_spread=fixed_spread)
-        while (market := self._growing.open(journal, live_window_bars())) is None:
+        while (market := self._growing.open(journal, live_window_bars(settings.frame))) is None:
             if once:
                 raise NetworkError(f"{feed.label} gives no prices now; start again, without --once the bot waits")
             clock.sleep(POLL_SECONDS)

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from novosky.market.bar_arrays import FloatArray
+from novosky.market.timeframe import USUAL, Timeframe
 
 from .indicators import Indicators
+from .memory import LostRows, rows_lost
 
 Measure = Callable[[Indicators], FloatArray]
 
@@ -21,15 +23,15 @@ class FeatureSpec:
     place : int
         Where the column stands in the contract order, from 0. A new feature takes the next one.
     name : str
-    warm_up : int
+    warm_up : int, WarmUp or HigherWarmUp
         Rows at the start of a history that are NaN; also the number of earlier bars that
-        decide the value of any row.
+        decide the value of any row. See `rows_lost`.
     neutral : float or None
         The value where the definition has nothing to measure (no range, no volume, no
         move, no calendar); None when that cannot happen.
     definition : str
         One line, with the unit. Distances are in ATR (Wilder's 14-bar average true range),
-        fractions are of price, the bars are M15.
+        fractions are of price, bars are those of the time frame.
     measure : callable
         Returns the newest `Indicators.rows` values, shape (rows,). It may read no more than
         the row and `warm_up` bars before it, and only what is known when the bar has closed.
@@ -40,8 +42,12 @@ class FeatureSpec:
 
     place: int
     name: str
-    warm_up: int
+    warm_up: LostRows
     neutral: float | None
     definition: str
     measure: Measure
     protected: bool = False
+
+    def rows_lost(self, frame: Timeframe = USUAL) -> int:
+        """Return the rows that are NaN at the start of a history of this time frame."""
+        return rows_lost(self.warm_up, frame)

@@ -12,9 +12,10 @@ from novosky.compiled import compiled
 from novosky.market.bar_arrays import BarArrays, FloatArray, IntArray
 from novosky.market.news import NewsCalendar
 from novosky.market.sessions import session_mask
+from novosky.market.timeframe import Timeframe
 
 from . import memory
-from .memory import BARS_PER_DAY
+from .memory import LONG_BARS
 from .recursions import anchored_average, day_first_rows, directional_moves
 from .windows import change, log_return, rolling_mean, rolling_std, true_range
 
@@ -54,6 +55,11 @@ class Indicators:
     bars: BarArrays
     rows: int
     news: NewsCalendar | None = None
+
+    @cached_property
+    def frame(self) -> Timeframe:
+        """The length of the bars."""
+        return self.bars.frame
 
     def reach(self, further: int) -> int:
         """Return the rows wanted and `further` ones before them, at most all there are."""
@@ -181,14 +187,14 @@ class Indicators:
 
     @cached_property
     def mean_range(self) -> FloatArray:
-        """Mean true range of a day's number of bars, USD."""
+        """Mean true range of 96 bars, USD."""
         bars = self.bars
-        ranges = true_range(bars.high, bars.low, bars.close, self.reach(BARS_PER_DAY - 1))
-        return rolling_mean(ranges, BARS_PER_DAY, self.rows)
+        ranges = true_range(bars.high, bars.low, bars.close, self.reach(LONG_BARS - 1))
+        return rolling_mean(ranges, LONG_BARS, self.rows)
 
     @cached_property
     def _returns(self) -> FloatArray:
-        return log_return(self.bars.close, 1, self.reach(BARS_PER_DAY - 1))
+        return log_return(self.bars.close, 1, self.reach(LONG_BARS - 1))
 
     @cached_property
     def recent_volatility(self) -> FloatArray:
@@ -197,5 +203,5 @@ class Indicators:
 
     @cached_property
     def day_volatility(self) -> FloatArray:
-        """Standard deviation of the log returns of a day's number of bars."""
-        return rolling_std(self._returns, BARS_PER_DAY, self.rows)
+        """Standard deviation of 96 log returns."""
+        return rolling_std(self._returns, LONG_BARS, self.rows)

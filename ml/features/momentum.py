@@ -9,7 +9,7 @@ from novosky.market.bar_arrays import FloatArray
 from . import memory
 from .feature_spec import FeatureSpec
 from .indicators import Indicators
-from .memory import BARS_PER_DAY
+from .memory import LONG_BARS
 from .windows import change, log_return, range_share, relative_change, run_length
 
 _ATR = memory.WILDER_WARM_UP
@@ -61,7 +61,7 @@ MOMENTUM: tuple[FeatureSpec, ...] = (
     FeatureSpec(
         24,
         "rsi_divergence",
-        _ATR + memory.WILDER_PERIOD - 1,
+        _ATR + (memory.WILDER_PERIOD - 1),
         0.0,
         "Close minus RSI, each placed in its own 14-bar range, -1 to 1.",
         _divergence,
@@ -96,9 +96,9 @@ MOMENTUM: tuple[FeatureSpec, ...] = (
     FeatureSpec(
         50,
         "return_96",
-        BARS_PER_DAY,
+        LONG_BARS,
         None,
         "Log return of 96 bars.",
-        lambda shared: log_return(shared.bars.close, BARS_PER_DAY, shared.rows),
+        lambda shared: log_return(shared.bars.close, LONG_BARS, shared.rows),
     ),
 )

@@ -5,7 +5,7 @@ however faintly, on where the history begins. Here each UTC day is computed by a
 own that starts `lead` bars before the day's first bar. The result differs from the endless
 recursion by the weight ``(1 - alpha) ** lead`` (below 1e-8 for every average in the house,
 below 1e-14 for all but EMA200), and depends on no bar before the lead: a live window of
-``lead + 96`` bars gives the same bytes as ten years of history.
+``lead`` bars and a day's gives the same bytes as ten years of history.
 """
 
 from __future__ import annotations

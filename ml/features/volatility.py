@@ -12,7 +12,7 @@ from novosky.market.bar_arrays import FloatArray
 from . import memory
 from .feature_spec import FeatureSpec
 from .indicators import Indicators, ratio_or
-from .memory import BARS_PER_DAY
+from .memory import LONG_BARS
 from .windows import day_range_share, range_share, rolling_max
 
 _ATR = memory.WILDER_WARM_UP
@@ -90,7 +90,7 @@ VOLATILITY: tuple[FeatureSpec, ...] = (
     FeatureSpec(
         15,
         "daily_range_position",
-        BARS_PER_DAY - 1,
+        memory.WarmUp(days=1),
         0.5,
         "Close in the UTC day's range so far: 0 low, 1 high.",
         _day_position,
@@ -122,7 +122,7 @@ VOLATILITY: tuple[FeatureSpec, ...] = (
     FeatureSpec(
         51,
         "volatility_96",
-        BARS_PER_DAY,
+        LONG_BARS,
         None,
         "Standard deviation of 96 log returns.",
         lambda shared: shared.day_volatility,
@@ -130,7 +130,7 @@ VOLATILITY: tuple[FeatureSpec, ...] = (
     FeatureSpec(
         52,
         "volatility_ratio",
-        BARS_PER_DAY,
+        LONG_BARS,
         1.0,
         "volatility_20 over volatility_96.",
         lambda shared: ratio_or(shared.recent_volatility, shared.day_volatility, 1.0),

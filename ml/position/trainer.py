@@ -144,7 +144,7 @@ def follow_entries(
     model, confidence = ml_settings.position_model, entry_confidence(ml_settings, out_of_fold)
     entries = find_entries(bars, out_of_fold, confidence, model.entry_min_gap)
     _check_entries(len(entries.bar), confidence, ml_settings)
-    frame = add_all_features(bars, news)
+    frame = add_all_features(bars, news, settings.frame)
     atr = frame["atr"].to_numpy(dtype=np.float64)
     labels = label_positions(
         bars, atr, entries, bracket_of(settings, ml_settings), venue_seams(bars), frame=settings.frame

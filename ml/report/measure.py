@@ -184,7 +184,7 @@ def _market(
     bars: pd.DataFrame, record: TrainingRecord, ml_settings: MlSettings, frame: Timeframe, news: NewsCalendar | None
 ) -> _Market:
     """Compute features and labels once for both windows; labels by the rule the models were trained with."""
-    featured = add_all_features(bars, news)
+    featured = add_all_features(bars, news, frame)
     labels = label_bars(bars, featured["atr"].to_numpy(dtype=np.float64), record.labeling, frame)
     features = featured[list(ml_settings.features)].to_numpy(dtype=np.float64)
     return _Market(bars, epoch_seconds(bars), features, labels)

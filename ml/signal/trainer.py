@@ -108,7 +108,7 @@ def build_dataset(
     from ml.sets.compat import check_known_features
 
     check_known_features(ml_settings.features, get_feature_names())
-    featured = add_all_features(bars, news)
+    featured = add_all_features(bars, news, frame)
     features = featured[list(ml_settings.features)].to_numpy(dtype=np.float64)
     labels = label_bars(bars, featured["atr"].to_numpy(dtype=np.float64), ml_settings.labeling, frame)
     kept = np.flatnonzero(labels.valid & np.isfinite(features).all(axis=1)).astype(np.int64)

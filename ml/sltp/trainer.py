@@ -130,7 +130,7 @@ def build_sltp_dataset(
     model, confidence = ml_settings.position_model, entry_confidence(ml_settings, out_of_fold)
     found = find_entries(bars, out_of_fold, confidence, model.entry_min_gap)
     _check_entries(len(found.bar), confidence, ml_settings)
-    frame = add_all_features(bars, news)
+    frame = add_all_features(bars, news, settings.frame)
     terms = terms_of(settings, ml_settings)
     entries = label_excursions(
         bars, frame["atr"].to_numpy(dtype=np.float64), found, terms, venue_seams(bars), frame=settings.frame

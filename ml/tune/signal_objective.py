@@ -103,7 +103,7 @@ class SignalObjective:
         return cls(
             bars=bars,
             frame=settings.frame,
-            atr=add_all_features(bars, news)["atr"].to_numpy(dtype=np.float64),
+            atr=add_all_features(bars, news, settings.frame)["atr"].to_numpy(dtype=np.float64),
             dataset=dataset,
             folds=walk,
             bracket=bracket,

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from novosky.market.timeframe import TIMEFRAMES
+from novosky.market.timeframe import TRADED, timeframe
 
 CANDLES_PER_PAGE = 1000
 """Most candles either venue returns for one request."""
@@ -61,11 +61,6 @@ class CandleSource(Protocol):
         ...
 
 
-def _by_seconds(**words: str) -> Mapping[int, str]:
-    """Return a venue's words for time frames by the seconds of a bar."""
-    return {TIMEFRAMES[name].seconds: word for name, word in words.items()}
-
-
 def _frame(opens: Sequence[int], unit: str, columns: Mapping[str, Sequence[float]]) -> pd.DataFrame:
     time = pd.to_datetime(pd.Series(opens, dtype="int64").to_numpy().astype(f"datetime64[{unit}]"), utc=True)
     return pd.DataFrame(
@@ -84,7 +79,9 @@ class BinanceCandles:
     symbol: str = "BTCUSDT"
     base_url: str = "https://api.binance.com"
     first_open: int = 1_502_928_000  # 2017-08-17, the first BTCUSDT day
-    timeframes: Mapping[int, str] = field(default_factory=lambda: _by_seconds(M1="1m", M5="5m", M15="15m"))
+    timeframes: Mapping[int, str] = field(
+        default_factory=lambda: {timeframe(name).seconds: name[1:] + name[0].lower() for name in TRADED}
+    )
 
     @property
     def label(self) -> str:
@@ -125,7 +122,9 @@ class BitstampCandles:
     symbol: str = "btcusd"
     base_url: str = "https://www.bitstamp.net"
     first_open: int = 1_313_625_600  # 2011-08-18
-    timeframes: Mapping[int, str] = field(default_factory=lambda: _by_seconds(M1="60", M5="300", M15="900"))
+    timeframes: Mapping[int, str] = field(
+        default_factory=lambda: {timeframe(name).seconds: str(timeframe(name).seconds) for name in TRADED}
+    )
 
     @property
     def label(self) -> str:

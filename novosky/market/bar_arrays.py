@@ -10,7 +10,7 @@ import pandas as pd
 
 from novosky.errors import DataError
 from novosky.market.bars import REQUIRED_COLUMNS, epoch_seconds
-from novosky.market.timeframe import USUAL
+from novosky.market.timeframe import USUAL, Timeframe, timeframe_name
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -41,8 +41,8 @@ class BarArrays:
     bar_seconds: int = USUAL.seconds
 
     @classmethod
-    def from_bars(cls, bars: pd.DataFrame) -> BarArrays:
-        """Copy the columns out of a bar frame.
+    def from_bars(cls, bars: pd.DataFrame, seconds: int = USUAL.seconds) -> BarArrays:
+        """Copy the columns out of a bar frame, whose bars are of this length.
 
         Raises
         ------
@@ -57,9 +57,14 @@ class BarArrays:
         opened, high, low, close, volume = (
             np.array(bars[name].to_numpy(), dtype=np.float64) for name in REQUIRED_COLUMNS[1:]
         )
-        arrays = cls(np.array(epoch_seconds(bars), dtype=np.int64), opened, high, low, close, volume)
+        arrays = cls(np.array(epoch_seconds(bars), dtype=np.int64), opened, high, low, close, volume, seconds)
         arrays.check()
         return arrays
+
+    @property
+    def frame(self) -> Timeframe:
+        """The length of a bar."""
+        return Timeframe(timeframe_name(self.bar_seconds), self.bar_seconds)
 
     def __len__(self) -> int:
         """Return the number of bars."""
@@ -94,6 +99,6 @@ class BarArrays:
             stamp = pd.Timestamp(int(self.times[row]), unit="s", tz="UTC")
             minutes = self.bar_seconds // 60
             raise DataError(
-                f"features need M{minutes} bars in rising order: row {row} ({stamp}) is off the "
+                f"features need {self.frame.name} bars in rising order: row {row} ({stamp}) is off the "
                 f"{minutes}-minute grid or not later than the one before; load the file through validate_bars"
             )

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from novosky.errors import DataError
-from novosky.market.timeframe import USUAL
+from novosky.market.timeframe import USUAL, Timeframe, timeframe_name
 
 REQUIRED_COLUMNS = ("time", "open", "high", "low", "close", "volume")
 OPTIONAL_COLUMNS = ("spread", "trades", "taker_buy_volume")
@@ -240,6 +240,12 @@ def usual_step(stamps: npt.NDArray[np.int64]) -> int | None:
     steps = np.diff(stamps)
     # The lower median: a few bars around a gap must not average to another timeframe.
     return int(np.quantile(steps, 0.5, method="lower")) if len(steps) >= 2 else None
+
+
+def timeframe_of(bars: pd.DataFrame) -> Timeframe:
+    """Return the length that most bars of a frame have; the usual one where there are too few to say."""
+    seconds = usual_step(epoch_seconds(bars)) or USUAL.seconds
+    return Timeframe(timeframe_name(seconds), seconds)
 
 
 def find_gaps(bars: pd.DataFrame, *, seconds: int = USUAL.seconds) -> list[Gap]:

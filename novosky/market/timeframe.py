@@ -75,8 +75,8 @@ TIMEFRAMES: Mapping[str, Timeframe] = _frames(
 """The time frames that bars can have, by MetaTrader's names, shortest first."""
 USUAL = TIMEFRAMES["M15"]
 """Taken where nobody names one: the default of config.json, and of reading bars that say nothing of themselves."""
-TRADED: tuple[str, ...] = (USUAL.name,)
-"""Time frames that models and bot are proved on; config.json may name no other."""
+TRADED: tuple[str, ...] = tuple(name for name, frame in TIMEFRAMES.items() if frame.seconds < DAY_SECONDS)
+"""Time frames that models and bot work on; a day's bars leave no day to anchor an average in."""
 
 
 def timeframe(name: str) -> Timeframe:

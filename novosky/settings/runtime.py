@@ -282,9 +282,9 @@ class Settings(Section):
     @classmethod
     def _traded(cls, name: str) -> str:
         timeframe(name)
-        # Features, labels and the paper market are proved on these; another length would be served unproved.
+        # Averages are anchored at the first bar of a day, which must hold several.
         if name not in TRADED:
-            raise ValueError(f"{name} bars are not traded yet; choose {', '.join(TRADED)}")
+            raise ValueError(f"{name} bars are not traded; choose {', '.join(TRADED)}")
         return name
 
     @property

@@ -27,7 +27,6 @@ class PositionSource:
     def __init__(self, model: PositionModel, ml_settings: MlSettings, news: NewsSource | None) -> None:
         self._model, self._news = model, news
         self._columns = feature_columns(ml_settings)
-        self._bars_needed = live_window_bars()
 
     def opinion(self, bars: BarArrays, inputs: tuple[float, float, float, float]) -> tuple[float, float, float] | None:
         """Return the probabilities of HOLD, EXIT and ADD, or None while features are not warm.
@@ -39,7 +38,7 @@ class PositionSource:
         inputs : tuple of float
             `engine.exits.position_inputs` at the close of the last one.
         """
-        if len(bars) < self._bars_needed:
+        if len(bars) < live_window_bars(bars.frame):
             return None
         close = bars.newest_close
         calendar = None if self._news is None else self._news.calendar(close)

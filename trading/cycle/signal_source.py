@@ -39,7 +39,7 @@ class SignalSource:
         self._model, self._settings, self._ml_settings, self._news = model, settings, ml_settings, news
         self._sltp = sltp
         self._columns = feature_columns(ml_settings)
-        self._bars_needed = live_window_bars()
+        self._bars_needed = live_window_bars(settings.frame)
 
     @property
     def bars_needed(self) -> int:

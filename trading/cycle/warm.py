@@ -41,7 +41,7 @@ def warm_up(models: Models, settings: Settings, ml_settings: MlSettings, params:
         The rules in force; they are read and stay as they are.
     """
     seconds = settings.frame.seconds
-    bars = invented_bars(live_window_bars(), seconds)
+    bars = invented_bars(live_window_bars(settings.frame), seconds)
     close, quote = bars.newest_close, Quote(bars.newest_close, _PRICE, _PRICE + _SPREAD)
     # Without news: a calendar's answers are numpy's, and asking a real one may leave traces.
     signals = SignalSource(models.signal, settings, ml_settings, None, models.sltp)

@@ -156,8 +156,8 @@ def test_exactly_the_declared_warm_up_is_missing(gappy: pd.DataFrame) -> None:
     frame = add_all_features(gappy)
     for spec in FEATURES:
         missing = frame[spec.name].isna().to_numpy()
-        assert missing[: spec.warm_up].all(), spec.name
-        assert not missing[spec.warm_up :].any(), spec.name
+        assert missing[: spec.rows_lost()].all(), spec.name
+        assert not missing[spec.rows_lost() :].any(), spec.name
     assert frame[list(CONTEXT_COLUMNS)].iloc[warm_up_bars() :].notna().all(axis=None)
     assert frame[list(CONTEXT_COLUMNS)].iloc[:100].isna().all(axis=None)
 
@@ -171,8 +171,8 @@ def test_fewer_bars_than_the_warm_up_give_missing_values_not_zeros(bars: pd.Data
 @pytest.mark.parametrize("spec", FEATURES, ids=lambda spec: spec.name)
 def test_a_value_is_decided_by_its_declared_warm_up_alone(spec: FeatureSpec, gappy: pd.DataFrame) -> None:
     whole = add_all_features(gappy)[spec.name].to_numpy()
-    for row in (spec.warm_up, spec.warm_up + 37, 2_100, 2_500, len(gappy) - 1):
-        window = add_all_features(gappy.iloc[row - spec.warm_up : row + 1].reset_index(drop=True))[spec.name]
+    for row in (spec.rows_lost(), spec.rows_lost() + 37, 2_100, 2_500, len(gappy) - 1):
+        window = add_all_features(gappy.iloc[row - spec.rows_lost() : row + 1].reset_index(drop=True))[spec.name]
         assert window.iloc[-1] == whole[row]
 
 

@@ -123,8 +123,8 @@ def test_the_command_reads_a_file_and_a_window_of_it(tmp_path: Path, bars: pd.Da
 
 
 def test_the_command_exits_1_and_names_the_column(monkeypatch: pytest.MonkeyPatch) -> None:
-    def leaking(frame: pd.DataFrame, news: object = None) -> pd.DataFrame:
-        return frame.assign(honest=frame["close"], next_close=frame["close"].shift(-1))
+    def leaking(part: pd.DataFrame, news: object = None, frame: object = None) -> pd.DataFrame:
+        return part.assign(honest=part["close"], next_close=part["close"].shift(-1))
 
     monkeypatch.setattr("ml.feature_engineering.add_all_features", leaking)
     result = CliRunner().invoke(leakage_check, ["--rows", "2"])

@@ -85,7 +85,7 @@ def test_however_many_rows_are_asked_for_they_are_the_same(spec: FeatureSpec, ga
     bars = BarArrays.from_bars(gappy)
     whole = spec.measure(Indicators(bars, len(bars), _NEWS))
     assert whole.shape == (len(bars),)
-    for rows in (1, 2, 7, 96, 97, 300, len(bars) - spec.warm_up):
+    for rows in (1, 2, 7, 96, 97, 300, len(bars) - spec.rows_lost()):
         newest = spec.measure(Indicators(bars, rows, _NEWS))
         np.testing.assert_array_equal(newest, whole[len(bars) - rows :])
 
@@ -95,7 +95,7 @@ def test_one_row_reads_no_bar_before_its_declared_warm_up(spec: FeatureSpec, gap
     bars = BarArrays.from_bars(gappy)
     for end in range(len(bars) - 130, len(bars) + 1, 13):
         until = BarArrays.from_bars(gappy.iloc[:end])
-        least = spec.measure(Indicators(until.newest(spec.warm_up + 1), 1, _NEWS))
+        least = spec.measure(Indicators(until.newest(spec.rows_lost() + 1), 1, _NEWS))
         assert least.tolist() == spec.measure(Indicators(until, 1, _NEWS)).tolist()
 
 

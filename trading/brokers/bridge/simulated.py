@@ -90,7 +90,7 @@ def simulated_market(
     StorageError
         Its file is something else, or cannot be read or written.
     """
-    history = live_window_bars()
+    history = live_window_bars(settings.frame)
     if len(frame) <= history:
         raise DataError(f"{len(frame)} bars are too few: the bot looks back over {history}, and one must follow")
     bars = bar_columns(frame, settings, fixed_spread=False)
