@@ -190,7 +190,10 @@ def _explain(
     from ml.sets.shap_summary import write_shap_summary
 
     with ProgressBar() as bar:
-        summary = explain_signal(models, ml_settings, bars, settings.frame, news, seed=seed, progress=bar.show)
+        calendar = settings.instrument.calendar
+        summary = explain_signal(
+            models, ml_settings, bars, settings.frame, news, calendar=calendar, seed=seed, progress=bar.show
+        )
     path = write_shap_summary(models, summary)
     write_shap_page(page, summary, provenance(settings))
     _print_shap(summary)

@@ -198,7 +198,13 @@ def run_fold(plan: WalkPlan, window: FoldWindow) -> FoldOutcome:
     past = training_bars(plan.history, window)
     with _named(window):
         yardstick = fit_yardstick(
-            past, plan.ml_settings, frame=plan.settings.frame, seed=plan.seed, quantile=plan.quantile, news=plan.news
+            past,
+            plan.ml_settings,
+            frame=plan.settings.frame,
+            seed=plan.seed,
+            quantile=plan.quantile,
+            news=plan.news,
+            calendar=plan.settings.instrument.calendar,
         )
     alone = _switched(plan, ())
     with tempfile.TemporaryDirectory(prefix="walk-forward-") as folder:

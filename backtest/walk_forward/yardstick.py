@@ -18,6 +18,7 @@ from ml.arrays import MEMBERS, N_CLASSES
 from ml.feature_engineering import add_all_features
 from ml.labels.barrier import label_bars
 from novosky.errors import DataError
+from novosky.market.instrument import TradingCalendar
 from novosky.market.news import NewsCalendar
 from novosky.market.timeframe import Timeframe
 from novosky.settings import MlSettings
@@ -99,6 +100,7 @@ def fit_yardstick(
     seed: int,
     quantile: float = QUANTILE,
     news: NewsCalendar | None = None,
+    calendar: TradingCalendar | None = None,
 ) -> Yardstick:
     """Fit both regressors on the labelled rows of a window.
 
@@ -116,6 +118,8 @@ def fit_yardstick(
     quantile : float
         Share of training predictions below the threshold, in (0, 1).
     news : NewsCalendar, optional
+    calendar : TradingCalendar, optional
+        When the market deals.
 
     Raises
     ------
@@ -125,7 +129,7 @@ def fit_yardstick(
     from lightgbm import LGBMRegressor
 
     featured = add_all_features(bars, news, frame)
-    labels = label_bars(bars, featured["atr"].to_numpy(dtype=np.float64), ml_settings.labeling, frame)
+    labels = label_bars(bars, featured["atr"].to_numpy(dtype=np.float64), ml_settings.labeling, frame, calendar)
     features = featured[list(ml_settings.features)].to_numpy(dtype=np.float64)
     rows = np.flatnonzero(labels.valid & np.isfinite(features).all(axis=1))
     if len(rows) < _LEAST_ROWS:

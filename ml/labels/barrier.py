@@ -22,7 +22,10 @@ from engine.touch import STOP_TOUCHED, TARGET_TOUCHED, bracket_touch, touch_pric
 from novosky.compiled import compiled
 from novosky.errors import DataError, UsageError
 from novosky.market.bars import epoch_seconds, venue_seams
-from novosky.market.timeframe import Timeframe
+from novosky.market.instrument import TradingCalendar
+from novosky.market.server_time import ServerClock
+from novosky.market.timeframe import USUAL, Timeframe
+from novosky.market.trading_hours import open_at
 from novosky.settings.ml import Labeling
 
 FloatArray = npt.NDArray[np.float64]
@@ -139,9 +142,16 @@ def _label_rows(
 
 
 def unbroken_until(
-    times: npt.NDArray[np.int64], max_gap_seconds: int, seams: npt.NDArray[np.int64] | None
+    times: npt.NDArray[np.int64],
+    max_gap_seconds: int,
+    seams: npt.NDArray[np.int64] | None,
+    calendar: TradingCalendar | None = None,
+    seconds: int = USUAL.seconds,
 ) -> npt.NDArray[np.int64]:
     """Return for each row the last row that can be reached without crossing a gap or a seam, shape (n,).
+
+    Hours at which the market is closed are no gap: nobody could have traded them, and a position
+    that was held over them is a real one.
 
     Parameters
     ----------
@@ -151,8 +161,17 @@ def unbroken_until(
         Neighbouring opens further apart make a gap.
     seams : ndarray of int64 or None
         Moments at which the bars change venue.
+    calendar : TradingCalendar or None
+        When the market deals; None is always.
+    seconds : int
+        Length of a bar.
     """
     breaks = np.diff(times) > max_gap_seconds
+    if calendar is not None and calendar.hours:
+        for row in np.flatnonzero(breaks):
+            absent = np.arange(times[row] + seconds, times[row + 1], seconds, dtype=np.int64)
+            lacking = int(np.count_nonzero(open_at(absent, calendar.hours, ServerClock(calendar.server_clock))))
+            breaks[row] = (lacking + 1) * seconds > max_gap_seconds
     if seams is not None:
         # A seam at time s lies between the last bar opening before s and the first at or after it.
         rows = np.searchsorted(times, seams, side="left")
@@ -185,6 +204,7 @@ def triple_barrier(
     frame: Timeframe,
     max_gap_bars: int = MOST_GAP_BARS,
     seams: npt.NDArray[np.int64] | None = None,
+    calendar: TradingCalendar | None = None,
 ) -> Labels:
     """Label every bar by what a long and a short entered at the next open would have done.
 
@@ -207,6 +227,8 @@ def triple_barrier(
     seams : ndarray of int64, optional
         Moments (seconds since 1970-01-01 UTC) at which the bars change venue; no label
         may span one either.
+    calendar : TradingCalendar, optional
+        When the market deals; a label may span hours at which it is closed.
 
     Returns
     -------
@@ -251,7 +273,7 @@ def triple_barrier(
         np.array([bars[name] for name in ("open", "high", "low", "close")], dtype=np.float64),
         _spread_column(spread, n),
         np.array(atr, dtype=np.float64),
-        unbroken_until(epoch_seconds(bars), max_gap_bars * frame.seconds, seams),
+        unbroken_until(epoch_seconds(bars), max_gap_bars * frame.seconds, seams, calendar, frame.seconds),
         np.array([tp_mult, sl_mult], dtype=np.float64),
         horizon_bars,
         labels.side,
@@ -263,7 +285,9 @@ def triple_barrier(
     return labels
 
 
-def label_bars(bars: pd.DataFrame, atr: FloatArray, rule: Labeling, frame: Timeframe) -> Labels:
+def label_bars(
+    bars: pd.DataFrame, atr: FloatArray, rule: Labeling, frame: Timeframe, calendar: TradingCalendar | None = None
+) -> Labels:
     """Label every bar by the rule of ml_config.json; what changes venue within the bars is known from them.
 
     Parameters
@@ -275,6 +299,8 @@ def label_bars(bars: pd.DataFrame, atr: FloatArray, rule: Labeling, frame: Timef
     rule : Labeling
     frame : Timeframe
         Of the bars.
+    calendar : TradingCalendar, optional
+        When the market deals.
 
     Raises
     ------
@@ -290,4 +316,5 @@ def label_bars(bars: pd.DataFrame, atr: FloatArray, rule: Labeling, frame: Timef
         spread=rule.spread,
         frame=frame,
         seams=venue_seams(bars),
+        calendar=calendar,
     )

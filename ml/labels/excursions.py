@@ -22,6 +22,7 @@ from ml.labels.position import Entries
 from novosky.compiled import compiled
 from novosky.errors import UsageError
 from novosky.market.bars import PRICE_COLUMNS, epoch_seconds
+from novosky.market.instrument import TradingCalendar
 from novosky.market.timeframe import Timeframe
 
 IntArray = npt.NDArray[np.int64]
@@ -130,6 +131,7 @@ def label_excursions(
     *,
     frame: Timeframe,
     max_gap_bars: int = MOST_GAP_BARS,
+    calendar: TradingCalendar | None = None,
 ) -> Excursions:
     """Measure the excursions of every entry over the horizon.
 
@@ -152,6 +154,8 @@ def label_excursions(
         Of the bars.
     max_gap_bars : int
         An entry whose horizon spans a gap of more bars is not used either.
+    calendar : TradingCalendar, optional
+        When the market deals; hours at which it is closed are no gap.
 
     Raises
     ------
@@ -179,7 +183,7 @@ def label_excursions(
         entries.side,
         np.array([bars[name] for name in PRICE_COLUMNS], dtype=np.float64),
         np.array(atr, dtype=np.float64),
-        unbroken_until(epoch_seconds(bars), max_gap_bars * frame.seconds, seams),
+        unbroken_until(epoch_seconds(bars), max_gap_bars * frame.seconds, seams, calendar, frame.seconds),
         np.array([terms.stop_mult, terms.spread]),
         terms.horizon_bars,
         usable,

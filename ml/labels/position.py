@@ -21,6 +21,7 @@ from ml.labels.barrier import MOST_GAP_BARS, FloatArray, unbroken_until
 from novosky.compiled import compiled
 from novosky.errors import UsageError
 from novosky.market.bars import PRICE_COLUMNS, epoch_seconds
+from novosky.market.instrument import TradingCalendar
 from novosky.market.timeframe import Timeframe
 
 IntArray = npt.NDArray[np.int64]
@@ -203,6 +204,7 @@ def label_positions(
     *,
     frame: Timeframe,
     max_gap_bars: int = MOST_GAP_BARS,
+    calendar: TradingCalendar | None = None,
 ) -> PositionLabels:
     """Follow every entry to its end and label the closes on the way.
 
@@ -224,6 +226,8 @@ def label_positions(
         Of the bars.
     max_gap_bars : int
         No trade may span a gap of more bars either.
+    calendar : TradingCalendar, optional
+        When the market deals; hours at which it is closed are no gap.
 
     Raises
     ------
@@ -236,7 +240,7 @@ def label_positions(
     times = epoch_seconds(bars)
     terms = np.array([bracket.sl_mult, bracket.tp_mult, bracket.spread, bracket.slippage, bracket.margin_r])
     last, levels = np.empty(len(entries.bar), dtype=np.int64), np.empty((len(entries.bar), 3))
-    unbroken = unbroken_until(times, max_gap_bars * frame.seconds, seams)
+    unbroken = unbroken_until(times, max_gap_bars * frame.seconds, seams, calendar, frame.seconds)
     values = np.array(atr, dtype=np.float64)
     _follow_all(entries.bar, entries.side, prices, values, unbroken, terms, bracket.horizon_bars, last, levels)
     usable = np.flatnonzero(last >= 0)

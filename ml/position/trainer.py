@@ -147,7 +147,13 @@ def follow_entries(
     frame = add_all_features(bars, news, settings.frame)
     atr = frame["atr"].to_numpy(dtype=np.float64)
     labels = label_positions(
-        bars, atr, entries, bracket_of(settings, ml_settings), venue_seams(bars), frame=settings.frame
+        bars,
+        atr,
+        entries,
+        bracket_of(settings, ml_settings),
+        venue_seams(bars),
+        frame=settings.frame,
+        calendar=settings.instrument.calendar,
     )
     _check_entries(len(labels.first), confidence, ml_settings)
     return frame, labels

@@ -44,7 +44,6 @@ from novosky.errors import DataError, ModelError
 from novosky.files import sha256_of
 from novosky.market.bars import epoch_seconds, slice_bars
 from novosky.market.news import NewsCalendar
-from novosky.market.timeframe import Timeframe
 from novosky.settings import MlSettings, Settings
 
 MIN_ROWS = 500
@@ -123,7 +122,7 @@ def build_report(
     check_training_bars(bars, record.manifest)
     bars = _needed_bars(bars, record, end, training_only)
     unseen = np.zeros(len(bars), dtype=np.bool_) if training_only else _unseen(bars, record, start, end)
-    market = _market(bars, record, ml_settings, settings.frame, news)
+    market = _market(bars, record, ml_settings, settings, news)
     training, live = _training_answers(market, record), _live_answers(market, predictor, unseen)
     rates = _rates(market, training.rows)
     reason = "left out by --training-only" if training_only else None
@@ -181,11 +180,12 @@ def _unseen(
 
 
 def _market(
-    bars: pd.DataFrame, record: TrainingRecord, ml_settings: MlSettings, frame: Timeframe, news: NewsCalendar | None
+    bars: pd.DataFrame, record: TrainingRecord, ml_settings: MlSettings, settings: Settings, news: NewsCalendar | None
 ) -> _Market:
     """Compute features and labels once for both windows; labels by the rule the models were trained with."""
+    frame, calendar = settings.frame, settings.instrument.calendar
     featured = add_all_features(bars, news, frame)
-    labels = label_bars(bars, featured["atr"].to_numpy(dtype=np.float64), record.labeling, frame)
+    labels = label_bars(bars, featured["atr"].to_numpy(dtype=np.float64), record.labeling, frame, calendar)
     features = featured[list(ml_settings.features)].to_numpy(dtype=np.float64)
     return _Market(bars, epoch_seconds(bars), features, labels)
 

@@ -33,6 +33,7 @@ from ml.stages.window import check_calendar, check_training_bars
 from novosky.errors import ModelCompatibilityError, ModelError, UsageError
 from novosky.files import sha256_of
 from novosky.market.bars import slice_bars
+from novosky.market.instrument import TradingCalendar
 from novosky.market.news import NewsCalendar
 from novosky.market.timeframe import Timeframe
 from novosky.settings.ml import MlSettings
@@ -68,6 +69,7 @@ def explain_signal(
     frame: Timeframe,
     news: NewsCalendar | None = None,
     *,
+    calendar: TradingCalendar | None = None,
     rows: int = SAMPLE_ROWS,
     seed: int | None = None,
     progress: Progress | None = None,
@@ -85,6 +87,8 @@ def explain_signal(
         Of the bars.
     news : NewsCalendar, optional
         Given exactly when training had one.
+    calendar : TradingCalendar, optional
+        When the market deals, as in training.
     rows : int
         Rows to explain, spread evenly over the window; all of them when there are fewer.
     seed : int, optional
@@ -114,7 +118,7 @@ def explain_signal(
     tell = progress or _silent
     loaded = _load(models_dir, ml_settings)
     tell("features", 0, len(MEMBERS) + 1)
-    dataset = _training_rows(loaded, models_dir, bars, ml_settings, frame, news)
+    dataset = _training_rows(loaded, models_dir, bars, ml_settings, frame, news, calendar)
     sample = stratified_rows(len(dataset.labels), rows, np.random.default_rng(chosen_seed))
     scaled = loaded.scaling.apply(dataset.features[sample])
     tables = {}
@@ -288,10 +292,11 @@ def _training_rows(
     ml_settings: MlSettings,
     frame: Timeframe,
     news: NewsCalendar | None,
+    calendar: TradingCalendar | None,
 ) -> SignalDataset:
     """Return the rows the models were fitted on."""
     check_calendar(news, loaded.news_events, models_dir)
     check_training_bars(bars, loaded.manifest)
     first, last = pd.Timestamp(loaded.manifest.train_start), pd.Timestamp(loaded.manifest.train_end)
     window = slice_bars(bars, first, last + pd.Timedelta(seconds=1), source="the training window of the models")
-    return build_dataset(window, ml_settings, frame, news)
+    return build_dataset(window, ml_settings, frame, news, calendar)

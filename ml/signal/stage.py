@@ -48,7 +48,7 @@ def train_stage(run: StageRun) -> TrainingReport:
         else (None, ("trained afresh (--no-warmstart)",))
     )
     run.tell("features and labels", 0, 1)
-    dataset = build_dataset(bars, ml_settings, run.settings.frame, run.news)
+    dataset = build_dataset(bars, ml_settings, run.settings.frame, run.news, run.settings.instrument.calendar)
     devices = choose_devices(ml_settings.training.device)
     models = train_signal(
         dataset,

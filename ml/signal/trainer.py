@@ -16,6 +16,7 @@ from ml.arrays import CLASS_NAMES, N_CLASSES, ClassArray, Float64Array
 from ml.ensemble.device import Devices
 from ml.ensemble.trainer import Progress, TrainedEnsemble, TrainingRows, WarmStart, train_ensemble
 from novosky.errors import DataError
+from novosky.market.instrument import TradingCalendar
 from novosky.market.news import NewsCalendar
 from novosky.market.timeframe import Timeframe
 from novosky.settings.ml import MlSettings
@@ -82,7 +83,11 @@ def average_uniqueness(start: IntArray, end: IntArray, n_bars: int) -> Float64Ar
 
 
 def build_dataset(
-    bars: pd.DataFrame, ml_settings: MlSettings, frame: Timeframe, news: NewsCalendar | None = None
+    bars: pd.DataFrame,
+    ml_settings: MlSettings,
+    frame: Timeframe,
+    news: NewsCalendar | None = None,
+    calendar: TradingCalendar | None = None,
 ) -> SignalDataset:
     """Compute features and labels and keep the rows that have both.
 
@@ -94,6 +99,8 @@ def build_dataset(
     frame : Timeframe
         Of the bars.
     news : NewsCalendar, optional
+    calendar : TradingCalendar, optional
+        When the market deals: labels may span hours at which it is closed.
 
     Raises
     ------
@@ -110,7 +117,7 @@ def build_dataset(
     check_known_features(ml_settings.features, get_feature_names())
     featured = add_all_features(bars, news, frame)
     features = featured[list(ml_settings.features)].to_numpy(dtype=np.float64)
-    labels = label_bars(bars, featured["atr"].to_numpy(dtype=np.float64), ml_settings.labeling, frame)
+    labels = label_bars(bars, featured["atr"].to_numpy(dtype=np.float64), ml_settings.labeling, frame, calendar)
     kept = np.flatnonzero(labels.valid & np.isfinite(features).all(axis=1)).astype(np.int64)
     side = labels.side[kept]
     _check_rows(side, bars, ml_settings)

@@ -133,7 +133,13 @@ def build_sltp_dataset(
     frame = add_all_features(bars, news, settings.frame)
     terms = terms_of(settings, ml_settings)
     entries = label_excursions(
-        bars, frame["atr"].to_numpy(dtype=np.float64), found, terms, venue_seams(bars), frame=settings.frame
+        bars,
+        frame["atr"].to_numpy(dtype=np.float64),
+        found,
+        terms,
+        venue_seams(bars),
+        frame=settings.frame,
+        calendar=settings.instrument.calendar,
     )
     _check_entries(len(entries.bar), confidence, ml_settings)
     uniqueness = average_uniqueness(entries.bar + 1, entries.last, len(bars))

@@ -30,6 +30,7 @@ from ml.tune.objective import check_past, fixed_settings
 from ml.tune.scoring import FoldResult, one_at_a_time
 from ml.tune.search_space import SIGNAL_SPACE, Parameter, signal_space
 from novosky.market.bars import epoch_seconds, venue_seams
+from novosky.market.instrument import TradingCalendar
 from novosky.market.news import NewsCalendar
 from novosky.market.timeframe import Timeframe
 from novosky.settings import MlSettings, Settings
@@ -45,6 +46,8 @@ class SignalObjective:
         Bar frame of the training window; nothing after it is known here.
     frame : Timeframe
         Of the bars.
+    calendar : TradingCalendar
+        When the market deals.
     atr : ndarray of float64
         USD, one per bar.
     dataset : SignalDataset
@@ -60,6 +63,7 @@ class SignalObjective:
 
     bars: pd.DataFrame
     frame: Timeframe
+    calendar: TradingCalendar
     atr: Float64Array
     dataset: SignalDataset
     folds: list[tuple[IntArray, IntArray]]
@@ -93,7 +97,7 @@ class SignalObjective:
         from ml.feature_engineering import add_all_features
         from ml.labels.splits import PurgedWalkForward
 
-        dataset = build_dataset(bars, ml_settings, settings.frame, news)
+        dataset = build_dataset(bars, ml_settings, settings.frame, news, settings.instrument.calendar)
         model = ml_settings.signal_model
         splitter = PurgedWalkForward(folds, label_end=dataset.label_end, embargo=model.embargo_bars)
         walk = list(splitter.split(dataset.features))
@@ -103,6 +107,7 @@ class SignalObjective:
         return cls(
             bars=bars,
             frame=settings.frame,
+            calendar=settings.instrument.calendar,
             atr=add_all_features(bars, news, settings.frame)["atr"].to_numpy(dtype=np.float64),
             dataset=dataset,
             folds=walk,
@@ -141,7 +146,7 @@ class SignalObjective:
         entries = find_entries(
             self.bars, OutOfFold(times, probabilities), rule.confidence_threshold, rule.min_probability_diff
         )
-        results = take_trades(self.bars, self.atr, entries, self.bracket, self.frame)
+        results = take_trades(self.bars, self.atr, entries, self.bracket, self.frame, self.calendar)
         return FoldResult(gains=results, results=results, acted=len(results))
 
     def _train(self, train: IntArray, ml_settings: MlSettings, progress: Progress) -> TrainedEnsemble:
@@ -169,7 +174,12 @@ class SignalObjective:
 
 
 def take_trades(
-    bars: pd.DataFrame, atr: Float64Array, entries: Entries, bracket: Bracket, frame: Timeframe
+    bars: pd.DataFrame,
+    atr: Float64Array,
+    entries: Entries,
+    bracket: Bracket,
+    frame: Timeframe,
+    calendar: TradingCalendar | None = None,
 ) -> Float64Array:
     """Return the results of the entries in R, costs paid, taken one at a time.
 
@@ -185,6 +195,8 @@ def take_trades(
     bracket : Bracket
     frame : Timeframe
         Of the bars.
+    calendar : TradingCalendar, optional
+        When the market deals.
     """
-    trades = label_positions(bars, atr, entries, bracket, venue_seams(bars), frame=frame)
+    trades = label_positions(bars, atr, entries, bracket, venue_seams(bars), frame=frame, calendar=calendar)
     return trades.final_r[one_at_a_time(trades.first, trades.last)]

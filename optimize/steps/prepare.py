@@ -221,7 +221,15 @@ def _ranking(run: OptimizeRun, files: Deployment) -> list[tuple[str, float, bool
     start = pd.Timestamp(read_manifest(files.models).train_start)
     bars = slice_bars(run.bars, start, None, source=run.plan.data)
     settings, ml_settings = run.settings_of(files)
-    summary = explain_signal(files.models, ml_settings, bars, settings.frame, run.news, progress=run.progress)
+    summary = explain_signal(
+        files.models,
+        ml_settings,
+        bars,
+        settings.frame,
+        run.news,
+        calendar=settings.instrument.calendar,
+        progress=run.progress,
+    )
     return [(entry.feature, entry.mean_abs_shap, entry.protected) for entry in summary.ranked_features]
 
 

@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from ml.labels.barrier import BUY, HOLD, SELL, Labels, triple_barrier
+from ml.labels.barrier import BUY, HOLD, SELL, Labels, triple_barrier, unbroken_until
 from novosky.errors import DataError, UsageError
 from novosky.market.bars import epoch_seconds
+from novosky.market.instrument import TradingCalendar
 from novosky.market.timeframe import USUAL
 
 Bar = tuple[float, float, float, float]
@@ -218,3 +219,66 @@ def test_arrays_of_another_length_are_refused() -> None:
         triple_barrier(frame([SIGNAL, QUIET]), np.array([1.0]), spread=0.0, frame=USUAL)
     with pytest.raises(DataError, match="one per bar"):
         label([SIGNAL, QUIET], spread=np.array([1.0]))
+
+
+# Markets that close
+
+
+CLOSING = TradingCalendar(
+    "UTC",
+    {"monday": "01:00-21:00", "tuesday": "01:00-21:00", "wednesday": "01:00-21:00", "thursday": "01:00-21:00",
+     "friday": "01:00-21:00", "saturday": "closed", "sunday": "closed"},
+)  # fmt: skip
+
+
+def week_of_bars() -> np.ndarray:
+    """Opens of three weeks from a Monday on, of a market that deals from 01:00 to 21:00."""
+    stamps = np.arange(21 * 96, dtype=np.int64) * 900 + 1_704_067_200
+    hour, weekday = stamps // 3_600 % 24, (stamps // 86_400 + 3) % 7
+    return stamps[(hour >= 1) & (hour < 21) & (weekday < 5)]
+
+
+def test_a_night_and_a_weekend_are_no_gap_where_the_market_is_closed_then() -> None:
+    times = week_of_bars()
+    last = len(times) - 1
+    assert (unbroken_until(times, 3_600, None, CLOSING) == last).all()
+    assert np.unique(unbroken_until(times, 3_600, None)).size == 15, "who does not know the hours sees every night"
+    always = TradingCalendar("UTC", {})
+    np.testing.assert_array_equal(unbroken_until(times, 3_600, None, always), unbroken_until(times, 3_600, None))
+
+
+@pytest.mark.parametrize(("missing", "broken"), [(1, False), (3, False), (4, True), (30, True)])
+def test_bars_that_lack_while_it_deals_are_a_gap_wherever_they_lack(missing: int, broken: bool) -> None:
+    times = week_of_bars()
+    # From the last bar of the first Tuesday on: the night between counts for nothing.
+    for begin in (100, 80 * 2 - missing // 2, 80 * 5 - 1):
+        kept = np.delete(times, np.arange(begin, begin + missing))
+        reached = unbroken_until(kept, 3_600, None, CLOSING)
+        assert bool(reached[0] == begin - 1) is broken, begin
+        assert reached[-1] == len(kept) - 1
+
+
+def test_the_server_clock_says_when_the_hours_are() -> None:
+    """At Athens' two or three hours ahead the same hours are others in UTC, in winter and in summer."""
+    hours = dict.fromkeys(("monday", "tuesday", "wednesday", "thursday", "friday"), "03:00-23:00")
+    athens = TradingCalendar("Europe/Athens", {**hours, "saturday": "closed", "sunday": "closed"})
+    for begin, shift in (("2024-01-15", 2), ("2024-07-15", 3)):
+        stamps = pd.date_range(begin, periods=5 * 96, freq="15min", tz="UTC").as_unit("s").asi8
+        server = stamps + shift * 3_600
+        hour, weekday = server // 3_600 % 24, (server // 86_400 + 3) % 7
+        times = stamps[(hour >= 3) & (hour < 23) & (weekday < 5)]
+        assert (unbroken_until(times, 3_600, None, athens) == len(times) - 1).all()
+
+
+def test_a_label_spans_a_night_and_knows_what_it_did_to_the_price() -> None:
+    times = week_of_bars()[:160]
+    price = np.full(160, 100.0)
+    # The first bar of the second day opens far above: a long decided before the night has won there.
+    price[80:] = 130.0
+    bars = pd.DataFrame({"time": pd.to_datetime(times, unit="s", utc=True), "volume": 1.0})
+    bars = bars.assign(open=price, high=price + 0.5, low=price - 0.5, close=price)
+    told = {"spread": 0.1, "frame": USUAL, "horizon_bars": 20, "tp_mult": 1.0, "sl_mult": 1.0}
+    known = triple_barrier(bars, np.full(160, 10.0), calendar=CLOSING, **told)
+    blind = triple_barrier(bars, np.full(160, 10.0), **told)
+    assert (bool(known.valid[70]), int(known.side[70]), int(known.end_index[70])) == (True, BUY, 80)
+    assert not blind.valid[70]
