@@ -72,7 +72,8 @@ class TradeServer(Venue):
             self._restore(self._saved)
 
     def _open_account(self, balance: float) -> None:
-        self._list_money(balance, C.DEAL_TYPE_BALANCE, "deposit", int(self.main.bars.time[self.main.first]))
+        # Now, and not when the market opens again: a history that is asked for up to tomorrow must hold it.
+        self._list_money(balance, C.DEAL_TYPE_BALANCE, "deposit", self.now)
         self.book.balance = balance
         self.save()
 
