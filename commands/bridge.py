@@ -58,7 +58,7 @@ def bridge() -> None:
 @click.option(
     "--simulated",
     type=FILE,
-    help="Rehearse: serve a simulated terminal on which this file's M15 bars happen from now on.",
+    help="Rehearse: serve a simulated terminal on which this file's bars happen from now on.",
 )
 @click.option(
     "--pace", type=click.FloatRange(0, 1e6), default=1.0, show_default=True, help="Its seconds to one of ours."

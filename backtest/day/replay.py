@@ -50,7 +50,7 @@ class ReplaySetup:
     Attributes
     ----------
     history : pandas.DataFrame
-        M15 bars of the day and, for the features' warm-up, before it.
+        Bars of the day and, for the features' warm-up, before it.
     settings, ml_settings, models, news
         As the bot runs on them.
     m1 : pandas.DataFrame or None

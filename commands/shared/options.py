@@ -60,7 +60,7 @@ class UtcDate(click.ParamType[datetime]):
         return moment
 
 
-def data_option(purpose: str = "M15 bars.") -> Callable[[F], F]:
+def data_option(purpose: str = "Bars of the configured time frame.") -> Callable[[F], F]:
     """Return an option --data whose default follows the symbol and time frame of --config."""
 
     def chosen(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path:

@@ -11,6 +11,7 @@ from .bars import epoch_seconds as epoch_seconds
 from .bars import find_gaps as find_gaps
 from .bars import nanoseconds_within as nanoseconds_within
 from .bars import slice_bars as slice_bars
+from .bars import timeframe_of as timeframe_of
 from .bars import usual_step as usual_step
 from .bars import validate_bars as validate_bars
 from .bars import venue_seams as venue_seams

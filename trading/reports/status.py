@@ -142,7 +142,7 @@ def status_lines(shown: DailyStatus) -> list[str]:
     """Return the status for a person, within 80 columns."""
     status, guard = shown.status, shown.status.guard
     pairs = [
-        ("bot", f"{shown.settings.symbol} M15, {_process(shown)}"),
+        ("bot", f"{shown.settings.symbol} {shown.settings.timeframe}, {_process(shown)}"),
         ("account", status.identity),
         ("health", f"{'ok' if shown.verdict.healthy else 'NOT OK'}: {shown.verdict}"),
         ("position", _position(shown)),

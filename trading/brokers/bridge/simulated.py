@@ -73,7 +73,7 @@ def simulated_market(
     Parameters
     ----------
     frame : pandas.DataFrame
-        M15 bars in UTC.
+        Bars in UTC, of the configured time frame.
     pace, now
         See `PacedServer`.
     account : Path or None
