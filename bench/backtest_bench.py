@@ -22,7 +22,7 @@ def measure_backtest(context: BenchContext) -> Iterator[Result]:
     window = YEAR // 12 if context.quick else YEAR
     models = context.model_set
     data = context.folder / "year.parquet"
-    save_bars(data, context.bars(window + warm_up_bars()), seconds=USUAL.seconds)
+    save_bars(data, context.bars(window + warm_up_bars(USUAL)), seconds=USUAL.seconds)
     variants = {
         "backtest": (ROOT / "config.json", context.ml_config),
         "backtest.all_models": (context.config_all, context.ml_config_all),

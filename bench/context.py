@@ -171,7 +171,7 @@ def replay_once(context: BenchContext, number: int, *, durable: bool) -> dict[st
 
     count = 300 if context.quick else 2_000
     data = context.folder / "replay.parquet"
-    save_bars(data, context.bars(count + live_window_bars()), seconds=USUAL.seconds)
+    save_bars(data, context.bars(count + live_window_bars(USUAL)), seconds=USUAL.seconds)
     context.say(f"replay of {count:,} bars{', synced journal' if durable else ''}")
     return context.child(
         "bench.runs.replay",

@@ -8,6 +8,7 @@ import numpy as np
 
 from bench.context import BenchContext
 from bench.measure import Required, Result, repeated, result_of
+from novosky.market.timeframe import USUAL
 
 HISTORY_BARS = 320_000
 HISTORY = Required("at most", 0.5)
@@ -20,7 +21,7 @@ def measure_features(context: BenchContext) -> Iterator[Result]:
     from novosky.market.bar_arrays import BarArrays
 
     bars = context.bars(40_000 if context.quick else HISTORY_BARS)
-    window = bars.iloc[-live_window_bars() :].reset_index(drop=True)
+    window = bars.iloc[-live_window_bars(USUAL) :].reset_index(drop=True)
     context.say(f"features on {len(bars):,} bars")
     # Loading the compiled kernels is start-up, not speed.
     warm()

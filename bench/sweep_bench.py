@@ -24,7 +24,7 @@ def measure_sweep(context: BenchContext) -> Iterator[Result]:
     from novosky.data.store import save_bars
 
     data = context.folder / "sweep.parquet"
-    save_bars(data, context.bars((YEAR // 12 if context.quick else YEAR) + warm_up_bars()), seconds=USUAL.seconds)
+    save_bars(data, context.bars((YEAR // 12 if context.quick else YEAR) + warm_up_bars(USUAL)), seconds=USUAL.seconds)
     share = 12 if context.quick else 1
     sizes = {
         "sweep.year": (context.ml_config, YEAR // share, 10_000 // share, YEAR_REQUIRED),

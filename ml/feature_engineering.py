@@ -27,6 +27,7 @@ from ml.features.feature_spec import FeatureSpec, Measure
 from ml.features.indicators import Indicators
 from novosky.errors import DataError
 from novosky.market.bar_arrays import BarArrays, FloatArray
+from novosky.market.bars import timeframe_of
 from novosky.market.news import NewsCalendar
 from novosky.market.timeframe import USUAL, Timeframe
 
@@ -94,12 +95,12 @@ def get_feature_names() -> list[str]:
     return [spec.name for spec in FEATURES]
 
 
-def warm_up_bars(frame: Timeframe = USUAL) -> int:
+def warm_up_bars(frame: Timeframe) -> int:
     """Return the number of rows at the start of a history in which some feature is still NaN."""
     return max(_rows_lost(frame))
 
 
-def live_window_bars(frame: Timeframe = USUAL) -> int:
+def live_window_bars(frame: Timeframe) -> int:
     """Return the number of bars whose last row equals that row of any longer history."""
     return warm_up_bars(frame) + 1
 
@@ -122,7 +123,9 @@ def _feature_rows(bars: BarArrays, rows: int, news: NewsCalendar | None) -> Floa
     return columns
 
 
-def add_all_features(bars: pd.DataFrame, news: NewsCalendar | None = None, frame: Timeframe = USUAL) -> pd.DataFrame:
+def add_all_features(
+    bars: pd.DataFrame, news: NewsCalendar | None = None, frame: Timeframe | None = None
+) -> pd.DataFrame:
     """Add the 55 features and the context columns to a bar frame.
 
     Parameters
@@ -132,8 +135,8 @@ def add_all_features(bars: pd.DataFrame, news: NewsCalendar | None = None, frame
     news : NewsCalendar, optional
         Scheduled releases. Without one, the four news columns hold their declared neutral
         value (see `FeatureSpec.neutral`); so they do where the calendar has no event within a day.
-    frame : Timeframe
-        Of the bars.
+    frame : Timeframe, optional
+        Of the bars; without one, the length that most of them have.
 
     Returns
     -------
@@ -152,14 +155,16 @@ def add_all_features(bars: pd.DataFrame, news: NewsCalendar | None = None, frame
     taken = [name for name in names if name in bars.columns]
     if taken:
         raise DataError(f"the bars already have column(s) {', '.join(taken)}; give the bars without features")
-    columns = _feature_rows(BarArrays.from_bars(bars, frame.seconds), len(bars), news)
+    columns = _feature_rows(BarArrays.from_bars(bars, (frame or timeframe_of(bars)).seconds), len(bars), news)
     featured = pd.concat([bars, pd.DataFrame(columns.T, index=bars.index, columns=names, copy=False)], axis=1)
     # concat drops the labels of the bars (synthetic or not, venue), which must travel on.
     featured.attrs = dict(bars.attrs)
     return featured
 
 
-def latest_bar(bars: pd.DataFrame | BarArrays, news: NewsCalendar | None = None, frame: Timeframe = USUAL) -> LatestBar:
+def latest_bar(
+    bars: pd.DataFrame | BarArrays, news: NewsCalendar | None = None, frame: Timeframe | None = None
+) -> LatestBar:
     """Compute the features and context of the newest bar from a live window.
 
     Parameters
@@ -169,8 +174,8 @@ def latest_bar(bars: pd.DataFrame | BarArrays, news: NewsCalendar | None = None,
         them at every close, spare the way through a frame.
     news : NewsCalendar, optional
         As in `add_all_features`.
-    frame : Timeframe
-        Of the bars; arrays say it themselves.
+    frame : Timeframe, optional
+        Of the bars, as in `add_all_features`; arrays say it themselves.
 
     Raises
     ------
@@ -178,8 +183,7 @@ def latest_bar(bars: pd.DataFrame | BarArrays, news: NewsCalendar | None = None,
         When the window is too short: a half-warm value would differ from the one trained on.
         When it is not in rising order on the grid.
     """
-    if isinstance(bars, BarArrays):
-        frame = bars.frame
+    frame = bars.frame if isinstance(bars, BarArrays) else frame or timeframe_of(bars)
     needed = live_window_bars(frame)
     if len(bars) < needed:
         raise DataError(
@@ -201,14 +205,14 @@ def warm() -> None:
 
     The shapes are those of a live window: Numba compiles by kind of array, not by length.
     """
-    window = live_window_bars()
+    window = live_window_bars(USUAL)
     price = np.full(window, 1.0)
     bars = BarArrays(np.arange(window, dtype=np.int64) * USUAL.seconds, price, price, price, price, price)
     latest_bar(bars, NewsCalendar.from_times(np.zeros(1, dtype=np.int64)))
 
 
 def latest_features(
-    bars: pd.DataFrame | BarArrays, news: NewsCalendar | None = None, frame: Timeframe = USUAL
+    bars: pd.DataFrame | BarArrays, news: NewsCalendar | None = None, frame: Timeframe | None = None
 ) -> FloatArray:
     """Return the newest bar's features in contract order, shape (55,); see `latest_bar`."""
     return latest_bar(bars, news, frame).features

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from novosky.market.bar_arrays import FloatArray
-from novosky.market.timeframe import USUAL, Timeframe
+from novosky.market.timeframe import Timeframe
 
 from .indicators import Indicators
 from .memory import LostRows, rows_lost
@@ -48,6 +48,6 @@ class FeatureSpec:
     measure: Measure
     protected: bool = False
 
-    def rows_lost(self, frame: Timeframe = USUAL) -> int:
+    def rows_lost(self, frame: Timeframe) -> int:
         """Return the rows that are NaN at the start of a history of this time frame."""
         return rows_lost(self.warm_up, frame)

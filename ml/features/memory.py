@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from novosky.market.timeframe import USUAL, Timeframe
+from novosky.market.timeframe import Timeframe
 
 LONG_BARS = 96
 """Of `return_96` and its like: a day of M15 bars, and as many of any other."""
@@ -88,7 +88,7 @@ LostRows = int | WarmUp | HigherWarmUp
 """As the rooms' tables state it; a plain number is one of bars."""
 
 
-def rows_lost(warm_up: LostRows, frame: Timeframe = USUAL) -> int:
+def rows_lost(warm_up: LostRows, frame: Timeframe) -> int:
     """Return how many rows at the start of a history are lost with bars of this length."""
     return warm_up if isinstance(warm_up, int) else warm_up.at(frame)
 

@@ -24,7 +24,7 @@ from novosky.errors import DataError, UsageError
 from novosky.market.bars import epoch_seconds, venue_seams
 from novosky.market.instrument import TradingCalendar
 from novosky.market.server_time import ServerClock
-from novosky.market.timeframe import USUAL, Timeframe
+from novosky.market.timeframe import Timeframe
 from novosky.market.trading_hours import open_at
 from novosky.settings.ml import Labeling
 
@@ -146,7 +146,7 @@ def unbroken_until(
     max_gap_seconds: int,
     seams: npt.NDArray[np.int64] | None,
     calendar: TradingCalendar | None = None,
-    seconds: int = USUAL.seconds,
+    seconds: int | None = None,
 ) -> npt.NDArray[np.int64]:
     """Return for each row the last row that can be reached without crossing a gap or a seam, shape (n,).
 
@@ -163,11 +163,13 @@ def unbroken_until(
         Moments at which the bars change venue.
     calendar : TradingCalendar or None
         When the market deals; None is always.
-    seconds : int
-        Length of a bar.
+    seconds : int, optional
+        Length of a bar; needed with a calendar that has hours.
     """
     breaks = np.diff(times) > max_gap_seconds
     if calendar is not None and calendar.hours:
+        if seconds is None:
+            raise UsageError("bars that lack while a market deals are counted in their length, which was not given")
         for row in np.flatnonzero(breaks):
             absent = np.arange(times[row] + seconds, times[row + 1], seconds, dtype=np.int64)
             lacking = int(np.count_nonzero(open_at(absent, calendar.hours, ServerClock(calendar.server_clock))))

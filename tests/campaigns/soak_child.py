@@ -28,6 +28,7 @@ from ml.load_models import load_models  # noqa: E402
 from novosky.clock import Clock  # noqa: E402
 from novosky.data.synthetic import synthetic_bars  # noqa: E402
 from novosky.market.news import NewsCalendar  # noqa: E402
+from novosky.market.timeframe import USUAL  # noqa: E402
 from novosky.settings import load_ml_settings, load_settings  # noqa: E402
 from trading.brokers.bridge.simulated import PacedServer, simulated_market  # noqa: E402
 from trading.brokers.mt5.entry import TerminalReach  # noqa: E402
@@ -109,7 +110,7 @@ def soak(folder: Path, bars: int, pace: float) -> dict[str, Any]:
     """Run the bot over a market of so many bars and return what was measured."""
     settings, ml_settings = load_settings(folder / "config.json"), load_ml_settings(folder / "ml_config.json")
     models = load_models(folder / "models", settings, ml_settings)
-    market = synthetic_bars("planted", live_window_bars() + bars, seed=8)
+    market = synthetic_bars("planted", live_window_bars(USUAL) + bars, seed=8)
     terminal, still = simulated_market(market, settings, ml_settings, pace, time.monotonic)
     server = still.server
     server.advance()

@@ -29,6 +29,7 @@ from ml.feature_engineering import live_window_bars
 from novosky.data.synthetic import synthetic_bars
 from novosky.errors import LockedError, NovoskyError, StorageError, UsageError
 from novosky.log import LOG_FILE
+from novosky.market.timeframe import USUAL
 from novosky.settings import Settings, load_ml_settings, load_settings
 from tests.helpers.bridge_module import TOKEN, SmallModule, serving
 from tests.hosts.ports import own_port
@@ -144,7 +145,7 @@ def simulated(folder: Path, root: Path, *arguments: object) -> Iterator[tuple[su
     """Run the real command over a synthetic market; give the process and its address."""
     bars = folder / "bars.parquet"
     if not bars.exists():
-        synthetic_bars("planted", live_window_bars() + 50, seed=3).to_parquet(bars)
+        synthetic_bars("planted", live_window_bars(USUAL) + 50, seed=3).to_parquet(bars)
     with started(folder, root, "--simulated", bars, "--port", 0, *arguments) as server:
         assert server.stdout is not None
         try:
@@ -289,7 +290,7 @@ def market_of(folder: Path, frame: pd.DataFrame, settings: Settings | None = Non
 
 
 def test_an_account_of_other_bars_or_terms_is_refused_and_more_bars_are_welcome(tmp_path: Path) -> None:
-    longer = synthetic_bars("planted", live_window_bars() + 80, seed=3)
+    longer = synthetic_bars("planted", live_window_bars(USUAL) + 80, seed=3)
     bars = longer.iloc[:-30]
     market = market_of(tmp_path, bars)
     for _ in range(10):
@@ -298,11 +299,11 @@ def test_an_account_of_other_bars_or_terms_is_refused_and_more_bars_are_welcome(
     market.server.close()
     settings = load_settings(ROOT / "config.json")
     dearer = settings.model_copy(update={"costs": settings.costs.model_copy(update={"commission_per_lot": 9.0})})
-    other = synthetic_bars("planted", live_window_bars() + 50, seed=4)
+    other = synthetic_bars("planted", live_window_bars(USUAL) + 50, seed=4)
     for frame, terms, word in (
         (other, settings, "other bars"),
         (bars, dearer, "other account terms"),
-        (bars.iloc[: live_window_bars() + 5], settings, "later bar"),
+        (bars.iloc[: live_window_bars(USUAL) + 5], settings, "later bar"),
     ):
         with pytest.raises(UsageError, match=word):
             market_of(tmp_path, frame, terms)
@@ -312,7 +313,7 @@ def test_an_account_of_other_bars_or_terms_is_refused_and_more_bars_are_welcome(
 
 
 def test_a_file_that_is_no_account_is_left_alone(tmp_path: Path) -> None:
-    bars = synthetic_bars("planted", live_window_bars() + 50, seed=3)
+    bars = synthetic_bars("planted", live_window_bars(USUAL) + 50, seed=3)
     file = tmp_path / "account.sqlite"
     file.write_text("a diary, and a long one " * 100)
     with pytest.raises(StorageError, match="no simulated account"):

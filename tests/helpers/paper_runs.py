@@ -20,6 +20,7 @@ from engine.records import to_bytes
 from ml.feature_engineering import get_feature_names, live_window_bars
 from novosky.data.synthetic import synthetic_bars
 from novosky.market.news import NewsCalendar
+from novosky.market.timeframe import USUAL
 from novosky.settings import MlSettings, Settings
 from tests.helpers.sets.signal_models import ScatteredModel
 from trading.brokers.mt5.module import TerminalModule
@@ -30,7 +31,7 @@ from trading.reports.exports import export_blocks, export_trades
 
 Reach = Callable[[SimulatedTerminal], TerminalModule]
 ROOT = Path(__file__).resolve().parents[2]
-WARM_UP = live_window_bars()
+WARM_UP = live_window_bars(USUAL)
 MARKET_BARS = 2_500
 """Bars of the market after the warm-up."""
 

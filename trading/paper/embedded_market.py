@@ -46,7 +46,7 @@ def live_market(journal: Path, now: float, frame: Timeframe) -> PaperMarket:
             "--feed, or replay a file with --replay"
         )
     anchor_file = journal.with_suffix(".anchor")
-    history = live_window_bars()
+    history = live_window_bars(frame)
     # The account's files appear one after the other; a bot killed in between finds the first of them.
     if not anchor_file.exists() or not (journal.exists() or broker_file(journal).exists()):
         opened = BAR.floor(now)

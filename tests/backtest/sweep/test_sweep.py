@@ -45,7 +45,7 @@ from tests.backtest.walk_forward.walk_examples import example_models, example_se
 from tests.helpers.made_pages import MADE
 from tests.helpers.sets.signal_models import ScatteredModel, ScatteredPositionModel
 
-WARM = warm_up_bars()
+WARM = warm_up_bars(USUAL)
 """Bars before the window."""
 
 

@@ -13,6 +13,7 @@ from ml.labels.out_of_fold import OutOfFold
 from ml.train import train
 from novosky.data.synthetic import synthetic_bars
 from novosky.market.bars import epoch_seconds
+from novosky.market.timeframe import USUAL
 from novosky.settings.ml import MlSettings
 from tests.helpers.sets.position_sets import PositionSet, position_ml_settings
 from tests.helpers.sets.signal_sets import TRAIN_BARS, runtime_settings
@@ -70,7 +71,7 @@ def loud_and_quiet_bars(bars: int, seed: int) -> pd.DataFrame:
 def sure_of_every_second_bar(bars: pd.DataFrame, seed: int) -> OutOfFold:
     """Return what a signal model would say that picks every second warm bar, its sides by chance."""
     generator = np.random.default_rng(seed)
-    rows = np.arange(warm_up_bars(), len(bars))
+    rows = np.arange(warm_up_bars(USUAL), len(bars))
     sides = np.where(generator.random(len(rows)) < 0.5, 1, 2)
     sides[::2] = 0
     mean = np.full((len(rows), 3), 0.1)

@@ -31,6 +31,7 @@ from novosky.data.synthetic import synthetic_bars
 from novosky.errors import DataError
 from novosky.market.bars import validate_bars
 from novosky.market.news import NewsCalendar, load_calendar
+from novosky.market.timeframe import USUAL
 
 GOLDEN_ORDER = [
     "bb_upper",
@@ -156,9 +157,9 @@ def test_exactly_the_declared_warm_up_is_missing(gappy: pd.DataFrame) -> None:
     frame = add_all_features(gappy)
     for spec in FEATURES:
         missing = frame[spec.name].isna().to_numpy()
-        assert missing[: spec.rows_lost()].all(), spec.name
-        assert not missing[spec.rows_lost() :].any(), spec.name
-    assert frame[list(CONTEXT_COLUMNS)].iloc[warm_up_bars() :].notna().all(axis=None)
+        assert missing[: spec.rows_lost(USUAL)].all(), spec.name
+        assert not missing[spec.rows_lost(USUAL) :].any(), spec.name
+    assert frame[list(CONTEXT_COLUMNS)].iloc[warm_up_bars(USUAL) :].notna().all(axis=None)
     assert frame[list(CONTEXT_COLUMNS)].iloc[:100].isna().all(axis=None)
 
 
@@ -171,8 +172,8 @@ def test_fewer_bars_than_the_warm_up_give_missing_values_not_zeros(bars: pd.Data
 @pytest.mark.parametrize("spec", FEATURES, ids=lambda spec: spec.name)
 def test_a_value_is_decided_by_its_declared_warm_up_alone(spec: FeatureSpec, gappy: pd.DataFrame) -> None:
     whole = add_all_features(gappy)[spec.name].to_numpy()
-    for row in (spec.rows_lost(), spec.rows_lost() + 37, 2_100, 2_500, len(gappy) - 1):
-        window = add_all_features(gappy.iloc[row - spec.rows_lost() : row + 1].reset_index(drop=True))[spec.name]
+    for row in (spec.rows_lost(USUAL), spec.rows_lost(USUAL) + 37, 2_100, 2_500, len(gappy) - 1):
+        window = add_all_features(gappy.iloc[row - spec.rows_lost(USUAL) : row + 1].reset_index(drop=True))[spec.name]
         assert window.iloc[-1] == whole[row]
 
 
@@ -191,7 +192,7 @@ def test_replacing_the_future_by_noise_changes_nothing(gappy: pd.DataFrame) -> N
 
 
 def test_the_live_window_gives_the_same_bytes_as_the_whole_history(gappy: pd.DataFrame) -> None:
-    window = live_window_bars()
+    window = live_window_bars(USUAL)
     whole = matrix(gappy)
     for row in range(window - 1, len(gappy), 83):
         live = latest_bar(gappy.iloc[row + 1 - window : row + 1])
@@ -201,12 +202,12 @@ def test_the_live_window_gives_the_same_bytes_as_the_whole_history(gappy: pd.Dat
 
 
 def test_a_longer_window_gives_the_same(gappy: pd.DataFrame) -> None:
-    np.testing.assert_array_equal(latest_features(gappy), latest_features(gappy.iloc[-live_window_bars() :]))
+    np.testing.assert_array_equal(latest_features(gappy), latest_features(gappy.iloc[-live_window_bars(USUAL) :]))
 
 
 def test_the_live_window_equals_the_history_around_the_gaps_of_real_bars(shared_data: Path) -> None:
     real = load_bars(shared_data / "BTCUSD_M15.parquet")
-    window = live_window_bars()
+    window = live_window_bars(USUAL)
     steps = real["time"].diff().dt.total_seconds().to_numpy()
     after_gaps = np.flatnonzero(steps > 3600)
     rows = np.unique(np.concatenate([after_gaps + offset for offset in (-1, 0, 1, 40, 500, 2_000)]))
@@ -220,7 +221,7 @@ def test_the_live_window_equals_the_history_around_the_gaps_of_real_bars(shared_
 def test_real_bars_give_finite_columns_that_vary(shared_data: Path) -> None:
     frame = add_all_features(
         load_bars(shared_data / "BTCUSD_M15.parquet"), load_calendar(shared_data / "calendar")
-    ).iloc[warm_up_bars() :]
+    ).iloc[warm_up_bars(USUAL) :]
     for name in get_feature_names():
         column = frame[name].to_numpy()
         assert np.isfinite(column).all(), name
@@ -229,11 +230,11 @@ def test_real_bars_give_finite_columns_that_vary(shared_data: Path) -> None:
 
 def test_a_short_window_is_refused(bars: pd.DataFrame) -> None:
     with pytest.raises(DataError, match="request at least 2016 closed M15 bars"):
-        latest_features(bars.iloc[: live_window_bars() - 1])
+        latest_features(bars.iloc[: live_window_bars(USUAL) - 1])
 
 
 def test_the_live_window_is_three_weeks() -> None:
-    assert live_window_bars() == 21 * 96
+    assert live_window_bars(USUAL) == 21 * 96
 
 
 def test_prices_ten_times_higher_leave_every_feature_equal(bars: pd.DataFrame) -> None:
@@ -260,7 +261,7 @@ def test_a_market_that_stands_still_shows_the_declared_neutral_values() -> None:
 
 
 def test_no_volume_shows_the_declared_neutral_values(bars: pd.DataFrame) -> None:
-    frame = add_all_features(bars.assign(volume=0.0)).iloc[warm_up_bars() :]
+    frame = add_all_features(bars.assign(volume=0.0)).iloc[warm_up_bars(USUAL) :]
     assert (frame[["volume_ratio", "volume_trend"]] == 1.0).all(axis=None)
     assert (frame["volume_delta"] == 0.0).all()
 
@@ -311,7 +312,7 @@ def test_higher_trends_equal_a_resampling_of_what_is_closed(
     closes = gappy.set_index("time")["close"].resample(rule).last().dropna()
     ends = pd.DatetimeIndex(closes.index) + pd.Timedelta(minutes=length)
     frame = add_all_features(gappy)
-    for row in range(warm_up_bars(), len(gappy), 7):
+    for row in range(warm_up_bars(USUAL), len(gappy), 7):
         known = closes[ends <= gappy["time"].iloc[row] + pd.Timedelta(minutes=15)].iloc[-20:]
         expected = (known.iloc[-1] - known.mean()) / known.std(ddof=0)
         assert frame[name].iloc[row] == pytest.approx(expected, rel=1e-9, abs=1e-9)
@@ -319,8 +320,8 @@ def test_higher_trends_equal_a_resampling_of_what_is_closed(
 
 def test_an_h1_bar_counts_from_the_close_of_its_last_quarter_on(bars: pd.DataFrame) -> None:
     frame = add_all_features(bars)
-    changed = frame["higher_tf_trend"].diff().iloc[warm_up_bars() :] != 0
-    minutes = bars["time"].iloc[warm_up_bars() :].dt.minute
+    changed = frame["higher_tf_trend"].diff().iloc[warm_up_bars(USUAL) :] != 0
+    minutes = bars["time"].iloc[warm_up_bars(USUAL) :].dt.minute
     assert set(minutes[changed.to_numpy()]) == {45}
 
 
@@ -501,7 +502,7 @@ def test_compiled_and_plain_python_give_the_same_bytes(tmp_path: Path, root: Pat
         "import sys, pandas as pd; from ml.feature_engineering import add_all_features; "
         "add_all_features(pd.read_parquet(sys.argv[1])).to_parquet(sys.argv[2])"
     )
-    window = bars.iloc[: live_window_bars() + 50]
+    window = bars.iloc[: live_window_bars(USUAL) + 50]
     window.to_parquet(tmp_path / "bars.parquet")
     subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "bars.parquet"), str(tmp_path / "plain.parquet")],

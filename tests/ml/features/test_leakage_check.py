@@ -16,6 +16,7 @@ from novosky.data.store import save_bars
 from novosky.data.synthetic import synthetic_bars
 from novosky.errors import UsageError
 from novosky.market.bars import validate_bars
+from novosky.market.timeframe import USUAL
 
 
 @pytest.fixture(scope="module")
@@ -77,15 +78,15 @@ def test_a_feature_beside_the_55_that_looks_one_bar_ahead_is_the_only_one_named(
     def leaking(frame: pd.DataFrame) -> pd.DataFrame:
         return add_all_features(frame).assign(next_return=frame["close"].shift(-1) / frame["close"] - 1.0)
 
-    rows = random_rows(len(bars), 3, live_window_bars(), generator())
-    leaks = find_leaks(leaking, bars, rows, generator=generator(), window=live_window_bars())
+    rows = random_rows(len(bars), 3, live_window_bars(USUAL), generator())
+    leaks = find_leaks(leaking, bars, rows, generator=generator(), window=live_window_bars(USUAL))
     assert {leak.column for leak in leaks} == {"next_return"}
     assert {leak.row for leak in leaks} == set(rows.tolist())
 
 
 def test_the_55_features_do_not_leak(bars: pd.DataFrame) -> None:
-    rows = random_rows(len(bars), 5, live_window_bars(), generator())
-    assert find_leaks(add_all_features, bars, rows, generator=generator(), window=live_window_bars()) == []
+    rows = random_rows(len(bars), 5, live_window_bars(USUAL), generator())
+    assert find_leaks(add_all_features, bars, rows, generator=generator(), window=live_window_bars(USUAL)) == []
 
 
 def test_the_noise_leaves_the_past_alone_and_is_a_valid_market(bars: pd.DataFrame) -> None:

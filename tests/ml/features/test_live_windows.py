@@ -23,8 +23,9 @@ from novosky.errors import DataError
 from novosky.market.bar_arrays import BarArrays
 from novosky.market.bars import epoch_seconds
 from novosky.market.news import NewsCalendar
+from novosky.market.timeframe import USUAL
 
-WINDOW = live_window_bars()
+WINDOW = live_window_bars(USUAL)
 _WHOLE = synthetic_bars("null", WINDOW + 900, seed=29).iloc[41:].reset_index(drop=True)
 _NEWS = NewsCalendar.from_times(epoch_seconds(_WHOLE)[5::137] + 600)
 
@@ -85,7 +86,7 @@ def test_however_many_rows_are_asked_for_they_are_the_same(spec: FeatureSpec, ga
     bars = BarArrays.from_bars(gappy)
     whole = spec.measure(Indicators(bars, len(bars), _NEWS))
     assert whole.shape == (len(bars),)
-    for rows in (1, 2, 7, 96, 97, 300, len(bars) - spec.rows_lost()):
+    for rows in (1, 2, 7, 96, 97, 300, len(bars) - spec.rows_lost(USUAL)):
         newest = spec.measure(Indicators(bars, rows, _NEWS))
         np.testing.assert_array_equal(newest, whole[len(bars) - rows :])
 
@@ -95,7 +96,7 @@ def test_one_row_reads_no_bar_before_its_declared_warm_up(spec: FeatureSpec, gap
     bars = BarArrays.from_bars(gappy)
     for end in range(len(bars) - 130, len(bars) + 1, 13):
         until = BarArrays.from_bars(gappy.iloc[:end])
-        least = spec.measure(Indicators(until.newest(spec.rows_lost() + 1), 1, _NEWS))
+        least = spec.measure(Indicators(until.newest(spec.rows_lost(USUAL) + 1), 1, _NEWS))
         assert least.tolist() == spec.measure(Indicators(until, 1, _NEWS)).tolist()
 
 

@@ -241,10 +241,10 @@ def week_of_bars() -> np.ndarray:
 def test_a_night_and_a_weekend_are_no_gap_where_the_market_is_closed_then() -> None:
     times = week_of_bars()
     last = len(times) - 1
-    assert (unbroken_until(times, 3_600, None, CLOSING) == last).all()
+    assert (unbroken_until(times, 3_600, None, CLOSING, 900) == last).all()
     assert np.unique(unbroken_until(times, 3_600, None)).size == 15, "who does not know the hours sees every night"
     always = TradingCalendar("UTC", {})
-    np.testing.assert_array_equal(unbroken_until(times, 3_600, None, always), unbroken_until(times, 3_600, None))
+    np.testing.assert_array_equal(unbroken_until(times, 3_600, None, always, 900), unbroken_until(times, 3_600, None))
 
 
 @pytest.mark.parametrize(("missing", "broken"), [(1, False), (3, False), (4, True), (30, True)])
@@ -253,7 +253,7 @@ def test_bars_that_lack_while_it_deals_are_a_gap_wherever_they_lack(missing: int
     # From the last bar of the first Tuesday on: the night between counts for nothing.
     for begin in (100, 80 * 2 - missing // 2, 80 * 5 - 1):
         kept = np.delete(times, np.arange(begin, begin + missing))
-        reached = unbroken_until(kept, 3_600, None, CLOSING)
+        reached = unbroken_until(kept, 3_600, None, CLOSING, 900)
         assert bool(reached[0] == begin - 1) is broken, begin
         assert reached[-1] == len(kept) - 1
 
@@ -267,7 +267,7 @@ def test_the_server_clock_says_when_the_hours_are() -> None:
         server = stamps + shift * 3_600
         hour, weekday = server // 3_600 % 24, (server // 86_400 + 3) % 7
         times = stamps[(hour >= 3) & (hour < 23) & (weekday < 5)]
-        assert (unbroken_until(times, 3_600, None, athens) == len(times) - 1).all()
+        assert (unbroken_until(times, 3_600, None, athens, 900) == len(times) - 1).all()
 
 
 def test_a_label_spans_a_night_and_knows_what_it_did_to_the_price() -> None:

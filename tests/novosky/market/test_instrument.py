@@ -55,8 +55,8 @@ def test_the_currencies_of_a_pair_stand_in_its_name_and_nothing_else_is_guessed(
     assert currencies_of(symbol) == pair
 
 
-@pytest.mark.parametrize(("name", "words"), [("H1", "H1 bars are not traded yet"), ("M7", "'M7' is no time frame")])
-def test_a_time_frame_that_is_not_proved_is_refused_in_other_words_than_one_there_is_none_of(
+@pytest.mark.parametrize(("name", "words"), [("D1", "D1 bars are not traded"), ("M7", "'M7' is no time frame")])
+def test_a_time_frame_that_is_not_traded_is_refused_in_other_words_than_one_there_is_none_of(
     tmp_path: Path, name: str, words: str
 ) -> None:
     with pytest.raises(SettingsError, match=words):

@@ -171,7 +171,7 @@ def test_all_mistakes_are_listed_at_once(tmp_path: Path) -> None:
         ("costs.triple_swap_day", "sunday"),
         ("account.leverage", 0.5),
         ("account_type", "demo"),
-        ("timeframe", "H1"),
+        ("timeframe", "D1"),
         ("symbol", ""),
         ("symbol", " "),
         ("symbol", "BTCUSD "),

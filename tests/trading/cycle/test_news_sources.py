@@ -23,6 +23,7 @@ from novosky.data.synthetic import synthetic_bars
 from novosky.errors import DataError
 from novosky.market.bar_arrays import BarArrays
 from novosky.market.news import load_calendar
+from novosky.market.timeframe import USUAL
 from novosky.settings import Settings, load_ml_settings, load_settings
 from novosky.settings.runtime import News
 from tests.contracts.news import NOW, OTHERS, RELEASES, NewsContract, at
@@ -196,15 +197,15 @@ def protected_features(bars: pd.DataFrame, source: NewsSource, now: float) -> pd
 
 def check_the_same(live: NewsSource, file: NewsSource, now: float, first: str) -> pd.DataFrame:
     """Compare the protected features bar by bar, then those of the live window alone."""
-    count = live_window_bars() + 7 * 96
-    start = pd.Timestamp(first, tz="UTC") - pd.Timedelta(minutes=15 * live_window_bars())
+    count = live_window_bars(USUAL) + 7 * 96
+    start = pd.Timestamp(first, tz="UTC") - pd.Timedelta(minutes=15 * live_window_bars(USUAL))
     bars = synthetic_bars("null", count, seed=3, start=start.isoformat())
     from_file, from_host = protected_features(bars, file, now), protected_features(bars, live, now)
     pd.testing.assert_frame_equal(from_host, from_file, check_exact=True)
     columns = get_feature_names()
     for end in range(count - 96, count, 13):
         newest = latest_bar(
-            bars.iloc[end - live_window_bars() + 1 : end + 1].reset_index(drop=True), live.calendar(now)
+            bars.iloc[end - live_window_bars(USUAL) + 1 : end + 1].reset_index(drop=True), live.calendar(now)
         )
         row = newest.features[[columns.index(name) for name in PROTECTED]]
         assert row.tolist() == from_file.iloc[end].tolist()
@@ -327,7 +328,7 @@ class Watching:
 def test_the_bot_sees_a_release_as_soon_as_it_is_fetched(news_desk: NewsDesk, root: Path) -> None:
     settings, ml_settings = load_settings(root / "config.json"), load_ml_settings(root / "ml_config.json")
     ml_settings = ml_settings.model_copy(update={"ml_sltp": ml_settings.ml_sltp.model_copy(update={"enabled": False})})
-    count, close = live_window_bars(), int(at("2024-05-08 12:15"))
+    count, close = live_window_bars(USUAL), int(at("2024-05-08 12:15"))
     start = pd.Timestamp(close - 900 * count, unit="s", tz="UTC")
     bars = BarArrays.from_bars(synthetic_bars("null", count, seed=3, start=start.isoformat()))
     model = Watching([list(ml_settings.features).index(name) for name in PROTECTED[:4]])

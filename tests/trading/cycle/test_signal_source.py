@@ -15,6 +15,7 @@ from ml.feature_engineering import live_window_bars
 from novosky.market.bar_arrays import BarArrays
 from novosky.market.bars import epoch_seconds
 from novosky.market.news import NewsCalendar
+from novosky.market.timeframe import USUAL
 from tests.helpers.paper_runs import planted_bars, scattered_ml_settings, settings_with
 from tests.helpers.sets.signal_models import ScatteredModel, ScatteredSltpModel
 from trading.cycle.news import FixedNews
@@ -54,7 +55,7 @@ def test_the_bot_names_the_candidates_of_the_history(case: Case) -> None:
     assert 20 < len(history) < BARS
     source = SignalSource(model, settings, ml_settings, None if calendar is None else FixedNews(calendar), case.sltp)
     for row in range(BARS):
-        window = BarArrays.from_bars(bars.iloc[first + row + 1 - live_window_bars() : first + row + 1])
+        window = BarArrays.from_bars(bars.iloc[first + row + 1 - live_window_bars(USUAL) : first + row + 1])
         candidate, atr = source.candidate(window)
         assert atr == prepared.atr[row]
         assert (candidate is None) == (row not in history)

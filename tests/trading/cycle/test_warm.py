@@ -15,6 +15,7 @@ from engine.inputs.parameters import build_params
 from engine.records import to_bytes
 from ml.feature_engineering import latest_bar, live_window_bars
 from novosky.market.bar_arrays import BarArrays
+from novosky.market.timeframe import USUAL
 from tests.helpers.paper_runs import planted_bars, scattered_ml_settings, settings_with
 from tests.helpers.sets.signal_models import ScatteredModel
 from trading.cycle.warm import invented_bars, warm_up
@@ -107,7 +108,7 @@ def test_warming_up_changes_no_rule() -> None:
 
 
 def test_the_invented_bars_have_every_feature_and_real_bars_their_form() -> None:
-    bars = invented_bars(live_window_bars(), 900)
+    bars = invented_bars(live_window_bars(USUAL), 900)
     assert np.isfinite(latest_bar(bars).features).all()
     real = BarArrays.from_bars(planted_bars(1))
     form = {name: (value.dtype, value.flags.writeable) for name, value in vars(real).items() if name != "bar_seconds"}

@@ -146,8 +146,8 @@ def test_for_three_weeks_after_a_change_live_features_equal_the_history_s(
     database = Database(server, minutes)
     for after in (2 * HOUR, 8 * DAY, 21 * DAY):
         database.moment = float(change.utc + after)
-        window = reader(database).closed("BTCUSD", live_window_bars())
-        assert len(window) == live_window_bars()
+        window = reader(database).closed("BTCUSD", live_window_bars(USUAL))
+        assert len(window) == live_window_bars(USUAL)
         row = int(np.searchsorted(epoch_seconds(history), epoch_seconds(window)[-1]))
         live, known = add_all_features(window).iloc[-1], features.iloc[row]
         for name in features.columns.drop("time", errors="ignore"):

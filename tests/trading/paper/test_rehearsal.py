@@ -168,7 +168,7 @@ def test_a_live_bot_enters_and_closes_trades_of_a_file_of_another_year(desk: Des
     )
     frame, wall = load_bars(desk.bars), Wall(NOW // 900 * 900 + late)
     assert frame["time"].iloc[-1].year < 2025
-    placement = placement_of(frame, USUAL, live_window_bars(), wall.now())
+    placement = placement_of(frame, USUAL, live_window_bars(USUAL), wall.now())
     moved = shifted(frame, placement.shift)
     terminal, paced = simulated_market(moved, settings, ml_settings, 1.0, wall.now, None, placement.first)
     served = Served(terminal, RehearsedServer(paced.server, wall.now).catch_up)
