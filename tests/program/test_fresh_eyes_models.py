@@ -188,7 +188,7 @@ def test_position_models_are_served_without_metadata_that_is_no_object(
 def test_a_fold_whose_signal_models_find_too_few_labels_is_named() -> None:
     plan, window = example_plan(ROOT, "planted"), example_windows()[1]
     short = replace(window, train_start=window.train_end - 3_600)
-    plan = replace(plan, history=fold_bars(plan.history, short))
+    plan = replace(plan, history=fold_bars(plan.history, short, plan.settings.frame))
     with pytest.raises(DataError, match=rf"^fold {window.number}, trained on "):
         run_fold(plan, short)
 

@@ -87,7 +87,7 @@ def choosy(plan: WalkPlan, **prediction: float | None) -> WalkPlan:
 def test_a_share_of_bars_is_a_threshold_of_each_fold_s_own_models(root: Path, tmp_path: Path) -> None:
     plan, thresholds = choosy(example_plan(root, "planted"), confidence_share=15.0), []
     for window in example_windows():
-        bars = fold_bars(plan.history, window)
+        bars = fold_bars(plan.history, window, USUAL)
         past, models = training_bars(bars, window), tmp_path / str(window.number)
         train(past, plan.ml_settings, plan.settings, models, ("signal",), warm_start=False, seed=plan.seed, onnx=False)
         thresholds.append(load_selectivity(models, plan.ml_settings).confidence(15.0))
@@ -138,7 +138,7 @@ def test_folds_that_measure_nothing_are_refused(folds: int, days: int, embargo: 
 
 def test_training_rows_fill_the_window_and_no_label_looks_past_it(planted: Walk) -> None:
     for window in example_windows():
-        bars = training_bars(fold_bars(planted.plan.history, window), window)
+        bars = training_bars(fold_bars(planted.plan.history, window, USUAL), window)
         dataset = build_dataset(bars, planted.plan.ml_settings, USUAL)
         assert dataset.times[0].timestamp() == window.train_start
         assert dataset.cutoff.timestamp() < window.train_end < window.test_start
@@ -159,7 +159,9 @@ def test_another_future_trains_the_same_model(planted: Walk) -> None:
     later = epoch_seconds(changed) >= window.train_end
     changed.loc[later, ["open", "high", "low", "close"]] *= 1.5
     first, second = (
-        fit_yardstick(training_bars(fold_bars(bars, window), window), planted.plan.ml_settings, frame=USUAL, seed=7)
+        fit_yardstick(
+            training_bars(fold_bars(bars, window, USUAL), window), planted.plan.ml_settings, frame=USUAL, seed=7
+        )
         for bars in (planted.plan.history, changed)
     )
     assert first.long.model_to_string() == second.long.model_to_string()
@@ -169,14 +171,14 @@ def test_another_future_trains_the_same_model(planted: Walk) -> None:
 def test_a_history_that_begins_too_late_is_refused(planted: Walk) -> None:
     window = fold_windows(START, END, 2, 40, 96, USUAL)[0]
     with pytest.raises(DataError, match="later --start"):
-        fold_bars(planted.plan.history, window)
+        fold_bars(planted.plan.history, window, USUAL)
 
 
 def test_a_fold_without_bars_is_refused(planted: Walk) -> None:
     window = example_windows()[1]
     early = planted.plan.history[epoch_seconds(planted.plan.history) < window.test_start]
     with pytest.raises(DataError, match="holds no bar"):
-        fold_bars(early, window)
+        fold_bars(early, window, USUAL)
 
 
 # The yardstick
@@ -210,7 +212,7 @@ def test_the_yardstick_enters_the_side_above_its_threshold_and_the_better_of_two
 
 def test_the_yardstick_trades_about_the_share_it_was_told_to(planted: Walk) -> None:
     window = example_windows()[0]
-    past = training_bars(fold_bars(planted.plan.history, window), window)
+    past = training_bars(fold_bars(planted.plan.history, window, USUAL), window)
     dataset = build_dataset(past, planted.plan.ml_settings, USUAL)
     shares = []
     for quantile in (0.8, 0.95):
@@ -350,7 +352,7 @@ def test_a_fold_that_cannot_train_a_model_goes_on_without_it(
     ml_settings = planted.plan.ml_settings
     scarce = ml_settings.model_copy(update={section: getattr(ml_settings, section).model_copy(update=change)})
     window = example_windows()[0]
-    plan = replace(planted.plan, ml_settings=scarce, history=fold_bars(planted.plan.history, window))
+    plan = replace(planted.plan, ml_settings=scarce, history=fold_bars(planted.plan.history, window, USUAL))
     found = run_fold(plan, window)
     whole = planted.outcomes[0]
     assert tuple(found.untrained) == missing
@@ -370,7 +372,9 @@ def test_a_fold_that_cannot_train_a_model_goes_on_without_it(
 
 def test_the_signal_leg_is_the_same_with_and_without_the_other_models(planted: Walk) -> None:
     window = example_windows()[0]
-    alone = run_fold(replace(planted.plan, history=fold_bars(planted.plan.history, window), all_models=False), window)
+    alone = run_fold(
+        replace(planted.plan, history=fold_bars(planted.plan.history, window, USUAL), all_models=False), window
+    )
     assert alone.variants == {}
     # What the other models learned from may reach further than the signal labels.
     known, together = (numbers_of(one) for one in (alone, planted.outcomes[0]))
@@ -394,7 +398,7 @@ def test_finished_folds_are_read_back_byte_for_byte(planted: Walk) -> None:
 
 def test_a_fold_is_known_by_everything_that_decides_it(planted: Walk) -> None:
     plan, (window, other) = planted.plan, example_windows()
-    bars = fold_bars(plan.history, window)
+    bars = fold_bars(plan.history, window, USUAL)
     changed = bars.copy()
     changed.loc[len(bars) - 1, "close"] += 0.01
     settings = plan.settings.model_copy(update={"max_consecutive_losses": 3})
