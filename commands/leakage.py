@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from commands.shared.options import UtcDate
+from novosky.market.timeframe import TIMEFRAMES, TRADED, USUAL
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ml.features.leakage import Leak
+    from novosky.market.timeframe import Timeframe
 
 _SYNTHETIC_BARS = 6_000
 
@@ -23,6 +25,9 @@ _SYNTHETIC_BARS = 6_000
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Bars to check; the embedded synthetic market when left out."
 )
+@click.option(
+    "--timeframe", type=click.Choice(list(TRADED)), default=USUAL.name, show_default=True, help="Of the bars."
+)
 @click.option("--start", type=UtcDate(), help="First bar's open, UTC.")
 @click.option("--end", type=UtcDate(), help="End, UTC, exclusive.")
 @click.option("--calendar", type=click.Path(path_type=Path), help="Parquet file or folder of scheduled news.")
@@ -30,6 +35,7 @@ _SYNTHETIC_BARS = 6_000
 @click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Seed of rows and noise.")
 def leakage_check(
     data: Path | None,
+    timeframe: str,
     start: datetime | None,
     end: datetime | None,
     calendar: Path | None,
@@ -46,19 +52,19 @@ def leakage_check(
     Examples:
       python scripts/leakage_check.py
       python scripts/leakage_check.py --data data/BTCUSD_M15.parquet --rows 50
+      python scripts/leakage_check.py --data data/BTCUSD_H1.parquet --timeframe H1
       python scripts/leakage_check.py --data bars.csv --start 2023-01-01 --end 2024-01-01 --seed 3
     """  # noqa: D301 - click reads the backslash-b as "do not rewrap"
     import numpy as np
 
     from ml.feature_engineering import add_all_features, live_window_bars
     from ml.features.leakage import find_leaks, random_rows
-    from novosky.market.bars import timeframe_of
     from novosky.market.news import load_calendar
 
-    bars, source = _bars(data, start, end, seed)
+    frame = TIMEFRAMES[timeframe]
+    bars, source = _bars(data, start, end, seed, frame)
     news = None if calendar is None else load_calendar(calendar)
     generator = np.random.default_rng(seed)
-    frame = timeframe_of(bars)
     window = live_window_bars(frame)
     chosen = random_rows(len(bars), rows, window, generator)
     click.echo(f"{source}: {len(bars):,} bars, {len(chosen)} rows, seed {seed}, live window {window:,} bars")
@@ -77,20 +83,25 @@ def leakage_check(
     click.echo("no leak: every feature is the same without its future and from the live window alone")
 
 
-def _bars(data: Path | None, start: datetime | None, end: datetime | None, seed: int) -> tuple[pd.DataFrame, str]:
+def _bars(
+    data: Path | None, start: datetime | None, end: datetime | None, seed: int, frame: Timeframe
+) -> tuple[pd.DataFrame, str]:
     """Return the bars of the window and what to call them."""
     import pandas as pd
 
     from novosky.market.bars import slice_bars
 
     if data is None:
-        from novosky.data.synthetic import synthetic_bars
+        from novosky.data.synthetic import BAR, synthetic_bars
+        from novosky.errors import UsageError
 
+        if frame != BAR:
+            raise UsageError(f"the synthetic market has {BAR.name} bars; name a file of {frame.name} bars with --data")
         bars, source = synthetic_bars("planted", _SYNTHETIC_BARS, seed=seed), "synthetic market"
     else:
         from novosky.data.store import load_bars
 
-        bars, source = load_bars(data, seconds=None), str(data)
+        bars, source = load_bars(data, seconds=frame.seconds), str(data)
     first, last = (None if day is None else pd.Timestamp(day) for day in (start, end))
     return slice_bars(bars, first, last, source=source), source
 

@@ -12,6 +12,7 @@ import pytest
 
 from alerts.notify import SilentNotifier
 from novosky.errors import BrokerError
+from novosky.market.timeframe import USUAL
 from novosky.supervision.freeze import is_frozen
 from tests.helpers.command_line import run_script
 from tests.helpers.deployments import Deployment, deploy
@@ -245,7 +246,7 @@ class HandClock:
 
 def open_live(journal: Path, scenario: Scenario, clock: HandClock) -> PaperSession:
     return open_session(
-        live_market(journal, clock.now()),
+        live_market(journal, clock.now(), USUAL),
         scenario.settings,
         scenario.ml_settings,
         scenario.models,

@@ -23,13 +23,11 @@ from ml.report.figures import CLASSES, MODELS, ModelReport
 from ml.report.measure import MIN_ROWS, build_report
 from ml.report.page import model_page, psi_figure, reliability_figure
 from ml.sets.compat import read_manifest, write_manifest
-from ml.sets.ensemble_files import METADATA_NAME
 from ml.sets.loading import load_undisturbed
 from ml.sets.stage_files import OUT_OF_FOLD_NAME, STAGE_FILES
 from novosky.data.store import load_bars, save_bars
 from novosky.data.synthetic import synthetic_bars
 from novosky.errors import DataError, ModelCompatibilityError, ModelError, UsageError
-from novosky.files import sha256_of
 from novosky.market.timeframe import USUAL
 from novosky.settings import MlSettings, Settings, load_ml_settings, load_settings
 from tests.helpers.command_line import Answer, listing, run_script
@@ -180,31 +178,20 @@ def test_bars_from_the_end_on_are_not_looked_at(
     assert build_report(desk.models, settings, ml_settings, cut) == known
 
 
-def set_of(models: Path, name: str, place: Path) -> Path:
-    """Copy a set and let its metadata say another time frame."""
-    shutil.copytree(models, place)
-    metadata = json.loads((place / METADATA_NAME).read_text(encoding="utf-8"))
-    (place / METADATA_NAME).write_text(json.dumps({**metadata, "timeframe": name}), encoding="utf-8")
-    manifest = read_manifest(place)
-    artifacts = {**manifest.artifacts, METADATA_NAME: sha256_of(place / METADATA_NAME)}
-    write_manifest(place, replace(manifest, artifacts=artifacts))
-    return place
-
-
-def test_the_time_frame_of_the_settings_says_what_a_gap_is(
-    desk: Desk, settings: Settings, ml_settings: MlSettings, bars: pd.DataFrame, cutoff: pd.Timestamp, tmp_path: Path
+def test_a_gap_is_counted_in_the_bars_of_the_settings(
+    desk: Desk, settings: Settings, ml_settings: MlSettings, bars: pd.DataFrame, cutoff: pd.Timestamp
 ) -> None:
-    """A silence of 45 minutes is a gap to bars of M5, and none to those of M15 or H1."""
+    """Three lengths of a bar between two opens are no gap; eight are one, and no label may span it."""
     begin = int(bars["time"].searchsorted(cutoff)) + 300
-    missing = np.arange(begin, len(bars) - 2, 200)
-    holed = bars.drop(index=[*missing, *(missing + 1)]).reset_index(drop=True)
-    holed.attrs.update(bars.attrs)
     rows = {}
-    for name in ("M5", "M15", "H1"):
-        models = set_of(desk.models, name, tmp_path / name)
-        framed = settings.model_copy(update={"timeframe": name})
-        rows[name] = build_report(models, framed, ml_settings, holed).live.rows
-    assert rows["M5"] < rows["M15"] == rows["H1"]
+    for lacking in (2, 7):
+        missing = [row for first in range(begin, len(bars) - 8, 200) for row in range(first, first + lacking)]
+        holed = bars.drop(index=missing).reset_index(drop=True)
+        holed.attrs.update(bars.attrs)
+        rows[lacking] = build_report(desk.models, settings, ml_settings, holed).live.rows + len(missing)
+    whole = build_report(desk.models, settings, ml_settings, bars).live.rows
+    assert abs(rows[2] - whole) < 20, "a label moves a little where its path has a hole"
+    assert rows[7] < min(rows[2], whole) - 10
 
 
 def test_rows_that_would_be_traded_are_those_of_the_signal_decision(
